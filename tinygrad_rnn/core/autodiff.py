@@ -1,0 +1,380 @@
+"""Differentiate: walk the recorded graph backwards and apply each primitive's rule.
+
+One sweep serves both worlds. On plain values it is numeric backpropagation; with `create_graph=True` the same rules run
+on Tensors, and the gradient is itself a recorded graph whose nodes stand in the scope and time step of the forward node
+they belong to. Broadcasting is undone here, once for all primitives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .elementwise import identity
+from .errors import DtypeError, GraphError
+from .graph import ancestors
+from .primitives import MATH_ERRORS, Primitive, shape_of
+from .scope import Index, current, entered, move_to
+from .tensor import Tensor, Value, as_value, constant, tensor
+
+Gradient = Any
+
+
+# -- the sweep ---------------------------------------------------------------------------------------------------------
+def backward(output: Tensor) -> None:
+    """Fill `.grad` of every leaf and named tensor below a scalar output; see `Tensor.backward`."""
+    if not output.requires_grad:
+        raise GraphError("backward: nothing below this tensor asks for a gradient")
+    active = _differentiable_ancestors(output)
+    kept = {x.id for x in active.values() if x.op is None or x.name is not None}
+    grads = _sweep(output, _seed_of(output), active, kept, False, None)
+    for i, g in grads.items():
+        active[i].grad = _owned(g, active[i])
+
+
+def gradients(
+    output: Tensor,
+    inputs: Any,
+    create_graph: bool = False,
+    per_step: bool = False,
+    seed: Any = None,
+) -> Any:
+    """The gradient of a scalar output with respect to each input (a Tensor, a sequence or a dict of them).
+
+    Values come back as floats and arrays of the input's shape and dtype, or as Tensors with `create_graph=True`; an input
+    the output does not depend on has gradient zero. `per_step=True` gives for each input a dict from time step to the
+    contribution of the uses at that step: the gradient with respect to the book's dummy copies W^(t) (document 004,
+    section 2.2.3); their sum is the gradient. `seed` (default 1) is the cotangent for an output that is not a scalar.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(0.2, name="w")
+    >>> h = tg.tensor(0.9)
+    >>> for t in tg.steps(1, 4):
+    ...     h = w * h
+    >>> {t: round(g, 4) for t, g in tg.gradients(h, w, per_step=True).items()}
+    {1: 0.036, 2: 0.036, 3: 0.036}
+    """
+    if isinstance(inputs, dict):
+        found = gradients(output, list(inputs.values()), create_graph, per_step, seed)
+        return dict(zip(inputs, found, strict=True))
+    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for x in targets:
+        if not isinstance(x, Tensor):
+            raise GraphError(f"gradients are taken with respect to Tensors of the graph, not {type(x).__name__}")
+    g = _seed_of(output) if seed is None else seed
+    if create_graph and not isinstance(g, Tensor):
+        g = constant(g)
+    active = _between(output, targets)
+    steps: dict[int, dict[Any, Gradient]] | None = {x.id: {} for x in targets} if per_step else None
+    grads = _sweep(output, g, active, {x.id for x in targets}, create_graph, steps)
+    if steps is not None:
+        found = [{t: _finish(part, x, create_graph) for t, part in sorted(steps[x.id].items(), key=_by_step)} for x in targets]
+    else:
+        found = [_finish(grads.get(x.id), x, create_graph) for x in targets]
+    return found[0] if isinstance(inputs, Tensor) else found
+
+
+def _by_step(item: tuple[Index | None, Gradient]) -> tuple[int, ...]:
+    step = item[0]
+    return () if step is None else step if isinstance(step, tuple) else (step,)
+
+
+def _sweep(
+    output: Tensor,
+    seed: Gradient,
+    active: dict[int, Tensor],
+    kept: set[int],
+    create_graph: bool,
+    steps: dict[int, dict[Any, Gradient]] | None,
+) -> dict[int, Gradient]:
+    """Gradients of the `kept` nodes; only `active` nodes are visited, latest first."""
+    grads: dict[int, Gradient] = {output.id: seed} if output.id in active else {}
+    found: dict[int, Gradient] = {}
+    fresh: set[int] = set()  # gradients that are sums made here, so that the next term can be added in place
+    with entered(current()):
+        for i in reversed(sorted(active)):
+            g = grads.pop(i, None)
+            if g is None:
+                continue
+            node = active[i]
+            op = node.op
+            if create_graph:
+                move_to(node.scope)
+                if node.name is not None:
+                    g = _named_adjoint(node.name, g)
+            if i in kept:
+                found[i] = g
+            if op is None:
+                continue
+            inputs = node.inputs
+            for x, part in zip(inputs, _parts(op, g, node, active, create_graph), strict=True):
+                j = x.id
+                if j not in active:
+                    continue
+                if type(part) is not float:
+                    part = _fit(part, x)
+                if steps is not None and j in steps:
+                    own = steps[j]
+                    t = node.scope.step
+                    own[t] = own[t] + part if t in own else part
+                if j not in grads:
+                    grads[j] = part
+                elif j in fresh and not create_graph and type(part) is np.ndarray and part.dtype == grads[j].dtype:
+                    grads[j] += part
+                else:
+                    grads[j] = grads[j] + part
+                    if type(grads[j]) is np.ndarray:
+                        fresh.add(j)
+    return found
+
+
+def _parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor], create_graph: bool) -> Sequence[Gradient]:
+    """What each input receives: the primitive's rule, on Tensors or on their plain values."""
+    inputs = node.inputs
+    y: Any = node if create_graph else node.value
+    xs: Sequence[Any] = inputs if create_graph else [x.value for x in inputs]
+    params = node.params
+    if op.joint is not None:
+        try:
+            return op.joint(g, y, *xs) if params is None else op.joint(g, y, *xs, **params)
+        except MATH_ERRORS:
+            return _through_numpy(op, g, y, xs, params)
+    if params is None:
+        return [rule(g, y, *xs) if x.id in active else None for rule, x in zip(op.separate, inputs, strict=True)]
+    return [rule(g, y, *xs, **params) if x.id in active else None for rule, x in zip(op.separate, inputs, strict=True)]
+
+
+def _through_numpy(op: Primitive, g: Gradient, y: Any, xs: Sequence[Any], params: dict[str, Any] | None) -> Sequence[Gradient]:
+    """The rule where Python floats raise: numpy's infinities and nans instead, as for arrays."""
+    if any(type(x) is not float for x in (g, y, *xs)):
+        raise
+    with np.errstate(all="ignore"):
+        return op.joint(np.float64(g), np.float64(y), *map(np.float64, xs), **(params or {}))  # type: ignore[misc]
+
+
+def _fit(part: Gradient, x: Tensor) -> Gradient:
+    """The part summed over the axes along which `x` was broadcast."""
+    if not isinstance(part, Tensor | np.ndarray):
+        part = as_value(part)
+        if type(part) is float and type(x.value) is float:
+            return part
+    have, want = shape_of(part), x.shape
+    if have != want:
+        lead = len(have) - len(want)
+        axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(want) if n == 1 and have[lead + i] != 1)
+        part = np.sum(part, axis=axes, keepdims=True) if axes else part
+        if shape_of(part) != want:
+            part = np.reshape(part, want)
+    if not want and type(part) is not Tensor and type(x.value) is float:
+        return float(part)
+    return part
+
+
+def _named_adjoint(name: str, g: Tensor) -> Tensor:
+    if g.op is None or g.name is not None or g.scope is not current():
+        g = identity(g)
+    g.name = "d" + name
+    return g
+
+
+def _differentiable_ancestors(output: Tensor) -> dict[int, Tensor]:
+    seen = {output.id: output}
+    stack = [output]
+    while stack:
+        for x in stack.pop().inputs:
+            if x.requires_grad and x.id not in seen:
+                seen[x.id] = x
+                stack.append(x)
+    return seen
+
+
+def _between(output: Tensor, targets: Iterable[Tensor]) -> dict[int, Tensor]:
+    """The nodes that lie on a differentiable path from a target to the output."""
+    active = {x.id: x for x in targets}
+    for node in ancestors([output]):
+        if node.requires_grad and node.id not in active and any(x.id in active for x in node.inputs):
+            active[node.id] = node
+    return active
+
+
+def _seed_of(output: Tensor) -> Value:
+    if type(output.value) is float:
+        return 1.0
+    if output.size != 1:
+        raise GraphError(
+            f"a gradient starts from a scalar, but this output has shape {output.shape}: sum it, or give a seed of that shape"
+        )
+    return np.ones_like(output.value)
+
+
+def _owned(g: Gradient, x: Tensor) -> Value:
+    """A gradient nobody else holds, in the dtype of the value it belongs to."""
+    return float(g) if type(x.value) is float else np.array(g, dtype=x.dtype)
+
+
+def _finish(g: Gradient, x: Tensor, create_graph: bool) -> Gradient:
+    if create_graph:
+        return constant(np.zeros(x.shape, x.dtype)) if g is None else g
+    if g is None:
+        return 0.0 if type(x.value) is float else np.zeros(x.shape, x.dtype)
+    return _owned(g, x)
+
+
+# -- functions of functions --------------------------------------------------------------------------------------------
+def _leaves_of(tree: Any) -> list[Any]:
+    if isinstance(tree, dict):
+        return [leaf for value in tree.values() for leaf in _leaves_of(value)]
+    if isinstance(tree, list | tuple):
+        return [leaf for value in tree for leaf in _leaves_of(value)]
+    return [tree]
+
+
+def _rebuilt(tree: Any, leaves: Iterable[Any]) -> Any:
+    """The structure of `tree` (dicts, lists, tuples) around other leaves."""
+    supply = iter(leaves)
+
+    def build(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: build(value) for key, value in part.items()}
+        if isinstance(part, list | tuple):
+            return type(part)([build(value) for value in part])
+        return next(supply)
+
+    return build(tree)
+
+
+def _fresh(x: Any) -> Tensor:
+    """A node of its own for `x`, so that gradients are taken with respect to this argument alone."""
+    if isinstance(x, Tensor):
+        return identity(x) if x.requires_grad else Tensor(x.value, None, (), None, x.name, current(), True)
+    if isinstance(x, int | np.integer) or (isinstance(x, np.ndarray) and x.dtype.kind in "iub"):
+        raise DtypeError(f"cannot differentiate with respect to an integer argument ({x!r}): pass it as a float")
+    return tensor(x)
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """A function that returns `(f(*args), gradient)` for a scalar-valued `f`.
+
+    The gradient is with respect to argument `argnums` (a number, or a tuple of them), which may be a float, an array, or
+    dicts, lists and tuples of those; it comes back in the same structure. On Tensors the result is differentiable again.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> value, g = tg.value_and_grad(lambda p: p["w"] ** 2 * p["x"])({"w": 3.0, "x": 2.0})
+    >>> value, g
+    (18.0, {'w': 12.0, 'x': 9.0})
+    """
+
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        numbers = (argnums,) if isinstance(argnums, int) else argnums
+        trees = [args[i] for i in numbers]
+        nested = any(isinstance(x, Tensor) for x in _leaves_of(list(args)))
+        leaves = [_fresh(x) for x in _leaves_of(trees)]
+        given = list(args)
+        for i, tree in zip(numbers, _rebuilt(trees, leaves), strict=True):
+            given[i] = tree
+        y = f(*given, **kwargs)
+        if not isinstance(y, Tensor):
+            found: list[Any] = [_finish(None, x, nested) for x in leaves]
+        else:
+            found = gradients(y, leaves, create_graph=nested)
+        result = _rebuilt(trees, found)
+        value = y if nested or not isinstance(y, Tensor) else y.value
+        return value, result[0] if isinstance(argnums, int) else tuple(result)
+
+    return both
+
+
+def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """A function that computes the gradient of a scalar-valued `f`; nests to any order. See `value_and_grad`.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.grad(tg.grad(lambda x: x ** 3))(2.0)
+    12.0
+    """
+    both = value_and_grad(f, argnums)
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+
+
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """`f(*args)` and the function that maps a cotangent of the result to cotangents of the arguments.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> y, pull = tg.vjp(lambda x: x * x, np.array([1.0, 2.0]))
+    >>> y.tolist(), pull(np.array([1.0, 1.0]))[0].tolist()
+    ([1.0, 4.0], [2.0, 4.0])
+    """
+    nested = any(isinstance(x, Tensor) for x in args)
+    leaves = [_fresh(x) for x in args]
+    y = f(*leaves)
+
+    def pull(g: Any) -> tuple[Any, ...]:
+        differentiable = nested or isinstance(g, Tensor)
+        return tuple(gradients(y, leaves, create_graph=differentiable, seed=g))
+
+    return (y if nested else y.value), pull
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """`f(*primals)` and its derivative in the direction of the tangents (the VJP of the VJP).
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.jvp(lambda x: x ** 3, [2.0], [1.0])
+    (8.0, 12.0)
+    """
+    nested = any(isinstance(x, Tensor) for x in (*primals, *tangents))
+    leaves = [_fresh(x) for x in primals]
+    y = f(*leaves)
+    cotangent = _fresh(0.0 if not y.shape else np.zeros(y.shape, y.dtype))
+    pulled = gradients(y, leaves, create_graph=True, seed=cotangent)
+    total: Any = 0.0
+    for g, tangent in zip(pulled, tangents, strict=True):
+        total = total + np.sum(g * tangent)
+    direction = gradients(total, cotangent, create_graph=nested) if isinstance(total, Tensor) else 0.0 * y.value
+    return (y, direction) if nested else (y.value, direction)
+
+
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function that computes all derivatives of an array-valued `f`, of shape `f(x).shape + x.shape`.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.ones(2)).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+
+    def matrix(*args: Any) -> Any:
+        nested = any(isinstance(x, Tensor) for x in args)
+        x = _fresh(args[argnums])
+        y = f(*args[:argnums], x, *args[argnums + 1 :])
+        if not isinstance(y, Tensor):
+            return np.zeros(np.shape(y) + x.shape)
+        units = np.eye(y.size, dtype=y.dtype).reshape((y.size, *y.shape))
+        rows = [gradients(y, x, create_graph=nested, seed=unit if y.shape else 1.0) for unit in units]
+        if not y.shape:
+            return rows[0]
+        if not rows:
+            return np.zeros(y.shape + x.shape)
+        return np.reshape(np.stack(rows), y.shape + x.shape)
+
+    return matrix
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function that computes the matrix of second derivatives of a scalar-valued `f`, of shape `x.shape + x.shape`.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.hessian(lambda x: np.sum(x ** 3))(np.array([1.0, 2.0])).tolist()
+    [[6.0, 0.0], [0.0, 12.0]]
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
+    """The Hessian of a scalar-valued `f` at `x` times `v`, without forming the Hessian.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.hvp(lambda x: np.sum(x ** 3), np.array([1.0, 2.0]), np.array([1.0, 0.0])).tolist()
+    [6.0, 0.0]
+    """
+    return grad(lambda z: np.sum(grad(f)(z) * v))(x)

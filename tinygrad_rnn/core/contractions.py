@@ -1,0 +1,186 @@
+"""The table of products of matrices and tensors, and of linear algebra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import ShapeError
+from .primitives import primitive, shape_of, spells
+from .tensor import Tensor
+
+
+# -- matrix product ----------------------------------------------------------------------------------------------------
+def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if len(shape_of(b)) == 1:
+        return np.expand_dims(g, -1) * b
+    if len(shape_of(a)) == 1:
+        return np.squeeze(np.expand_dims(g, -2) @ np.swapaxes(b, -1, -2), -2)
+    return g @ (b.T if len(shape_of(b)) == 2 else np.swapaxes(b, -1, -2))
+
+
+def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if len(shape_of(a)) == 1:
+        return np.expand_dims(a, -1) * np.expand_dims(g, -2) if len(shape_of(b)) > 1 else g * a
+    if len(shape_of(b)) == 1:
+        return np.squeeze(np.swapaxes(a, -1, -2) @ np.expand_dims(g, -1), -1)
+    return (a.T if len(shape_of(a)) == 2 else np.swapaxes(a, -1, -2)) @ g
+
+
+@primitive("matmul", np.matmul, inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}", vjp=(_matmul_left, _matmul_right))
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product; vectors and stacks of matrices as in numpy."""
+    if type(a) is float or type(b) is float:
+        raise ShapeError(f"matmul: {shape_of(a)} @ {shape_of(b)}: one side is a scalar; write * instead of @")
+    # np.dot costs half of np.matmul's overhead and is the same for two matrices
+    return np.dot(a, b) if a.ndim == 2 and b.ndim == 2 else np.matmul(a, b)
+
+
+Tensor.__matmul__ = matmul  # type: ignore[attr-defined]
+Tensor.__rmatmul__ = lambda self, other: matmul(other, self)  # type: ignore[attr-defined]
+
+
+@spells(np.dot)
+def dot(a: Any, b: Any) -> Any:
+    """numpy's `dot`: inner product of vectors, matrix product, product with a scalar."""
+    if not shape_of(a) or not shape_of(b):
+        return a * b
+    if len(shape_of(b)) <= 2:
+        return matmul(a, b)
+    return tensordot(a, b, axes=([-1], [-2]))
+
+
+@spells(np.inner)
+def inner(a: Any, b: Any) -> Any:
+    """Sum of products over the last axes."""
+    return a * b if not shape_of(a) or not shape_of(b) else tensordot(a, b, axes=([-1], [-1]))
+
+
+@spells(np.outer)
+def outer(a: Any, b: Any) -> Any:
+    """Every entry of `a` (rows) times every entry of `b` (columns)."""
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+@spells(np.tensordot)
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Sum of products over the paired axes."""
+    if isinstance(axes, int):
+        axes = (range(-axes, 0), range(axes))
+    left = [int(i) % len(shape_of(a)) for i in np.atleast_1d(list(axes[0]) if not isinstance(axes[0], int) else axes[0])]
+    right = [int(i) % len(shape_of(b)) for i in np.atleast_1d(list(axes[1]) if not isinstance(axes[1], int) else axes[1])]
+    rows = [i for i in range(len(shape_of(a))) if i not in left]
+    columns = [i for i in range(len(shape_of(b))) if i not in right]
+    row_shape, column_shape = [shape_of(a)[i] for i in rows], [shape_of(b)[i] for i in columns]
+    shared = int(np.prod([shape_of(a)[i] for i in left], dtype=int))
+    if [shape_of(a)[i] for i in left] != [shape_of(b)[i] for i in right]:
+        raise ShapeError(f"tensordot: {shape_of(a)} over axes {left} does not fit {shape_of(b)} over axes {right}")
+    flat_a = np.reshape(np.transpose(a, (*rows, *left)), (int(np.prod(row_shape, dtype=int)), shared))
+    flat_b = np.reshape(np.transpose(b, (*right, *columns)), (shared, int(np.prod(column_shape, dtype=int))))
+    return np.reshape(flat_a @ flat_b, (*row_shape, *column_shape))
+
+
+# -- Einstein summation ------------------------------------------------------------------------------------------------
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
+    """Subscripts without ellipsis and with the output spelled out."""
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(shapes):
+        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, but {len(shapes)} are given")
+    free = [letter for letter in _LETTERS if letter not in subscripts]
+    widest = 0
+    for i, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
+        if "..." in term:
+            extra = len(shape) - len(term) + 3
+            widest = extra if extra > widest else widest
+            terms[i] = term.replace("...", "".join(free[:widest][widest - extra :] if extra else ""))
+    dots = "".join(free[:widest])
+    if not arrow:
+        letters = "".join(terms)
+        right = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    return terms, right.replace("...", dots)
+
+
+def _einsum_vjp(g: Any, y: Any, *xs: Any, subscripts: str) -> tuple[Any, ...]:
+    return tuple(_einsum_vjp_of(i, g, xs, *_explicit(subscripts, [shape_of(x) for x in xs])) for i in range(len(xs)))
+
+
+def _einsum_vjp_of(i: int, g: Any, xs: Any, terms: list[str], output: str) -> Any:
+    """Contract the cotangent with the other operands; a repeated letter is a diagonal, a lonely one is spread by ones."""
+    operands, subs = [g, *xs[:i], *xs[i + 1 :]], [output, *terms[:i], *terms[i + 1 :]]
+    free = iter([letter for letter in _LETTERS if letter not in "".join(terms) + output])
+    target = ""
+    for letter, length in zip(terms[i], shape_of(xs[i]), strict=True):
+        fresh = next(free) if letter in target else letter
+        if fresh != letter:
+            operands.append(np.eye(length))
+            subs.append(letter + fresh)
+        elif not any(letter in sub for sub in subs):
+            operands.append(np.ones(length))
+            subs.append(letter)
+        target += fresh
+    return np.einsum(",".join(subs) + "->" + target, *operands)
+
+
+@primitive("einsum", inputs=None, multilinear=True, label="einsum", vjp=_einsum_vjp)
+def _einsum(xs: Any, subscripts: str) -> Any:
+    return np.einsum(subscripts, *xs)
+
+
+@spells(np.einsum)
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein summation, explicit or implicit, with ellipsis and repeated letters.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.grad(lambda a: np.einsum("ii", a))(np.ones((2, 2))).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return _einsum(operands, subscripts=subscripts)
+
+
+@spells(np.trace)
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Sum of the diagonal."""
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
+
+
+# -- linear algebra ----------------------------------------------------------------------------------------------------
+def _t(a: Any) -> Any:
+    return np.swapaxes(a, -1, -2)
+
+
+def _solve_matrix(g: Any, y: Any, a: Any, b: Any) -> Any:
+    w = np.linalg.solve(_t(a), g)
+    return -(np.expand_dims(w, -1) * y if len(shape_of(b)) == 1 else w @ _t(y))
+
+
+@primitive(
+    "solve", np.linalg.solve, inputs=2, label="\\", latex=r"{0}^{{-1}} {1}",
+    vjp=(_solve_matrix, lambda g, y, a, b: np.linalg.solve(_t(a), g)),
+)  # fmt: skip
+def solve(a: Any, b: Any) -> Any:
+    """x with `a @ x = b`; raises numpy's `LinAlgError` when `a` is singular."""
+    return np.linalg.solve(a, b)
+
+
+@primitive("inv", np.linalg.inv, label="⁻¹", latex=r"{0}^{{-1}}", vjp=(lambda g, y, a: -(_t(y) @ g @ _t(y)),))
+def inv(a: Any) -> Any:
+    """The inverse matrix; raises numpy's `LinAlgError` when there is none."""
+    return np.linalg.inv(a)
+
+
+@primitive(
+    "det", np.linalg.det, latex=r"\det\left({0}\right)",
+    vjp=(lambda g, y, a: np.expand_dims(np.expand_dims(g * y, -1), -1) * _t(np.linalg.inv(a)),),
+)  # fmt: skip
+def det(a: Any) -> Any:
+    """The determinant; its gradient needs an invertible matrix."""
+    return np.linalg.det(a)
+
+
+Tensor.dot = dot  # type: ignore[attr-defined]
+Tensor.trace = trace  # type: ignore[attr-defined]

@@ -1,0 +1,210 @@
+"""The table of elementwise operations: what each computes, its derivative, how it prints.
+
+A rule is `vjp(g, y, x)`: the cotangent, the result, the input. Comparisons that a derivative needs are operations of
+their own (`greater`, `equal`, `sign`) with no derivative, so that a recorded gradient holds for other values too.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from .primitives import elementwise, primitive, spells
+from .tensor import PLAIN, Tensor, plain
+
+# -- arithmetic -------------------------------------------------------------------------------------------------------
+add = elementwise("add", np.add, scalar=operator.add, arity=2, label="+", latex="{0} + {1}", vjp=lambda g, y, a, b: (g, g))
+subtract = elementwise(
+    "subtract", np.subtract, scalar=operator.sub, arity=2, label="−", latex="{0} - {1}", vjp=lambda g, y, a, b: (g, -g)
+)
+multiply = elementwise(
+    "multiply", np.multiply, scalar=operator.mul, arity=2, label="×", latex=r"{0} \odot {1}",
+    vjp=lambda g, y, a, b: (g * b, g * a),
+)  # fmt: skip
+divide = elementwise(
+    "divide", np.divide, scalar=operator.truediv, arity=2, label="÷", latex=r"\frac{{{0}}}{{{1}}}",
+    vjp=lambda g, y, a, b: (g / b, -g * y / b),
+)  # fmt: skip
+negative = elementwise("negative", np.negative, scalar=operator.neg, label="−", latex="-{0}", vjp=lambda g, y, x: (-g,))
+identity = elementwise("identity", lambda x: x, scalar=lambda x: x, label="=", latex="{0}", vjp=lambda g, y, x: (g,))
+
+# -- comparisons as operations, without derivative ----------------------------------------------------------------------
+greater = elementwise("greater", lambda a, b: _mask(a, b, np.real(a) > np.real(b)), scalar=lambda a, b: float(a > b), arity=2, label=">", latex=r"\left[{0} > {1}\right]")
+equal = elementwise("equal", lambda a, b: _mask(a, b, np.real(a) == np.real(b)), scalar=lambda a, b: float(a == b), arity=2, label="=", latex=r"\left[{0} = {1}\right]")
+sign = elementwise("sign", lambda x: np.sign(np.real(x)).astype(np.result_type(x).type(0).real.dtype), latex=r"\operatorname{{sign}}\left({0}\right)")  # fmt: skip
+
+
+def _mask(a: Any, b: Any, truth: Any) -> Any:
+    return np.asarray(truth).astype(np.real(np.result_type(a, b).type(0)).dtype)
+
+
+# -- exponentials and logarithms ----------------------------------------------------------------------------------------
+exp = elementwise("exp", np.exp, scalar=math.exp, latex=r"\exp\left({0}\right)", vjp=lambda g, y, x: (g * y,))
+expm1 = elementwise("expm1", np.expm1, scalar=math.expm1, vjp=lambda g, y, x: (g * (y + 1.0),))
+log = elementwise("log", np.log, scalar=math.log, latex=r"\log\left({0}\right)", vjp=lambda g, y, x: (g / x,))
+log1p = elementwise("log1p", np.log1p, scalar=math.log1p, vjp=lambda g, y, x: (g / (1.0 + x),))
+sqrt = elementwise("sqrt", np.sqrt, scalar=math.sqrt, label="√", latex=r"\sqrt{{{0}}}", vjp=lambda g, y, x: (0.5 * g / y,))
+sqrt.__doc__ = "Square root, entry by entry. As in numpy: nan below 0; the derivative at 0 is +inf (`norm` defines its own at 0)."
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
+        return np.logaddexp(a, b)
+    top = np.where(np.real(a) > np.real(b), a, b)
+    return top + np.log1p(np.exp(np.where(np.real(a) > np.real(b), b, a) - top))
+
+
+logaddexp = elementwise(
+    "logaddexp", _logaddexp, arity=2, vjp=lambda g, y, a, b: (g * exp(a - y), g * exp(b - y)),
+    latex=r"\log\left(e^{{{0}}} + e^{{{1}}}\right)",
+)  # fmt: skip
+spells(np.logaddexp)(logaddexp)
+
+# -- circular and hyperbolic functions ----------------------------------------------------------------------------------
+sin = elementwise("sin", np.sin, scalar=math.sin, latex=r"\sin\left({0}\right)", vjp=lambda g, y, x: (g * cos(x),))
+cos = elementwise("cos", np.cos, scalar=math.cos, latex=r"\cos\left({0}\right)", vjp=lambda g, y, x: (-g * sin(x),))
+tan = elementwise("tan", np.tan, scalar=math.tan, latex=r"\tan\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 + y * y),))
+arcsin = elementwise("arcsin", np.arcsin, scalar=math.asin, vjp=lambda g, y, x: (g / sqrt(1.0 - x * x),))
+arccos = elementwise("arccos", np.arccos, scalar=math.acos, vjp=lambda g, y, x: (-g / sqrt(1.0 - x * x),))
+arctan = elementwise("arctan", np.arctan, scalar=math.atan, vjp=lambda g, y, x: (g / (1.0 + x * x),))
+sinh = elementwise("sinh", np.sinh, scalar=math.sinh, vjp=lambda g, y, x: (g * cosh(x),))
+cosh = elementwise("cosh", np.cosh, scalar=math.cosh, vjp=lambda g, y, x: (g * sinh(x),))
+tanh = elementwise("tanh", np.tanh, scalar=math.tanh, latex=r"\tanh\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 - y * y),))
+arcsinh = elementwise("arcsinh", np.arcsinh, scalar=math.asinh, vjp=lambda g, y, x: (g / sqrt(1.0 + x * x),))
+arccosh = elementwise("arccosh", np.arccosh, scalar=math.acosh, vjp=lambda g, y, x: (g / sqrt(x * x - 1.0),))
+arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y, x: (g / (1.0 - x * x),))
+
+
+# -- the activations of neural networks ---------------------------------------------------------------------------------
+def _sigmoid(x: Any) -> Any:
+    # exp is kept from overflowing, so that no warning is raised where the answer is simply 0
+    x = np.asarray(x)
+    largest = 88.0 if x.dtype.itemsize <= 4 else 709.0
+    e = np.negative(x)
+    e = np.minimum(e, largest, out=e if e.ndim else None)
+    e = np.exp(e, out=e if e.ndim else None)
+    return 1.0 / (1.0 + e)
+
+
+def _softplus(x: Any) -> Any:
+    return _logaddexp(x, np.zeros((), np.result_type(x)))
+
+
+def _sigmoid_scalar(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x)) if x > -709.0 else 0.0
+
+
+sigmoid = elementwise(
+    "sigmoid", _sigmoid, scalar=_sigmoid_scalar, label="σ", latex=r"\sigma\left({0}\right)",
+    vjp=lambda g, y, x: (g * y * (1.0 - y),),
+)  # fmt: skip
+softplus = elementwise("softplus", _softplus, label="ζ", latex=r"\zeta\left({0}\right)", vjp=lambda g, y, x: (g * sigmoid(x),))
+relu = elementwise(
+    "relu", lambda x: np.maximum(x, 0.0), scalar=lambda x: x if x > 0.0 else 0.0,
+    vjp=lambda g, y, x: (g * greater(x, 0.0),),
+)  # fmt: skip
+
+# -- piecewise: at a tie the cotangent is shared equally ----------------------------------------------------------------
+absolute = elementwise(
+    "abs", lambda x: np.abs(x) if not np.iscomplexobj(x) else np.where(np.real(x) < 0, -x, x), scalar=abs, label="|·|",
+    latex=r"\left|{0}\right|", vjp=lambda g, y, x: (g * sign(x),),
+)  # fmt: skip
+spells(np.absolute, np.fabs)(absolute)
+maximum = elementwise("maximum", np.maximum, scalar=max, arity=2, label="max", vjp=lambda g, y, a, b: _share(g, a, b))
+minimum = elementwise("minimum", np.minimum, scalar=min, arity=2, label="min", vjp=lambda g, y, a, b: _share(g, b, a))
+maximum.primitive.latex = r"\max\left({0}, {1}\right)"  # type: ignore[attr-defined]
+minimum.primitive.latex = r"\min\left({0}, {1}\right)"  # type: ignore[attr-defined]
+
+
+def _share(g: Any, larger: Any, smaller: Any) -> tuple[Any, Any]:
+    first = greater(larger, smaller) + 0.5 * equal(larger, smaller)
+    return g * first, g * (1.0 - first)
+
+
+@primitive("clip", np.clip, elementwise=True, vjp=(lambda g, y, x, a_min=None, a_max=None: g * equal(y, x),))
+def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
+    """Limit every entry to `[a_min, a_max]` (static bounds); the cotangent passes where nothing was changed."""
+    return np.clip(x, a_min, a_max)
+
+
+@primitive(
+    "where", inputs=2, elementwise=True, label="?:",
+    latex=r"\operatorname{{where}}\left({0}, {1}\right)",
+    vjp=(lambda g, y, a, b, condition: where(condition, g, 0.0), lambda g, y, a, b, condition: where(condition, 0.0, g)),
+)  # fmt: skip
+def _where(a: Any, b: Any, condition: Any) -> Any:
+    return np.where(condition, a, b)
+
+
+@spells(np.where)
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """`a` where the condition holds, `b` elsewhere; the condition is a plain boolean array.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.grad(lambda x: np.sum(np.where(x > 0, x * x, 0.0)))(np.array([-1.0, 3.0])).tolist()
+    [0.0, 6.0]
+    """
+    return _where(a, b, condition=plain(condition))
+
+
+# -- powers -------------------------------------------------------------------------------------------------------------
+@primitive(
+    "power_constant", elementwise=True, label="^", latex=r"{0}^{{n}}",
+    vjp=(lambda g, y, x, n: g * 0.0 if n == 0 else g * (n * x ** (n - 1)),),
+)  # fmt: skip
+def _power_constant(x: Any, n: float) -> Any:
+    return np.power(x, n)
+
+
+_power = elementwise(
+    "power", np.power, scalar=math.pow, arity=2, label="^", latex="{0}^{{{1}}}",
+    vjp=lambda g, y, a, b: (g * b * a ** (b - 1.0), g * y * log(_positive_or_one(a))),
+)  # fmt: skip
+
+
+def _positive_or_one(a: Any) -> Any:
+    # 0 ** b is flat in b, and log(1) = 0 says so without a warning
+    positive = greater(a, 0.0)
+    return a * positive + (1.0 - positive)
+
+
+@spells(np.power)
+def power(x: Any, n: Any) -> Any:
+    """`x ** n`; with a plain number as exponent x may be negative, as in numpy.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.grad(lambda x: x ** 3)(-2.0)
+    12.0
+    """
+    if type(x) is Tensor and isinstance(n, int | float) and not isinstance(n, bool):
+        return square(x) if n == 2 else _power_constant(x, n=n)
+    return _power(x, n)
+
+
+square = elementwise("square", np.square, scalar=lambda x: x * x, label="²", latex="{0}^{{2}}", vjp=lambda g, y, x: (2.0 * g * x,))
+reciprocal = elementwise("reciprocal", np.reciprocal, scalar=lambda x: 1.0 / x, latex=r"{0}^{{-1}}", vjp=lambda g, y, x: (-g * y * y,))
+
+# -- operators of the Tensor --------------------------------------------------------------------------------------------
+for _symbol, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "pow": power}.items():
+    setattr(Tensor, f"__{_symbol}__", _function)
+    setattr(Tensor, f"__r{_symbol}__", lambda self, other, function=_function: function(other, self))
+Tensor.__neg__ = negative  # type: ignore[attr-defined]
+Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
+Tensor.__abs__ = absolute  # type: ignore[attr-defined]
+for _symbol in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(
+        Tensor, f"__{_symbol}__",
+        lambda self, other, compare=getattr(operator, _symbol): compare(self.value, plain(other)),
+    )  # fmt: skip
+
+PLAIN |= {
+    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan, np.isinf,
+    np.signbit, np.floor, np.ceil, np.trunc, np.rint, np.round, np.logical_and, np.logical_or, np.logical_not,
+    np.argmax, np.argmin, np.argsort, np.allclose, np.isclose, np.array_equal, np.shape, np.ndim, np.size,
+    np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type, np.any, np.all, np.count_nonzero,
+    np.isrealobj, np.iscomplexobj, np.array2string, np.array_repr, np.array_str, np.nonzero, np.searchsorted,
+}  # fmt: skip
+spells(np.sign)(sign)

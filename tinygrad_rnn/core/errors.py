@@ -1,0 +1,49 @@
+"""Every error this package raises on purpose.
+
+An error is part of the interface: it says where it happened, what was found, what was expected and what to do next. All
+of them derive from `TinygradError` *and* from the built-in a numpy user would catch.
+"""
+
+from __future__ import annotations
+
+
+class TinygradError(Exception):
+    """Base class: catching it catches everything this package raises on purpose."""
+
+
+class ShapeError(TinygradError, ValueError):
+    """Shapes do not fit; the message names the operation, the scope and time step, and the shapes."""
+
+
+class DtypeError(TinygradError, TypeError):
+    """A value has no derivative because of its type: integers, booleans, complex numbers, objects."""
+
+
+class NotDifferentiableError(TinygradError, TypeError):
+    """A numpy function with no declared derivative was called on a Tensor."""
+
+
+class GraphError(TinygradError, ValueError):
+    """A question that the recorded graph cannot answer: an unknown name, an output that is not a scalar."""
+
+
+class ReadOnlyError(TinygradError, TypeError):
+    """An attempt to write into a value that a graph can see."""
+
+
+class LanguageError(TinygradError, ValueError):
+    """Something in an equation file cannot be read, with file, line, column, a caret and what was expected.
+
+    Attributes: `message`, `name` (of the file), `line`, `column` (both from 1), `hint`, `excerpt` (the source line with its
+    underline, ready to print).
+    """
+
+    def __init__(
+        self, message: str, name: str = "<text>", line: int = 1, column: int = 1, excerpt: str = "", hint: str = ""
+    ) -> None:
+        self.message, self.name, self.line, self.column = message, name, line, column
+        self.excerpt, self.hint = excerpt, hint
+        body = [f"{name}:{line}:{column}: {message}"]
+        body += ["    " + text for text in excerpt.splitlines()]
+        body += ["    " + text for text in hint.splitlines()]
+        super().__init__("\n".join(body))

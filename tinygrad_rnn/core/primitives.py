@@ -1,0 +1,263 @@
+"""What a primitive operation is, and how one is declared.
+
+A primitive is declared once, in one place: what it computes, its derivative, how it prints. Its vector-Jacobian product
+(VJP) is written with operators and numpy's spelling only, so on raw arrays it is numeric backpropagation and on Tensors
+it builds the gradient as another graph. The declarations themselves stand in the tables `elementwise`, `reductions`,
+`shaping` and `contractions`; shapes that broadcasting changed are restored by `autodiff`, not here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .errors import ShapeError, TinygradError
+from .scope import current
+from .tensor import DIFFERENTIABLE, Tensor, Value, as_value, constant
+
+Vjp = Callable[..., Any]
+
+#: every primitive by name: the tests, the documentation and the readers of the graph go through this table
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+class Primitive:
+    """One operation: `forward`, its VJP, and how it prints.
+
+    `joint` is one function `(g, y, *xs, **params) -> tuple` (elementwise operations share work between inputs);
+    `separate` is one function per input (so that an unwanted contraction is skipped). `multilinear` says the result is
+    linear in each input; `elementwise` that entry i of the result depends on entry i of the (broadcast) inputs alone.
+    """
+
+    __slots__ = (
+        "differentiable", "elementwise", "forward", "joint", "label", "latex", "multilinear", "name", "scalar", "separate",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *,
+        joint: Vjp | None = None,
+        separate: tuple[Vjp, ...] = (),
+        scalar: Callable[..., float] | None = None,
+        label: str | None = None,
+        latex: str | None = None,
+        elementwise: bool = False,
+        multilinear: bool = False,
+    ) -> None:
+        self.name, self.forward, self.scalar = name, forward, scalar
+        self.joint, self.separate = joint, separate
+        self.differentiable = joint is not None or bool(separate)
+        self.label = label or name
+        self.latex = latex or rf"\operatorname{{{name}}}\left({{0}}\right)"
+        self.elementwise, self.multilinear = elementwise, multilinear
+        PRIMITIVES[name] = self
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def spells(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Reach the decorated function through these numpy functions as well."""
+
+    def register(ours: Callable[..., Any]) -> Callable[..., Any]:
+        DIFFERENTIABLE.update(dict.fromkeys(functions, ours))
+        return ours
+
+    return register
+
+
+def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | None = None) -> Tensor:
+    """Compute `op` on the inputs and return the new node. Raises `ShapeError` naming the operation and where it stands."""
+    try:
+        value = op.forward(*[x.value for x in inputs], **(params or {}))
+    except TinygradError:
+        raise
+    except (ValueError, IndexError, np.exceptions.AxisError) as error:
+        raise _misfit(op, inputs, error) from None
+    return node(op, as_value(value), inputs, params)
+
+
+def node(op: Primitive, value: Value, inputs: tuple[Tensor, ...], params: dict[str, Any] | None = None) -> Tensor:
+    """The node that holds `value`, computed elsewhere, as the result of `op` on `inputs`."""
+    scope = current()
+    if not scope.recording:
+        return Tensor(value, None, (), None, None, scope, False)
+    needs = False
+    if op.differentiable:
+        for x in inputs:
+            if x.requires_grad:
+                needs = True
+                break
+    return Tensor(value, op, inputs, params, None, scope, needs)
+
+
+def _misfit(op: Primitive, inputs: tuple[Tensor, ...], error: Exception) -> ShapeError:
+    where = str(current())
+    shapes = f" {op.label} ".join(_describe(x) for x in inputs) if len(inputs) > 1 else _describe(inputs[0])
+    return ShapeError(f"{op.name}{f' at {where}' if where else ''}: {shapes} ({error})")
+
+
+def _describe(x: Tensor) -> str:
+    return f"{x.name} {x.shape}" if x.name else str(x.shape)
+
+
+def primitive(
+    name: str, *spellings: Any, inputs: int | None = 1, vjp: Vjp | tuple[Vjp, ...] = (), **printed: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare the decorated forward function as a primitive.
+
+    The first `inputs` arguments are differentiated, the others are static parameters; `inputs=None` takes one sequence of
+    inputs. `vjp` is a tuple with one function per input, or a single function that returns the tuple.
+    """
+
+    def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
+        rules = {"separate": vjp} if isinstance(vjp, tuple) else {"joint": vjp}
+        target = _spread(forward) if inputs is None else forward
+        op = Primitive(name, target, **rules, **printed)  # type: ignore[arg-type]
+        call = _sequence_call(op, forward) if inputs is None else _call(op, forward, inputs)
+        spells(*spellings)(call)
+        return call
+
+    return declare
+
+
+def _call(op: Primitive, forward: Callable[..., Any], inputs: int) -> Callable[..., Any]:
+    static = forward.__code__.co_varnames[inputs : forward.__code__.co_argcount]
+
+    @wraps(forward)
+    def call(*args: Any, **params: Any) -> Any:
+        xs = args[:inputs]
+        for x in xs:
+            if type(x) is Tensor:
+                break
+        else:
+            return forward(*args, **params)
+        if len(args) > inputs:
+            params.update(zip(static, args[inputs:], strict=False))
+        return record(op, tuple([x if type(x) is Tensor else constant(x) for x in xs]), params or None)
+
+    call.primitive = op  # type: ignore[attr-defined]
+    return call
+
+
+def _spread(forward: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *xs, **params: forward(xs, **params)
+
+
+def _sequence_call(op: Primitive, forward: Callable[..., Any]) -> Callable[..., Any]:
+    static = forward.__code__.co_varnames[1 : forward.__code__.co_argcount]
+
+    @wraps(forward)
+    def call(sequence: Any, *args: Any, **params: Any) -> Any:
+        xs = list(sequence)
+        if not any(type(x) is Tensor for x in xs):
+            return forward(xs, *args, **params)
+        params.update(zip(static, args, strict=False))
+        return record(op, tuple([x if type(x) is Tensor else constant(x) for x in xs]), params or None)
+
+    call.primitive = op  # type: ignore[attr-defined]
+    return call
+
+
+def elementwise(
+    name: str, forward: Any, *, vjp: Vjp | None = None, scalar: Callable[..., float] | None = None, arity: int = 1, **printed: Any
+) -> Callable[..., Any]:
+    """Declare an elementwise operation of one or two inputs; `scalar` is its faster form on Python floats.
+
+    A ufunc given as `forward` becomes a spelling of the result.
+    """
+    op = Primitive(name, forward, joint=vjp, scalar=scalar or _through_numpy(forward), elementwise=True, **printed)
+    call = _unary(op) if arity == 1 else _binary(op)
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"{name}, entry by entry. Inputs broadcast as in numpy; any float dtype, kept."
+    call.primitive = op  # type: ignore[attr-defined]
+    if isinstance(forward, np.ufunc):
+        DIFFERENTIABLE[forward] = call
+    return call
+
+
+def _through_numpy(forward: Callable[..., Any]) -> Callable[..., float]:
+    return lambda *xs: float(forward(*xs))
+
+
+#: what `math` raises where numpy answers inf or nan
+MATH_ERRORS = (ValueError, OverflowError, ZeroDivisionError)
+
+
+def _unary(op: Primitive) -> Callable[..., Any]:
+    forward, scalar = op.forward, op.scalar or float
+
+    def call(x: Any) -> Any:
+        if type(x) is not Tensor:
+            if type(x) is float:
+                try:
+                    return scalar(x)
+                except MATH_ERRORS:
+                    return float(forward(np.float64(x)))
+            return forward(x)
+        value = x.value
+        if type(value) is float:
+            try:
+                result = scalar(value)
+            except MATH_ERRORS:
+                result = float(forward(np.float64(value)))
+        else:
+            result = forward(value)
+            if type(result) is not np.ndarray:
+                result = as_value(result)
+        scope = current()
+        if not scope.recording:
+            return Tensor(result, None, (), None, None, scope, False)
+        return Tensor(result, op, (x,), None, None, scope, x.requires_grad and op.differentiable)
+
+    return call
+
+
+def _binary(op: Primitive) -> Callable[..., Any]:
+    forward, scalar = op.forward, op.scalar or float
+
+    def call(a: Any, b: Any) -> Any:
+        if type(a) is not Tensor:
+            if type(b) is not Tensor:
+                return scalar(a, b) if type(a) is float and type(b) is float else forward(a, b)
+            a = constant(a)
+        elif type(b) is not Tensor:
+            b = constant(b)
+        x = a.value
+        y = b.value
+        if type(x) is float and type(y) is float:
+            try:
+                result = scalar(x, y)
+            except MATH_ERRORS:
+                result = float(forward(np.float64(x), np.float64(y)))
+        else:
+            try:
+                result = forward(x, y)
+            except ValueError as error:
+                raise _misfit(op, (a, b), error) from None
+            if type(result) is not np.ndarray:
+                result = as_value(result)
+        scope = current()
+        if not scope.recording:
+            return Tensor(result, None, (), None, None, scope, False)
+        return Tensor(
+            result, op, (a, b), None, None, scope, (a.requires_grad or b.requires_grad) and op.differentiable
+        )
+
+    return call
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """Shape of a Tensor, array or number."""
+    return getattr(x, "shape", ())
+
+
+def is_finite(value: Value) -> bool:
+    """Whether every entry is a finite number."""
+    return math.isfinite(value) if type(value) is float else bool(np.isfinite(value).all())

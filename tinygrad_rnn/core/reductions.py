@@ -1,0 +1,248 @@
+"""The table of operations that reduce axes: sums, extrema, normalised exponentials, and what is composed from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .elementwise import divide, equal, exp
+from .errors import ShapeError
+from .primitives import primitive, shape_of, spells
+from .tensor import Tensor, plain
+
+Axis = int | tuple[int, ...] | None
+
+
+def kept(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """`g` with the reduced axes of `x` put back as axes of length 1, ready to broadcast against `x`."""
+    shape = shape_of(x)
+    if keepdims or not shape:
+        return g
+    reduced = range(len(shape)) if axis is None else np.atleast_1d(axis) % len(shape)
+    return np.reshape(g, tuple(1 if i in reduced else n for i, n in enumerate(shape)))
+
+
+def spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """`g` repeated over the reduced axes of `x`."""
+    return np.broadcast_to(kept(g, x, axis, keepdims), shape_of(x))
+
+
+def count(x: Any, axis: Axis) -> int:
+    """How many entries one reduction over `axis` takes in."""
+    shape = shape_of(x)
+    axes = range(len(shape)) if axis is None else np.atleast_1d(axis)
+    return int(np.prod([shape[i] for i in axes], dtype=int))
+
+
+@primitive(
+    "sum", np.sum, multilinear=True, label="Σ", latex=r"\sum {0}",
+    vjp=(lambda g, y, x, axis=None, keepdims=False: spread(g, x, axis, keepdims),),
+)  # fmt: skip
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum over `axis` (all axes if None)."""
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+@primitive("add_n", inputs=None, multilinear=True, label="Σ", latex=r"\sum {0}", vjp=lambda g, y, *xs: (g,) * len(xs))
+def add_n(xs: Any) -> Any:
+    """The sum of a sequence of tensors of one shape, as a single node.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.add_n([tg.tensor(1.0), tg.tensor(2.0), tg.tensor(3.0)]).item()
+    6.0
+    """
+    total = xs[0]
+    for x in xs[1:]:
+        total = total + x
+    return total
+
+
+def _extremum(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    winners = equal(x, kept(y, x, axis, keepdims))
+    return kept(g, x, axis, keepdims) * winners / np.sum(winners, axis=axis, keepdims=True)
+
+
+@primitive("max", np.max, vjp=(_extremum,), latex=r"\max {0}")
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Largest entry over `axis`; ties share the cotangent equally."""
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+@primitive("min", np.min, vjp=(_extremum,), latex=r"\min {0}")
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Smallest entry over `axis`; ties share the cotangent equally."""
+    return np.min(x, axis=axis, keepdims=keepdims)
+
+
+def _logsumexp_vjp(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return kept(g, x, axis, keepdims) * exp(x - kept(y, x, axis, keepdims))
+
+
+@primitive("logsumexp", vjp=(_logsumexp_vjp,), latex=r"\log\sum\exp\left({0}\right)")
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """`log(sum(exp(x)))` over `axis`, without overflow.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> round(float(tg.logsumexp(np.array([1000.0, 1000.0]))), 6)
+    1000.693147
+    """
+    top = np.max(np.real(x), axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))
+    with np.errstate(divide="ignore"):
+        result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return result if keepdims else np.squeeze(result, axis=axis if axis is not None else tuple(range(result.ndim)))
+
+
+def _softmax_vjp(g: Any, y: Any, x: Any, axis: int = -1) -> Any:
+    return y * (g - np.sum(g * y, axis=axis, keepdims=True))
+
+
+@primitive("softmax", vjp=(_softmax_vjp,), latex=r"\operatorname{{softmax}}\left({0}\right)")
+def softmax(x: Any, axis: int = -1) -> Any:
+    """`exp(x) / sum(exp(x))` along `axis`, without overflow.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.softmax(np.array([0.0, 0.0])).tolist()
+    [0.5, 0.5]
+    """
+    e = np.exp(x - np.max(np.real(x), axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _log_softmax_vjp(g: Any, y: Any, x: Any, axis: int = -1) -> Any:
+    return g - exp(y) * np.sum(g, axis=axis, keepdims=True)
+
+
+@primitive("log_softmax", vjp=(_log_softmax_vjp,), latex=r"\log\operatorname{{softmax}}\left({0}\right)")
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """The logarithm of `softmax`, without overflow."""
+    return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any = None, axis: int = -1) -> Any:
+    return kept(g, logits, axis, False) * (softmax(logits, axis=axis) - onehot(targets, shape_of(logits)[axis], axis=axis))
+
+
+@primitive("cross_entropy", vjp=(_cross_entropy_vjp,), label="CE", latex=r"-\log\operatorname{{softmax}}\left({0}\right)_{{y}}")
+def _cross_entropy(logits: Any, targets: Any = None, axis: int = -1) -> Any:
+    picked = np.take_along_axis(logits, np.expand_dims(targets, axis), axis=axis)
+    return logsumexp(logits, axis=axis) - np.squeeze(picked, axis=axis)
+
+
+def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
+    """`-log softmax(logits)[target]` for integer targets, one number for each sample (documents 000 and 004, section 2.2).
+
+    logits: float, any shape with the classes along `axis`; targets: integers of that shape without `axis`. The result has
+    the shape of the targets; sum or average it as the model says. Raises `ShapeError` when targets are not integers,
+    do not fit, or lie outside the classes.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> round(float(tg.cross_entropy(np.array([0.0, 0.0]), 1)), 6)
+    0.693147
+    """
+    classes, wanted = shape_of(logits), np.asarray(plain(targets))
+    if not classes:
+        raise ShapeError("cross_entropy: the logits are a scalar; they need an axis of classes")
+    axis = axis % len(classes)
+    expected = classes[:axis] + classes[axis + 1 :]
+    if wanted.dtype.kind not in "iu":
+        raise ShapeError(f"cross_entropy: targets are class numbers, so integers, not {wanted.dtype}")
+    if wanted.shape != expected:
+        raise ShapeError(f"cross_entropy: logits {classes} need targets of shape {expected}, not {wanted.shape}")
+    if wanted.size and not (0 <= wanted.min() and wanted.max() < classes[axis]):
+        raise ShapeError(f"cross_entropy: targets run from 0 to {classes[axis] - 1}, but one is {wanted.min()} or {wanted.max()}")
+    return _cross_entropy(logits, targets=wanted, axis=axis)
+
+
+def onehot(targets: Any, classes: int, axis: int = -1) -> np.ndarray:
+    """A plain array with 1 at each target's class along a new `axis`, 0 elsewhere."""
+    return np.moveaxis(np.eye(classes)[np.asarray(plain(targets))], -1, axis)
+
+
+@primitive(
+    "norm", vjp=(lambda g, y, x, axis=None, keepdims=False: _norm_vjp(g, y, x, axis, keepdims),), label="‖·‖",
+    latex=r"\left\lVert {0}\right\rVert",
+)  # fmt: skip
+def _norm2(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+
+
+def _norm_vjp(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    length = kept(y, x, axis, keepdims)
+    return kept(g, x, axis, keepdims) * x / (length + equal(length, 0.0))
+
+
+@spells(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The Euclidean (Frobenius) norm, or of order 1 or infinity; its derivative at 0 is defined as 0.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.grad(np.linalg.norm)(np.zeros(2)).tolist()
+    [0.0, 0.0]
+    """
+    vector = axis is not None and not isinstance(axis, tuple) or len(shape_of(x)) == 1
+    if ord in (None, "fro") or (ord == 2 and vector):
+        return _norm2(x, axis=axis, keepdims=keepdims)
+    if vector and ord == 1:
+        return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
+    if vector and ord == np.inf:
+        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
+    raise ShapeError(f"norm: order {ord!r} for shape {shape_of(x)} and axis {axis} has no declared derivative; None, 1, 2, inf have")
+
+
+# -- composed ---------------------------------------------------------------------------------------------------------
+@spells(np.mean)
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Average over `axis`."""
+    return divide(np.sum(x, axis=axis, keepdims=keepdims), float(count(x, axis)))
+
+
+@spells(np.var)
+def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Variance over `axis`, divided by n - ddof."""
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return divide(np.sum(centred * centred, axis=axis, keepdims=keepdims), float(count(x, axis) - ddof))
+
+
+@spells(np.std)
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Standard deviation over `axis`; its derivative where all entries are equal is 0, as for `norm`."""
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return divide(_norm2(centred, axis=axis, keepdims=keepdims), float(np.sqrt(count(x, axis) - ddof)))
+
+
+@spells(np.prod)
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product over `axis`, by halves, so that zeros among the factors leave every derivative right."""
+    shape = shape_of(x)
+    axes = tuple(range(len(shape))) if axis is None else tuple(int(i) for i in np.atleast_1d(axis) % max_rank(shape))
+    rest = [i for i in range(len(shape)) if i not in axes]
+    flat = np.reshape(np.transpose(x, (*axes, *rest)), (-1, *[shape[i] for i in rest])) if shape else np.reshape(x, (1,))
+    while len(flat) > 1:
+        half = len(flat) // 2
+        product = flat[:half] * flat[half : 2 * half]
+        flat = product if len(flat) % 2 == 0 else np.concatenate([product, flat[2 * half :]])
+    result = flat[0] if len(flat) else np.ones([shape[i] for i in rest])
+    return np.reshape(result, tuple(1 if i in axes else n for i, n in enumerate(shape))) if keepdims else result
+
+
+def max_rank(shape: tuple[int, ...]) -> int:
+    """Number of axes, at least one (so that `axis % rank` is defined for scalars)."""
+    return len(shape) or 1
+
+
+def _cumsum_vjp(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        return np.reshape(np.flip(np.cumsum(np.flip(g))), shape_of(x))
+    return np.flip(np.cumsum(np.flip(g, axis=axis), axis=axis), axis=axis)
+
+
+@primitive("cumsum", np.cumsum, multilinear=True, vjp=(_cumsum_vjp,))
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """Running sum along `axis` (of the flattened input if None)."""
+    return np.cumsum(x, axis=axis)
+
+
+for _name, _function in {"sum": sum, "mean": mean, "max": max, "min": min, "var": var, "std": std, "prod": prod, "cumsum": cumsum}.items():
+    setattr(Tensor, _name, _function)

@@ -1,0 +1,262 @@
+"""The Tensor: a value that remembers how it was computed, and so is the node of the graph.
+
+Here a node is made and looks like a number. Pointers run backwards only, so dropping an output frees its graph by
+reference counting. What operations exist and how they are differentiated belongs to `primitives` and the tables beside
+it; this room only asks them by numpy's own spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import DtypeError, NotDifferentiableError, ReadOnlyError
+from .scope import ROOT, Scope, current
+
+if TYPE_CHECKING:
+    from .primitives import Primitive
+
+Value = float | np.ndarray
+
+next_id = count().__next__
+
+#: numpy function or ufunc -> our function of the same meaning
+DIFFERENTIABLE: dict[Any, Callable[..., Any]] = {}
+#: numpy functions whose result is a plain value even on Tensors: comparisons, rounding, shapes
+PLAIN: set[Any] = set()
+
+
+class Tensor:
+    """A scalar or array that knows the operation and the inputs it came from.
+
+    `value` is a Python float for a float64 scalar and an ndarray otherwise. `op`, `inputs` and `params` say how it was
+    computed (`op` is None for a leaf); `name` and `scope` say which quantity of the model it is, and at which time step.
+    `id` grows, so sorting by it is a topological order. Make leaves with `tensor`, never by calling this class.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "id", "inputs", "name", "op", "params", "requires_grad", "scope", "value")
+
+    def __init__(
+        self,
+        value: Value,
+        op: Primitive | None,
+        inputs: tuple[Tensor, ...],
+        params: dict[str, Any] | None,
+        name: str | None,
+        scope: Scope,
+        requires_grad: bool,
+    ) -> None:
+        self.value = value
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.name = name
+        self.scope = scope
+        self.id = next_id()
+        self.requires_grad = requires_grad
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis; `()` for a scalar."""
+        return () if type(self.value) is float else self.value.shape  # type: ignore[union-attr]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return 1 if type(self.value) is float else self.value.size  # type: ignore[union-attr]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """numpy's dtype of the value; float64 for a scalar held as a Python float."""
+        return np.dtype(np.float64) if type(self.value) is float else self.value.dtype  # type: ignore[union-attr]
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose (axes reversed)."""
+        return DIFFERENTIABLE[np.transpose](self)
+
+    @property
+    def grad(self) -> Value | None:
+        """What the last `backward()` that reached this leaf or named tensor left here; None before."""
+        try:
+            return self._grad
+        except AttributeError:
+            return None
+
+    @grad.setter
+    def grad(self, value: Value | None) -> None:
+        self._grad = value
+
+    def item(self) -> float:
+        """The value as a Python float; raises numpy's error unless there is exactly one entry."""
+        return self.value if type(self.value) is float else self.value.item()  # type: ignore[union-attr]
+
+    def numpy(self) -> np.ndarray:
+        """The value as a read-only array: a graph may still need it."""
+        array = np.asarray(self.value).view()
+        array.flags.writeable = False
+        return array
+
+    def detach(self) -> Tensor:
+        """The same value as a leaf without history: gradients stop here."""
+        return Tensor(self.value, None, (), None, self.name, current(), False)
+
+    def backward(self) -> None:
+        """Fill `.grad` of every leaf and named tensor that this scalar depends on; calling it twice is harmless.
+
+        Raises `GraphError` unless the tensor has exactly one entry.
+
+        >>> import tinygrad_rnn as tg
+        >>> x = tg.tensor(3.0)
+        >>> (x * x).backward()
+        >>> x.grad
+        6.0
+        """
+        from .autodiff import backward
+
+        backward(self)
+
+    # -- how it looks -------------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        made = "" if self.op is None else f", op={self.op.name}"
+        named = "" if self.name is None else f", name={self.name!r}"
+        value = np.array2string(np.asarray(self.value), precision=6, separator=", ", threshold=20)
+        return f"tensor({value}{named}{made})"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a scalar Tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    __hash__ = object.__hash__
+
+    # -- values never change while a graph can see them ---------------------------------------------------------------
+    def __setitem__(self, key: object, value: object) -> None:
+        raise ReadOnlyError(
+            "a Tensor is not written in place, because the graph still needs its old value: "
+            "build the new one with np.stack or np.concatenate from its parts, or np.where(mask, new, old)"
+        )
+
+    def _refuse_in_place(self, other: object) -> Tensor:
+        return NotImplemented  # Python then falls back to the plain operator and rebinds the name
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse_in_place
+
+    # -- numpy's spelling ---------------------------------------------------------------------------------------------
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "reduce" and ufunc in _REDUCTIONS:
+            return DIFFERENTIABLE[_REDUCTIONS[ufunc]](*args, **_supported(ufunc, kwargs))
+        if method != "__call__":
+            raise NotDifferentiableError(f"np.{ufunc.__name__}.{method} has no declared derivative")
+        return _dispatch(ufunc, args, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return _dispatch(function, args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise NotDifferentiableError(
+            "this call would turn a Tensor into a plain array and lose its gradient: "
+            "use t.numpy() if that is meant, or a numpy function with a declared derivative"
+        )
+
+
+_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+
+
+def _dispatch(function: Any, args: Any, kwargs: Any) -> Any:
+    ours = DIFFERENTIABLE.get(function)
+    if ours is not None:
+        return ours(*args, **_supported(function, kwargs))
+    if function in PLAIN:
+        return function(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
+    module = "np.linalg" if "linalg" in (getattr(function, "__module__", "") or "") else "np"
+    raise NotDifferentiableError(
+        f"{module}.{function.__name__} has no declared derivative, so it would lose the gradient: "
+        "compose it from functions that have one, or call it on t.numpy() if a plain value is meant"
+    )
+
+
+def _supported(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    for key in ("out", "dtype", "where", "casting", "order"):
+        if kwargs.get(key) is not None:
+            raise NotDifferentiableError(f"np.{function.__name__} on a Tensor does not take {key}=")
+        kwargs.pop(key, None)
+    return kwargs
+
+
+def plain(x: Any) -> Any:
+    """The value behind a Tensor, also inside lists and tuples; anything else as it is."""
+    if isinstance(x, Tensor):
+        return x.value
+    if isinstance(x, list | tuple):
+        return type(x)(map(plain, x))
+    return x
+
+
+def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> Tensor:
+    """Make a leaf of the graph from a number or anything `np.asarray` takes.
+
+    A float64 scalar is held as a Python float, everything else as an ndarray of its own dtype (float32 stays float32).
+    The array is copied, so later writes to the original do not reach the graph. Raises `DtypeError` when `requires_grad`
+    is asked of integers, booleans, complex numbers or objects.
+
+    >>> import tinygrad_rnn as tg
+    >>> W = tg.tensor([[1.0, 2.0]], name="W")
+    >>> W.shape, W.name, W.requires_grad
+    ((1, 2), 'W', True)
+    """
+    held = as_value(plain(value), copy=True)
+    if type(held) is not float:
+        if held.dtype.kind in "OUSV":
+            raise DtypeError(f"a Tensor holds numbers, not {held.dtype} ({_short(value)})")
+        if requires_grad and held.dtype.kind != "f":
+            raise DtypeError(
+                f"values of dtype {held.dtype} are never differentiated: write them as floats "
+                f"({_short(value)} -> .astype(float)), or pass requires_grad=False"
+            )
+    return Tensor(held, None, (), None, name, current(), requires_grad)
+
+
+def constant(value: Any) -> Tensor:
+    """A leaf for a number or array met in an operation; it never requires a gradient."""
+    if type(value) is float:
+        return Tensor(value, None, (), None, None, ROOT, False)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Tensor(float(value), None, (), None, None, ROOT, False)
+    held = as_value(value)
+    if type(held) is not float and held.dtype.kind not in "fiubc":
+        raise DtypeError(f"cannot compute with a value of type {type(value).__name__}: {_short(value)}")
+    return Tensor(held, None, (), None, None, ROOT, False)
+
+
+def as_value(x: Any, copy: bool = False) -> Value:
+    """A Python float for a float64 scalar, an ndarray for everything else."""
+    if type(x) is float:
+        return x
+    array = np.array(x) if copy else np.asarray(x)
+    if array.ndim == 0 and array.dtype == np.float64:
+        return float(array)
+    return array
+
+
+def _short(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."
