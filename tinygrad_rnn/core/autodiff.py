@@ -1,8 +1,7 @@
-"""Differentiate: walk the recorded graph backwards and apply each primitive's rule.
+"""Differentiate: what to differentiate with respect to what, and in which shape to return it.
 
-One sweep serves both worlds. On plain values it is numeric backpropagation; with `create_graph=True` the same rules run
-on Tensors, and the gradient is itself a recorded graph whose nodes stand in the scope and time step of the forward node
-they belong to. Broadcasting is undone here, once for all primitives.
+Here stand the questions a user asks (gradients, Jacobians, Hessians, products with them). How a graph is walked
+backwards is the business of `sweep`.
 """
 
 from __future__ import annotations
@@ -15,22 +14,18 @@ import numpy as np
 from .elementwise import identity
 from .errors import DtypeError, GraphError
 from .graph import ancestors
-from .primitives import MATH_ERRORS, Primitive, shape_of
-from .scope import Index, current, entered, move_to
-from .tensor import Tensor, Value, as_value, constant, tensor
-
-Gradient = Any
+from .scope import Index, current
+from .sweep import Gradient, PerStep, numeric, recorded
+from .tensor import Tensor, Value, constant, tensor
 
 
-# -- the sweep ---------------------------------------------------------------------------------------------------------
 def backward(output: Tensor) -> None:
     """Fill `.grad` of every leaf and named tensor below a scalar output; see `Tensor.backward`."""
     if not output.requires_grad:
         raise GraphError("backward: nothing below this tensor asks for a gradient")
     active = _differentiable_ancestors(output)
     kept = {x.id for x in active.values() if x.op is None or x.name is not None}
-    grads = _sweep(output, _seed_of(output), active, kept, False, None)
-    for i, g in grads.items():
+    for i, g in numeric(active, {output.id: _seed_of(output)}, kept).items():
         active[i].grad = _owned(g, active[i])
 
 
@@ -67,8 +62,9 @@ def gradients(
     if create_graph and not isinstance(g, Tensor):
         g = constant(g)
     active = _between(output, targets)
-    steps: dict[int, dict[Any, Gradient]] | None = {x.id: {} for x in targets} if per_step else None
-    grads = _sweep(output, g, active, {x.id for x in targets}, create_graph, steps)
+    steps: PerStep | None = {x.id: {} for x in targets} if per_step else None
+    start = {output.id: g} if output.id in active else {}
+    grads = (recorded if create_graph else numeric)(active, start, {x.id for x in targets}, steps)
     if steps is not None:
         found = [{t: _finish(part, x, create_graph) for t, part in sorted(steps[x.id].items(), key=_by_step)} for x in targets]
     else:
@@ -79,104 +75,6 @@ def gradients(
 def _by_step(item: tuple[Index | None, Gradient]) -> tuple[int, ...]:
     step = item[0]
     return () if step is None else step if isinstance(step, tuple) else (step,)
-
-
-def _sweep(
-    output: Tensor,
-    seed: Gradient,
-    active: dict[int, Tensor],
-    kept: set[int],
-    create_graph: bool,
-    steps: dict[int, dict[Any, Gradient]] | None,
-) -> dict[int, Gradient]:
-    """Gradients of the `kept` nodes; only `active` nodes are visited, latest first."""
-    grads: dict[int, Gradient] = {output.id: seed} if output.id in active else {}
-    found: dict[int, Gradient] = {}
-    fresh: set[int] = set()  # gradients that are sums made here, so that the next term can be added in place
-    with entered(current()):
-        for i in reversed(sorted(active)):
-            g = grads.pop(i, None)
-            if g is None:
-                continue
-            node = active[i]
-            op = node.op
-            if create_graph:
-                move_to(node.scope)
-                if node.name is not None:
-                    g = _named_adjoint(node.name, g)
-            if i in kept:
-                found[i] = g
-            if op is None:
-                continue
-            inputs = node.inputs
-            for x, part in zip(inputs, _parts(op, g, node, active, create_graph), strict=True):
-                j = x.id
-                if j not in active:
-                    continue
-                if type(part) is not float:
-                    part = _fit(part, x)
-                if steps is not None and j in steps:
-                    own = steps[j]
-                    t = node.scope.step
-                    own[t] = own[t] + part if t in own else part
-                if j not in grads:
-                    grads[j] = part
-                elif j in fresh and not create_graph and type(part) is np.ndarray and part.dtype == grads[j].dtype:
-                    grads[j] += part
-                else:
-                    grads[j] = grads[j] + part
-                    if type(grads[j]) is np.ndarray:
-                        fresh.add(j)
-    return found
-
-
-def _parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor], create_graph: bool) -> Sequence[Gradient]:
-    """What each input receives: the primitive's rule, on Tensors or on their plain values."""
-    inputs = node.inputs
-    y: Any = node if create_graph else node.value
-    xs: Sequence[Any] = inputs if create_graph else [x.value for x in inputs]
-    params = node.params
-    if op.joint is not None:
-        try:
-            return op.joint(g, y, *xs) if params is None else op.joint(g, y, *xs, **params)
-        except MATH_ERRORS:
-            return _through_numpy(op, g, y, xs, params)
-    if params is None:
-        return [rule(g, y, *xs) if x.id in active else None for rule, x in zip(op.separate, inputs, strict=True)]
-    return [rule(g, y, *xs, **params) if x.id in active else None for rule, x in zip(op.separate, inputs, strict=True)]
-
-
-def _through_numpy(op: Primitive, g: Gradient, y: Any, xs: Sequence[Any], params: dict[str, Any] | None) -> Sequence[Gradient]:
-    """The rule where Python floats raise: numpy's infinities and nans instead, as for arrays."""
-    if any(type(x) is not float for x in (g, y, *xs)):
-        raise
-    with np.errstate(all="ignore"):
-        return op.joint(np.float64(g), np.float64(y), *map(np.float64, xs), **(params or {}))  # type: ignore[misc]
-
-
-def _fit(part: Gradient, x: Tensor) -> Gradient:
-    """The part summed over the axes along which `x` was broadcast."""
-    if not isinstance(part, Tensor | np.ndarray):
-        part = as_value(part)
-        if type(part) is float and type(x.value) is float:
-            return part
-    have, want = shape_of(part), x.shape
-    if have != want:
-        lead = len(have) - len(want)
-        axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(want) if n == 1 and have[lead + i] != 1)
-        part = np.sum(part, axis=axes, keepdims=True) if axes else part
-        if shape_of(part) != want:
-            part = np.reshape(part, want)
-    if not want and type(part) is not Tensor and type(x.value) is float:
-        return float(part)
-    return part
-
-
-def _named_adjoint(name: str, g: Tensor) -> Tensor:
-    if g.op is None or g.name is not None or g.scope is not current():
-        g = identity(g)
-    g.name = "d" + name
-    return g
 
 
 def _differentiable_ancestors(output: Tensor) -> dict[int, Tensor]:

@@ -13,19 +13,19 @@ from .tensor import Tensor
 
 # -- matrix product ----------------------------------------------------------------------------------------------------
 def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if len(shape_of(b)) == 1:
+    if b.ndim == 1:
         return np.expand_dims(g, -1) * b
-    if len(shape_of(a)) == 1:
+    if a.ndim == 1:
         return np.squeeze(np.expand_dims(g, -2) @ np.swapaxes(b, -1, -2), -2)
-    return g @ (b.T if len(shape_of(b)) == 2 else np.swapaxes(b, -1, -2))
+    return np.dot(g, b.T) if b.ndim == g.ndim == 2 else g @ np.swapaxes(b, -1, -2)
 
 
 def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if len(shape_of(a)) == 1:
-        return np.expand_dims(a, -1) * np.expand_dims(g, -2) if len(shape_of(b)) > 1 else g * a
-    if len(shape_of(b)) == 1:
+    if a.ndim == 1:
+        return np.expand_dims(a, -1) * np.expand_dims(g, -2) if b.ndim > 1 else g * a
+    if b.ndim == 1:
         return np.squeeze(np.swapaxes(a, -1, -2) @ np.expand_dims(g, -1), -1)
-    return (a.T if len(shape_of(a)) == 2 else np.swapaxes(a, -1, -2)) @ g
+    return np.dot(a.T, g) if a.ndim == g.ndim == 2 else np.swapaxes(a, -1, -2) @ g
 
 
 @primitive("matmul", np.matmul, inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}", vjp=(_matmul_left, _matmul_right))
@@ -155,7 +155,7 @@ def _t(a: Any) -> Any:
 
 def _solve_matrix(g: Any, y: Any, a: Any, b: Any) -> Any:
     w = np.linalg.solve(_t(a), g)
-    return -(np.expand_dims(w, -1) * y if len(shape_of(b)) == 1 else w @ _t(y))
+    return -(np.expand_dims(w, -1) * y if b.ndim == 1 else w @ _t(y))
 
 
 @primitive(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .primitives import elementwise, primitive, spells
+from .primitives import MATH_ERRORS, elementwise, primitive, spells
 from .tensor import PLAIN, Tensor, plain
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
@@ -79,14 +79,17 @@ arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y,
 
 
 # -- the activations of neural networks ---------------------------------------------------------------------------------
+#: the largest exponent that does not overflow, so that no warning is raised where the answer is simply 0
+_LARGEST = {np.dtype(np.float16): 11.0, np.dtype(np.float32): 88.0}
+
+
 def _sigmoid(x: Any) -> Any:
-    # exp is kept from overflowing, so that no warning is raised where the answer is simply 0
-    x = np.asarray(x)
-    largest = 88.0 if x.dtype.itemsize <= 4 else 709.0
-    e = np.negative(x)
-    e = np.minimum(e, largest, out=e if e.ndim else None)
-    e = np.exp(e, out=e if e.ndim else None)
-    return 1.0 / (1.0 + e)
+    e = np.minimum(np.negative(x), _LARGEST.get(np.result_type(x), 709.0))
+    if type(e) is not np.ndarray:
+        return 1.0 / (1.0 + np.exp(e))
+    np.exp(e, e)
+    np.add(e, 1.0, e)
+    return np.reciprocal(e, e)
 
 
 def _softplus(x: Any) -> Any:
@@ -144,8 +147,8 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     """`a` where the condition holds, `b` elsewhere; the condition is a plain boolean array.
 
     >>> import numpy as np, tinygrad_rnn as tg
-    >>> tg.grad(lambda x: np.sum(np.where(x > 0, x * x, 0.0)))(np.array([-1.0, 3.0])).tolist()
-    [0.0, 6.0]
+    >>> tg.grad(lambda x: np.sum(np.where(x > 0, x * x, 0.0)))(np.array([0.5, 3.0])).tolist()
+    [1.0, 6.0]
     """
     return _where(a, b, condition=plain(condition))
 
@@ -156,6 +159,11 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     vjp=(lambda g, y, x, n: g * 0.0 if n == 0 else g * (n * x ** (n - 1)),),
 )  # fmt: skip
 def _power_constant(x: Any, n: float) -> Any:
+    if type(x) is float:
+        try:
+            return math.pow(x, n)
+        except MATH_ERRORS:
+            return float(np.power(np.float64(x), n))
     return np.power(x, n)
 
 

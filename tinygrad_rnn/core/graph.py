@@ -37,7 +37,7 @@ class Graph:
     ...     h = tg.name("h", np.tanh(W * h))
     >>> graph = tg.Graph(h)
     >>> len(graph), [p.name for p in graph.parameters], round(graph["h", 3].item(), 4)
-    (8, ['W'], 0.1089)
+    (8, ['W'], 0.113)
     """
 
     def __init__(self, outputs: Tensor | Iterable[Tensor]) -> None:

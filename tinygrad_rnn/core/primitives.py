@@ -31,10 +31,11 @@ class Primitive:
     `joint` is one function `(g, y, *xs, **params) -> tuple` (elementwise operations share work between inputs);
     `separate` is one function per input (so that an unwanted contraction is skipped). `multilinear` says the result is
     linear in each input; `elementwise` that entry i of the result depends on entry i of the (broadcast) inputs alone.
+    `add_into(total, g, **params)`, where given, adds the one input's share of `g` to an existing gradient in place.
     """
 
     __slots__ = (
-        "differentiable", "elementwise", "forward", "joint", "label", "latex", "multilinear", "name", "scalar", "separate",
+        "add_into", "differentiable", "elementwise", "forward", "joint", "label", "latex", "multilinear", "name", "scalar", "separate",
     )  # fmt: skip
 
     def __init__(
@@ -49,13 +50,14 @@ class Primitive:
         latex: str | None = None,
         elementwise: bool = False,
         multilinear: bool = False,
+        add_into: Callable[..., None] | None = None,
     ) -> None:
         self.name, self.forward, self.scalar = name, forward, scalar
         self.joint, self.separate = joint, separate
         self.differentiable = joint is not None or bool(separate)
         self.label = label or name
         self.latex = latex or rf"\operatorname{{{name}}}\left({{0}}\right)"
-        self.elementwise, self.multilinear = elementwise, multilinear
+        self.elementwise, self.multilinear, self.add_into = elementwise, multilinear, add_into
         PRIMITIVES[name] = self
 
     def __repr__(self) -> str:
@@ -74,17 +76,15 @@ def spells(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | None = None) -> Tensor:
     """Compute `op` on the inputs and return the new node. Raises `ShapeError` naming the operation and where it stands."""
+    values = [x.value for x in inputs]
     try:
-        value = op.forward(*[x.value for x in inputs], **(params or {}))
+        value = op.forward(*values) if params is None else op.forward(*values, **params)
     except TinygradError:
         raise
     except (ValueError, IndexError, np.exceptions.AxisError) as error:
         raise _misfit(op, inputs, error) from None
-    return node(op, as_value(value), inputs, params)
-
-
-def node(op: Primitive, value: Value, inputs: tuple[Tensor, ...], params: dict[str, Any] | None = None) -> Tensor:
-    """The node that holds `value`, computed elsewhere, as the result of `op` on `inputs`."""
+    if type(value) is not np.ndarray or not value.ndim:
+        value = as_value(value)
     scope = current()
     if not scope.recording:
         return Tensor(value, None, (), None, None, scope, False)
@@ -100,7 +100,14 @@ def node(op: Primitive, value: Value, inputs: tuple[Tensor, ...], params: dict[s
 def _misfit(op: Primitive, inputs: tuple[Tensor, ...], error: Exception) -> ShapeError:
     where = str(current())
     shapes = f" {op.label} ".join(_describe(x) for x in inputs) if len(inputs) > 1 else _describe(inputs[0])
-    return ShapeError(f"{op.name}{f' at {where}' if where else ''}: {shapes} ({error})")
+    return ShapeError(f"{op.name}{f' at {where}' if where else ''}: {shapes}: {_reason(str(error))}")
+
+
+def _reason(message: str) -> str:
+    """numpy's reason in a reader's words."""
+    if "gufunc" in message or "not aligned" in message:
+        return "the inner lengths differ"
+    return "the shapes do not broadcast" if "broadcast" in message else message
 
 
 def _describe(x: Tensor) -> str:
@@ -132,7 +139,7 @@ def _call(op: Primitive, forward: Callable[..., Any], inputs: int) -> Callable[.
 
     @wraps(forward)
     def call(*args: Any, **params: Any) -> Any:
-        xs = args[:inputs]
+        xs = args if len(args) == inputs else args[:inputs]
         for x in xs:
             if type(x) is Tensor:
                 break
@@ -140,7 +147,11 @@ def _call(op: Primitive, forward: Callable[..., Any], inputs: int) -> Callable[.
             return forward(*args, **params)
         if len(args) > inputs:
             params.update(zip(static, args[inputs:], strict=False))
-        return record(op, tuple([x if type(x) is Tensor else constant(x) for x in xs]), params or None)
+        for x in xs:
+            if type(x) is not Tensor:
+                xs = tuple([x if type(x) is Tensor else constant(x) for x in xs])
+                break
+        return record(op, xs, params or None)
 
     call.primitive = op  # type: ignore[attr-defined]
     return call

@@ -37,13 +37,17 @@ def _is_basic(index: Any) -> bool:
     return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice) for part in parts)
 
 
-def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, np.result_type(g))
+def _add_at(total: Any, g: Any, index: Any) -> None:
     if _is_basic(index):
-        out[index] = g
+        total[index] += g
     else:
-        np.add.at(out, index, g)
-    return out
+        np.add.at(total, index, g)
+
+
+def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    total = np.zeros(shape, np.result_type(g))
+    _add_at(total, g, index)
+    return total
 
 
 scatter_add = primitive("scatter_add", multilinear=True, vjp=(lambda g, y, x, index, shape: g[index],))(_scatter)
@@ -51,7 +55,7 @@ scatter_add.__doc__ = "Zeros of `shape` with `g` added at `index`; repeated posi
 
 
 @primitive(
-    "getitem", multilinear=True, label="[ ]", latex="{0}_{{[\\,]}}",
+    "getitem", multilinear=True, label="[ ]", latex="{0}_{{[\\,]}}", add_into=_add_at,
     vjp=(lambda g, y, x, index: scatter_add(g, index=index, shape=shape_of(x)),),
 )  # fmt: skip
 def _getitem(x: Any, index: Any) -> Any:

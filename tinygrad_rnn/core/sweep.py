@@ -1,0 +1,138 @@
+"""Walk the recorded graph backwards and apply each primitive's rule.
+
+`numeric` runs the rules on plain values: ordinary backpropagation. `recorded` runs the same rules on Tensors, so that the
+gradient is itself a graph, whose nodes stand in the scope and time step of the forward node they belong to. Broadcasting
+is undone here, once for all primitives. What to differentiate, and in which shape to return it, belongs to `autodiff`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .elementwise import identity
+from .primitives import MATH_ERRORS, Primitive, shape_of
+from .scope import Index, current, entered, move_to
+from .tensor import Tensor, as_value
+
+Gradient = Any
+#: for each input whose contributions are asked for by time step: its id -> {step: sum of contributions}
+PerStep = dict[int, dict[Index | None, Gradient]]
+
+
+def numeric(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None) -> dict[int, Gradient]:
+    """Gradients of the `kept` nodes, starting from `grads`; only `active` nodes are visited, latest first."""
+    found: dict[int, Gradient] = {}
+    summed: set[int] = set()  # gradients that are sums made here, so that the next term can be added in place
+    for i in sorted(active, reverse=True):
+        g = grads.pop(i, None)
+        if g is None:
+            continue
+        node = active[i]
+        if i in kept:
+            found[i] = g
+        op = node.op
+        if op is None:
+            continue
+        inputs = node.inputs
+        if op.add_into is not None and steps is None:
+            _add_in_place(op, g, node, grads, summed)
+            continue
+        for x, part in zip(inputs, _parts(op, g, node.value, [x.value for x in inputs], node, active)):  # noqa: B905
+            j = x.id
+            if j not in active:
+                continue
+            value = x.value
+            if type(part) is not type(value) or (type(value) is np.ndarray and part.shape != value.shape):
+                part = fit(part, x)
+            if steps is not None and j in steps:
+                _add_step(steps[j], node.scope.step, part)
+            if j not in grads:
+                grads[j] = part
+            elif j in summed and type(part) is np.ndarray and part.dtype == grads[j].dtype:
+                grads[j] += part
+            else:
+                grads[j] = total = grads[j] + part
+                if type(total) is np.ndarray:
+                    summed.add(j)
+    return found
+
+
+def _add_in_place(op: Primitive, g: Gradient, node: Tensor, grads: dict[int, Gradient], summed: set[int]) -> None:
+    """Add one pick's share to the gradient of the whole, so that T picks from one array cost T times a pick."""
+    x = node.inputs[0]
+    j = x.id
+    if j not in summed:
+        grads[j] = np.array(grads[j]) if j in grads else np.zeros(x.shape, np.result_type(g, x.dtype))
+        summed.add(j)
+    op.add_into(grads[j], g, **node.params)  # type: ignore[misc]
+
+
+def recorded(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None) -> dict[int, Gradient]:
+    """As `numeric`, but on Tensors: the result can be differentiated, drawn and folded again."""
+    found: dict[int, Gradient] = {}
+    with entered(current()):
+        for i in sorted(active, reverse=True):
+            g = grads.pop(i, None)
+            if g is None:
+                continue
+            node = active[i]
+            move_to(node.scope)
+            if node.name is not None:
+                g = _named_adjoint(node.name, g)
+            if i in kept:
+                found[i] = g
+            if node.op is None:
+                continue
+            for x, part in zip(node.inputs, _parts(node.op, g, node, node.inputs, node, active), strict=True):
+                j = x.id
+                if j not in active:
+                    continue
+                part = fit(part, x)
+                if steps is not None and j in steps:
+                    _add_step(steps[j], node.scope.step, part)
+                grads[j] = grads[j] + part if j in grads else part
+    return found
+
+
+def _parts(op: Primitive, g: Gradient, y: Any, xs: Sequence[Any], node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:
+    """What each input receives."""
+    params = node.params
+    if op.joint is not None:
+        try:
+            return op.joint(g, y, *xs) if params is None else op.joint(g, y, *xs, **params)
+        except MATH_ERRORS:
+            if any(type(x) is not float for x in (g, y, *xs)):
+                raise
+            # where Python floats raise, numpy's infinities and nans instead, as for arrays
+            with np.errstate(all="ignore"):
+                return op.joint(np.float64(g), np.float64(y), *map(np.float64, xs), **(params or {}))
+    params = params or {}
+    return [rule(g, y, *xs, **params) if x.id in active else None for rule, x in zip(op.separate, node.inputs)]  # noqa: B905
+
+
+def _add_step(contributions: dict[Index | None, Gradient], t: Index | None, part: Gradient) -> None:
+    contributions[t] = contributions[t] + part if t in contributions else part
+
+
+def fit(part: Gradient, x: Tensor) -> Gradient:
+    """The part summed over the axes along which `x` was broadcast, as a value of the kind `x` holds."""
+    have, want = shape_of(part), x.shape
+    if have != want:
+        lead = len(have) - len(want)
+        axes = tuple(i for i in range(len(have)) if i < lead or want[i - lead] != have[i])
+        part = np.sum(part, axis=axes, keepdims=True) if axes else part
+        if shape_of(part) != want:
+            part = np.reshape(part, want)
+    if want or type(part) is Tensor:
+        return part
+    return float(part) if type(x.value) is float else as_value(part)
+
+
+def _named_adjoint(name: str, g: Tensor) -> Tensor:
+    if g.op is None or g.name is not None or g.scope is not current():
+        g = identity(g)
+    g.name = "d" + name
+    return g
