@@ -21,5 +21,6 @@ from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, norm,
 from .core.scope import no_grad, scope, step, steps
 from .core.shaping import embedding
 from .core.tensor import Tensor, tensor
+from .verify.gradcheck import check_grads
 
 __version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Judge derivations and gradients against the engine, and the engine against the complex step."""

@@ -1,0 +1,111 @@
+"""Check recorded gradients against derivatives that are computed another way.
+
+The reference is the complex step: replay the recorded operations with `x + i·1e-100·v` and read the derivative in the
+direction v off the imaginary part, exact to rounding. Where an operation has no complex form, Richardson's
+extrapolation of central differences takes its place, and the bound says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.autodiff import gradients
+from ..core.errors import TinygradError
+from ..core.graph import Graph
+from ..core.tensor import Tensor, Value, tensor
+from .magnitude import EPS, SAFETY, magnitudes
+
+STEP = 1e-100
+
+
+class GradientError(TinygradError, AssertionError):
+    """A gradient differs from the reference by more than rounding; the message says which, by how much and how it was judged."""
+
+
+def directional(output: Tensor, inputs: Sequence[Tensor], directions: Sequence[Value]) -> float:
+    """The derivative of a scalar output in a direction, by the complex step; nodes inside the graph may be inputs.
+
+    >>> import tinygrad_rnn as tg
+    >>> x = tg.tensor(3.0)
+    >>> directional(x * x, [x], [1.0])
+    6.0
+    """
+    moved = {x: np.asarray(x.value) + 1j * STEP * np.asarray(v) for x, v in zip(inputs, directions, strict=True)}
+    with np.errstate(all="ignore"):
+        (value,) = Graph(output).replay(moved)
+    return float(np.sum(np.imag(value))) / STEP
+
+
+def richardson(f: Callable[[float], float], step: float = 0.1, levels: int = 8) -> tuple[float, float]:
+    """The derivative of `f` at 0 by extrapolated central differences, and an estimate of its error.
+
+    >>> import math
+    >>> value, error = richardson(lambda s: math.exp(s))
+    >>> abs(value - 1.0) < 1e-10
+    True
+    """
+    table: list[list[float]] = []
+    best, error = 0.0, float("inf")
+    for i in range(levels):
+        h = step / 2.0**i
+        row = [(f(h) - f(-h)) / (2.0 * h)]
+        for k in range(i):
+            row.append(row[k] + (row[k] - table[i - 1][k]) / (4.0 ** (k + 1) - 1.0))
+            change = max(abs(row[-1] - row[-2]), abs(row[-1] - table[i - 1][k]))
+            if change < error:
+                best, error = row[-1], change
+        table.append(row)
+    return best, error
+
+
+def check_grads(f: Callable[..., Any], *args: Any, order: int = 2, seed: int = 0) -> bool:
+    """Check the gradients of `f` at `args` up to `order`, in random directions; True, or `GradientError`.
+
+    `f` takes and returns Tensors of any shape; args are floats or float arrays. The reference is the complex step where
+    every operation has a complex form, else Richardson's extrapolation.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.check_grads(lambda x: np.tanh(x) * x, np.array([0.3, -1.2]), order=3)
+    True
+    """
+    rng = np.random.default_rng(seed)
+    leaves = [tensor(np.asarray(x, dtype=float)) for x in args]
+    outputs: list[Tensor] = [f(*leaves)]
+    for k in range(1, order + 1):
+        weights = [rng.standard_normal(y.shape) for y in outputs]
+        terms = [np.sum(w * y) for w, y in zip(weights, outputs, strict=True)]
+        scalar = sum(terms[1:], terms[0])
+        outputs = gradients(scalar, leaves, create_graph=True)
+        _check_directions(scalar, leaves, outputs, k, rng)
+    return True
+
+
+def _check_directions(scalar: Tensor, leaves: list[Tensor], grads: list[Tensor], order: int, rng: Any) -> None:
+    for i, (leaf, g) in enumerate(zip(leaves, grads, strict=True)):
+        if g.shape != leaf.shape:
+            raise GradientError(f"order {order}, argument {i}: the gradient has shape {g.shape}, the argument {leaf.shape}")
+        v = rng.standard_normal(leaf.shape)
+        got = np.sum(g * v)
+        if not isinstance(got, Tensor):
+            continue
+        size = float(magnitudes([got])[0])
+        try:
+            wanted, error, method = directional(scalar, [leaf], [v]), 0.0, "the complex step"
+        except TypeError:
+            wanted, error = richardson(lambda s, leaf=leaf, v=v: _moved(scalar, leaf, s * v))
+            method = "Richardson differences"
+        bound = SAFETY * EPS * size + 100.0 * error
+        if not abs(got.item() - wanted) <= bound:
+            raise GradientError(
+                f"order {order}, argument {i}: derivative {got.item():.17g} against {wanted:.17g} by {method}; "
+                f"they differ by {abs(got.item() - wanted):.3g}, rounding explains {bound:.3g}"
+            )
+
+
+def _moved(scalar: Tensor, leaf: Tensor, by: Any) -> float:
+    with np.errstate(all="ignore"):
+        (value,) = Graph(scalar).replay({leaf: np.asarray(leaf.value) + by})
+    return float(np.sum(value))

@@ -1,0 +1,73 @@
+"""How large the rounding error of a recorded computation can be.
+
+The graph is evaluated a second time with absolute values: sums of magnitudes where the computation adds, magnitudes
+times the size of the derivative where it applies a function. A difference from the exact result beyond
+`SAFETY * eps * magnitude` is then not rounding. No relative tolerance is chosen by anyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..core.graph import ancestors
+from ..core.tensor import Tensor
+
+#: how many units of rounding each magnitude may hide: covers the length of sums and the quality of libm
+SAFETY = 32.0
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def magnitudes(outputs: Iterable[Tensor], exact: Iterable[Tensor] = ()) -> list[np.ndarray]:
+    """For each output an array of its shape: the sum of the absolute values of all terms it is made of.
+
+    Leaves count with their own size, and so do the nodes in `exact`, whose values are taken as given.
+
+    >>> import tinygrad_rnn as tg
+    >>> a, b = tg.tensor(1e8), tg.tensor(1.0)
+    >>> float(magnitudes([(a + b) - a])[0]) > 1e8
+    True
+    """
+    outputs = list(outputs)
+    given = {node.id for node in exact}
+    found: dict[int, np.ndarray] = {}
+    with np.errstate(all="ignore"):
+        for node in ancestors(outputs):
+            if node.op is None or node.id in given:
+                found[node.id] = np.abs(np.asarray(node.value, dtype=float))
+            else:
+                found[node.id] = _magnitude(node, [found[x.id] for x in node.inputs])
+    return [found[output.id] for output in outputs]
+
+
+def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
+    op, params = node.op, node.params or {}
+    assert op is not None
+    if op.multilinear:
+        return np.asarray(op.forward(*of_inputs, **params))
+    total = np.abs(np.asarray(node.value, dtype=float))
+    if not op.differentiable:
+        return total
+    if op.elementwise:
+        partials = _pull(node, np.ones(node.shape))
+        for partial, size in zip(partials, of_inputs, strict=True):
+            total = total + np.abs(partial) * size
+        return total
+    for unit in np.eye(node.size).reshape((node.size, *node.shape)):
+        pulled = _pull(node, unit)
+        share = sum(float(np.sum(np.abs(p) * size)) for p, size in zip(pulled, of_inputs, strict=True))
+        total = total + unit * share
+    return total
+
+
+def _pull(node: Tensor, g: np.ndarray) -> Any:
+    """The primitive's rule on plain arrays."""
+    op, params = node.op, node.params or {}
+    assert op is not None
+    y, xs = np.asarray(node.value), [np.asarray(x.value) for x in node.inputs]
+    if op.joint is not None:
+        return op.joint(g, y, *xs, **params)
+    return [rule(g, y, *xs, **params) for rule in op.separate]
