@@ -24,8 +24,7 @@ def backward(output: Tensor) -> None:
     if not output.requires_grad:
         raise GraphError("backward: nothing below this tensor asks for a gradient")
     active = _differentiable_ancestors(output)
-    kept = {x.id for x in active.values() if x.op is None or x.name is not None}
-    for i, g in numeric(active, {output.id: _seed_of(output)}, kept).items():
+    for i, g in numeric(active, {output.id: _seed_of(output)}).items():
         active[i].grad = _owned(g, active[i])
 
 
@@ -82,7 +81,7 @@ def _differentiable_ancestors(output: Tensor) -> dict[int, Tensor]:
     stack = [output]
     while stack:
         for x in stack.pop().inputs:
-            if x.requires_grad and x.id not in seen:
+            if x.id not in seen and x.requires_grad:
                 seen[x.id] = x
                 stack.append(x)
     return seen

@@ -79,16 +79,20 @@ arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y,
 
 
 # -- the activations of neural networks ---------------------------------------------------------------------------------
-#: the largest exponent that does not overflow, so that no warning is raised where the answer is simply 0
-_LARGEST = {np.dtype(np.float16): 11.0, np.dtype(np.float32): 88.0}
+#: by dtype: the largest exponent without overflow (so that no warning is raised where the answer is simply 0), and one;
+#: as 0-d arrays, which numpy takes twice as fast as Python floats
+_LIMITS = {
+    np.dtype(kind): (np.array(largest, kind), np.array(1.0, kind)) for kind, largest in (("f2", 11.0), ("f4", 88.0), ("f8", 709.0))
+}
 
 
 def _sigmoid(x: Any) -> Any:
-    e = np.minimum(np.negative(x), _LARGEST.get(np.result_type(x), 709.0))
-    if type(e) is not np.ndarray:
-        return 1.0 / (1.0 + np.exp(e))
+    if type(x) is not np.ndarray or x.dtype not in _LIMITS or not x.ndim:
+        return 1.0 / (1.0 + np.exp(np.minimum(np.negative(x), 709.0 if np.result_type(x).itemsize > 4 else 88.0)))
+    largest, one = _LIMITS[x.dtype]
+    e = np.minimum(np.negative(x), largest)
     np.exp(e, e)
-    np.add(e, 1.0, e)
+    np.add(e, one, e)
     return np.reciprocal(e, e)
 
 

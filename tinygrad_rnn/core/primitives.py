@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ShapeError, TinygradError
-from .scope import current
+from .scope import ROOT, current
 from .tensor import DIFFERENTIABLE, Tensor, Value, as_value, constant
 
 Vjp = Callable[..., Any]
@@ -237,9 +237,9 @@ def _binary(op: Primitive) -> Callable[..., Any]:
         if type(a) is not Tensor:
             if type(b) is not Tensor:
                 return scalar(a, b) if type(a) is float and type(b) is float else forward(a, b)
-            a = constant(a)
+            a = Tensor(a, None, (), None, None, ROOT, False) if type(a) is float else constant(a)
         elif type(b) is not Tensor:
-            b = constant(b)
+            b = Tensor(b, None, (), None, None, ROOT, False) if type(b) is float else constant(b)
         x = a.value
         y = b.value
         if type(x) is float and type(y) is float:

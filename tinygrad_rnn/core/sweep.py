@@ -22,25 +22,30 @@ Gradient = Any
 PerStep = dict[int, dict[Index | None, Gradient]]
 
 
-def numeric(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None) -> dict[int, Gradient]:
-    """Gradients of the `kept` nodes, starting from `grads`; only `active` nodes are visited, latest first."""
+def numeric(
+    active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int] | None = None, steps: PerStep | None = None
+) -> dict[int, Gradient]:
+    """Gradients of the `kept` nodes (every leaf and named node if None), starting from `grads`.
+
+    Only `active` nodes are visited, latest first; the gradient of any other node is dropped as soon as it was passed on.
+    """
     found: dict[int, Gradient] = {}
     summed: set[int] = set()  # gradients that are sums made here, so that the next term can be added in place
     for i in sorted(active, reverse=True):
-        g = grads.pop(i, None)
-        if g is None:
+        if i not in grads:
             continue
+        g = grads.pop(i)
         node = active[i]
-        if i in kept:
+        if node.name is not None or node.op is None if kept is None else i in kept:
             found[i] = g
         op = node.op
         if op is None:
             continue
-        inputs = node.inputs
         if op.add_into is not None and steps is None:
             _add_in_place(op, g, node, grads, summed)
             continue
-        for x, part in zip(inputs, _parts(op, g, node.value, [x.value for x in inputs], node, active)):  # noqa: B905
+        inputs = node.inputs
+        for x, part in zip(inputs, _parts(op, g, node, active)):  # noqa: B905 - one part for each input
             j = x.id
             if j not in active:
                 continue
@@ -60,6 +65,34 @@ def numeric(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int
     return found
 
 
+def _parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:
+    """What each input receives, as plain values."""
+    inputs, params, joint = node.inputs, node.params, op.joint
+    if joint is None:
+        return _separate_parts(op, g, node.value, [x.value for x in inputs], node, active)
+    try:
+        if params is not None:
+            return joint(g, node.value, *[x.value for x in inputs], **params)
+        if len(inputs) == 2:
+            return joint(g, node.value, inputs[0].value, inputs[1].value)
+        return joint(g, node.value, *[x.value for x in inputs])
+    except MATH_ERRORS:
+        values = [g, node.value, *[x.value for x in inputs]]
+        if any(type(value) is not float for value in values):
+            raise
+        # where Python floats raise, numpy's infinities and nans instead, as for arrays
+        with np.errstate(all="ignore"):
+            return joint(*map(np.float64, values), **(params or {}))
+
+
+def _separate_parts(
+    op: Primitive, g: Gradient, y: Any, xs: Sequence[Any], node: Tensor, active: dict[int, Tensor]
+) -> Sequence[Gradient]:
+    """One rule for each input, and none for an input whose gradient nobody wants."""
+    params = node.params or {}
+    return [rule(g, y, *xs, **params) if x.id in active else None for rule, x in zip(op.separate, node.inputs)]  # noqa: B905
+
+
 def _add_in_place(op: Primitive, g: Gradient, node: Tensor, grads: dict[int, Gradient], summed: set[int]) -> None:
     """Add one pick's share to the gradient of the whole, so that T picks from one array cost T times a pick."""
     x = node.inputs[0]
@@ -70,7 +103,9 @@ def _add_in_place(op: Primitive, g: Gradient, node: Tensor, grads: dict[int, Gra
     op.add_into(grads[j], g, **node.params)  # type: ignore[misc]
 
 
-def recorded(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None) -> dict[int, Gradient]:
+def recorded(
+    active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None
+) -> dict[int, Gradient]:
     """As `numeric`, but on Tensors: the result can be differentiated, drawn and folded again."""
     found: dict[int, Gradient] = {}
     with entered(current()):
@@ -86,7 +121,7 @@ def recorded(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[in
                 found[i] = g
             if node.op is None:
                 continue
-            for x, part in zip(node.inputs, _parts(node.op, g, node, node.inputs, node, active), strict=True):
+            for x, part in zip(node.inputs, _recorded_parts(node.op, g, node, active), strict=True):
                 j = x.id
                 if j not in active:
                     continue
@@ -97,20 +132,10 @@ def recorded(active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[in
     return found
 
 
-def _parts(op: Primitive, g: Gradient, y: Any, xs: Sequence[Any], node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:
-    """What each input receives."""
-    params = node.params
+def _recorded_parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:
     if op.joint is not None:
-        try:
-            return op.joint(g, y, *xs) if params is None else op.joint(g, y, *xs, **params)
-        except MATH_ERRORS:
-            if any(type(x) is not float for x in (g, y, *xs)):
-                raise
-            # where Python floats raise, numpy's infinities and nans instead, as for arrays
-            with np.errstate(all="ignore"):
-                return op.joint(np.float64(g), np.float64(y), *map(np.float64, xs), **(params or {}))
-    params = params or {}
-    return [rule(g, y, *xs, **params) if x.id in active else None for rule, x in zip(op.separate, node.inputs)]  # noqa: B905
+        return op.joint(g, node, *node.inputs, **(node.params or {}))
+    return _separate_parts(op, g, node, node.inputs, node, active)
 
 
 def _add_step(contributions: dict[Index | None, Gradient], t: Index | None, part: Gradient) -> None:

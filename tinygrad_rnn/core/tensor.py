@@ -162,6 +162,10 @@ class Tensor:
 
     # -- numpy's spelling ---------------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs:
+            ours = DIFFERENTIABLE.get(ufunc)
+            if ours is not None:
+                return ours(*args)
         if method == "reduce" and ufunc in _REDUCTIONS:
             return DIFFERENTIABLE[_REDUCTIONS[ufunc]](*args, **_supported(ufunc, kwargs))
         if method != "__call__":
@@ -184,7 +188,7 @@ _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.mini
 def _dispatch(function: Any, args: Any, kwargs: Any) -> Any:
     ours = DIFFERENTIABLE.get(function)
     if ours is not None:
-        return ours(*args, **_supported(function, kwargs))
+        return ours(*args, **_supported(function, kwargs)) if kwargs else ours(*args)
     if function in PLAIN:
         return function(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
     module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np")
