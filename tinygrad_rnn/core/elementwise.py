@@ -160,7 +160,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 # -- powers -------------------------------------------------------------------------------------------------------------
 @primitive(
     "power_constant", elementwise=True, label="^", latex=r"{0}^{{n}}",
-    vjp=(lambda g, y, x, n: g * 0.0 if n == 0 else g * (n * x ** (n - 1)),),
+    vjp=(lambda g, y, x, n: g * 0.0 if n == 0 else g * (n * _power_constant(x, n=n - 1)),),
 )  # fmt: skip
 def _power_constant(x: Any, n: float) -> Any:
     if type(x) is float:

@@ -1,0 +1,139 @@
+"""The rules of the house that a machine can check: what is imported, from where, and what is never called."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "tinygrad_rnn"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MODULES = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+
+#: room -> the rooms below it that it may import; "" is the package itself, its public names
+BELOW = {
+    "core": set(),
+    "language": {"core"},
+    "draw": {"core"},
+    "verify": {"core", "language", "draw"},
+}
+#: what a room may import from outside of the standard library
+OUTSIDE = {"core": {"numpy"}, "language": {"numpy"}, "draw": {"numpy", "graphviz"}, "verify": {"numpy"}}
+LONGEST_FILE = 400
+
+
+def room_of(path: Path) -> str:
+    """The folder of the package a file stands in; a file at the top is a room of its own."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
+    """The absolute dotted names of all modules a file imports; of `from m import n`, both m and m.n."""
+    package = ["tinygrad_rnn", *path.relative_to(PACKAGE).parts[:-1]]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@MODULES
+def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
+    assert not re.search(r"\beval\(|\bexec\(|pickle", path.read_text(encoding="utf-8"))
+
+
+@MODULES
+def test_no_file_is_longer_than_a_room(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@MODULES
+def test_every_room_says_what_belongs_there(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@MODULES
+def test_imports_point_downwards(path: Path) -> None:
+    room = room_of(path)
+    if room not in BELOW:
+        return
+    rooms = {room_of(target) for name in imports(path) if (target := _file_of(name)) is not None}
+    assert rooms <= BELOW[room] | {room}
+
+
+@MODULES
+def test_a_room_needs_nothing_from_outside_that_was_not_agreed(path: Path) -> None:
+    room = room_of(path)
+    outside = {name.partition(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - {"tinygrad_rnn"}
+    assert outside <= OUTSIDE.get(room, {"numpy"})
+
+
+def test_the_command_line_calls_public_names_only() -> None:
+    cli = PACKAGE / "cli.py"
+    private = [name for name in imports(cli) if re.match(r"tinygrad_rnn\.(core|language|verify|draw)\.\w+\.\w", name)]
+    assert private == []
+
+
+def test_the_package_only_gathers_public_names() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    defined = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.Lambda)]
+    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert defined == []
+    assert functions <= {"__getattr__", "__dir__"}, "names may be fetched late, nothing is defined here"
+
+
+def test_import_stays_light() -> None:
+    code = "import sys, tinygrad_rnn; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = set(_printed(sys.executable, "-c", code).split())
+    assert "tinygrad_rnn" in loaded
+    assert not loaded & {"torch", "autograd", "matplotlib", "graphviz", "scipy", "mpmath", "pytest", "hypothesis"}
+
+
+def test_readme_opens_with_a_picture_and_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    picture = re.search(r"!\[[^\]]*\]\(([^)]+)\)", readme)
+    block = re.search(r"```(\w+)\n(.*?)```", readme, re.DOTALL)
+    assert picture and block and picture.start() < block.start() and block[1] == "sh"
+    assert (ROOT / picture[1]).is_file()
+    setup, test = block[2].strip().splitlines()
+    assert setup.endswith(".venv/bin/tinygrad-rnn demo")
+    assert test == ".venv/bin/python -m pytest -q"
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    block = re.search(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block and _printed("bash", ".ci/run", "--commands") == block[1]
+
+
+def test_shipped_models_and_types_reach_the_wheel() -> None:
+    listed = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    assert "models/*.rnn" in listed and "py.typed" in listed
+    assert (PACKAGE / "py.typed").is_file() and {path.stem for path in (PACKAGE / "models").glob("*.rnn")} >= {
+        "vanilla",
+        "lstm",
+        "gru",
+    }
+
+
+def _printed(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def _file_of(module: str) -> Path | None:
+    """The file of the package that a dotted name refers to, if it is a module of the package."""
+    parts = module.split(".")
+    if parts[0] != "tinygrad_rnn" or len(parts) == 1:
+        return None
+    path = PACKAGE.joinpath(*parts[1:])
+    if path.with_suffix(".py").is_file():
+        return path.with_suffix(".py")
+    return path / "__init__.py" if (path / "__init__.py").is_file() else None
