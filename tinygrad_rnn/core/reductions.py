@@ -120,12 +120,27 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
-def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any = None, axis: int = -1) -> Any:
-    return kept(g, logits, axis, False) * (softmax(logits, axis=axis) - onehot(targets, shape_of(logits)[axis], axis=axis))
+@primitive("onehot", label="1[ ]", latex=r"\mathbf{{1}}_{{{0}}}")
+def onehot(targets: Any, classes: int = 0, axis: int = -1) -> Any:
+    """1 at each target's class along a new `axis` of length `classes`, 0 elsewhere.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.onehot([2, 0], 3).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    return np.moveaxis(np.eye(classes)[np.asarray(targets)], -1, axis)
 
 
-@primitive("cross_entropy", vjp=(_cross_entropy_vjp,), label="CE", latex=r"-\log\operatorname{{softmax}}\left({0}\right)_{{y}}")
-def _cross_entropy(logits: Any, targets: Any = None, axis: int = -1) -> Any:
+def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any, axis: int = -1) -> Any:
+    truth = onehot(targets, classes=shape_of(logits)[axis], axis=axis)
+    return kept(g, logits, axis, False) * (softmax(logits, axis=axis) - truth)
+
+
+@primitive(
+    "cross_entropy", inputs=2, label="CE", latex=r"-\log\operatorname{{softmax}}\left({0}\right)_{{{1}}}",
+    vjp=(_cross_entropy_vjp, lambda g, y, logits, targets, axis=-1: np.zeros(shape_of(targets))),
+)  # fmt: skip
+def _cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
     picked = np.take_along_axis(logits, np.expand_dims(targets, axis), axis=axis)
     return logsumexp(logits, axis=axis) - np.squeeze(picked, axis=axis)
 
@@ -152,12 +167,7 @@ def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
         raise ShapeError(f"cross_entropy: logits {classes} need targets of shape {expected}, not {wanted.shape}")
     if wanted.size and not (0 <= wanted.min() and wanted.max() < classes[axis]):
         raise ShapeError(f"cross_entropy: targets run from 0 to {classes[axis] - 1}, but one is {wanted.min()} or {wanted.max()}")
-    return _cross_entropy(logits, targets=wanted, axis=axis)
-
-
-def onehot(targets: Any, classes: int, axis: int = -1) -> np.ndarray:
-    """A plain array with 1 at each target's class along a new `axis`, 0 elsewhere."""
-    return np.moveaxis(np.eye(classes)[np.asarray(plain(targets))], -1, axis)
+    return _cross_entropy(logits, targets if isinstance(targets, Tensor) else wanted, axis=axis)
 
 
 @primitive(
