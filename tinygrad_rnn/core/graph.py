@@ -6,7 +6,7 @@ differentiation, the one reader that adds nodes, stands in `autodiff`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from .errors import GraphError
@@ -14,12 +14,18 @@ from .scope import Index
 from .tensor import Tensor, Value, as_value
 
 
-def ancestors(outputs: Iterable[Tensor]) -> list[Tensor]:
-    """Every node the outputs depend on, themselves included, each after its inputs."""
+def ancestors(outputs: Iterable[Tensor], stop: Container[int] = ()) -> list[Tensor]:
+    """Every node the outputs depend on, themselves included, each after its inputs.
+
+    What lies behind the nodes whose ids are in `stop` is left out, the nodes themselves are not.
+    """
     seen = {output.id: output for output in outputs}
     stack = list(seen.values())
     while stack:
-        for x in stack.pop().inputs:
+        node = stack.pop()
+        if node.id in stop:
+            continue
+        for x in node.inputs:
             if x.id not in seen:
                 seen[x.id] = x
                 stack.append(x)

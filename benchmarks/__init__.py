@@ -1,0 +1,5 @@
+"""Measurements against published packages: `python -m benchmarks engine`.
+
+One module per question; each prints its table and keeps it in docs/benchmarks.md. Nothing here is imported by
+tinygrad_rnn or by its tests.
+"""

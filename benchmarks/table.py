@@ -1,0 +1,60 @@
+"""The rows a benchmark produces, as one table on the terminal and in docs/benchmarks.md."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+HEADER = ("what", "ours", "theirs", "ratio", "target", "met")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `met` is yes, no, or empty where nothing was asked or measured."""
+
+    what: str
+    ours: str
+    theirs: str = ""
+    ratio: str = ""
+    target: str = ""
+    met: str = ""
+
+
+def against(what: str, ours: str, theirs: str, ratio: float, target: float) -> Row:
+    """A comparison with a peer: the target is the highest ratio allowed."""
+    return Row(what, ours, theirs, f"{ratio:.2f}", f"≤ {target:.2f}", _met(ratio <= target))
+
+
+def alone(what: str, ours: str, target: str, met: bool, theirs: str = "") -> Row:
+    """A figure of ours with a target of its own."""
+    return Row(what, ours, theirs, "", target, _met(met))
+
+
+def missing(what: str, peer: str) -> Row:
+    """A peer that is not installed is reported, not left out."""
+    return Row(what, "", f"{peer} is not installed", "", "", "not measured")
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table with aligned columns."""
+    cells = [HEADER, *(astuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
+
+    def line(values: Sequence[str]) -> str:
+        return "| " + " | ".join(value.ljust(width) for value, width in zip(values, widths, strict=True)) + " |"
+
+    return "\n".join([line(HEADER), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, cells[1:])])
+
+
+def keep(section: str, text: str, page: Path = PAGE) -> None:
+    """Put `text` between the markers of its section of the page; the other sections stay as they are."""
+    begin, end = f"<!-- {section}:begin -->", f"<!-- {section}:end -->"
+    before, opened, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not opened or not closed:
+        raise ValueError(f"{page.name} has no section between {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def _met(met: bool) -> str:
+    return "yes" if met else "**no**"

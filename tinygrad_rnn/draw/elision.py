@@ -1,0 +1,75 @@
+"""Leave out the middle of a long sequence: the first three and the last two steps stay, and the picture says what is missing."""
+
+from __future__ import annotations
+
+from .labels import Text
+from .picture import Column, Edge, Node, Picture
+
+FIRST, LAST = 3, 2
+
+
+def leave_out(picture: Picture, most: int) -> None:
+    """Where a part of the model has more than `most` steps, replace those in the middle by a gap that its states cross."""
+    hidden: dict[int, int] = {}
+    notes = []
+    for lane in sorted({c.lane for c in picture.columns}):
+        steps = [i for i, c in enumerate(picture.columns) if c.lane == lane and c.kind == "step"]
+        if len(steps) > most:
+            middle = steps[FIRST:-LAST]
+            hidden.update(dict.fromkeys(middle, middle[0]))
+            first, last = (picture.columns[i].title.removeprefix("t = ") for i in (middle[0], middle[-1]))
+            notes.append(f"steps {first} to {last} not shown")
+    if hidden:
+        _collapse(picture, hidden)
+        picture.note = "; ".join(notes)
+
+
+def _collapse(picture: Picture, hidden: dict[int, int]) -> None:
+    columns, renumbered = _columns_left(picture, hidden)
+    nodes: list[Node] = []
+    kept: dict[int, int] = {}
+    for i, n in enumerate(picture.nodes):
+        if n.column not in hidden:
+            kept[i] = len(nodes)
+            n.column = renumbered[n.column]
+            nodes.append(n)
+    dots: dict[tuple[int, int], int] = {}
+
+    def dots_for(slot: int, column: int) -> int:
+        key = (slot, renumbered[hidden[column]])
+        if key not in dots:
+            dots[key] = len(nodes)
+            nodes.append(Node(Text("⋯", italic=False), "elided", key[1], slot, named=True))
+        return dots[key]
+
+    edges: dict[tuple[int, int, int], Edge] = {}
+    for e in picture.edges:
+        tail, head = picture.nodes[e.tail], picture.nodes[e.head]
+        if e.tail in kept and e.head in kept:
+            ends = kept[e.tail], kept[e.head]
+        elif e.head in kept:
+            ends = dots_for(tail.slot, tail.column), kept[e.head]
+        elif e.tail in kept and columns[tail.column].kind in ("step", "boundary") and columns[tail.column].lane == _lane(picture, head, columns, renumbered, hidden):
+            ends = kept[e.tail], dots_for(tail.slot, head.column)
+            e.label = None
+        else:
+            continue
+        edges.setdefault((*ends, e.lane), Edge(*ends, e.label, e.differentiable, e.lane))
+    picture.nodes, picture.edges, picture.columns = nodes, list(edges.values()), columns
+
+
+def _lane(picture: Picture, head: Node, columns: list[Column], renumbered: dict[int, int], hidden: dict[int, int]) -> int:
+    return columns[renumbered[hidden[head.column]]].lane
+
+
+def _columns_left(picture: Picture, hidden: dict[int, int]) -> tuple[list[Column], dict[int, int]]:
+    columns: list[Column] = []
+    renumbered: dict[int, int] = {}
+    for i, c in enumerate(picture.columns):
+        if i not in hidden:
+            renumbered[i] = len(columns)
+            columns.append(c)
+        elif hidden[i] == i:
+            renumbered[i] = len(columns)
+            columns.append(Column("gap", c.lane))
+    return columns, renumbered

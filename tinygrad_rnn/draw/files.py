@@ -1,0 +1,64 @@
+"""Put a picture into a file: which writer for which suffix, and never half a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import GraphError
+from .layout import Layout, lay_out
+from .svg import to_svg
+from .view import view
+
+TEXT = (".dot", ".gv")
+BY_GRAPHVIZ = (".pdf", ".png")
+
+
+def write_picture(graph: Any, path: Path, options: dict[str, Any]) -> Path:
+    """Draw `graph` into `path`; see `tinygrad_rnn.draw.write`."""
+    suffix = path.suffix.lower()
+    if suffix not in (*TEXT, ".svg", *BY_GRAPHVIZ):
+        raise GraphError(f"{path}: no format for {suffix or 'a name without suffix'!r}; use .svg, .pdf, .png, .dot or .gv")
+    if suffix in BY_GRAPHVIZ and shutil.which("dot") is None:
+        raise GraphError(
+            f"{path}: {suffix} is made by graphviz's dot program, which is not installed (apt install graphviz, "
+            f"brew install graphviz); {path.with_suffix('.svg').name} needs nothing"
+        )
+    return write_atomically(path, _content(lay_out(view(graph, **options)), suffix))
+
+
+def _content(layout: Layout, suffix: str) -> bytes:
+    dot = shutil.which("dot")
+    if suffix == ".svg" and dot is None:
+        return to_svg(layout).encode()
+    from .dot import to_digraph
+
+    source = to_digraph(layout).source.encode()
+    if suffix in TEXT or dot is None:
+        return source
+    done = subprocess.run([dot, "-T" + suffix[1:]], input=source, capture_output=True, check=False)
+    if done.returncode or not done.stdout:
+        if suffix == ".svg":
+            return to_svg(layout).encode()
+        raise GraphError(f"dot could not make {suffix[1:]}: {done.stderr.decode(errors='replace').strip()[:300]}")
+    return done.stdout
+
+
+def write_atomically(path: Path, content: bytes) -> Path:
+    """Write beside the target and move it there, so a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path

@@ -1,0 +1,138 @@
+"""How names, steps and numbers read in a picture: superscripts, subscripts, escaping, widths.
+
+Text goes in, `Text` comes out; each writer turns it into its own markup with `unicode`, `svg_spans` or `dot_html`. Every string
+that reaches a picture passes through `clean` and one of the escapes here, because names are not to be trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+_SUPERSCRIPT = str.maketrans("0123456789+-−(),", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾˒")
+_GREEK = dict(zip(
+    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split(),
+    "αβγδεζηθκλμνξπρστφχψω", strict=True,
+))  # fmt: skip
+_SUBSCRIPTED = re.compile(r"([^\W\d_]{1,2}|" + "|".join(_GREEK) + r")(?:_(\w{1,5})|(\d{1,3}))")
+LONGEST = 28
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """One printable line: what XML cannot hold or a page cannot show becomes a visible sign, and long text is cut."""
+    shown = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in text[: longest + 1])
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A symbol with what stands below and above it; italic as mathematics sets it, upright for operations."""
+
+    base: str
+    sub: str = ""
+    sup: str = ""
+    italic: bool = True
+
+    @property
+    def unicode(self) -> str:
+        """One line of plain text, such as `W_f⁽²⁾`."""
+        return self.base + (f"_{self.sub}" if self.sub else "") + self.sup.translate(_SUPERSCRIPT)
+
+    def width(self, size: float) -> float:
+        """Estimated width in points at this font size (the writers have no font metrics)."""
+        return size * (_ems(self.base) + 0.68 * max(_ems(self.sub), _ems(self.sup)))
+
+    def svg_spans(self, size: float) -> str:
+        """`<tspan>` elements; raised text goes back to the base line, so what follows stands right."""
+        small = f'font-size="{size * 0.68:.3g}"'
+        style = ' font-style="italic"' if self.italic else ""
+        spans = f"<tspan{style}>{escape(self.base)}</tspan>"
+        fall = 0.0
+        if self.sub:
+            fall = 0.22 * size
+            spans += f'<tspan dy="{fall:.3g}" {small}{style}>{escape(self.sub)}</tspan>'
+        if self.sup:
+            # a superscript stands above the subscript, not behind it
+            back = f' dx="{-0.68 * size * _ems(self.sub):.3g}"' if self.sub else ""
+            spans += f'<tspan dy="{-0.36 * size - fall:.3g}"{back} {small}>{escape(self.sup)}</tspan>'
+        return spans
+
+    def dot_html(self, size: float) -> str:
+        """Inner part of a graphviz HTML-like label."""
+        base = _dot(self.base)
+        text = f"<I>{base}</I>" if self.italic else base
+        if self.sub:
+            text += f'<SUB><FONT POINT-SIZE="{size * 0.68:.3g}"><I>{_dot(self.sub)}</I></FONT></SUB>'
+        if self.sup:
+            text += _dot(self.sup.translate(_SUPERSCRIPT))
+        return text
+
+
+def _dot(text: str) -> str:
+    """For HTML-like labels: graphviz reads entities, and swallows leading blanks."""
+    return escape(text).replace(" ", "&#160;") or "&#160;"
+
+
+def symbol(name: str, step: Any = None) -> Text:
+    """The name as mathematics writes it: `W_f` and `h1` with a subscript, `alpha` as α, the step in brackets above.
+
+    >>> symbol("h", 2).unicode, symbol("W_f").sub, symbol("sigma").base
+    ('h⁽²⁾', 'f', 'σ')
+    """
+    sup = "" if step is None else f"({index_text(step)})"
+    found = _SUBSCRIPTED.fullmatch(name)
+    base, sub = (found[1], found[2] or found[3]) if found else (clean(name), "")
+    return Text(_GREEK.get(base, base), sub, sup)
+
+
+def index_text(step: Any) -> str:
+    """A step number or a tuple of them, with a true minus."""
+    parts = step if isinstance(step, tuple) else (step,)
+    return clean(",".join(str(part) for part in parts)).replace("-", "−")
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """`4 × 3`, or `scalar`."""
+    return " × ".join(map(str, shape)) if shape else "scalar"
+
+
+def value_lines(value: Any) -> tuple[str, ...]:
+    """Shape, then the values themselves when there are at most four, otherwise their range."""
+    array = np.asarray(value)
+    if not array.ndim:
+        return (_number(array.item()),)
+    if not array.size:
+        return (shape_text(array.shape), "empty")
+    if array.size <= 4:
+        return (shape_text(array.shape), "  ".join(_number(v) for v in array.ravel().tolist()))
+    return (shape_text(array.shape), f"{_number(array.min().item())} … {_number(array.max().item())}")
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, complex):
+        return f"{value:.3g}"
+    return f"{value:.3g}".replace("-", "−")
+
+
+def constant_text(value: Any) -> str:
+    """A constant in a picture: the number itself, or the shape of an array."""
+    array = np.asarray(value)
+    return _number(array.item()) if array.size == 1 else shape_text(array.shape)
+
+
+_NARROW = set("iljtf.,;:!|'()[] ·rI-")
+_WIDE = set("mwMW@%—…")
+
+
+def _ems(text: str) -> float:
+    """Width in units of the font size, by three classes of letters: enough to size a box."""
+    return sum(0.33 if c in _NARROW else 0.88 if c in _WIDE else 0.64 if c.isupper() or c > "ⁿ" else 0.52 for c in text)
+
+
+def text_width(text: str, size: float) -> float:
+    """Estimated width of plain text in points."""
+    return size * _ems(text)

@@ -1,0 +1,184 @@
+"""Which nodes of a graph are drawn at a level, and what joins them.
+
+`op` draws every operation, `named` the named nodes only: there an edge from u to v stands for all paths of unnamed operations
+between them. Parameters and constants are never ends of an edge: they are `Use`s of an operation, or the letter on an edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.graph import Graph
+from ..core.tensor import Tensor
+
+#: products whose matrix the book writes as a letter on the arrow
+PRODUCTS = {"matmul", "dot", "einsum", "tensordot", "inner", "embedding"}
+
+
+@dataclass(slots=True)
+class Link:
+    """An edge between drawn tensors: the parameters multiplied on the way, and whether a gradient flows back."""
+
+    tail: Tensor
+    head: Tensor
+    letters: tuple[Tensor, ...] = ()
+    differentiable: bool = True
+    lane: int = 0
+
+
+@dataclass(slots=True)
+class Use:
+    """A parameter or constant in the argument list of a drawn operation."""
+
+    source: Tensor
+    side: int
+
+
+@dataclass(slots=True)
+class Level:
+    """What is drawn: tensors in topological order, links, uses by tensor id, ids with a target of their own."""
+
+    drawn: list[Tensor]
+    links: list[Link] = field(default_factory=list)
+    uses: dict[int, list[Use]] = field(default_factory=dict)
+    targets: dict[int, Any] = field(default_factory=dict)
+    shared: set[int] = field(default_factory=set)
+
+
+def at_level(graph: Graph, level: str, only: Collection[str] | None = None) -> Level:
+    """Choose nodes and edges; `only` keeps these names (level `named`)."""
+    shared = _shared(graph)
+    nodes = [n for n in graph.nodes if n.id not in shared]
+    if level == "op":
+        return _operations(nodes, shared)
+    kept = [n for n in nodes if n.name is not None and (only is None or n.name in only)]
+    if not kept:
+        kept = [n for n in graph.outputs if n.id not in shared]
+    return _contracted(kept, shared)
+
+
+def _operations(nodes: list[Tensor], shared: set[int]) -> Level:
+    result = Level(nodes, shared=shared)
+    for node in nodes:
+        lanes: dict[int, int] = {}
+        last = len(node.inputs) - 1
+        for position, x in enumerate(node.inputs):
+            if x.id in shared:
+                result.uses.setdefault(node.id, []).append(Use(x, 1 if position and position == last else -1))
+                continue
+            lane = lanes[x.id] = lanes.get(x.id, -1) + 1
+            result.links.append(Link(x, node, (), x.requires_grad, lane))
+        if _targets(node) is not None:
+            result.targets[node.id] = _targets(node)
+    return result
+
+
+def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
+    """Walk back from every kept node to the kept nodes before it. A path's state is the matrix met on it, and differentiability."""
+    result = Level(kept, shared=shared)
+    ids = {n.id for n in kept}
+    for head in kept:
+        found: dict[int, tuple[Tensor, list[tuple[Tensor | None, ...]], bool]] = {}
+        start: tuple[Tensor, tuple[Tensor, ...], bool] = (head, (), True)
+        stack, seen = [start], set()
+        while stack:
+            node, met, smooth = stack.pop()
+            if _targets(node) is not None:
+                result.targets.setdefault(head.id, _targets(node))
+            factors = tuple(x for x in node.inputs if x.id in shared) if _is_product(node) else ()
+            for x in node.inputs:
+                if x.id in shared:
+                    continue
+                # two matrices on one path have no letter of their own; (None, None) marks that and stays as it is
+                along = (met + factors)[:2] if len(met) < 2 else met
+                flows = smooth and x.requires_grad
+                if x.id in ids:
+                    _, paths, before = found.setdefault(x.id, (x, [], False))
+                    paths.append(along)
+                    found[x.id] = (x, paths, before or flows)
+                elif (key := (x.id, tuple(f.id for f in along), flows)) not in seen:
+                    seen.add(key)
+                    stack.append((x, along, flows))
+        for tail, paths, flows in found.values():
+            result.links.append(Link(tail, head, _letters(paths), flows))
+    return result
+
+
+def _letters(paths: list[Any]) -> tuple[Tensor, ...]:
+    """The matrices to write on an edge: those of paths that meet exactly one, unless they are too many to read."""
+    if any(len(path) > 1 for path in paths):
+        return ()
+    single = {path[0].id: path[0] for path in paths if path}
+    return tuple(single[i] for i in sorted(single)) if len(single) <= 3 else ()
+
+
+def _is_product(node: Tensor) -> bool:
+    return node.op is not None and node.op.name in PRODUCTS
+
+
+def _targets(node: Tensor) -> Any:
+    """Targets that a loss holds as a static argument are data of that step although no node carries them."""
+    return None if not node.params else node.params.get("targets")
+
+
+def _shared(graph: Graph) -> set[int]:
+    """Ids of what is drawn as tags: parameters, constants, and whatever is computed from these alone outside of any step."""
+    timed = any(n.scope.step is not None for n in graph.nodes)
+    users = _columns_using(graph)
+    initial = _initial_states(graph, users) if timed else set()
+    shared: set[int] = set()
+    for node in graph.nodes:
+        if node.op is not None:
+            if timed and all(x.id in shared for x in node.inputs) and (node.scope.step is None or node.name is None):
+                shared.add(node.id)
+        elif node.name is None and not node.requires_grad:
+            shared.add(node.id)
+        elif timed and node.scope.step is None and node.id not in initial:
+            if node.requires_grad or len(users.get(node.id, ())) > 1:
+                shared.add(node.id)
+    return shared - {n.id for n in graph.outputs}
+
+
+def _columns_using(graph: Graph) -> dict[int, set[Any]]:
+    """For every node outside of time, the steps of the operations that use it."""
+    users: dict[int, set[Any]] = {}
+    for node in graph.nodes:
+        for x in node.inputs:
+            if x.scope.step is None:
+                users.setdefault(x.id, set()).add(node.scope.step)
+    return users
+
+
+def _initial_states(graph: Graph, users: dict[int, set[Any]]) -> set[int]:
+    """Leaves outside of time that stand where other steps have the state of their neighbour: `h0` of a loop.
+
+    The place is the same when operation, position and the other arguments are.
+    """
+    candidates = {
+        n.id for n in graph.leaves
+        if n.scope.step is None and len(s := users.get(n.id, set())) == 1 and None not in s and (n.name or n.requires_grad)
+    }  # fmt: skip
+    if not candidates:
+        return set()
+    places: dict[Any, list[int]] = {}
+    occupied: set[Any] = set()
+    for node in graph.nodes:
+        for position, x in enumerate(node.inputs):
+            place = (
+                node.op.name if node.op else "", position, node.name, x.shape,
+                tuple(_manner(y, node) for k, y in enumerate(node.inputs) if k != position),
+            )  # fmt: skip
+            if x.id in candidates:
+                places.setdefault(place, []).append(x.id)
+            elif x.scope.step is not None and x.scope.step != node.scope.step:
+                occupied.add(place)
+    return {i for place, ids in places.items() if place in occupied for i in ids}
+
+
+def _manner(x: Tensor, user: Tensor) -> Any:
+    """What an argument is, up to the time step."""
+    if x.scope.step is None:
+        return x.id
+    return (x.name, x.op.name if x.op else None, x.scope.step == user.scope.step)

@@ -1,0 +1,106 @@
+"""Which part each node plays, from the structure of the picture alone."""
+
+from __future__ import annotations
+
+from .picture import Picture
+
+
+def assign_roles(picture: Picture, sizes: list[int]) -> None:
+    """Set `role` of every node: operation, input, state, inner, output, loss or target."""
+    nodes, columns = picture.nodes, picture.columns
+    into: list[list[int]] = [[] for _ in nodes]
+    out: list[list[int]] = [[] for _ in nodes]
+    for e in picture.edges:
+        out[e.tail].append(e.head)
+        into[e.head].append(e.tail)
+    timed = [columns[n.column].kind in ("step", "boundary") for n in nodes]
+    slots: dict[int, list[int]] = {}
+    for i, n in enumerate(nodes):
+        slots.setdefault(n.slot, []).append(i)
+    states = {s for s, members in slots.items() if _is_state(picture, members, timed, out)}
+    before_state = _leading_to(picture, states)
+    losses = _losses(picture, out, sizes, states, timed)
+    for i, n in enumerate(nodes):
+        if not n.named:
+            n.role = "constant" if n.leaf else "operation"
+        elif n.slot in states:
+            n.role = "state"
+        elif n.leaf and all(nodes[m].leaf for m in slots[n.slot]):
+            n.role = "input"
+        elif i in losses:
+            n.role = "loss"
+        else:
+            n.role = "inner" if n.slot in before_state or (columns[n.column].kind == "plain" and out[i]) else "output"
+    for n, heads in zip(nodes, out, strict=True):
+        if n.role == "input" and heads and _read_by_losses_only(picture, heads, out):
+            n.role = "target"
+
+
+def _is_state(picture: Picture, members: list[int], timed: list[bool], out: list[list[int]]) -> bool:
+    nodes = picture.nodes
+    if not nodes[members[0]].named:
+        return False
+    crossing = [m for m in members if any(nodes[h].column != nodes[m].column and timed[h] for h in out[m])]
+    if all(nodes[m].leaf for m in members):
+        # leaves are states where nothing of their own step reads them: initial states
+        return bool(crossing) and all(picture.columns[nodes[m].column].kind in ("boundary", "before") for m in crossing)
+    return any(timed[m] for m in crossing)
+
+
+def _leading_to(picture: Picture, states: set[int]) -> set[int]:
+    """Slots from which a state of the same step is reached."""
+    before: dict[int, set[int]] = {}
+    for e in picture.edges:
+        tail, head = picture.nodes[e.tail], picture.nodes[e.head]
+        if tail.column == head.column:
+            before.setdefault(head.slot, set()).add(tail.slot)
+    found: set[int] = set()
+    stack = list(states)
+    while stack:
+        for slot in before.get(stack.pop(), ()):
+            if slot not in found:
+                found.add(slot)
+                stack.append(slot)
+    return found
+
+
+def _losses(picture: Picture, out: list[list[int]], sizes: list[int], states: set[int], timed: list[bool]) -> set[int]:
+    """Named scalars that nothing reads, and the named results of single steps that only such a total reads."""
+    nodes = picture.nodes
+    able = [n.named and not n.leaf and n.slot not in states for n in nodes]
+    final = {i for i in range(len(nodes)) if able[i] and not out[i] and sizes[i] == 1}
+    totals = {i for i in final if not timed[i]}
+    found = set(final)
+    for i in range(len(nodes)):
+        if able[i] and timed[i] and sizes[i] == 1:
+            readers = _named_readers(picture, i, out)
+            if readers and readers <= totals:
+                found.add(i)
+    return found
+
+
+def _named_readers(picture: Picture, i: int, out: list[list[int]]) -> set[int]:
+    """The named nodes that read node i, directly or through unnamed operations."""
+    found: set[int] = set()
+    seen = {i}
+    stack = [i]
+    while stack:
+        for h in out[stack.pop()]:
+            if h not in seen:
+                seen.add(h)
+                if picture.nodes[h].named:
+                    found.add(h)
+                elif len(seen) < 10_000:
+                    stack.append(h)
+    return found
+
+
+def _read_by_losses_only(picture: Picture, heads: list[int], out: list[list[int]]) -> bool:
+    for h in heads:
+        if picture.nodes[h].role != "loss":
+            if picture.nodes[h].named:
+                return False
+            readers = _named_readers(picture, h, out)
+            if not readers or any(picture.nodes[r].role != "loss" for r in readers):
+                return False
+    return True

@@ -1,0 +1,276 @@
+"""How edges run: curves inside a step, and smooth right-angled lines from column to column.
+
+Between two rows lies a channel, between two columns a gutter. A line that leaves its column goes through gutters and channels
+only, so it never runs behind a node; all edges of one tail share one track until they branch off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .boxes import Box
+from .layers import Arrangement
+from .picture import Picture
+
+Point = tuple[float, float]
+Key = tuple[str, int]
+TRACK = 7.0
+
+
+@dataclass(slots=True)
+class Plan:
+    """The way of one edge between columns, in words: where it leaves, which gutter and channels it takes, where it enters."""
+
+    ahead: int  # +1 to the right, -1 to the left
+    leaves_by_side: bool
+    enters_by_side: bool
+    gutter: int | None
+    net: tuple[str, int, int]
+    straight: bool = False
+    port: float = 0.0
+
+
+@dataclass(slots=True)
+class Plans:
+    """All plans, the track of every net in every channel and gutter, and how many tracks each has."""
+
+    plans: dict[int, Plan] = field(default_factory=dict)
+    track: dict[tuple[Key, tuple[str, int, int]], int] = field(default_factory=dict)
+    tracks: dict[Key, int] = field(default_factory=dict)
+
+
+def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list[float], widths: list[float]) -> Plans:
+    """Decide the way of every edge between columns; `local` is each node's place inside its column of the given width."""
+    result = Plans()
+    crossing = [i for i, e in enumerate(picture.edges) if picture.nodes[e.tail].column != picture.nodes[e.head].column]
+    outermost, occupied = _occupancy(picture, rows, local)
+    bundled = _bundles(picture, crossing)
+    for i in crossing:
+        e = picture.edges[i]
+        tail, head = picture.nodes[e.tail], picture.nodes[e.head]
+        ahead = 1 if head.column > tail.column else -1
+        low, high = sorted((tail.column, head.column))
+        by_side = outermost[tail.column, rows[e.tail], ahead] == e.tail and not _stubbed(tail, ahead)
+        enters = (
+            outermost[head.column, rows[e.head], -ahead] == e.head
+            and not _stubbed(head, -ahead)
+            and not _any_between(occupied.get(rows[e.head], []), low, high)
+        )
+        straight = by_side and enters and rows[e.tail] == rows[e.head]
+        direct = not by_side and not enters and rows[e.tail] + 1 == rows[e.head]
+        gutter = None if straight or direct else (tail.column if ahead > 0 else tail.column - 1)
+        net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
+        result.plans[i] = Plan(ahead, by_side, enters, gutter, net, straight)
+    _choose_ports(picture, boxes, result)
+    _assign_tracks(picture, rows, local, widths, result)
+    return result
+
+
+def _stubbed(node: object, side: int) -> bool:
+    return any(s.side == side for s in node.stubs)  # type: ignore[attr-defined]
+
+
+def _occupancy(
+    picture: Picture, rows: list[int], local: list[float]
+) -> tuple[dict[tuple[int, int, int], int], dict[int, list[int]]]:
+    """The outermost node of every row and column on both sides, and the columns that have something in a row."""
+    outermost: dict[tuple[int, int, int], int] = {}
+    occupied: dict[int, set[int]] = {}
+    for i, n in enumerate(picture.nodes):
+        occupied.setdefault(rows[i], set()).add(n.column)
+        for side in (-1, 1):
+            key = (n.column, rows[i], side)
+            if key not in outermost or local[i] * side > local[outermost[key]] * side:
+                outermost[key] = i
+    return outermost, {r: sorted(c) for r, c in occupied.items()}
+
+
+def _any_between(columns: list[int], low: int, high: int) -> bool:
+    from bisect import bisect_left, bisect_right
+
+    return bisect_left(columns, high) - bisect_right(columns, low) > 0
+
+
+def _bundles(picture: Picture, crossing: list[int]) -> set[tuple[int, int]]:
+    """Heads outside of time that the same quantity of several steps flows into: one line collects them."""
+    counts: dict[tuple[int, int], int] = {}
+    for i in crossing:
+        e = picture.edges[i]
+        if picture.columns[picture.nodes[e.head].column].kind in ("after", "between"):
+            key = (e.head, picture.nodes[e.tail].slot)
+            counts[key] = counts.get(key, 0) + 1
+    return {key for key, n in counts.items() if n > 1}
+
+
+def _choose_ports(picture: Picture, boxes: list[Box], result: Plans) -> None:
+    """Lines from different tails enter a node from below at different points, on the side they come from."""
+    used: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
+    for i, plan in result.plans.items():
+        if not plan.enters_by_side:
+            head = picture.edges[i].head
+            nets = used.setdefault((head, plan.ahead), [])
+            if plan.net not in nets:
+                nets.append(plan.net)
+            share = 0.38 + 0.27 * nets.index(plan.net)
+            plan.port = -plan.ahead * boxes[head].along * min(share, 0.85)
+
+
+def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths: list[float], result: Plans) -> None:
+    """Nets that meet in a channel or gutter get different tracks; first come, first served, alike in every step."""
+    spans: dict[Key, dict[tuple[str, int, int], list[float]]] = {}
+
+    def cover(key: Key, net: tuple[str, int, int], a: float, b: float) -> None:
+        span = spans.setdefault(key, {}).setdefault(net, [a, a])
+        span[0], span[1] = min(span[0], a, b), max(span[1], a, b)
+
+    def place(i: int, offset: float = 0.0) -> float:
+        c = picture.nodes[i].column
+        return 2 * c + (local[i] + offset) / max(widths[c], 1.0)
+
+    for i, plan in result.plans.items():
+        e = picture.edges[i]
+        if plan.straight:
+            continue
+        leave = 2 * rows[e.tail] + 1 if plan.leaves_by_side else 2 * rows[e.tail] + 2
+        enter = 2 * rows[e.head] + 1 if plan.enters_by_side else 2 * rows[e.head]
+        end = place(e.head, plan.port)
+        if plan.gutter is None:
+            cover(("channel", rows[e.head]), plan.net, place(e.tail), end)
+            continue
+        middle = 2 * plan.gutter + 1.5
+        cover(("gutter", plan.gutter), plan.net, leave, enter)
+        if not plan.leaves_by_side:
+            cover(("channel", rows[e.tail] + 1), plan.net, place(e.tail), middle)
+        if not plan.enters_by_side:
+            cover(("channel", rows[e.head]), plan.net, middle, end)
+    for key, nets in spans.items():
+        ends: list[float] = []
+        order = sorted(nets.items(), key=lambda item: (item[1][0], picture.nodes[item[0][1]].slot, item[0]))
+        for net, (low, high) in order:
+            track = next((k for k, end in enumerate(ends) if end < low - 1e-9), len(ends))
+            if track == len(ends):
+                ends.append(high)
+            else:
+                ends[track] = high
+            result.track[key, net] = track
+        result.tracks[key] = len(ends)
+
+
+# -- from words to points ---------------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Rails:
+    """Where things stand: `at` and `depth` of nodes, and the middle and spacing of every channel and gutter."""
+
+    at: list[float]
+    depth: list[float]
+    channel: dict[int, float]
+    gutter: dict[int, float]
+    plans: Plans
+
+    def track(self, key: Key, net: tuple[str, int, int]) -> float:
+        """Coordinate of a net's track."""
+        middle = (self.channel if key[0] == "channel" else self.gutter)[key[1]]
+        return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * TRACK
+
+
+def corners(tail: int, head: int, plan: Plan, boxes: list[Box], rows: list[int], rails: Rails) -> list[Point]:
+    """The right-angled line of an edge between columns."""
+    x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]
+    side = plan.ahead
+    end: list[Point]
+    if plan.straight:
+        return [(x0 + side * boxes[tail].along, y0), (x1 - side * boxes[head].along, y1)]
+    if plan.leaves_by_side:
+        points = [(x0 + side * boxes[tail].along, y0)]
+        level = y0
+    else:
+        port = side * boxes[tail].along * 0.4
+        channel = rows[head] if plan.gutter is None else rows[tail] + 1
+        level = rails.track(("channel", channel), plan.net)
+        points = [(x0 + port, y0 + boxes[tail].reach_depth(port)), (x0 + port, level)]
+    if plan.enters_by_side:
+        enter, end = y1, [(x1 - side * boxes[head].along, y1)]
+    else:
+        enter = rails.track(("channel", rows[head]), plan.net)
+        bottom = y1 - boxes[head].reach_depth(plan.port)
+        end = [(x1 + plan.port, enter), (x1 + plan.port, bottom)]
+    if plan.gutter is not None:
+        across = rails.track(("gutter", plan.gutter), plan.net)
+        points += [(across, level), (across, enter)]
+    return points + end
+
+
+def beside(points: list[Point], distance: float) -> list[Point]:
+    """The same right-angled line, moved to the right-hand side of the way it goes."""
+    moved = []
+    count = len(points)
+    for k, (x, y) in enumerate(points):
+        dx = dy = 0.0
+        for a, b in ((k - 1, k), (k, k + 1)):
+            if 0 <= a and b < count:
+                run, rise = points[b][0] - points[a][0], points[b][1] - points[a][1]
+                if abs(run) > abs(rise):
+                    dy = -distance if run > 0 else distance
+                elif rise:
+                    dx = distance if rise > 0 else -distance
+        moved.append((x + dx, y + dy))
+    return moved
+
+
+def rounded(points: list[Point], radius: float = 11.0) -> list[Point]:
+    """Cubic Bezier points (1 + 3n) of a right-angled line with its corners rounded."""
+    points = [p for k, p in enumerate(points) if not k or abs(p[0] - points[k - 1][0]) + abs(p[1] - points[k - 1][1]) > 0.01]
+    path = [points[0]]
+    for k in range(1, len(points) - 1):
+        (xa, ya), (x, y), (xb, yb) = points[k - 1], points[k], points[k + 1]
+        before, after = abs(x - xa) + abs(y - ya), abs(xb - x) + abs(yb - y)
+        r = min(radius, before / 2, after / 2)
+        start = (x + (xa - x) / before * r, y + (ya - y) / before * r)
+        stop = (x + (xb - x) / after * r, y + (yb - y) / after * r)
+        _straight(path, start)
+        path += [_towards(start, (x, y), 0.56), _towards(stop, (x, y), 0.56), stop]
+    _straight(path, points[-1])
+    return path
+
+
+def _straight(path: list[Point], end: Point) -> None:
+    start = path[-1]
+    path += [_towards(start, end, 1 / 3), _towards(start, end, 2 / 3), end]
+
+
+def _towards(a: Point, b: Point, share: float) -> Point:
+    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
+
+
+def curve(
+    tail: int, head: int, boxes: list[Box], rails: Rails, bends: list[Point], shift: float
+) -> list[Point]:
+    """The curve of an edge inside one column, through its bends; `shift` moves it along time (parallel and backward edges)."""
+    a, b = boxes[tail], boxes[head]
+    x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]
+    if abs(y1 - y0) < 1.0:
+        side = 1 if x1 > x0 else -1
+        start, stop = (x0 + side * a.along, y0 + shift), (x1 - side * b.along, y1 + shift)
+        return [start, _towards(start, stop, 1 / 3), _towards(start, stop, 2 / 3), stop]
+    up = 1 if y1 > y0 else -1
+    turn = bends[0][0] if bends else x1
+    port = _port(turn - x0, a) + shift
+    start = (x0 + port, y0 + up * a.reach_depth(port))
+    turn = bends[-1][0] if bends else x0
+    port = _port(turn - x1, b) + shift
+    stop = (x1 + port, y1 - up * b.reach_depth(port))
+    path = [start]
+    for x, y in [*((x + shift, y) for x, y in bends), stop]:
+        xa, ya = path[-1]
+        path += [(xa, ya + (y - ya) * 0.5), (x, y - (y - ya) * 0.5), (x, y)]
+    return path
+
+
+def _port(distance: float, box: Box) -> float:
+    """Lines that come from the side meet the outline a little on that side."""
+    return box.along * 0.62 * distance / (abs(distance) + 45.0)
+
+
+def bends_of(arrangement: Arrangement, pair: tuple[int, int]) -> list[tuple[int, float]]:
+    """Rows and places where the edge between two slots passes other rows."""
+    return arrangement.bends.get(pair, [])

@@ -1,0 +1,204 @@
+"""From a graph to a picture: texts, roles, slots, and the steps that are left out.
+
+No rule here knows a model by name. A state is a named node whose value another step uses, a loss a named scalar at the end, a
+target a leaf that only a loss reads, an output what comes after the states; what leads to a state is intermediate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from ..core.errors import GraphError
+from ..core.graph import Graph
+from ..core.tensor import Tensor
+from .columns import arrange_in_time, place_of
+from .elision import leave_out
+from .labels import Text, clean, constant_text, shape_text, symbol, value_lines
+from .levels import Level, at_level
+from .picture import Column, Edge, Node, Picture, Shared, Stub
+from .roles import assign_roles
+
+LEVELS = ("op", "named")
+DIRECTIONS = ("LR", "TB")
+#: more steps than this are not all drawn at level "named"
+MOST_STEPS = 12
+
+
+def view(
+    source: Any,
+    level: str = "op",
+    direction: str = "LR",
+    values: bool = False,
+    backward: bool = False,
+    title: str | None = None,
+    steps: int | str | None = None,
+    only: Collection[str] | None = None,
+) -> Picture:
+    """The picture of a Graph, a Tensor or anything with `.graph`; the arguments are those of `tg.draw`."""
+    graph = as_graph(source)
+    for name, value, known in (("level", level, LEVELS), ("direction", direction, DIRECTIONS)):
+        if value not in known:
+            raise GraphError(f"draw: {name}={value!r} is not known; choose from {', '.join(map(repr, known))}")
+    chosen = at_level(graph, level, only if level == "named" else None)
+    columns, column_of = arrange_in_time(chosen.drawn, chosen.links)
+    slots = _slots(chosen, column_of)
+    picture = _assemble(chosen, columns, column_of, slots, level, values)
+    picture.direction, picture.backward = direction, backward
+    picture.title = None if title is None else clean(title, 120)
+    assign_roles(picture, [n.size for n in chosen.drawn])
+    _add_targets(picture, chosen)
+    _leave_out_steps(picture, level, steps)
+    picture.shared = _legend(graph, chosen)
+    return picture
+
+
+def as_graph(source: Any) -> Graph:
+    """The graph meant by a Graph, a Tensor, a list of Tensors, or an object with `.graph`."""
+    if isinstance(source, Tensor) or (isinstance(source, list | tuple) and source):
+        return Graph(source)
+    found = source if hasattr(source, "nodes") else getattr(source, "graph", None)
+    if not hasattr(found, "nodes"):
+        raise GraphError(f"draw takes a Graph, a Tensor or a run of a model, not {type(source).__name__}")
+    return found  # type: ignore[return-value]
+
+
+def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
+    """One number for the same quantity in all steps: by its name and part of the model, or by operation and arguments."""
+    arguments: dict[int, list[Any]] = {n.id: [("p", u.source.id) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn}
+    slots: dict[int, int] = {}
+    numbers: dict[Any, int] = {}
+    seen: dict[Any, int] = {}
+    into: dict[int, list[int]] = {}
+    for link in chosen.links:
+        into.setdefault(link.head.id, []).append(link.tail.id)
+    for n in chosen.drawn:
+        place = place_of(n)
+        labels = place[0] if place else ("", str(column_of[n.id]))
+        if n.name is not None:
+            key: Any = ("named", labels, n.name)
+        else:
+            # an argument from another step is any argument: the first step may take it from elsewhere
+            inside = [slots[i] if column_of[i] == column_of[n.id] else -1 for i in into.get(n.id, ())]
+            key = ("op", labels, n.op.name if n.op else "", tuple(inside), tuple(arguments[n.id]))
+        copy = seen[column_of[n.id], key] = seen.get((column_of[n.id], key), -1) + 1
+        slots[n.id] = numbers.setdefault((key, copy), len(numbers))
+    return slots
+
+
+def _assemble(
+    chosen: Level, columns: list[Column], column_of: dict[int, int], slots: dict[int, int], level: str, values: bool
+) -> Picture:
+    number = {n.id: i for i, n in enumerate(chosen.drawn)}
+    ambiguous = _ambiguous(chosen.drawn)
+    nodes = []
+    for n in chosen.drawn:
+        node = Node(_text(n), "", column_of[n.id], slots[n.id], named=n.name is not None, leaf=n.op is None)
+        if n.op is not None and (n.name is not None or level == "named"):
+            node.operation = clean(n.op.label) if level == "op" and n.op.name != "identity" else ""
+        if n.name in ambiguous and (place := place_of(n)) and place[0]:
+            node.lines = (clean(".".join(place[0]), 16),)
+        if values and (node.named or not n.shape):
+            node.lines += value_lines(n.value)
+        node.tooltip = _tooltip(n)
+        node.stubs = [Stub(_tag(u.source), _tag_role(u.source), u.side) for u in chosen.uses.get(n.id, ())]
+        nodes.append(node)
+    edges = [
+        Edge(number[k.tail.id], number[k.head.id], _letters(k.letters), k.differentiable, k.lane) for k in chosen.links
+    ]
+    return Picture(nodes, edges, columns, [], level, "LR")
+
+
+def _ambiguous(drawn: list[Tensor]) -> set[str]:
+    """Names that mean different things in different parts of the model, so the part must be said."""
+    parts: dict[str, set[Any]] = {}
+    for n in drawn:
+        if n.name is not None and (place := place_of(n)) is not None:
+            parts.setdefault(n.name, set()).add(place[0])
+    return {name for name, found in parts.items() if len(found - {()}) > 1}
+
+
+def _text(n: Tensor) -> Text:
+    if n.name is not None:
+        place = place_of(n)
+        return symbol(n.name, None if place is None else place[1] if len(place[1]) > 1 else place[1][0])
+    if n.op is not None:
+        return Text("=" if n.op.name == "identity" else clean(n.op.label), italic=False)
+    return Text(constant_text(n.value), italic=False)
+
+
+def _tag(source: Tensor) -> Text:
+    """The letter of a parameter; W with a raised T for its transpose; the value of a constant."""
+    raised, here = "", source
+    while here.name is None and here.op is not None and len(here.inputs) == 1:
+        raised += "T" if here.op.name == "transpose" else "′"
+        here = here.inputs[0]
+    if here.name is not None:
+        text = symbol(here.name)
+        return Text(text.base, text.sub, raised)
+    if here.op is None:
+        return Text(constant_text(here.value), italic=False) if not here.requires_grad else Text("θ", sup=raised)
+    return Text(clean(here.op.label), italic=False)
+
+
+def _tag_role(source: Tensor) -> str:
+    return "parameter" if source.requires_grad or source.name is not None else "constant"
+
+
+def _letters(sources: tuple[Tensor, ...]) -> Text | None:
+    if not sources:
+        return None
+    texts = [_tag(s) for s in sources]
+    return texts[0] if len(texts) == 1 else Text(", ".join(t.unicode for t in texts))
+
+
+def _tooltip(n: Tensor) -> str:
+    parts = [clean(n.name) if n.name else "", "leaf" if n.op is None else n.op.name, shape_text(n.shape), str(n.scope)]
+    return clean(" · ".join(p for p in parts if p), 120)
+
+
+def _add_targets(picture: Picture, chosen: Level) -> None:
+    """A loss that holds its targets as an argument reads data of its step: draw it, as books do."""
+    number = {n.id: i for i, n in enumerate(chosen.drawn)}
+    fresh = max((n.slot for n in picture.nodes), default=-1) + 1
+    taken = {n.text.base for n in picture.nodes}
+    letter = next((s for s in ("y", "target") if s not in taken), "target")
+    slot_of: dict[int, int] = {}
+    has_target = {e.head for e in picture.edges if picture.nodes[e.tail].role == "target"}
+    for i, value in chosen.targets.items():
+        head = number[i]
+        if head in has_target:
+            continue
+        loss = picture.nodes[head]
+        slot = slot_of.setdefault(loss.slot, fresh + len(slot_of))
+        text = Text(letter, loss.text.sub if loss.named else "", loss.text.sup or _sup_of(picture, loss))
+        shape = tuple(getattr(value, "shape", ()))
+        node = Node(text, "target", loss.column, slot, leaf=True, tooltip=f"{letter} · target · {shape_text(shape)}")
+        if loss.lines:
+            node.lines = value_lines(value)
+        picture.nodes.append(node)
+        picture.edges.append(Edge(len(picture.nodes) - 1, head, None, False))
+
+
+def _sup_of(picture: Picture, loss: Node) -> str:
+    title = picture.columns[loss.column].title
+    return f"({title.removeprefix('t = ')})" if title else ""
+
+
+def _leave_out_steps(picture: Picture, level: str, steps: int | str | None) -> None:
+    if steps == "all" or (steps is None and level == "op"):
+        return
+    most = MOST_STEPS if steps is None else steps
+    if not isinstance(most, int) or most < 6:
+        raise GraphError(f"draw: steps={steps!r}; give the largest number of steps to draw (6 or more) or 'all'")
+    leave_out(picture, most)
+
+
+def _legend(graph: Graph, chosen: Level) -> list[Shared]:
+    """Every parameter once, and other named values that several steps share."""
+    parameters = {n.id for n in graph.parameters}
+    return [
+        Shared(_tag(n), "parameter", shape_text(n.shape))
+        for n in graph.nodes
+        if n.id in chosen.shared and n.op is None and (n.id in parameters or n.name is not None)
+    ]

@@ -1,0 +1,111 @@
+"""The table of functions an equation may call: shape rule, evaluation, spelling in LaTeX. One line for each.
+
+Evaluation is written on `Operand` (see `operands`), so it serves plain arrays and Tensors alike. What a shape rule means
+stands in `shapes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.elementwise import greater, relu, sigmoid, softplus
+from ..core.reductions import cross_entropy, log_softmax, logsumexp, norm, onehot, softmax
+from ..core.tensor import Tensor
+from . import operands
+from .operands import Operand, column, entrywise, pairwise
+
+REDUCTIONS = ("sum", "mean", "prod")
+ALIASES = {"σ": "sigmoid", "σ'": "sigmoid'", "ReLU": "relu", "ReLU'": "relu'", "ln": "log", "max": "maximum", "min": "minimum"}
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function: its shape rule, its arguments, how it is evaluated on operands, how LaTeX spells it."""
+
+    rule: str
+    arguments: tuple[str, ...]
+    evaluate: Callable[..., Operand]
+    latex: str
+
+    def takes(self, count: int) -> bool:
+        """Whether it may be called with so many arguments; a last argument `…` stands for any number more."""
+        if self.arguments[-1] == "…":
+            return count >= len(self.arguments) - 1
+        return count == len(self.arguments)
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def _declare(name: str, rule: str, arguments: str, evaluate: Callable[..., Operand], latex: str = "") -> None:
+    FUNCTIONS[name] = Function(rule, tuple(arguments.split()), evaluate, latex or rf"\operatorname{{{name}}}")
+
+
+def _entrywise(f: Callable[[Any], Any]) -> Callable[..., Operand]:
+    return lambda x: entrywise(f, x)
+
+
+def _tanh_slope(x: Any) -> Any:
+    return 1.0 - np.tanh(x) ** 2
+
+
+def _sigmoid_slope(x: Any) -> Any:
+    y = sigmoid(x)
+    return y * (1.0 - y)
+
+
+def _stop(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x
+
+
+def _cross_entropy(o: Operand, y: Operand) -> Operand:
+    if y.classes:
+        return Operand(np.sum(cross_entropy(o.value, y.value, axis=0)))
+    return Operand(-np.sum(y.value * log_softmax(o.value, axis=0)))
+
+
+def _onehot(y: Operand) -> Operand:
+    return column(onehot(y.value, y.classes, axis=0), y.classes, y.batch)
+
+
+def _squared_error(o: Operand, y: Operand) -> Operand:
+    difference = operands.subtract(o, y)
+    return Operand(0.5 * np.sum(difference.value**2))
+
+
+_declare("tanh", "same", "x", _entrywise(np.tanh), r"\tanh")
+_declare("sigmoid", "same", "x", _entrywise(sigmoid), r"\sigma")
+_declare("relu", "same", "x", _entrywise(relu))
+_declare("softplus", "same", "x", _entrywise(softplus), r"\zeta")
+_declare("exp", "same", "x", _entrywise(np.exp), r"\exp")
+_declare("log", "same", "x", _entrywise(np.log), r"\log")
+_declare("log1p", "same", "x", _entrywise(np.log1p))
+_declare("sqrt", "same", "x", _entrywise(np.sqrt))
+_declare("sin", "same", "x", _entrywise(np.sin), r"\sin")
+_declare("cos", "same", "x", _entrywise(np.cos), r"\cos")
+_declare("abs", "same", "x", _entrywise(np.abs))
+_declare("stop", "same", "x", _entrywise(_stop))
+_declare("tanh'", "same", "x", _entrywise(_tanh_slope), r"\tanh'")
+_declare("sigmoid'", "same", "x", _entrywise(_sigmoid_slope), r"\sigma'")
+_declare("relu'", "same", "x", _entrywise(lambda x: greater(x, 0.0)), r"\operatorname{relu}'")
+_declare("softplus'", "same", "x", _entrywise(sigmoid), r"\zeta'")
+_declare("softmax", "column", "v", _entrywise(lambda v: softmax(v, axis=0)))
+_declare("log_softmax", "column", "v", _entrywise(lambda v: log_softmax(v, axis=0)), r"\log\operatorname{softmax}")
+_declare("logsumexp", "entries of a column", "v", operands.over_entries(lambda v: logsumexp(v, axis=0, keepdims=True)))
+_declare("diag", "diagonal", "v", operands.diagonal)
+_declare("onehot", "classes", "y[t]", _onehot)
+_declare("cross_entropy", "against", "o[t] y[t]", _cross_entropy)
+_declare("squared_error", "equal", "o[t] y[t]", _squared_error)
+_declare("sum", "entries", "v", operands.over_entries(lambda v: np.sum(v, axis=0, keepdims=True)), r"\operatorname{sum}")
+_declare("mean", "entries", "v", operands.over_entries(lambda v: np.mean(v, axis=0, keepdims=True)))
+_declare("norm", "entries", "v", operands.over_entries(lambda v: norm(v, axis=0, keepdims=True)))
+_declare("maximum", "pair", "a b", lambda a, b: pairwise(np.maximum, a, b), r"\max")
+_declare("minimum", "pair", "a b", lambda a, b: pairwise(np.minimum, a, b), r"\min")
+_declare("transpose", "transpose", "A", operands.transpose)
+_declare("outer", "outer", "v w", lambda v, w, **how: operands.matmul(v, operands.transpose(w), **how))
+_declare("dot", "dot", "v w", lambda v, w, **how: operands.matmul(operands.transpose(v), w, **how))
+_declare("concat", "stack", "v w …", lambda *parts: operands.stack(parts))

@@ -1,0 +1,175 @@
+"""Expressions and equations as LaTeX: matrices bold, time as a raised index, gradients as nabla."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from .expressions import Binary, Call, Condition, Equation, Expr, Index, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
+from .functions import FUNCTIONS
+from .printer import ATOM, LEVELS, SIGN, level
+
+if TYPE_CHECKING:
+    from .model import Model
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+).split()
+_LETTERS = {
+    unicodedata.lookup(f"GREEK {'CAPITAL' if word[0].isupper() else 'SMALL'} LETTER {word.upper().replace('LAMBDA', 'LAMDA')}"): word
+    for word in _GREEK
+}
+_ACCENTS = {"\u0303": r"\tilde", "\u0302": r"\hat", "\u0304": r"\bar", "\u0307": r"\dot"}
+_RELATIONS = {"<": "<", ">": ">", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", "=": "="}
+
+
+def latex(node: Expr | Equation, model: Model | None = None) -> str:
+    r"""LaTeX for an expression or equation, without dollar signs.
+
+    With `model`, types decide what is a matrix (bold) and which products are entry by entry, and dX is the gradient of X;
+    without it a capital letter is a matrix.
+
+    >>> from tinygrad_rnn.language import parse
+    >>> print(latex(parse("h[t] = tanh(W.T @ h[t-1])").forward[0]))
+    h^{(t)} = \tanh\left(\mathbf{W}^\top h^{(t-1)}\right)
+    """
+    writer = _Writer(model)
+    if isinstance(node, Equation):
+        when = rf" \quad \text{{for }} {_condition(node.when)}" if node.when else ""
+        return f"{writer.ref(node.target)} = {writer.expr(node.rhs)}{when}"
+    return writer.expr(node)
+
+
+class _Writer:
+    def __init__(self, model: Model | None) -> None:
+        self.model = model
+
+    def expr(self, expr: Expr) -> str:
+        match expr:
+            case Number():
+                return str(expr.value)
+            case Time():
+                return str(expr.index)
+            case Ref():
+                return self.ref(expr)
+            case Unary():
+                return expr.op + self._within(expr.operand, SIGN)
+            case Binary():
+                return self._chain(expr)
+            case Transpose(operand=Ref(index=None)):
+                return self.expr(expr.operand) + r"^\top"
+            case Transpose():
+                return f"{{{self._within(expr.operand, ATOM)}}}^\\top"
+            case Call(function="norm"):
+                return rf"\left\lVert {self.expr(expr.args[0])} \right\rVert"
+            case Call():
+                name = FUNCTIONS[expr.function].latex.replace("_", r"\_")
+                return rf"{name}\left({', '.join(map(self.expr, expr.args))}\right)"
+            case Sum():
+                return self._sum(expr)
+            case Stack():
+                return r"\begin{bmatrix} " + r" \\ ".join(map(self.expr, expr.parts)) + r" \end{bmatrix}"
+        raise TypeError(f"cannot print {expr!r}")  # pragma: no cover
+
+    def ref(self, ref: Ref) -> str:
+        base = self.model.quantities.base(ref.key) if self.model else None
+        if base is not None:
+            return rf"\nabla_{{{self._quantity(base[0], ref.index, base)}}} L"
+        return self._quantity(ref.name, ref.index, ref.key)
+
+    def _quantity(self, name: str, index: Index | None, key: tuple[str, bool]) -> str:
+        said = symbol(name)
+        shape = self.model.shapes_.names.get(key) if self.model else None
+        if min(shape) > 1 if shape else name[0].isupper() and index is None:
+            head, _, rest = said.partition("_{")
+            said = rf"\mathbf{{{head}}}" + (f"_{{{rest}" if rest else "")
+        return said if index is None else f"{said}^{{({index})}}"
+
+    def _chain(self, expr: Binary) -> str:
+        first, operators = spine(expr)
+        said, binds, scalar = self._within(first, 0), level(first), self._is_scalar(first)
+        gradient = self._is_gradient(first)
+        for node in operators:
+            here = LEVELS[node.op]
+            if node.op == "/":
+                said, binds = rf"\frac{{{said}}}{{{self.expr(node.right)}}}", ATOM
+            elif node.op == "**":
+                if not isinstance(node.left, Number | Time) and not (isinstance(node.left, Ref) and node.left.index is None):
+                    said = rf"\left({said}\right)"
+                said, binds = f"{said}^{{{self.expr(node.right)}}}", ATOM
+            else:
+                if binds < here or (gradient and here == 2):
+                    said = rf"\left({said}\right)"
+                right = self._within(node.right, here + 1)
+                if here == 2 and self._is_gradient(node.right):
+                    right = rf"\left({right}\right)"
+                plain = node.op == "@" or scalar or self._is_scalar(node.right)
+                sign = node.op if here == 1 else "" if node.op == "@" else r"\," if plain else r"\odot"
+                said, binds = " ".join(part for part in (said, sign, right) if part), here
+            scalar = scalar and self._is_scalar(node.right)
+            gradient = False
+        return said
+
+    def _is_gradient(self, expr: Expr) -> bool:
+        return isinstance(expr, Ref) and self.model is not None and self.model.quantities.base(expr.key) is not None
+
+    def _is_scalar(self, expr: Expr) -> bool:
+        if self.model is not None:
+            try:
+                return self.model.shapes_.of(expr) == (1, 1)
+            except KeyError:  # an expression made elsewhere
+                pass
+        return isinstance(expr, Number | Time)
+
+    def _within(self, expr: Expr, least: int) -> str:
+        said = self.expr(expr)
+        loose = level(expr) < least or isinstance(expr, Sum) or (least == 2 and isinstance(expr, Unary))
+        return rf"\left({said}\right)" if loose else said
+
+    def _sum(self, expr: Sum) -> str:
+        sign = {"sum": r"\sum", "prod": r"\prod"}.get(expr.kind, r"\operatorname*{mean}")
+        bounds = f"_{{{_condition(expr.over)}}}" if expr.over.tests else f"_{{{expr.variable}=1}}^{{T}}"
+        if expr.kind == "mean" and not expr.over.tests:
+            bounds = f"_{{{expr.variable}}}"
+        return f"{sign}{bounds} {self._within(expr.body, 2)}"
+
+
+def _condition(condition: Condition) -> str:
+    tests = condition.tests
+    if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
+        low = _RELATIONS[tests[0][0].replace(">", "<")]
+        return f"{tests[0][1]} {low} {condition.variable} {_RELATIONS[tests[1][0]]} {tests[1][1]}"
+    return ", ".join(f"{condition.variable} {_RELATIONS[relation]} {bound}" for relation, bound in tests)
+
+
+def symbol(name: str) -> str:
+    r"""A name as LaTeX: `W_i`, `c̃`, `λ`, `delta` become `W_{i}`, `\tilde{c}`, `\lambda`, `\delta`."""
+    primes = len(name) - len(name.rstrip("'"))
+    head, _, below = name.rstrip("'").partition("_")
+    letters, lowered = "", ""
+    for char in unicodedata.normalize("NFD", head):
+        plain = unicodedata.normalize("NFKC", char)
+        if char in _ACCENTS and letters:
+            letters = f"{_ACCENTS[char]}{{{letters}}}"
+        elif unicodedata.decomposition(char).startswith("<sub>"):
+            lowered += plain
+        else:
+            letters += char
+    below = lowered + below
+    said = _word(letters) + "'" * primes
+    return f"{said}_{{{_word(below)}}}" if below else said
+
+
+def _word(letters: str) -> str:
+    if letters in _GREEK:
+        return "\\" + letters
+    if letters.startswith("\\") or len(letters) == 1 or letters.isdigit():
+        return "".join("\\" + _LETTERS[char] if char in _LETTERS else _upright(char) for char in letters) if letters[0] != "\\" else letters
+    return r"\mathit{" + "".join(_upright(char) for char in letters.replace("_", r"\_")) + "}"
+
+
+def _upright(char: str) -> str:
+    if char in _LETTERS:
+        return f"\\{_LETTERS[char]} "
+    return char if char.isascii() else rf"\text{{{char}}}"

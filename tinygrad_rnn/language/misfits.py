@@ -1,0 +1,209 @@
+"""Shapes that do not fit, explained: both shapes, where each came from, and the change that would mend it.
+
+A mend is searched, never guessed: the factors of a product are permuted, transposed or put on a diagonal until the types
+fit, the fewest changes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations, product
+from typing import TYPE_CHECKING
+
+from .expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
+from .quantities import show
+from .source import Span
+
+if TYPE_CHECKING:
+    from ..core.errors import LanguageError
+    from .shapes import Shapes
+
+Shape = tuple[int, int]
+LONGEST_CHAIN = 5
+
+
+@dataclass(frozen=True)
+class _Factor:
+    text: str
+    shape: Shape
+    cost: int = 0
+
+
+class Misfits:
+    """Builds the errors of `Shapes`."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes, self.source = shapes, shapes.source
+
+    # -- the errors ---------------------------------------------------------------------------------------------------
+    def product(self, node: Binary, equation: Equation) -> LanguageError:
+        """The inner sizes of `left @ right` differ."""
+        hint = self._mend_product(node, equation)
+        if not hint and self._shape(node.left) == self._shape(node.right):
+            hint = f"entry by entry? did you mean  {self._text(node.left)} * {self._text(node.right)} ?"
+        return self._operands(node, hint)
+
+    def pair(self, node: Expr, equation: Equation) -> LanguageError:
+        """The two sides of + - * / differ."""
+        if not isinstance(node, Binary):
+            return self.wants(node.children[-1], f"{self.shapes.type_of(node.children[0])}, as the first argument is")
+        left, right = self._shape(node.left), self._shape(node.right)
+        hint = ""
+        if node.op == "*" and left and right and left[1] == right[0]:
+            hint = f"did you mean the matrix product  {self._text(node.left)} @ {self._text(node.right)} ?"
+        elif node.op in "+-" and left and right:
+            wanted = self.shapes.type_of(equation.target).shape
+            for side, other in ((node.left, right), (node.right, left)):
+                if not hint and self._shape(side) != wanted:
+                    hint = self._mend_side(side, wanted or other)
+            hint = hint or self._mend_side(node.right, left) or self._mend_side(node.left, right)
+        return self._operands(node, hint)
+
+    def target(self, equation: Equation) -> LanguageError:
+        """The right-hand side does not have the shape of the target."""
+        key = equation.target.key
+        base = self.shapes.quantities.base(key)
+        wanted, found = self.shapes.quantity(key), self.shapes.type_of(equation.rhs)
+        origin = self.shapes.origins.get(base or key, "")
+        told = f"{equation.target} has the shape of {show(base)}, {wanted}" if base else f"{equation.target} is {wanted}"
+        notes = [f"{told}{f' ({origin})' if origin else ''}; the right-hand side is {found}{self._parts(equation.rhs)}"]
+        hint = self._mend_side(equation.rhs, wanted.shape) if wanted.shape else ""
+        return self.source.error("shapes do not fit", equation.target.span, notes=notes, hint=hint, marks=[equation.rhs.span])
+
+    def wants(self, node: Expr, wanted: str) -> LanguageError:
+        """An argument has the wrong type."""
+        found = self.shapes.type_of(node)
+        return self.source.error("shapes do not fit", node.span, notes=[f"this is {found}{self._parts(node)}"], hint=f"expected {wanted}")
+
+    def _operands(self, node: Binary, hint: str) -> LanguageError:
+        left, right = self.shapes.type_of(node.left), self.shapes.type_of(node.right)
+        notes = [f"left is {left}{self._parts(node.left)}, right is {right}{self._parts(node.right)}"]
+        marks = [self._last_line(node.left, node.sign), node.right.span]
+        return self.source.error("shapes do not fit", node.sign, notes=notes, hint=hint, marks=marks)
+
+    def _last_line(self, left: Expr, sign: Span) -> Span:
+        """The part of the left operand that stands on the operator's line."""
+        span = self.source.span(left.span.start, left.span.stop)
+        if span.line == sign.line:
+            return span
+        text = self.source.text[: left.span.stop]
+        return self.source.span(max(left.span.start, text.rfind("\n") + 1), left.span.stop)
+
+    def _parts(self, expr: Expr) -> str:
+        """Where a shape comes from: the quantities that the expression is made of."""
+        found: dict[str, str] = {}
+        transposed = {id(node.operand) for node in walk(expr) if isinstance(node, Transpose)}
+        for node in walk(expr):
+            if isinstance(node, Transpose) and isinstance(node.operand, Ref):
+                found[self._text(node)] = self._told(node, node.operand)
+            elif isinstance(node, Ref) and id(node) not in transposed and node.key not in self.shapes.quantities.classes:
+                found[str(node)] = self._told(node, node)
+        told = [text for text in found.values() if text][:4]
+        return f" ({'; '.join(told)})" if told else ""
+
+    def _told(self, node: Expr, ref: Ref) -> str:
+        origin = self.shapes.origins.get(ref.key, "")
+        where = f", {origin}" if origin and not (ref.key[1] and origin.startswith("from line")) else ""
+        return f"{self._text(node)} is {self.shapes.type_of(node)}{where}"
+
+    # -- the mends ----------------------------------------------------------------------------------------------------
+    def _mend_product(self, node: Binary, equation: Equation) -> str:
+        top = self._whole_chain(node, equation.rhs)
+        wanted = self._wanted(top, equation)
+        return self._mend_chain(top, wanted)
+
+    def _mend_side(self, side: Expr, wanted: Shape | None) -> str:
+        while type(side).__name__ == "Sum":
+            side = side.children[0]
+        if wanted is None:
+            return ""
+        if isinstance(side, Binary) and side.op == "@":
+            return self._mend_chain(side, wanted)
+        shape = self._shape(side)
+        if shape and shape == wanted[::-1] and shape != wanted:
+            return f"did you mean  {self._text(side)}.T ?"
+        return ""
+
+    def _mend_chain(self, top: Expr, wanted: Shape | None) -> str:
+        factors = self._factors(top)
+        if factors is None:
+            return ""
+        best: tuple[int, str, bool] | None = None
+        for order in permutations(range(len(factors))):
+            moved = sum(place != at for place, at in enumerate(order))
+            for choice in product(*(list(self._variants(factors[at])) for at in order)):
+                cost = moved + sum(factor.cost for factor in choice)
+                if best is not None and cost >= best[0]:
+                    continue
+                shape = _chain_shape([factor.shape for factor in choice])
+                if shape is not None and (wanted is None or shape == wanted) and cost:
+                    best = (cost, " @ ".join(factor.text for factor in choice), bool(moved))
+        if best is None:
+            return ""
+        reason = "a product of matrices does not commute: " if best[2] else ""
+        return f"{reason}did you mean  {best[1]} ?"
+
+    def _variants(self, expr: Expr) -> Iterator[_Factor]:
+        shape, text = self._shape(expr), self._text(expr)
+        if shape is None:
+            return
+        yield _Factor(text, shape)
+        if shape != (1, 1):
+            if isinstance(expr, Transpose):
+                yield _Factor(self._text(expr.operand), shape[::-1], 1)
+            elif not (isinstance(expr, Call) and expr.function == "diag"):
+                yield _Factor(text + ".T", shape[::-1], 1)
+        if shape[0] > 1 and shape[1] == 1:
+            inner = self.source.quote(expr.span) if isinstance(expr, Binary) else text
+            yield _Factor(f"diag({inner})", (shape[0], shape[0]), 2)
+
+    def _factors(self, top: Expr) -> list[Expr] | None:
+        if not (isinstance(top, Binary) and top.op == "@"):
+            return None
+        factors: list[Expr] = []
+        here: Expr = top
+        while isinstance(here, Binary) and here.op == "@":
+            factors.append(here.right)
+            here = here.left
+            if len(factors) > LONGEST_CHAIN:
+                return None
+        factors.append(here)
+        return factors[::-1] if len(factors) <= LONGEST_CHAIN and all(self._shape(f) for f in factors) else None
+
+    def _whole_chain(self, node: Binary, rhs: Expr) -> Binary:
+        """The longest product, by @ alone, of which `node` is the beginning."""
+        parents = {id(outer.left): outer for outer in walk(rhs) if isinstance(outer, Binary)}
+        while (outer := parents.get(id(node))) is not None and outer.op == "@":
+            node = outer
+        return node
+
+    def _wanted(self, top: Expr, equation: Equation) -> Shape | None:
+        """The shape a product needs: that of the target when only sums and signs stand between."""
+        here: list[Expr] = [equation.rhs]
+        while here:
+            node = here.pop()
+            if node is top:
+                return self.shapes.quantity(equation.target.key).shape
+            if isinstance(node, Binary) and node.op in "+-" or type(node).__name__ in ("Sum", "Unary"):
+                here += node.children
+        return None
+
+    def _shape(self, expr: Expr) -> Shape | None:
+        try:
+            return self.shapes.type_of(expr).shape
+        except KeyError:  # not typed yet: it stands to the right of the first misfit
+            return self.shapes.probe(expr)
+
+    def _text(self, expr: Expr) -> str:
+        text = self.source.quote(expr.span)
+        return f"({text})" if isinstance(expr, Binary) else text
+
+
+def _chain_shape(shapes: list[Shape]) -> Shape | None:
+    rows, columns = shapes[0]
+    for shape in shapes[1:]:
+        if shape[0] != columns:
+            return None
+        columns = shape[1]
+    return rows, columns

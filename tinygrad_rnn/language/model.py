@@ -1,0 +1,124 @@
+"""From a file or a text to a model that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import LanguageError
+from .expressions import Document, Equation
+from .grammar import parse
+from .markdown import blocks
+from .quantities import Quantities, show
+from .shapes import Shapes
+from .source import LARGEST_FILE, Source
+from .unroll import Run, Unroller
+
+
+class Model:
+    """Forward equations, and the gradient equations stated for them.
+
+    `name`, `document`, `forward` and `gradients` (tuples of equations), `sizes` (as declared), `inputs`, `parameters` and
+    `states` (names), `shapes` (rows and columns of every quantity, by `h[t]` or `W`).
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.name = document.model or Path(document.source.name).stem
+        self.forward: tuple[Equation, ...] = document.forward
+        self.gradients: tuple[Equation, ...] = document.gradients
+        self.sizes = dict(document.sizes)
+        self.quantities = Quantities(document)
+        self.shapes_ = Shapes(self.quantities)
+        self.inputs = [name for name, _ in self.quantities.inputs]
+        self.parameters = [name for name, _ in self.quantities.parameters]
+        self.states = [name for name, _ in self.quantities.states]
+        self.shapes = {show(key): shape for key, shape in self.shapes_.names.items()}
+
+    def __repr__(self) -> str:
+        return f"<model {self.name!r}: {len(self.forward)} equations, {len(self.gradients)} gradients>"
+
+    def unroll(
+        self, T: int, seed: int = 0, batch: int = 1, values: Mapping[Any, Any] | None = None, scale: float = 1.0
+    ) -> Run:
+        """Run the model over the steps 1 to T and record the graph.
+
+        Values are random (`seed`, `scale`) unless `values` gives them: for a parameter by name; for an input by name, as a
+        sequence over the steps, or by (name, step); for an initial state by (name, step), as ("h", 0). A column takes shape
+        (n,), (n, 1) or (n, batch). Raises `LanguageError` for circular definitions and for steps outside the sequence,
+        `ShapeError` for values that do not fit.
+
+        >>> import tinygrad_rnn as tg
+        >>> from tinygrad_rnn.language import load
+        >>> model = load("sizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(t, sum(h[t]))")
+        >>> run = model.unroll(3)
+        >>> run["h", 3].shape, sorted(run.parameters)
+        ((2, 1), ['W'])
+        """
+        return Unroller(self, T, seed, batch, values, scale).run()
+
+    def steps_of(self, equation: Equation, T: int) -> list[int | None]:
+        """The steps at which a gradient or forward equation holds; [None] for a target without time index."""
+        key = equation.target.key
+        if not key[1]:
+            return [None]
+        stated = self.quantities.stated if equation in self.gradients else self.quantities.defined
+        return sorted(step for step, found in self.quantities.coverage(stated[key], T).items() if found is equation)
+
+    def role(self, equation: Equation) -> str:
+        """What a gradient equation states: a `gradient`, a per-step `copy` (dW[t]), a `boundary` or a `helper`."""
+        return self.quantities.role(equation)
+
+
+def load(source: str | Path) -> Model:
+    """Read a model from a path, or from a text that has more than one line.
+
+    In Markdown (`.md`) the model is the block fenced as `rnn`. Raises `LanguageError` for anything that cannot be read:
+    its message has file, line, column, a caret and what was expected.
+
+    >>> from tinygrad_rnn.language import load
+    >>> load("model: tiny\\nsizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(t, sum(h[t]))")
+    <model 'tiny': 2 equations, 0 gradients>
+    """
+    text = _read(source)
+    if not _is_markdown(text):
+        return Model(parse(text))
+    found = blocks(text)
+    if len(found) != 1:
+        hint = "use load_all to read them all" if found else "mark the block that holds the equations as ```rnn"
+        raise LanguageError(f"there are {len(found)} blocks marked rnn in this file; load reads one", text.name, hint=hint)
+    return Model(parse(found[0].source(text.name)))
+
+
+def load_all(source: str | Path) -> list[Model]:
+    """Read every model of a file: each block fenced as `rnn` of a Markdown file, or the one model of any other file."""
+    text = _read(source)
+    if not _is_markdown(text):
+        return [Model(parse(text))]
+    models = []
+    for block in blocks(text):
+        model = Model(parse(block.source(text.name)))
+        model.name = model.document.model or block.heading or model.name
+        models.append(model)
+    return models
+
+
+def _is_markdown(source: Source) -> bool:
+    return source.name.lower().endswith((".md", ".markdown"))
+
+
+def _read(source: str | Path) -> Source:
+    if isinstance(source, str) and "\n" in source:
+        return Source(source)
+    path = Path(source)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            hint = "a model is a page of equations"
+            raise LanguageError(f"the file has {path.stat().st_size:,} bytes; at most {LARGEST_FILE:,} are read", str(path), hint=hint)
+        return Source.from_bytes(path.read_bytes(), str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, LanguageError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise LanguageError(f"cannot read this file: {reason}", str(path)[:200], hint="expected a path, or a text of several lines") from None

@@ -1,0 +1,119 @@
+"""Expressions, equations and documents as canonical ASCII text that parses back to the same thing.
+
+Names stay as the user spells them; operators, primes and superscripts take their ASCII form. LaTeX stands in `latex`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .expressions import (
+    Binary,
+    Call,
+    Condition,
+    Document,
+    Equation,
+    Expr,
+    Number,
+    Ref,
+    Size,
+    Stack,
+    Sum,
+    Time,
+    Transpose,
+    Unary,
+    spine,
+)
+
+#: how tightly each operator binds; a sign stands between products and powers, an atom above all
+LEVELS = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2, "**": 4}
+SIGN, ATOM = 3, 5
+
+
+def text(node: Expr | Equation | Condition | Document) -> str:
+    """Canonical text.
+
+    >>> from tinygrad_rnn.language import parse
+    >>> text(parse("h[t] = tanh(Wᵀ·h[t−1]) ⊙ x[t]²  for t>1").forward[0])
+    'h[t] = tanh(W.T @ h[t-1]) * x[t]**2    for t > 1'
+    """
+    if isinstance(node, Document):
+        return _document(node)
+    if isinstance(node, Equation):
+        when = f"    for {_condition(node.when)}" if node.when else ""
+        return f"{node.target} = {_expr(node.rhs)}{when}"
+    return _condition(node) if isinstance(node, Condition) else _expr(node)
+
+
+def level(expr: Expr) -> int:
+    """How tightly the outermost operator of an expression binds."""
+    if isinstance(expr, Binary):
+        return LEVELS[expr.op]
+    return SIGN if isinstance(expr, Unary) else ATOM
+
+
+def _expr(expr: Expr) -> str:
+    match expr:
+        case Number():
+            return str(expr.value)
+        case Time():
+            return str(expr.index)
+        case Ref():
+            return str(expr)
+        case Unary():
+            return expr.op + _within(expr.operand, SIGN)
+        case Binary():
+            return _chain(expr)
+        case Transpose():
+            return _within(expr.operand, ATOM) + ".T"
+        case Call():
+            return f"{expr.function}({_listed(expr.args)})"
+        case Sum():
+            return f"{expr.kind}({_condition(expr.over)}, {_expr(expr.body)})"
+        case Stack():
+            return "[" + "; ".join(_expr(part) for part in expr.parts) + "]"
+    raise TypeError(f"cannot print {expr!r}")  # pragma: no cover
+
+
+def _chain(expr: Binary) -> str:
+    first, operators = spine(expr)
+    said, binds = _expr(first), level(first)
+    for node in operators:
+        here = LEVELS[node.op]
+        power = node.op == "**"
+        if binds < here + power:
+            said = f"({said})"
+        right = _within(node.right, SIGN if power else here + 1)
+        said = f"{said}**{right}" if power else f"{said} {node.op} {right}"
+        binds = here
+    return said
+
+
+def _within(expr: Expr, least: int) -> str:
+    said = _expr(expr)
+    return said if level(expr) >= least else f"({said})"
+
+
+def _listed(parts: Iterable[Expr]) -> str:
+    return ", ".join(_expr(part) for part in parts)
+
+
+def _condition(condition: Condition) -> str:
+    tests = condition.tests
+    if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
+        return f"{tests[0][1]} {tests[0][0].replace('>', '<')} {condition.variable} {tests[1][0]} {tests[1][1]}"
+    return " and ".join(f"{condition.variable} {relation} {bound}" for relation, bound in tests) or condition.variable
+
+
+def _document(document: Document) -> str:
+    headers = [("model", document.model), ("source", document.source_note)]
+    headers.append(("sizes", ", ".join(f"{name} = {_size(size)}" for name, size in document.sizes.items())))
+    lines = [f"{key}: {value}" for key, value in headers if value]
+    lines += ["", *(text(equation) for equation in document.forward)]
+    if document.gradients:
+        lines += ["", "gradients:", *(text(equation) for equation in document.gradients)]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _size(size: Size) -> str:
+    return str(size.rows) if size.columns is None else f"{size.rows} x {size.columns}"

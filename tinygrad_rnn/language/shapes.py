@@ -1,0 +1,284 @@
+"""Typed shapes: every quantity is rows x columns, worked out from `sizes:` and from use before any value exists.
+
+Vectors are columns, so n x 1; scalars are 1 x 1. This room decides what fits; how a misfit is explained and what might
+mend it stands in `misfits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core.errors import LanguageError
+from .dimensions import SameShape, Stacked, Type
+from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
+from .functions import FUNCTIONS
+from .misfits import Misfits
+from .quantities import Key, Quantities, show
+
+LARGEST = 10_000_000
+
+
+class Shapes:
+    """The shapes of all quantities (`names`) and of every expression (`of`). Raises `LanguageError` where they do not fit."""
+
+    def __init__(self, quantities: Quantities) -> None:
+        self.quantities, self.source = quantities, quantities.source
+        self.document = quantities.document
+        self._types: dict[Key, Type] = {}
+        self._nodes: dict[int, Type] = {}
+        self._pending: list[tuple[SameShape | Stacked, Expr, Equation]] = []
+        self.origins: dict[Key, str] = {}
+        self._misfits = Misfits(self)
+        self._declare()
+        for equation in self.document.forward:
+            self._infer(equation)
+        if quantities.loss:
+            self._types[quantities.loss].join(Type(1, 1))
+        self._settle(list(quantities.used))
+        for equation in self.document.gradients:
+            self._infer(equation)
+        self._settle(list(quantities.helpers))
+        self.names: dict[Key, tuple[int, int]] = {key: self._final(type_) for key, type_ in self._types.items()}
+        self._check_loss()
+
+    def of(self, expr: Expr) -> tuple[int, int]:
+        """Rows and columns of an expression of the document."""
+        return self._final(self._nodes[id(expr)])
+
+    def type_of(self, expr: Expr) -> Type:
+        """The type as far as it is known so far."""
+        return self._nodes[id(expr)]
+
+    def probe(self, expr: Expr) -> tuple[int, int] | None:
+        """The shape of an expression that has not been reached yet; None where it cannot be told."""
+        for node in walk(expr):
+            if id(node) not in self._nodes:
+                try:
+                    self._nodes[id(node)] = self._rule(node, self.document.forward[0])
+                except LanguageError:
+                    return None
+        return self._nodes[id(expr)].shape
+
+    def quantity(self, key: Key) -> Type:
+        """The type of a quantity; dX has that of X."""
+        base = self.quantities.base(key) if key not in self._types else None
+        key = base or key
+        if key not in self._types:
+            self._types[key] = Type()
+        return self._types[key]
+
+    # -- before and after ---------------------------------------------------------------------------------------------
+    def _declare(self) -> None:
+        for key in (*self.quantities.used, *self.quantities.helpers):
+            size = self.document.sizes.get(key[0])
+            if size is None or (key[1] is False and (key[0], True) in self.quantities.used and key in self.quantities.defined):
+                first = self.quantities.used.get(key)
+                self.origins[key] = f"from line {first.span.line}" if first else ""
+                continue
+            self._types[key] = Type(size.rows, size.columns or 1)
+            self.origins[key] = f"from sizes, line {size.span.line}" if size.span else ""
+
+    def _settle(self, keys: list[Key]) -> None:
+        self._solve()
+        for key in keys:
+            type_ = self.quantity(key)
+            if key[1] and type_.columns.size is None:
+                type_.columns.join(Type(1, 1).columns)
+        self._solve()
+        for key in sorted(keys, key=lambda key: not key[1]):
+            type_ = self.quantity(key)
+            if type_.rows.size is not None and type_.columns.size is None:
+                type_.columns.join(Type(1, 1).columns)
+                self._solve()
+            if type_.shape is None:
+                raise self._unknown_size(key)
+            if type_.shape[0] * type_.shape[1] > LARGEST:
+                where = self.quantities.used.get(key)
+                span = where.span if where else self.source.span(0, 0)
+                raise self.source.error(f"{show(key)} would be {type_}", span, hint=f"at most {LARGEST:,} entries are allowed")
+
+    def _solve(self) -> None:
+        for force in (False, True):
+            progress = True
+            while progress and self._pending:
+                waiting = []
+                for entry in self._pending:
+                    decided = entry[0].decide(force)
+                    if decided is False:
+                        raise self._misfits.pair(entry[1], entry[2])
+                    if decided is None:
+                        waiting.append(entry)
+                progress = len(waiting) < len(self._pending)
+                self._pending = waiting
+
+    def _unknown_size(self, key: Key) -> Exception:
+        name = key[0]
+        first = self.quantities.used.get(key) or next(e.target for e in self.quantities.helpers[key])
+        what = "number of classes" if key in self.quantities.classes else "size"
+        example = f"{name} = 4" if key[1] else f"{name} = 4 (a column) or {name} = 4 x 3 (a matrix)"
+        return self.source.error(f"the {what} of {name} is not known", first.span, hint=f"add it to the header, as in   sizes: {example}")
+
+    def _final(self, type_: Type) -> tuple[int, int]:
+        rows, columns = type_.rows.size, type_.columns.size
+        return rows or 1, columns or 1
+
+    def _check_loss(self) -> None:
+        loss = self.quantities.loss
+        if loss and self.names[loss] != (1, 1):
+            equation = self.quantities.defined[loss][0]
+            raise self.source.error(f"the loss {loss[0]} is {self.quantity(loss)}, not a number", equation.target.span, hint="expected a sum over entries and time")
+
+    # -- expressions --------------------------------------------------------------------------------------------------
+    def _infer(self, equation: Equation) -> None:
+        for node in walk(equation.rhs):
+            self._nodes[id(node)] = self._rule(node, equation)
+        target = self.quantity(equation.target.key)
+        self._nodes[id(equation.target)] = target
+        if isinstance(equation.rhs, Number) and equation.rhs.value == 0:
+            self._nodes[id(equation.rhs)] = target
+        elif not target.join(self._nodes[id(equation.rhs)]):
+            raise self._misfits.target(equation)
+
+    def _rule(self, node: Expr, equation: Equation) -> Type:
+        types = [self._nodes[id(child)] for child in node.children]
+        match node:
+            case Number() | Time():
+                return Type(1, 1)
+            case Ref():
+                return self._ref(node)
+            case Unary() | Sum():
+                return types[0]
+            case Transpose():
+                return types[0].transposed
+            case Stack():
+                return self._stack(node, types, equation)
+            case Binary(op="@"):
+                if not types[0].columns.join(types[1].rows):
+                    raise self._misfits.product(node, equation)
+                return Type(types[0].rows, types[1].columns)
+            case Binary(op="**"):
+                if not _is_number(node.right):
+                    raise self.source.error("an exponent is a number", node.right.span, hint="write exp(n * log(x)) for x to a power that is no number")
+                return types[0]
+            case Binary():
+                return self._pair(node, types, equation)
+            case Call():
+                return self._call(node, types, equation)
+        raise TypeError(f"no rule for {node!r}")  # pragma: no cover
+
+    def _ref(self, node: Ref) -> Type:
+        if node.key in self.quantities.classes:
+            return Type()  # only onehot and cross_entropy know what to do with it; they check
+        return self.quantity(node.key)
+
+    def _pair(self, node: Expr, types: list[Type], equation: Equation) -> Type:
+        self._refuse_classes(node)
+        rule = SameShape(types[0], types[1], Type())
+        decided = rule.decide()
+        if decided is False:
+            raise self._misfits.pair(node, equation)
+        if decided is None:
+            self._pending.append((rule, node, equation))
+        return rule.result
+
+    def _stack(self, node: Expr, types: list[Type], equation: Equation) -> Type:
+        self._refuse_classes(node)
+        for child, type_ in zip(node.children, types, strict=True):
+            if not type_.columns.join(types[0].columns):
+                raise self._misfits.wants(child, f"a part with {types[0].columns} columns, as the first part has")
+        rule = Stacked(types, Type(None, types[0].columns))
+        decided = rule.decide()
+        if decided is None:
+            self._pending.append((rule, node, equation))
+        return rule.result
+
+    def _refuse_classes(self, node: Expr) -> None:
+        for child in node.children:
+            if isinstance(child, Ref) and child.key in self.quantities.classes:
+                name = str(child)
+                raise self.source.error(f"{name} is a class number here, not a column", child.span, hint=f"did you mean onehot({name}) ?")
+
+    def _call(self, node: Call, types: list[Type], equation: Equation) -> Type:
+        rule = FUNCTIONS[node.function].rule
+        if rule not in ("classes", "against"):
+            self._refuse_classes(node)
+        if rule == "stack":
+            return self._stack(node, types, equation)
+        if rule == "pair":
+            return self._pair(node, types, equation)
+        return _RULES[rule](self, node, types)
+
+    def _want_column(self, node: Call, place: int, type_: Type) -> None:
+        if not type_.columns.join(Type(1, 1).columns):
+            raise self._misfits.wants(node.args[place], f"a column, to which {node.function} applies")
+
+    def _classes_of(self, node: Call) -> Type | None:
+        label = node.args[-1]
+        if isinstance(label, Ref) and label.key in self.quantities.classes:
+            return self.quantity(label.key)
+        return None
+
+    def _same(self, node: Call, types: list[Type]) -> Type:
+        return types[0]
+
+    def _column(self, node: Call, types: list[Type]) -> Type:
+        self._want_column(node, 0, types[0])
+        return types[0]
+
+    def _diagonal(self, node: Call, types: list[Type]) -> Type:
+        self._want_column(node, 0, types[0])
+        return Type(types[0].rows, types[0].rows)
+
+    def _column_entries(self, node: Call, types: list[Type]) -> Type:
+        self._want_column(node, 0, types[0])
+        return Type(1, 1)
+
+    def _entries(self, node: Call, types: list[Type]) -> Type:
+        return Type(1, 1)
+
+    def _onehot(self, node: Call, types: list[Type]) -> Type:
+        classes = self._classes_of(node)
+        if classes is None:
+            raise self.source.error("onehot applies to a class number", node.args[0].span, hint="expected an input that no equation defines, as in onehot(y[t])")
+        return Type(classes.rows, 1)
+
+    def _against(self, node: Call, types: list[Type]) -> Type:
+        self._want_column(node, 0, types[0])
+        classes = self._classes_of(node)
+        if classes is not None:
+            classes.columns.join(Type(1, 1).columns)
+            if not classes.rows.join(types[0].rows):
+                raise self._misfits.wants(node.args[0], f"a column with one row for each of the {classes.rows} classes of {node.args[1]}")
+        elif not types[1].join(types[0]):
+            raise self._misfits.wants(node.args[1], f"{types[0]}, as the first argument of {node.function} is")
+        return Type(1, 1)
+
+    def _equal(self, node: Call, types: list[Type]) -> Type:
+        if not types[1].join(types[0]):
+            raise self._misfits.wants(node.args[1], f"{types[0]}, as the first argument of {node.function} is")
+        return Type(1, 1)
+
+    def _transpose(self, node: Call, types: list[Type]) -> Type:
+        return types[0].transposed
+
+    def _outer(self, node: Call, types: list[Type]) -> Type:
+        self._want_column(node, 0, types[0])
+        self._want_column(node, 1, types[1])
+        return Type(types[0].rows, types[1].rows)
+
+    def _dot(self, node: Call, types: list[Type]) -> Type:
+        self._want_column(node, 0, types[0])
+        return self._equal(node, types)
+
+
+_RULES: dict[str, Callable[[Shapes, Call, list[Type]], Type]] = {
+    "same": Shapes._same, "column": Shapes._column, "diagonal": Shapes._diagonal, "entries": Shapes._entries,
+    "entries of a column": Shapes._column_entries, "classes": Shapes._onehot, "against": Shapes._against,
+    "equal": Shapes._equal, "transpose": Shapes._transpose, "outer": Shapes._outer, "dot": Shapes._dot,
+}  # fmt: skip
+
+
+def _is_number(expr: Expr) -> bool:
+    return all(isinstance(node, Number | Time | Unary | Binary) for node in walk(expr))
+
+

@@ -1,0 +1,105 @@
+"""The truth a derivation is judged against: the engine's gradients on one probe, themselves checked by the complex step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.autodiff import gradients
+from ..core.graph import ancestors
+from ..core.tensor import Tensor
+from ..language import Run
+from .gradcheck import directional
+from .magnitude import EPS, SAFETY, magnitudes
+
+Place = tuple[str, int | None]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """One reference value and the sum of the absolute values of its terms."""
+
+    value: np.ndarray
+    size: np.ndarray
+
+
+class Reference:
+    """Total derivatives of a run's loss with respect to every quantity, by `(name, step)`.
+
+    >>> from tinygrad_rnn.language import load
+    >>> run = load("sizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(t, sum(h[t]))").unroll(3)
+    >>> Reference(run).of("h", 3).value.ravel().tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.places: list[Place] = [place for place, held in run.values.items() if held.value.requires_grad]
+        self.nodes: list[Tensor] = [run.values[place].value for place in self.places]
+        recorded = gradients(run.loss, self.nodes, create_graph=True)
+        self._recorded: dict[Place, Tensor] = dict(zip(self.places, recorded, strict=True))
+        self._named = [node for node in ancestors(recorded) if node.name is not None]
+        self._copies: dict[str, dict[int, Tensor]] = {}
+        self._found: dict[tuple[Place, bool], Gradient] = {}
+
+    def has(self, name: str, step: int | None) -> bool:
+        """Whether the loss can be differentiated with respect to this quantity."""
+        return (name, step) in self._recorded
+
+    def of(self, name: str, step: int | None) -> Gradient:
+        """The gradient with respect to a quantity at a step (None for a parameter)."""
+        place = (name, step)
+        if (place, False) not in self._found:
+            self._found[place, False] = self._gradient(self._recorded[place])
+        return self._found[place, False]
+
+    def copy(self, name: str, step: int) -> Gradient:
+        """The contribution of one step to a parameter's gradient: with respect to the dummy copy W^(t)."""
+        if name not in self._copies:
+            parameter = self.run.values[name, None].value
+            self._copies[name] = gradients(self.run.loss, parameter, create_graph=True, per_step=True)
+        part = self._copies[name].get(step)
+        if part is None:
+            zero = np.zeros_like(np.asarray(self.run.values[name, None].value.value))
+            return Gradient(zero, zero)
+        return self._gradient(part)
+
+    def _gradient(self, node: Tensor) -> Gradient:
+        (size,) = magnitudes([node], exact=self._named)
+        return Gradient(np.asarray(node.value, dtype=float), size)
+
+    def check(self, seed: int = 0) -> EngineCheck:
+        """The engine against the complex step: each gradient in two random directions."""
+        rng = np.random.default_rng(seed)
+        worst, ok = 0.0, True
+        for place, node in zip(self.places, self.nodes, strict=True):
+            gradient = np.asarray(self._recorded[place].value, dtype=float)
+            for _ in range(2):
+                v = rng.standard_normal(node.shape)
+                wanted = directional(self.run.loss, [node], [v])
+                size = float(np.sum(np.abs(gradient) * np.abs(v))) + float(np.sum(self._spread(place) * np.abs(v)))
+                error = abs(float(np.sum(gradient * v)) - wanted)
+                ok = ok and bool(error <= SAFETY * EPS * size)
+                worst = max(worst, error / size if size else error)
+        return EngineCheck(len(self.places), worst, ok)
+
+    def _spread(self, place: Place) -> np.ndarray:
+        """Terms of the whole backward pass, not of its last line alone: the complex step recomputes all of it."""
+        if not hasattr(self, "_whole"):
+            targets = [self._recorded[p] for p in self.places]
+            self._whole = dict(zip(self.places, magnitudes(targets), strict=True))
+        return self._whole[place]
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """How many gradients of the engine were compared with the complex step, the largest difference relative to its terms, and whether rounding explains all."""
+
+    gradients: int
+    worst: float
+    ok: bool
+
+    def __str__(self) -> str:
+        verdict = "agree to rounding" if self.ok else "DISAGREE"
+        return f"engine and complex step {verdict}: {self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
