@@ -21,6 +21,7 @@ from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, norm,
 from .core.scope import no_grad, scope, step, steps
 from .core.shaping import embedding
 from .core.tensor import Tensor, tensor
+from .draw import draw
 from .language import Model, Run, load, load_all
 from .verify.gradcheck import check_grads
 from .verify.judge import verify

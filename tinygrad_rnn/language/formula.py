@@ -42,7 +42,9 @@ class _Parser:
         self.items: list[_Item] = []
         self._translate(list(tokens), frozenset(variables))
         self._check(where)
-        text, self.starts, self.ends = "", [], {}  # type: ignore[var-annotated]
+        text = ""
+        self.starts: list[int] = []
+        self.ends: dict[int, int] = {}
         for number, item in enumerate(self.items):
             self.starts.append(len(text))
             text += item.text
@@ -87,7 +89,9 @@ class _Parser:
 
     # -- what may follow what -----------------------------------------------------------------------------------------
     def _check(self, where: Span) -> None:
-        expects, before, brackets = True, None, []  # type: ignore[var-annotated]
+        expects = True
+        before: _Item | None = None
+        brackets: list[str] = []
         for item in self.items:
             text = item.token.text if item.token else ""
             operand = item.token is None or item.token.kind != "operator"

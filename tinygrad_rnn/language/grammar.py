@@ -105,10 +105,10 @@ class _Reader:
             raise self.source.error("this is not an equation", line.span, hint="expected name = formula, or a header such as sizes:")
         target = self._target(tokens[:equals], line.span)
         index = target.index
-        bound = [index.variable] if index and index.variable not in (None, "T") else []
+        bound = [index.variable] if index and index.variable and index.variable != "T" else []
         body, condition = _cut_condition(tokens[equals + 1 :])
         when = self._condition(condition, target, bound) if condition else None
-        rhs: Expr = parse_formula(self.source, body, tokens[equals].span, [str(name) for name in bound])
+        rhs: Expr = parse_formula(self.source, body, tokens[equals].span, bound)
         return Equation(target, when, rhs, line.span, self.source.quote(line.span))
 
     def _target(self, tokens: Sequence[Token], where: Span) -> Ref:
@@ -126,13 +126,12 @@ class _Reader:
         index = affine(self.source, tokens[2:-1], span)
         return Ref(span, name, Index(index.variable, index.offset))
 
-    def _condition(self, tokens: Sequence[Token], target: Ref, bound: list[str | None]) -> Condition:
+    def _condition(self, tokens: Sequence[Token], target: Ref, bound: list[str]) -> Condition:
         word = tokens[0].span
         if not bound:
             hint = "remove it" if target.index is None else f"{target} is one step already: remove it"
             raise self.source.error(f"{target} has no time that a condition could limit", word, hint=hint)
-        condition = parse_condition(self.source, tokens[1:], word, lambda names: bound[0] if bound[0] in names else None)
-        return condition
+        return parse_condition(self.source, tokens[1:], word, lambda names: bound[0] if bound[0] in names else None)
 
 
 def _at_top(tokens: Sequence[Token], texts: Sequence[str]) -> int | None:

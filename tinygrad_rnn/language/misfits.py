@@ -12,7 +12,8 @@ from itertools import permutations, product
 from typing import TYPE_CHECKING
 
 from .expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
-from .quantities import show
+from .dimensions import Type
+from .quantities import Key, show
 from .source import Span
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Misfits:
             return self.wants(node.children[-1], f"{self.shapes.type_of(node.children[0])}, as the first argument is")
         left, right = self._shape(node.left), self._shape(node.right)
         hint = ""
+        if left == right and left is not None:
+            return self._result(node, equation)
         if node.op == "*" and left and right and left[1] == right[0]:
             hint = f"did you mean the matrix product  {self._text(node.left)} @ {self._text(node.right)} ?"
         elif node.op in "+-" and left and right:
@@ -60,6 +63,13 @@ class Misfits:
             hint = hint or self._mend_side(node.right, left) or self._mend_side(node.left, right)
         return self._operands(node, hint)
 
+    def _result(self, node: Binary, equation: Equation) -> LanguageError:
+        """Both sides agree, but what the result is used for wants another shape."""
+        found, wanted = self.shapes.type_of(node.right), self.shapes.type_of(node)
+        notes = [f"both sides are {found}{self._parts(node)}, but {equation.target} needs {wanted}"]
+        hint = self._mend_side(node.right, wanted.shape) or self._mend_side(node.left, wanted.shape)
+        return self.source.error("shapes do not fit", node.sign, notes=notes, hint=hint, marks=[node.left.span, node.right.span])
+
     def target(self, equation: Equation) -> LanguageError:
         """The right-hand side does not have the shape of the target."""
         key = equation.target.key
@@ -68,8 +78,20 @@ class Misfits:
         origin = self.shapes.origins.get(base or key, "")
         told = f"{equation.target} has the shape of {show(base)}, {wanted}" if base else f"{equation.target} is {wanted}"
         notes = [f"{told}{f' ({origin})' if origin else ''}; the right-hand side is {found}{self._parts(equation.rhs)}"]
-        hint = self._mend_side(equation.rhs, wanted.shape) if wanted.shape else ""
+        hint = self._entrywise_use(base, found) if base else ""
+        hint = hint or (self._mend_side(equation.rhs, wanted.shape) if wanted.shape else "")
         return self.source.error("shapes do not fit", equation.target.span, notes=notes, hint=hint, marks=[equation.rhs.span])
+
+    def _entrywise_use(self, base: Key, found: Type) -> str:
+        """A parameter whose gradient comes out as a matrix may have been multiplied with * where @ was meant."""
+        if base[1] or found.is_scalar is not False or 1 in (found.shape or (1, 1)):
+            return ""
+        for equation in self.shapes.document.forward:
+            for node in walk(equation.rhs):
+                if isinstance(node, Binary) and node.op == "*" and isinstance(node.left, Ref) and node.left.key == base:
+                    said = f"{self._text(node.left)} @ {self._text(node.right)}"
+                    return f"line {equation.line} multiplies {base[0]} entry by entry: did you mean  {said}  there?"
+        return ""
 
     def wants(self, node: Expr, wanted: str) -> LanguageError:
         """An argument has the wrong type."""

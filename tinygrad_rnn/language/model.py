@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,12 @@ class Model:
         """
         return Unroller(self, T, seed, batch, values, scale).run()
 
-    def steps_of(self, equation: Equation, T: int) -> list[int | None]:
+    def steps_of(self, equation: Equation, T: int) -> Sequence[int | None]:
         """The steps at which a gradient or forward equation holds; [None] for a target without time index."""
         key = equation.target.key
         if not key[1]:
             return [None]
-        stated = self.quantities.stated if equation in self.gradients else self.quantities.defined
+        stated = self.quantities.stated if any(e is equation for e in self.gradients) else self.quantities.defined
         return sorted(step for step, found in self.quantities.coverage(stated[key], T).items() if found is equation)
 
     def role(self, equation: Equation) -> str:

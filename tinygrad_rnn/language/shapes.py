@@ -112,6 +112,8 @@ class Shapes:
                 self._pending = waiting
 
     def _unknown_size(self, key: Key) -> Exception:
+        same = [other for other in self._types if self._types[other].rows.root() is self._types[key].rows.root()]
+        key = next((other for other in self.quantities.states if other in same), key)
         name = key[0]
         first = self.quantities.used.get(key) or next(e.target for e in self.quantities.helpers[key])
         what = "number of classes" if key in self.quantities.classes else "size"
@@ -194,9 +196,13 @@ class Shapes:
 
     def _refuse_classes(self, node: Expr) -> None:
         for child in node.children:
-            if isinstance(child, Ref) and child.key in self.quantities.classes:
-                name = str(child)
-                raise self.source.error(f"{name} is a class number here, not a column", child.span, hint=f"did you mean onehot({name}) ?")
+            if isinstance(child, Ref):
+                self._refuse_class(child)
+
+    def _refuse_class(self, ref: Ref) -> None:
+        if ref.key in self.quantities.classes:
+            told = f"{ref} is a class number, as its use in onehot or cross_entropy says; it is not a column"
+            raise self.source.error(told, ref.span, hint=f"did you mean onehot({ref}) ?")
 
     def _call(self, node: Call, types: list[Type], equation: Equation) -> Type:
         rule = FUNCTIONS[node.function].rule
@@ -243,6 +249,8 @@ class Shapes:
         return Type(classes.rows, 1)
 
     def _against(self, node: Call, types: list[Type]) -> Type:
+        if isinstance(node.args[0], Ref):
+            self._refuse_class(node.args[0])
         self._want_column(node, 0, types[0])
         classes = self._classes_of(node)
         if classes is not None:

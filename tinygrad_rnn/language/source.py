@@ -91,7 +91,9 @@ class Source:
         self, message: str, span: Span, *, hint: str = "", notes: Iterable[str] = (), marks: Iterable[Span] = ()
     ) -> LanguageError:
         """An error at `span`, its line underlined there with `^` and at `marks` with `~`; the notes stand below."""
-        excerpt = [*_underlined(self.line(span.line), span, [m for m in marks if m.line == span.line]), *notes]
+        line = self.line(span.line)
+        shown = _underlined(line, span, [m for m in marks if m.line == span.line]) if line.strip() else []
+        excerpt = [*shown, *notes]
         return LanguageError(message, self.name, span.line, span.column, "\n".join(excerpt), hint)
 
 

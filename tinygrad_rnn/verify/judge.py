@@ -64,8 +64,9 @@ class Probe:
     def __post_init__(self) -> None:
         self.reference = Reference(self.run)
         self.evaluator = Evaluator(self.model, self.run)
+        self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
 
-    def lookup(self, name: str, step: int | None) -> np.ndarray | None:
+    def reference_value(self, name: str, step: int | None) -> np.ndarray | None:
         """The reference value of dX (local mode); None for what the user has to state."""
         key = self.model.quantities.base((name, step is not None))
         if key is None:
@@ -91,7 +92,7 @@ class Probe:
     def judge(self, equation: Equation, step: int | None) -> Step:
         """The verdict on one equation at one step."""
         with np.errstate(all="ignore"):
-            stated = self.evaluator.right_hand_side(equation, step, self.lookup)
+            stated = self.evaluator.right_hand_side(equation, step, self.local)
             truth = self.truth(equation, step)
             (size,) = magnitudes([stated])
             errors = np.abs(np.asarray(stated.value) - truth.value)
