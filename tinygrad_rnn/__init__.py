@@ -3,6 +3,11 @@
 This file holds the public names only; nothing is defined here.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .core.autodiff import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .core.contractions import matmul
 from .core.elementwise import logaddexp, relu, sigmoid, softplus, where
@@ -22,9 +27,31 @@ from .core.scope import no_grad, scope, step, steps
 from .core.shaping import embedding
 from .core.tensor import Tensor, tensor
 from .draw import draw
-from .language import Model, Run, load, load_all
-from .verify.gradcheck import check_grads
-from .verify.judge import verify
-from .verify.report import Report
+from .verify import verify
+
+if TYPE_CHECKING:
+    from .language import Model, Run, load, load_all
+    from .verify.gradcheck import check_grads
+    from .verify.report import Report
 
 __version__ = "0.1.0"
+
+#: imported when first asked for: the engine alone starts in a third of the time
+_LATER = {
+    "Model": ".language",
+    "Run": ".language",
+    "load": ".language",
+    "load_all": ".language",
+    "check_grads": ".verify.gradcheck",
+    "Report": ".verify.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])

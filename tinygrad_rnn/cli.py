@@ -69,7 +69,7 @@ def _positive(text: str) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from .models import resolve
-    from .verify.judge import verify
+    from .verify import verify
 
     report = verify(resolve(arguments.file), T=arguments.T, seeds=arguments.seeds)
     print(json.dumps(report.to_dict(), ensure_ascii=False, allow_nan=False) if arguments.json else report)
@@ -91,7 +91,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from .draw import write
     from .language import load
     from .models import resolve
-    from .verify.judge import verify
+    from .verify import verify
 
     model = load(resolve("vanilla"))
     report = verify(model)

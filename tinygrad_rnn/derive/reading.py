@@ -30,7 +30,7 @@ def read(output: Tensor, known: Mapping[int, Form], algebra: Algebra) -> Form:
 
 def shape_of(node: Tensor) -> Shape:
     """Rows and columns; raises `DerivationError` for anything but scalars and matrices."""
-    if not node.shape:
+    if (node.size == 1 and node.ndim < 2) or node.dtype.kind in "iu":  # class numbers are symbols, not matrices
         return SCALAR
     if len(node.shape) != 2:
         raise DerivationError(

@@ -66,7 +66,7 @@ class _Writer:
         graph.attr("edge", fontname=DOT_SERIF, fontcolor=INK, color=EDGE, arrowsize="0.65", penwidth="1.1")
         if picture.title:
             graph.node("title", label=_html(_escaped(picture.title)), shape="plaintext", style="", fontsize=f"{TITLE_SIZE:g}",
-                       pos=self.at(layout.width / 2, 16 + TITLE_SIZE * 0.45), width="0.1", height="0.1")  # fmt: skip
+                       pos=self.at(layout.width / 2, 16 + TITLE_SIZE * 0.45), width="0", height="0", fixedsize="false")  # fmt: skip
         panels = {p.column: p for p in layout.panels}
         members: dict[int, list[int]] = {}
         for i, n in enumerate(picture.nodes):
@@ -152,8 +152,7 @@ class _Writer:
         back = ((x - xc) ** 2 + (y - yc) ** 2) ** 0.5 or 1.0
         cut = min(6.5, back * 0.9)
         end = (x - (x - xc) / back * cut, y - (y - yc) / back * cut)
-        start = (xc - (x - xc) / back * 0.0, yc)
-        return f"e,{self.at(x, y)} " + " ".join(self.at(*p) for p in [*way, start, end])
+        return f"e,{self.at(x, y)} " + " ".join(self.at(*p) for p in [*way, (xc, yc), end])
 
     def legend(self, graph: Any) -> None:
         for k, entry in enumerate(self.layout.legend):
@@ -180,7 +179,7 @@ class _Writer:
         size = LEGEND_SIZE if e.text is None else LEGEND_SIZE - 1.5
         width = e.x + e.width - words_at
         graph.node(name + "_words", label=_html(_escaped(e.words)), shape="plaintext", style="", fontsize=f"{size:g}",
-                   pos=self.at(words_at + width / 2, e.y), width=_inches(width), height="0.2")  # fmt: skip
+                   pos=self.at(words_at + 1 + width * 0.52, e.y), width="0", height="0", margin="0", fixedsize="false")  # fmt: skip
 
 
 def _inches(points: float) -> str:

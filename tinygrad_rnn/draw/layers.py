@@ -10,6 +10,8 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
 Pair = tuple[int, int]
+#: with more boxes than this fewer sweeps have to do
+MANY = 4000
 
 
 def acyclic(count: int, edges: list[Pair]) -> tuple[list[int], list[Pair]]:
@@ -96,10 +98,12 @@ def arrange(items: list[Item], edges: list[Pair], gap: float, sweeps: int = 6) -
     for i, box in enumerate(boxes):
         rows.setdefault(box.row, []).append(i)
     levels = [rows[r] for r in sorted(rows)]
-    for level in levels:
-        level.sort(key=lambda i: boxes[i].pull)
     if any(len(level) > 1 for level in levels):
-        levels = _ordered(levels, below, above, boxes, sweeps if len(boxes) < 4000 else 2)
+        levels = _ordered(levels, below, above, sweeps if len(boxes) < MANY else 2)
+        if len(boxes) < MANY // 8:
+            pulled = _ordered([sorted(level, key=lambda i: boxes[i].pull) for level in levels], below, above, sweeps)
+            levels = min(pulled, levels, key=lambda order: _crossings(order, above))
+            _swap_neighbours(levels, below, above)
     at = _placed(levels, below, above, boxes, gap, len(items))
     bends = {edge: [(boxes[i].row, at[i]) for i in chain] for edge, chain in chains.items()}
     return Arrangement(at[: len(items)], bends)
@@ -127,7 +131,7 @@ def _with_bends(boxes: list[Item], edges: list[Pair]) -> tuple[list[Pair], dict[
 
 
 def _ordered(
-    levels: list[list[int]], below: list[list[int]], above: list[list[int]], boxes: list[Item], sweeps: int
+    levels: list[list[int]], below: list[list[int]], above: list[list[int]], sweeps: int
 ) -> list[list[int]]:
     best, fewest = [list(level) for level in levels], _crossings(levels, above)
     for sweep in range(sweeps):
@@ -139,7 +143,7 @@ def _ordered(
             weight = {}
             for k, i in enumerate(level):
                 near = [position[j] for j in neighbours[i]]
-                weight[i] = (sum(near) / len(near) if near else (k + 0.5) / len(level)) + 0.15 * boxes[i].pull
+                weight[i] = (sum(near) / len(near) if near else (k + 0.5) / len(level))
             level.sort(key=weight.__getitem__)
             for k, i in enumerate(level):
                 position[i] = k / (len(level) - 1) if len(level) > 1 else 0.5
@@ -149,6 +153,27 @@ def _ordered(
         if not fewest:
             break
     return best
+
+
+def _swap_neighbours(levels: list[list[int]], below: list[list[int]], above: list[list[int]]) -> None:
+    """Exchange neighbours while that removes crossings: what barycentres cannot see because of ties."""
+    place = {i: k for level in levels for k, i in enumerate(level)}
+    for _ in range(4):
+        changed = False
+        for level in levels:
+            for k in range(len(level) - 1):
+                a, b = level[k], level[k + 1]
+                gain = 0
+                for near in (below, above):
+                    for i in near[a]:
+                        for j in near[b]:
+                            gain += (place[i] > place[j]) - (place[i] < place[j])
+                if gain > 0:
+                    level[k], level[k + 1] = b, a
+                    place[a], place[b] = k + 1, k
+                    changed = True
+        if not changed:
+            return
 
 
 def _crossings(levels: list[list[int]], above: list[list[int]]) -> int:
@@ -178,13 +203,13 @@ def _placed(
         middle = (x - gap) / 2
         for i in level:
             at[i] -= middle
-    for sweep in range(8):
-        upward = sweep % 2 == 0
+    for sweep in range(9):
+        upward = sweep % 2 == 0  # the last one is: what stands alone above a node stands straight above it
         for level in levels if upward else reversed(levels):
             wanted, weights = [], []
             for i in level:
                 near = (below[i] if upward else above[i]) or (above[i] if upward else below[i])
-                if sweep >= 6:
+                if sweep == 6:
                     near = below[i] + above[i]
                 # a long edge is to be straight before anything else is
                 share = [8.0 if i >= real and j >= real else 1.0 for j in near]
@@ -192,6 +217,13 @@ def _placed(
                 weights.append(max(0.5, sum(share)))
             for i, x in zip(level, _spread(level, wanted, weights, boxes, gap), strict=True):
                 at[i] = x
+    for level in reversed(levels):
+        # sources go straight below what reads them, where there is room; the others stay
+        free = [not below[i] and bool(above[i]) for i in level]
+        wanted = [sum(at[j] for j in above[i]) / len(above[i]) if f else at[i] for i, f in zip(level, free, strict=True)]
+        weights = [1.0 if f else 1e4 for f in free]
+        for i, x in zip(level, _spread(level, wanted, weights, boxes, gap), strict=True):
+            at[i] = x
     return at
 
 

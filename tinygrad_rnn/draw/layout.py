@@ -113,7 +113,8 @@ def lay_out(picture: Picture) -> Layout:
     lines = _lines(picture, boxes, rows, rails, arrangements, item_of, frame, depth)
     places = [frame((a, rails.depth[i])) for i, a in enumerate(at)]
     tags = _tags(picture, boxes, places, flat)
-    panels = _panels(picture, start, spans, deepest, frame)
+    top = max((rows[i] for i, n in enumerate(picture.nodes) if picture.columns[n.column].kind == "step"), default=0)
+    panels = _panels(picture, start, spans, max((depth[r] + boxes[i].depth for i, r in enumerate(rows) if r == top), default=0), frame)
     span = (deepest, length) if flat else (length, deepest)
     width = span[0] + 2 * MARGIN + (2 * framed if flat else 0)
     height = span[1] + 2 * MARGIN + title + (0 if flat else 2 * framed - 16)
@@ -189,8 +190,9 @@ def _row_depths(
     last = max(half, default=0)
     for r in range(last + 1):
         used = tracks.get(("channel", r), 0)
-        height = base + TRACK * max(0, used - 1) if r or used else 0.0
-        channel[r] = here + height * 0.42
+        tracks_end = TRACK * max(0, used - 1)
+        height = max(base, (36.0 if labelled else 24.0) + tracks_end) if r or used else 0.0
+        channel[r] = here + (height * 0.42 if used < 2 and not labelled else 11.0 + tracks_end / 2)
         here += height
         depth[r] = here + half.get(r, 0.0)
         here = depth[r] + half.get(r, 0.0)
@@ -234,19 +236,18 @@ def _lines(
         plan = rails.plans.plans.get(i)
         returning = picture.backward and e.differentiable and "elided" not in (picture.nodes[e.head].role,)
         if plan is not None:
-            way = corners(e.tail, e.head, plan, boxes, rows, rails)
+            way = corners(e.tail, e.head, plan, rails.plans.ports.get(i, 0.0), boxes, rows, rails)
             forward = rounded(beside(way, -3.0) if returning and plan.straight else way)
             back = rounded(beside(way, 3.0 if plan.straight else 6.0)) if returning else []
             spot, side = _spot_on_way(way, plan.straight, plan.enters_by_side, plan.ahead)
         else:
             key, tail = item_of[e.tail]
-            start = picture.nodes[e.tail].column
             origin = rails.at[e.tail] - arrangements[key].at[tail]
             bends = [(origin + x, depth[r]) for r, x in bends_of(arrangements[key], (tail, item_of[e.head][1]))]
-            del start
             shift = 6.0 * e.lane - (3.0 if returning else 0.0)
-            forward = curve(e.tail, e.head, boxes, rails, bends, shift)
-            back = curve(e.tail, e.head, boxes, rails, bends, shift + 6.0) if returning else []
+            entry = rails.plans.ports.get(i)
+            forward = curve(e.tail, e.head, boxes, rails, bends, shift, entry)
+            back = curve(e.tail, e.head, boxes, rails, bends, shift + 6.0, entry) if returning else []
             spot, side = _spot_on_curve(forward)
         line = Line(i, [frame(p) for p in forward])
         if e.label is not None:
@@ -264,7 +265,7 @@ def _spot_on_way(way: list[Point], straight: bool, by_side: bool, ahead: int) ->
         return ((xa + xb) / 2, (ya + yb) / 2), 0
     if by_side:
         return (xb - ahead * 15, yb), 0
-    return (xb, ya + (yb - ya) * 0.42), -ahead
+    return (xb, max((ya + yb) / 2, yb - 15)), -ahead or 1
 
 
 def _spot_on_curve(path: list[Point]) -> tuple[Point, int]:
@@ -304,14 +305,14 @@ def _tags(picture: Picture, boxes: list[Box], places: list[Point], flat: bool) -
 
 
 def _panels(
-    picture: Picture, start: list[float], spans: list[tuple[float, float]], deepest: float, frame: Frame
+    picture: Picture, start: list[float], spans: list[tuple[float, float]], top: float, frame: Frame
 ) -> list[Panel]:
     panels = []
     for c, column in enumerate(picture.columns):
         if column.kind != "step":
             continue
         a, b = start[c] - PAD, start[c] + spans[c][1] + PAD
-        (xa, ya), (xb, yb) = frame((a, -PAD)), frame((b, deepest + PAD))
+        (xa, ya), (xb, yb) = frame((a, -PAD)), frame((b, top + PAD))
         x, y, right, bottom = min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
         if frame.flat:
             x -= 16

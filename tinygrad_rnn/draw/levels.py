@@ -38,12 +38,11 @@ class Use:
 
 @dataclass(slots=True)
 class Level:
-    """What is drawn: tensors in topological order, links, uses by tensor id, ids with a target of their own."""
+    """What is drawn: tensors in topological order, links, uses by tensor id, and the ids drawn as tags only."""
 
     drawn: list[Tensor]
     links: list[Link] = field(default_factory=list)
     uses: dict[int, list[Use]] = field(default_factory=dict)
-    targets: dict[int, Any] = field(default_factory=dict)
     shared: set[int] = field(default_factory=set)
 
 
@@ -70,8 +69,6 @@ def _operations(nodes: list[Tensor], shared: set[int]) -> Level:
                 continue
             lane = lanes[x.id] = lanes.get(x.id, -1) + 1
             result.links.append(Link(x, node, (), x.requires_grad, lane))
-        if _targets(node) is not None:
-            result.targets[node.id] = _targets(node)
     return result
 
 
@@ -85,8 +82,6 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
         stack, seen = [start], set()
         while stack:
             node, met, smooth = stack.pop()
-            if _targets(node) is not None:
-                result.targets.setdefault(head.id, _targets(node))
             factors = tuple(x for x in node.inputs if x.id in shared) if _is_product(node) else ()
             for x in node.inputs:
                 if x.id in shared:
@@ -116,11 +111,6 @@ def _letters(paths: list[Any]) -> tuple[Tensor, ...]:
 
 def _is_product(node: Tensor) -> bool:
     return node.op is not None and node.op.name in PRODUCTS
-
-
-def _targets(node: Tensor) -> Any:
-    """Targets that a loss holds as a static argument are data of that step although no node carries them."""
-    return None if not node.params else node.params.get("targets")
 
 
 def _shared(graph: Graph) -> set[int]:

@@ -21,13 +21,12 @@ TRACK = 7.0
 class Plan:
     """The way of one edge between columns, in words: where it leaves, which gutter and channels it takes, where it enters."""
 
-    ahead: int  # +1 to the right, -1 to the left
+    ahead: int  # +1 to the right, -1 to the left, 0 inside one column
     leaves_by_side: bool
     enters_by_side: bool
     gutter: int | None
     net: tuple[str, int, int]
     straight: bool = False
-    port: float = 0.0
 
 
 @dataclass(slots=True)
@@ -37,6 +36,7 @@ class Plans:
     plans: dict[int, Plan] = field(default_factory=dict)
     track: dict[tuple[Key, tuple[str, int, int]], int] = field(default_factory=dict)
     tracks: dict[Key, int] = field(default_factory=dict)
+    ports: dict[int, float] = field(default_factory=dict)
 
 
 def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list[float], widths: list[float]) -> Plans:
@@ -61,7 +61,10 @@ def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list
         gutter = None if straight or direct else (tail.column if ahead > 0 else tail.column - 1)
         net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
         result.plans[i] = Plan(ahead, by_side, enters, gutter, net, straight)
-    _choose_ports(picture, boxes, result)
+    for i in _fans(picture, rows):
+        e = picture.edges[i]
+        result.plans[i] = Plan(0, False, False, None, ("fan", e.tail, rows[e.head]))
+    _choose_ports(picture, boxes, rows, local, result)
     _assign_tracks(picture, rows, local, widths, result)
     return result
 
@@ -102,17 +105,34 @@ def _bundles(picture: Picture, crossing: list[int]) -> set[tuple[int, int]]:
     return {key for key, n in counts.items() if n > 1}
 
 
-def _choose_ports(picture: Picture, boxes: list[Box], result: Plans) -> None:
-    """Lines from different tails enter a node from below at different points, on the side they come from."""
-    used: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
-    for i, plan in result.plans.items():
-        if not plan.enters_by_side:
-            head = picture.edges[i].head
-            nets = used.setdefault((head, plan.ahead), [])
-            if plan.net not in nets:
-                nets.append(plan.net)
-            share = 0.38 + 0.27 * nets.index(plan.net)
-            plan.port = -plan.ahead * boxes[head].along * min(share, 0.85)
+def _fans(picture: Picture, rows: list[int]) -> list[int]:
+    """Edges from one node to three or more in the next row: as one line that branches they do not cross their letters."""
+    fans: dict[tuple[int, int], list[int]] = {}
+    for i, e in enumerate(picture.edges):
+        if picture.nodes[e.tail].column == picture.nodes[e.head].column and rows[e.head] == rows[e.tail] + 1 and not e.lane:
+            fans.setdefault((e.tail, rows[e.head]), []).append(i)
+    return [i for edges in fans.values() if len(edges) > 2 for i in edges]
+
+
+def _choose_ports(picture: Picture, boxes: list[Box], rows: list[int], local: list[float], result: Plans) -> None:
+    """Lines that enter a node from below get points of their own, in the order of where they come from."""
+    entering: dict[int, dict[object, list[int]]] = {}
+    origin: dict[object, float] = {}
+    for i, e in enumerate(picture.edges):
+        plan = result.plans.get(i)
+        if plan.enters_by_side if plan else rows[e.tail] >= rows[e.head]:
+            continue
+        net: object = plan.net if plan else ("edge", i)
+        entering.setdefault(e.head, {}).setdefault(net, []).append(i)
+        origin[net] = plan.ahead * -1e6 if plan and plan.ahead else local[e.tail] + e.lane * 0.01
+    for head, nets in entering.items():
+        if len(nets) < 2:
+            continue
+        order = sorted(nets, key=lambda net: origin[net])
+        room = min(9.0 if boxes[head].along < 15 else 13.0, 1.5 * boxes[head].along / (len(order) - 1))
+        for k, net in enumerate(order):
+            for i in nets[net]:
+                result.ports[i] = (k - (len(order) - 1) / 2) * room
 
 
 def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths: list[float], result: Plans) -> None:
@@ -133,7 +153,7 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
             continue
         leave = 2 * rows[e.tail] + 1 if plan.leaves_by_side else 2 * rows[e.tail] + 2
         enter = 2 * rows[e.head] + 1 if plan.enters_by_side else 2 * rows[e.head]
-        end = place(e.head, plan.port)
+        end = place(e.head, result.ports.get(i, 0.0))
         if plan.gutter is None:
             cover(("channel", rows[e.head]), plan.net, place(e.tail), end)
             continue
@@ -173,7 +193,7 @@ class Rails:
         return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * TRACK
 
 
-def corners(tail: int, head: int, plan: Plan, boxes: list[Box], rows: list[int], rails: Rails) -> list[Point]:
+def corners(tail: int, head: int, plan: Plan, port: float, boxes: list[Box], rows: list[int], rails: Rails) -> list[Point]:
     """The right-angled line of an edge between columns."""
     x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]
     side = plan.ahead
@@ -184,16 +204,16 @@ def corners(tail: int, head: int, plan: Plan, boxes: list[Box], rows: list[int],
         points = [(x0 + side * boxes[tail].along, y0)]
         level = y0
     else:
-        port = side * boxes[tail].along * 0.4
+        leave = side * boxes[tail].along * 0.4
         channel = rows[head] if plan.gutter is None else rows[tail] + 1
         level = rails.track(("channel", channel), plan.net)
-        points = [(x0 + port, y0 + boxes[tail].reach_depth(port)), (x0 + port, level)]
+        points = [(x0 + leave, y0 + boxes[tail].reach_depth(leave)), (x0 + leave, level)]
     if plan.enters_by_side:
         enter, end = y1, [(x1 - side * boxes[head].along, y1)]
     else:
         enter = rails.track(("channel", rows[head]), plan.net)
-        bottom = y1 - boxes[head].reach_depth(plan.port)
-        end = [(x1 + plan.port, enter), (x1 + plan.port, bottom)]
+        bottom = y1 - boxes[head].reach_depth(port)
+        end = [(x1 + port, enter), (x1 + port, bottom)]
     if plan.gutter is not None:
         across = rails.track(("gutter", plan.gutter), plan.net)
         points += [(across, level), (across, enter)]
@@ -243,7 +263,7 @@ def _towards(a: Point, b: Point, share: float) -> Point:
 
 
 def curve(
-    tail: int, head: int, boxes: list[Box], rails: Rails, bends: list[Point], shift: float
+    tail: int, head: int, boxes: list[Box], rails: Rails, bends: list[Point], shift: float, entry: float | None
 ) -> list[Point]:
     """The curve of an edge inside one column, through its bends; `shift` moves it along time (parallel and backward edges)."""
     a, b = boxes[tail], boxes[head]
@@ -257,7 +277,7 @@ def curve(
     port = _port(turn - x0, a) + shift
     start = (x0 + port, y0 + up * a.reach_depth(port))
     turn = bends[-1][0] if bends else x0
-    port = _port(turn - x1, b) + shift
+    port = (_port(turn - x1, b) if entry is None else entry) + shift
     stop = (x1 + port, y1 - up * b.reach_depth(port))
     path = [start]
     for x, y in [*((x + shift, y) for x, y in bends), stop]:

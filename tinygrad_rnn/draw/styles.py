@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SERIF = "STIX Two Text, Times New Roman, Times, Liberation Serif, serif"
-DOT_SERIF = "Times,serif"
+DOT_SERIF = "Times"
 
 INK = "#222222"
 FAINT = "#8a8a8a"

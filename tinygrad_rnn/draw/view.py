@@ -47,7 +47,6 @@ def view(
     picture.direction, picture.backward = direction, backward
     picture.title = None if title is None else clean(title, 120)
     assign_roles(picture, [n.size for n in chosen.drawn])
-    _add_targets(picture, chosen)
     _leave_out_steps(picture, level, steps)
     picture.shared = _legend(graph, chosen)
     return picture
@@ -155,34 +154,6 @@ def _letters(sources: tuple[Tensor, ...]) -> Text | None:
 def _tooltip(n: Tensor) -> str:
     parts = [clean(n.name) if n.name else "", "leaf" if n.op is None else n.op.name, shape_text(n.shape), str(n.scope)]
     return clean(" · ".join(p for p in parts if p), 120)
-
-
-def _add_targets(picture: Picture, chosen: Level) -> None:
-    """A loss that holds its targets as an argument reads data of its step: draw it, as books do."""
-    number = {n.id: i for i, n in enumerate(chosen.drawn)}
-    fresh = max((n.slot for n in picture.nodes), default=-1) + 1
-    taken = {n.text.base for n in picture.nodes}
-    letter = next((s for s in ("y", "target") if s not in taken), "target")
-    slot_of: dict[int, int] = {}
-    has_target = {e.head for e in picture.edges if picture.nodes[e.tail].role == "target"}
-    for i, value in chosen.targets.items():
-        head = number[i]
-        if head in has_target:
-            continue
-        loss = picture.nodes[head]
-        slot = slot_of.setdefault(loss.slot, fresh + len(slot_of))
-        text = Text(letter, loss.text.sub if loss.named else "", loss.text.sup or _sup_of(picture, loss))
-        shape = tuple(getattr(value, "shape", ()))
-        node = Node(text, "target", loss.column, slot, leaf=True, tooltip=f"{letter} · target · {shape_text(shape)}")
-        if loss.lines:
-            node.lines = value_lines(value)
-        picture.nodes.append(node)
-        picture.edges.append(Edge(len(picture.nodes) - 1, head, None, False))
-
-
-def _sup_of(picture: Picture, loss: Node) -> str:
-    title = picture.columns[loss.column].title
-    return f"({title.removeprefix('t = ')})" if title else ""
 
 
 def _leave_out_steps(picture: Picture, level: str, steps: int | str | None) -> None:

@@ -54,7 +54,7 @@ class Source:
         """Decode a file; raises `LanguageError` for one that is too large or no UTF-8 text."""
         if len(data) > LARGEST_FILE:
             raise LanguageError(
-                f"the file has {len(data):,} bytes; at most {LARGEST_FILE:,} are read", name,
+                f"the file is larger than {LARGEST_FILE:,} bytes", name,
                 hint="a model is a page of equations",
             )  # fmt: skip
         if b"\0" in data:

@@ -23,17 +23,8 @@ BLUNT = 1e-6
 SHORTEST = 3
 
 
-def verify(model: Model | str | Path, T: int = 4, seeds: int = 3) -> Report:
-    """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T`.
-
-    `model` is a Model, a path, or the text of an equation file. Raises `LanguageError` when it cannot be read, has no loss
-    or states no gradients.
-
-    >>> import tinygrad_rnn as tg
-    >>> report = tg.verify("sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\ndW = sum(t, dh[t] @ h[t].T)")
-    >>> report.ok, report.rows[0].verdict
-    (False, 'FAIL')
-    """
+def judge(model: Model | str | Path, T: int, seeds: int) -> Report:
+    """See `tinygrad_rnn.verify`."""
     if not isinstance(model, Model):
         model = load(model)
     equations = [e for e in model.gradients if model.role(e) != "helper"]
