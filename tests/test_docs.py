@@ -83,9 +83,7 @@ def test_commands_print_what_is_shown(block: Block, tmp_path: Path, capsys: pyte
         printed = capsys.readouterr()
         if shown:
             text = (printed.out + printed.err).replace(str(examples), "mine.rnn")
-            checker = doctest.OutputChecker()
-            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-            assert checker.check_output(shown, text, flags), f"{block.place} printed\n{text}"
+            assert _without_rounding(text) == _without_rounding(shown), f"{block.place} printed\n{text}"
 
 
 def test_the_language_page_names_every_function() -> None:
@@ -97,6 +95,11 @@ def test_the_language_page_names_every_function() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def _without_rounding(text: str) -> str:
+    """Errors of the size of rounding differ from one machine's BLAS to the next; everything else is compared."""
+    return "\n".join(line.rstrip() for line in re.sub(r"\d\.\de[+-]\d\d", "#", text).strip().splitlines())
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ from functools import cached_property
 
 Shape = tuple[int, int]
 SCALAR: Shape = (1, 1)
+#: the name of the symbol for the length of the sequence, written T
+LENGTH = "T"
 
 #: the rules in the order in which `steps` applies them, with what each says
 RULES = {
@@ -158,12 +160,15 @@ class Apply(Form):
 class Algebra:
     """The constructors, with a set of rules switched on (all of them unless told otherwise)."""
 
-    def __init__(self, rules: Iterable[str] = RULES) -> None:
+    def __init__(self, rules: Iterable[str] = RULES, length: int | None = None) -> None:
         self.rules = frozenset(rules)
+        self.length = length
 
     # -- leaves -------------------------------------------------------------------------------------------------------
     def number(self, value: float, shape: Shape = SCALAR) -> Form:
-        """The same number in every entry."""
+        """The same number in every entry; the length of the sequence and its inverse keep their name."""
+        if self.length and value in (self.length, 1.0 / self.length):
+            return self.power(Symbol(SCALAR, LENGTH), 1.0 if value == self.length else -1.0)
         return Number(shape, float(value))
 
     # -- sums ---------------------------------------------------------------------------------------------------------
@@ -203,8 +208,8 @@ class Algebra:
         """`dh * a - dh * b` becomes `dh * (a - b)`, where both are products entry by entry of the same gradient."""
         groups: dict[str, list[tuple[float, Form]]] = {}
         for c, form in terms:
-            cotangent = form.cotangents[0].key if len(form.cotangents) == 1 and not _chained(form) else form.key
-            groups.setdefault(cotangent, []).append((c, form))
+            gradient = next((f.key for f, n in _factors(form) if n == 1.0 and isinstance(f, Symbol) and f.cotangent), form.key)
+            groups.setdefault(gradient, []).append((c, form))
         result: list[tuple[float, Form]] = []
         for group in groups.values():
             result += group if len(group) == 1 else [self._take_out(group)]
@@ -290,9 +295,7 @@ class Algebra:
                 return form
             if isinstance(form, Chain):
                 return self.dot(*[self.flip(part) for part in reversed(form.factors)])
-            if isinstance(form, Product):
-                return self.product([(self.flip(part), n) for part, n in form.factors])
-            if isinstance(form, Sum):
+            if isinstance(form, Sum) and (form.cotangents or len(form.terms) == 1):
                 return self.combine([(c, self.flip(part)) for c, part in form.terms])
         return Flip(shape, form)
 
@@ -337,10 +340,6 @@ def _numbers_out(factors: list[tuple[Form, float]]) -> tuple[float, list[tuple[F
         else:
             rest.append((form, n))
     return coefficient, rest
-
-
-def _chained(form: Form) -> bool:
-    return isinstance(form, Chain) or (isinstance(form, Product) and any(isinstance(f, Chain) and f.cotangents for f, _ in form.factors))
 
 
 def _factors(form: Form) -> tuple[tuple[Form, float], ...]:

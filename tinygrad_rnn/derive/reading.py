@@ -24,7 +24,7 @@ def read(output: Tensor, known: Mapping[int, Form], algebra: Algebra) -> Form:
     forms: dict[int, Form] = dict(known)
     for node in ancestors([output], stop=known):
         if node.id not in forms:
-            forms[node.id] = _constant(node) if node.op is None else _operation(node, [forms[x.id] for x in node.inputs], algebra)
+            forms[node.id] = _constant(node, algebra) if node.op is None else _operation(node, [forms[x.id] for x in node.inputs], algebra)
     return forms[output.id]
 
 
@@ -46,10 +46,10 @@ def _describe(node: Tensor) -> str:
     return f"{what} at {where}" if where else what
 
 
-def _constant(node: Tensor) -> Form:
+def _constant(node: Tensor, algebra: Algebra) -> Form:
     values = np.asarray(node.value)
     if values.size and np.all(values == values.flat[0]):
-        return Number(shape_of(node), float(values.flat[0]))
+        return algebra.number(float(values.flat[0]), shape_of(node))
     raise DerivationError(f"an array of shape {node.shape} without a name stands in the computation: give it one, so that it can be printed")
 
 

@@ -49,15 +49,16 @@ def _reach(across: float, ahead: float, round_: bool, offset: float) -> float:
 def measure(picture: Picture) -> list[Box]:
     """The box of every node."""
     sizes: dict[int, tuple[float, float, bool]] = {}
+    circle = _circle(picture)
     for n in picture.nodes:
-        width, height, round_ = _outline(n)
+        if n.role == "elided":
+            continue
+        width, height, round_ = _outline(n, circle)
         old = sizes.get(n.slot, (0.0, 0.0, True))
         sizes[n.slot] = (max(width, old[0]), max(height, old[1]), round_ and old[2])
     boxes = []
     for n in picture.nodes:
-        width, height, round_ = sizes[n.slot]
-        if not round_ and n.role == "elided":
-            width, height = 30.0, 20.0
+        width, height, round_ = (30.0, 20.0, False) if n.role == "elided" else sizes[n.slot]
         box = Box(width, height, round_)
         flat = picture.direction == "TB"
         box.along, box.depth = (height / 2, width / 2) if flat else (width / 2, height / 2)
@@ -77,9 +78,13 @@ def stub_extent(stub: Stub, flat: bool) -> float:
     return STUB_HEIGHT if flat else stub_width(stub)
 
 
-def _outline(n: Node) -> tuple[float, float, bool]:
-    if n.role == "elided":
-        return 26.0, 20.0, False
+def _circle(picture: Picture) -> float:
+    """One diameter for all named nodes of a picture, wide enough for the longest symbol unless that is a whole word."""
+    wide = [w for n in picture.nodes if n.named and n.role != "elided" and (w := n.text.width(NAME_SIZE)) <= 40]
+    return max(38.0, max(wide, default=0.0) + 10)
+
+
+def _outline(n: Node, circle: float) -> tuple[float, float, bool]:
     if not n.named:
         width = n.text.width(OPERATION_SIZE)
         lines = max((text_width(line, SMALL_SIZE) for line in n.lines), default=0.0)
@@ -88,7 +93,6 @@ def _outline(n: Node) -> tuple[float, float, bool]:
         return max(width, lines) + 12, 19.0 + LINE * len(n.lines), False
     wide = n.text.width(NAME_SIZE)
     below = [text_width(line, SMALL_SIZE) for line in (n.operation, *n.lines) if line]
-    if wide <= 31 and (not below or (len(below) == 1 and below[0] <= 27)):
-        return 38.0, 38.0, True
-    height = 28.0 + LINE * len(below) if below else 30.0
-    return max([wide, *below]) + 16, max(30.0, height), False
+    if wide <= circle - 7 and (not below or (len(below) == 1 and below[0] <= circle - 11)):
+        return circle, circle, True
+    return max([wide, *below]) + 16, 28.0 + LINE * len(below) if below else 32.0, False

@@ -101,14 +101,14 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def value_lines(value: Any) -> tuple[str, ...]:
-    """Shape, then the values themselves when there are at most four, otherwise their range."""
+    """Shape, then the values themselves when there are at most four, otherwise their range; one value stands alone."""
     array = np.asarray(value)
-    if not array.ndim:
+    if array.size == 1:
         return (_number(array.item()),)
     if not array.size:
         return (shape_text(array.shape), "empty")
     if array.size <= 4:
-        return (shape_text(array.shape), "  ".join(_number(v) for v in array.ravel().tolist()))
+        return (shape_text(array.shape), ", ".join(_number(v) for v in array.ravel().tolist()))
     return (shape_text(array.shape), f"{_number(array.min().item())} … {_number(array.max().item())}")
 
 

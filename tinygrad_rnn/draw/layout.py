@@ -6,6 +6,7 @@ order from `layers`, lines from `routes`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from .boxes import STUB_HEIGHT, STUB_LINK, Box, measure, stub_extent, stub_width
@@ -107,17 +108,18 @@ def lay_out(picture: Picture) -> Layout:
     rails = Rails(at, [depth[r] for r in rows], channel, gutter, plans)
 
     flat = picture.direction == "TB"
+    tops = _panel_tops(picture, boxes, rows, depth)
     framed = PAD + 16 if any(c.kind == "step" for c in picture.columns) else 0.0
+    above = max(0.0, max(tops.values(), default=0.0) + PAD - deepest)
     title = TITLE_SIZE + 14 if picture.title else 0.0
-    frame = Frame(flat, MARGIN + (framed if flat else 0), MARGIN + title + (0 if flat else framed - 16), deepest)
+    frame = Frame(flat, MARGIN + (framed if flat else 0), MARGIN + title + (0 if flat else above), deepest)
     lines = _lines(picture, boxes, rows, rails, arrangements, item_of, frame, depth)
     places = [frame((a, rails.depth[i])) for i, a in enumerate(at)]
     tags = _tags(picture, boxes, places, flat)
-    top = max((rows[i] for i, n in enumerate(picture.nodes) if picture.columns[n.column].kind == "step"), default=0)
-    panels = _panels(picture, start, spans, max((depth[r] + boxes[i].depth for i, r in enumerate(rows) if r == top), default=0), frame)
+    panels = _panels(picture, start, spans, tops, frame)
     span = (deepest, length) if flat else (length, deepest)
-    width = span[0] + 2 * MARGIN + (2 * framed if flat else 0)
-    height = span[1] + 2 * MARGIN + title + (0 if flat else 2 * framed - 16)
+    width = span[0] + 2 * MARGIN + (framed + above if flat else 0)
+    height = span[1] + 2 * MARGIN + title + (0 if flat else framed + above)
     if picture.title:
         width = max(width, text_width(picture.title, TITLE_SIZE) + 2 * MARGIN)
     legend, width, height = place_legend(picture, MARGIN, width, height)
@@ -234,12 +236,12 @@ def _lines(
     lines: list[Line] = []
     for i, e in enumerate(picture.edges):
         plan = rails.plans.plans.get(i)
-        returning = picture.backward and e.differentiable and "elided" not in (picture.nodes[e.head].role,)
+        returning = picture.backward and e.differentiable
         if plan is not None:
             way = corners(e.tail, e.head, plan, rails.plans.ports.get(i, 0.0), boxes, rows, rails)
             forward = rounded(beside(way, -3.0) if returning and plan.straight else way)
             back = rounded(beside(way, 3.0 if plan.straight else 6.0)) if returning else []
-            spot, side = _spot_on_way(way, plan.straight, plan.enters_by_side, plan.ahead)
+            spot, direction, side = _spot_on_way(way, plan.straight, plan.enters_by_side, plan.ahead)
         else:
             key, tail = item_of[e.tail]
             origin = rails.at[e.tail] - arrangements[key].at[tail]
@@ -248,41 +250,44 @@ def _lines(
             entry = rails.plans.ports.get(i)
             forward = curve(e.tail, e.head, boxes, rails, bends, shift, entry)
             back = curve(e.tail, e.head, boxes, rails, bends, shift + 6.0, entry) if returning else []
-            spot, side = _spot_on_curve(forward)
+            spot, direction, side = _spot_on_curve(forward, entry or 0.0)
         line = Line(i, [frame(p) for p in forward])
         if e.label is not None:
-            line.label, line.at = e.label, _label_centre(frame(spot), e.label, side, frame.flat, plan)
+            line.label, line.at = e.label, _label_centre(frame, spot, direction, e.label, side, returning)
         lines.append(line)
         if returning:
             lines.append(Line(i, [frame(p) for p in reversed(back)], backward=True))
     return lines
 
 
-def _spot_on_way(way: list[Point], straight: bool, by_side: bool, ahead: int) -> tuple[Point, int]:
-    """Where the letter of an edge between columns stands: beside its last piece."""
+def _spot_on_way(way: list[Point], straight: bool, by_side: bool, ahead: int) -> tuple[Point, Point, int]:
+    """Where the letter of an edge between columns stands: beside its last piece. Point, direction, side."""
     (xa, ya), (xb, yb) = way[-2], way[-1]
     if straight:
-        return ((xa + xb) / 2, (ya + yb) / 2), 0
+        return ((xa + xb) / 2, (ya + yb) / 2), (xb - xa, 0.0), 0
     if by_side:
-        return (xb - ahead * 15, yb), 0
-    return (xb, max((ya + yb) / 2, yb - 15)), -ahead or 1
+        return (xb - ahead * 15, yb), (float(ahead), 0.0), 0
+    return (xb, max((ya + yb) / 2, yb - 15)), (0.0, 1.0), -ahead or 1
 
 
-def _spot_on_curve(path: list[Point]) -> tuple[Point, int]:
-    """Where the letter of an edge inside a step stands: on the outer side of its last piece."""
+def _spot_on_curve(path: list[Point], port: float) -> tuple[Point, Point, int]:
+    """Where the letter of an edge inside a step stands: on the outer side of its last piece. Point, direction, side."""
     p, q, r, s = path[-4:]
-    t = 0.55
-    u = 1 - t
-    x = u**3 * p[0] + 3 * u * u * t * q[0] + 3 * u * t * t * r[0] + t**3 * s[0]
-    y = u**3 * p[1] + 3 * u * u * t * q[1] + 3 * u * t * t * r[1] + t**3 * s[1]
-    return (x, y), 1 if s[0] >= p[0] - 1 else -1
+    spot = ((p[0] + 3 * q[0] + 3 * r[0] + s[0]) / 8, (p[1] + 3 * q[1] + 3 * r[1] + s[1]) / 8)
+    direction = (s[0] + r[0] - q[0] - p[0], s[1] + r[1] - q[1] - p[1])
+    return spot, direction, (1 if port > 0 else -1) if port else 1 if s[0] >= p[0] - 1 else -1
 
 
-def _label_centre(spot: Point, label: Text, side: int, flat: bool, plan: object) -> Point:
-    away = label.width(NAME_SIZE - 2) / 2 + 4
-    if side == 0:
-        return (spot[0] + away, spot[1]) if flat else (spot[0], spot[1] - 10)
-    return (spot[0], spot[1] + side * 9) if flat else (spot[0] + side * away, spot[1])
+def _label_centre(frame: Frame, spot: Point, direction: Point, label: Text, side: int, returning: bool) -> Point:
+    """Off the edge at right angles, just far enough; the gradient's line, to the right of the edge, is kept free."""
+    (x, y), (xb, yb) = frame(spot), frame((spot[0] + direction[0], spot[1] + direction[1]))
+    length = math.hypot(xb - x, yb - y) or 1.0
+    nx, ny = -(yb - y) / length, (xb - x) / length
+    towards = (nx if frame.flat else -ny) if side == 0 else (ny if frame.flat else nx) * side
+    if towards < 0:
+        nx, ny = -nx, -ny
+    far = abs(nx) * label.width(NAME_SIZE - 2) / 2 + abs(ny) * 5.5 + 4.0 + (6.0 if returning and side > 0 else 0.0)
+    return x + nx * far, y + ny * far
 
 
 def _tags(picture: Picture, boxes: list[Box], places: list[Point], flat: bool) -> list[tuple[int, Tag]]:
@@ -304,15 +309,25 @@ def _tags(picture: Picture, boxes: list[Box], places: list[Point], flat: bool) -
     return tags
 
 
+def _panel_tops(picture: Picture, boxes: list[Box], rows: list[int], depth: dict[int, float]) -> dict[int, float]:
+    """How deep the steps of every lane reach: frames of one lane are of one size."""
+    tops: dict[int, float] = {}
+    for n, box, r in zip(picture.nodes, boxes, rows, strict=True):
+        column = picture.columns[n.column]
+        if column.kind == "step":
+            tops[column.lane] = max(tops.get(column.lane, 0.0), depth[r] + box.depth)
+    return tops
+
+
 def _panels(
-    picture: Picture, start: list[float], spans: list[tuple[float, float]], top: float, frame: Frame
+    picture: Picture, start: list[float], spans: list[tuple[float, float]], tops: dict[int, float], frame: Frame
 ) -> list[Panel]:
     panels = []
     for c, column in enumerate(picture.columns):
         if column.kind != "step":
             continue
         a, b = start[c] - PAD, start[c] + spans[c][1] + PAD
-        (xa, ya), (xb, yb) = frame((a, -PAD)), frame((b, top + PAD))
+        (xa, ya), (xb, yb) = frame((a, -PAD)), frame((b, tops[column.lane] + PAD))
         x, y, right, bottom = min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
         if frame.flat:
             x -= 16

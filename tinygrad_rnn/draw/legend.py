@@ -52,7 +52,7 @@ def _parameters(picture: Picture) -> list[Entry]:
     if not picture.shared:
         return []
     timed = sum(c.kind == "step" for c in picture.columns) > 1
-    entries = [_words("shared by all steps:" if timed else "parameters:")]
+    entries = [_words("shared parameters:" if timed else "parameters:")]
     for p in picture.shared:
         tag = max(16.0, p.text.width(LEGEND_SIZE) + 7)
         entries.append(Entry(p.role, p.detail, 0, 0, tag + 5 + text_width(p.detail, LEGEND_SIZE - 1.5), p.text))

@@ -31,9 +31,15 @@ def assign_roles(picture: Picture, sizes: list[int]) -> None:
             n.role = "loss"
         else:
             n.role = "inner" if n.slot in before_state or (columns[n.column].kind == "plain" and out[i]) else "output"
-    for n, heads in zip(nodes, out, strict=True):
-        if n.role == "input" and heads and _read_by_losses_only(picture, heads, out):
-            n.role = "target"
+    judged = {
+        r for i, n in enumerate(nodes) if n.named and not n.leaf and n.role != "loss" for r in _named_readers(picture, i, out)
+    }
+    for i, n in enumerate(nodes):
+        if n.role == "input" and out[i]:
+            readers = _named_readers(picture, i, out)
+            # a loss compares a target with something computed; a function of data alone has no target
+            if readers and all(nodes[r].role == "loss" and r in judged for r in readers):
+                n.role = "target"
 
 
 def _is_state(picture: Picture, members: list[int], timed: list[bool], out: list[list[int]]) -> bool:
@@ -93,14 +99,3 @@ def _named_readers(picture: Picture, i: int, out: list[list[int]]) -> set[int]:
                 elif len(seen) < 10_000:
                     stack.append(h)
     return found
-
-
-def _read_by_losses_only(picture: Picture, heads: list[int], out: list[list[int]]) -> bool:
-    for h in heads:
-        if picture.nodes[h].role != "loss":
-            if picture.nodes[h].named:
-                return False
-            readers = _named_readers(picture, h, out)
-            if not readers or any(picture.nodes[r].role != "loss" for r in readers):
-                return False
-    return True

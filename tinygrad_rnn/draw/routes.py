@@ -61,6 +61,7 @@ def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list
         gutter = None if straight or direct else (tail.column if ahead > 0 else tail.column - 1)
         net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
         result.plans[i] = Plan(ahead, by_side, enters, gutter, net, straight)
+    _one_at_the_side(picture, rows, result)
     for i in _fans(picture, rows):
         e = picture.edges[i]
         result.plans[i] = Plan(0, False, False, None, ("fan", e.tail, rows[e.head]))
@@ -103,6 +104,24 @@ def _bundles(picture: Picture, crossing: list[int]) -> set[tuple[int, int]]:
             key = (e.head, picture.nodes[e.tail].slot)
             counts[key] = counts.get(key, 0) + 1
     return {key for key, n in counts.items() if n > 1}
+
+
+def _one_at_the_side(picture: Picture, rows: list[int], result: Plans) -> None:
+    """Of several lines that could enter a node by the same side, the straightest does; the others come from below."""
+    rivals: dict[tuple[int, int], dict[tuple[str, int, int], list[int]]] = {}
+    for i, plan in result.plans.items():
+        if plan.enters_by_side:
+            rivals.setdefault((picture.edges[i].head, plan.ahead), {}).setdefault(plan.net, []).append(i)
+    for (head, _), nets in rivals.items():
+        if len(nets) < 2:
+            continue
+        first = min(nets, key=lambda net: abs(rows[picture.edges[nets[net][0]].tail] - rows[head]))
+        for net, edges in nets.items():
+            for i in edges if net != first else ():
+                plan = result.plans[i]
+                plan.enters_by_side = plan.straight = False
+                tail, ahead = picture.nodes[picture.edges[i].tail], plan.ahead
+                plan.gutter = tail.column if ahead > 0 else tail.column - 1
 
 
 def _fans(picture: Picture, rows: list[int]) -> list[int]:

@@ -6,6 +6,8 @@ from .layers import acyclic, rows_of
 from .picture import Picture
 
 TIMED = ("step", "plain")
+#: beyond this many edges in one step nobody follows a state by eye
+MANY = 3000
 
 
 def assign_rows(picture: Picture) -> list[int]:
@@ -30,6 +32,12 @@ def assign_rows(picture: Picture) -> list[int]:
         above = {}
     bottom = {number[n.slot] for i, n in enumerate(nodes) if timed[i] and n.role == "input" and not plain}
     by_slot = rows_of(len(number), list(edges), bottom, above)
+    for _ in range(len(number) if not plain else 0):
+        stacked = _states_apart(picture, number, by_slot)
+        if not stacked or len(edges) > MANY:
+            break
+        edges.update(dict.fromkeys(stacked))
+        by_slot = rows_of(len(number), list(edges), bottom, above)
     rows = [by_slot[number[n.slot]] if timed[i] else -1 for i, n in enumerate(nodes)]
     # dots and initial states stand level with the quantity they stand for
     for i, n in enumerate(nodes):
@@ -38,6 +46,25 @@ def assign_rows(picture: Picture) -> list[int]:
     _place_untimed(picture, rows, timed)
     lowest = min(rows, default=0)
     return [r - lowest for r in rows]
+
+
+def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) -> list[tuple[int, int]]:
+    """States of one row are put above each other, those that flow to the left on top: then each runs straight through time."""
+    nodes = picture.nodes
+    flow: dict[int, int] = {}
+    for e in picture.edges:
+        tail, head = nodes[e.tail], nodes[e.head]
+        if tail.role == "state" and tail.slot in number and picture.columns[head.column].kind in ("step", "gap"):
+            flow[tail.slot] = flow.get(tail.slot, 0) + (head.column > tail.column) - (head.column < tail.column)
+    level: dict[tuple[int, int], list[int]] = {}
+    for n in nodes:
+        if n.slot in flow and picture.columns[n.column].kind == "step":
+            level.setdefault((n.column, by_slot[number[n.slot]]), []).append(n.slot)
+    pairs: dict[tuple[int, int], None] = {}
+    for slots in level.values():
+        order = sorted(dict.fromkeys(slots), key=lambda s: (-flow[s], s))
+        pairs.update(dict.fromkeys((number[a], number[b]) for a, b in zip(order, order[1:], strict=False)))
+    return list(pairs)
 
 
 def _place_untimed(picture: Picture, rows: list[int], timed: list[bool]) -> None:

@@ -83,7 +83,11 @@ class _Parser:
     def _condition(self, tokens: list[Token], where: Span, known: frozenset[str]) -> Condition:
         def choose(names: list[str]) -> str | None:
             new = [name for name in names if name not in known] or names
-            return new[0] if len(new) == 1 else None
+            if len(new) > 1:
+                raise self.source.error(
+                    f"which of {listed(new)} does this run over?", where, hint="give the sum a variable of its own, as in sum(k <= t, …)"
+                )
+            return new[0] if new else None
 
         return parse_condition(self.source, tokens, where, choose)
 

@@ -47,7 +47,7 @@ class Evaluator(Resolver):
         """The value of one gradient equation at a step (None for a target without index), as the root of a graph of its own.
 
         `lookup(name, step)` gives the value of a quantity dX (`name` is "dX"), or None where the user's own equation is to
-        be used; without `lookup` all come from the user's equations. The result has the shape of X: summed over the samples
+        be used; it is asked only for what exists in the run, and without it all come from the user's equations. The result has the shape of X: summed over the samples
         for a parameter. Helpers and leaves are kept between calls with the same `lookup`. Raises `LanguageError` when the
         right-hand side reads something that does not exist at that step.
         """
@@ -70,7 +70,7 @@ class Evaluator(Resolver):
         key = (name, step is not None)
         if place in self.run.values:
             return None
-        if self.model.quantities.base(key) and self._looked_up(place) is not None:
+        if self._looked_up(place) is not None:
             return None
         if step is not None:
             return self.coverage.get(key, {}).get(step)
@@ -79,14 +79,13 @@ class Evaluator(Resolver):
 
     def leaf(self, place: Place, reader: tuple[Equation, int | None] | None) -> Operand:
         name, step = place
-        key = (name, step is not None)
         with entered(self.scope(step)):
             if place in self.run.values:
                 held = self.run.values[place]
                 value = plain(held.value)
                 real = np.asarray(value).dtype.kind == "f"
                 return Operand(tensor(value, name=name, requires_grad=real), held.rows, held.columns, held.batch, classes=held.classes)
-            given = self._looked_up(place) if self.model.quantities.base(key) else None
+            given = self._looked_up(place)
             if given is not None:
                 return self._as_gradient(place, given)
         if step is not None and not 1 <= step <= self.T:
@@ -107,7 +106,13 @@ class Evaluator(Resolver):
 
     # -- values -------------------------------------------------------------------------------------------------------
     def _looked_up(self, place: Place) -> Any:
-        return None if self._lookup is None else self._lookup(*place)
+        """What the lookup says; it is asked only for the gradient of something that exists in the run."""
+        name, step = place
+        base = self.model.quantities.base((name, step is not None))
+        if self._lookup is None or base is None:
+            return None
+        copy = step is not None and not base[1] and 1 <= step <= self.T
+        return self._lookup(name, step) if copy or (base[0], step) in self.run.values else None
 
     def _batch(self, base: Place | tuple[str, bool], step: int | None) -> int | None:
         """Whether the quantity differs from sample to sample, as its value in the run tells."""

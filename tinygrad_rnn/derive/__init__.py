@@ -1,0 +1,39 @@
+"""Derive backpropagation through time: gradient equations from a recorded graph, in the form a textbook prints.
+
+    adjoint -> cases -> writing        (reading: primitives as forms; algebra: their one normal form)
+
+Judging somebody else's derivation belongs to `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .derivation import Derivation
+
+
+def derive(model: Any, keep: Collection[str] | None = None, style: str | None = None) -> Derivation:
+    """Derive the gradient of the loss with respect to every named quantity and parameter.
+
+    model: a Model, the path or text of an equation file, a Run, a Graph or a loss Tensor. keep: the quantities whose
+    gradients appear (by default those of the file's own gradients section, or all but losses and pre-activations). style:
+    `"diag"` or `"hadamard"`, how a factor beside a gradient is written (by default what is shorter). Raises
+    `DerivationError` when the names kept do not cut every path through time, or an operation has no textbook form.
+
+    >>> import tinygrad_rnn as tg
+    >>> derivation = tg.derive("sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])", keep=["h"])
+    >>> derivation.text().splitlines()[1]
+    'dh[t] = W.T @ dh[t+1]    for t < T'
+    """
+    from ..language import Model, load
+    from .derivation import derive_graph, derive_model
+
+    if isinstance(model, str | Path):
+        model = load(model)
+    return derive_model(model, keep, style) if isinstance(model, Model) else derive_graph(model, keep, style)
+
+
+__all__ = ["derive"]

@@ -1,0 +1,207 @@
+"""A derivation: gradient equations for every kept quantity and every parameter, as text, LaTeX, or step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..core.graph import Graph
+from ..core.tensor import Tensor
+from ..language import Document, Equation, Model, Run
+from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum
+from ..language.latex import latex
+from ..language.printer import text
+from .adjoint import Contribution, contributions
+from .algebra import RULES, SCALAR, Algebra, Form, Product
+from .cases import Case, Span, parameter_cases, state_cases
+from .reading import DerivationError
+from .writing import DIAG, HADAMARD, NOWHERE, write
+
+#: lengths of the two sequences that are compared: long enough for delays of up to three steps
+LENGTHS = (8, 9)
+
+
+class Derivation:
+    """The gradient equations of a model or graph.
+
+    `equations` are equations of the recurrence language; `text()` prints them, `latex()` typesets them, `steps()` shows how
+    each came about, one rule a line.
+    """
+
+    def __init__(self, runs: list[tuple[int, Tensor]], keep: Collection[str], style: str | None, model: Model | None = None) -> None:
+        self.runs, self.keep, self.model = runs, list(keep), model
+        self._asked = style
+        self.graph = Graph(runs[0][1])
+
+    @cached_property
+    def style(self) -> str:
+        """`diag` or `hadamard`: as asked, or what reads better here."""
+        return self._asked or (HADAMARD if any(_crowded(case.form) for case in self._all_cases()) else DIAG)
+
+    def _shares(self, algebra: Algebra) -> list[tuple[int, list[Contribution]]]:
+        return [(T, contributions(loss, self.keep, Algebra(algebra.rules, length=T))) for T, loss in self.runs]
+
+    @cached_property
+    def _cases(self) -> dict[str, list[Case]]:
+        return self._derive(Algebra())
+
+    def _derive(self, algebra: Algebra) -> dict[str, list[Case]]:
+        shares = self._shares(algebra)
+        found = {f"d{name}": state_cases(name, shares, algebra) for name in self._states()}
+        found |= {f"d{name}": parameter_cases(name, shares, algebra) for name in self._parameters()}
+        return {name: cases for name, cases in found.items() if cases}
+
+    def _all_cases(self) -> Iterable[Case]:
+        return (case for cases in self._cases.values() for case in cases)
+
+    def _states(self) -> list[str]:
+        """Kept names, those nearest the loss first."""
+        names = [node.name for node in reversed(self.graph.nodes) if node.op is not None and node.name in self.keep]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def _parameters(self) -> list[str]:
+        names = [node.name for node in self.graph.parameters if node.name]
+        if self.model is not None:
+            names = [name for name in self.model.parameters if name in names]
+        return list(dict.fromkeys(names))
+
+    # -- as equations --------------------------------------------------------------------------------------------------
+    @cached_property
+    def equations(self) -> list[Equation]:
+        """Every gradient equation, boundary cases apart."""
+        found: list[Equation] = []
+        for name in self._states():
+            for case in reversed(self._cases.get(f"d{name}", [])):
+                found.append(self._state_equation(f"d{name}", case, self.style))
+        for name in self._parameters():
+            if f"d{name}" in self._cases:
+                rhs = self._parameter_expression(self._cases[f"d{name}"], self.style)
+                found.append(Equation(Ref(NOWHERE, f"d{name}"), None, rhs, NOWHERE))
+        return found
+
+    def _state_equation(self, name: str, case: Case, style: str) -> Equation:
+        assert case.steps is not None
+        at = case.steps.single
+        index = Index("T") if at == "T" else Index("t") if at is None else Index(None, int(at))
+        when = None if at is not None else case.steps.condition()
+        return Equation(Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE)
+
+    def _filling(self, name: str, index: Index, rhs: Expr, form: Form) -> Expr:
+        """A scalar that stands for a whole column: times a column of ones."""
+        node = next(node for node in self.graph.nodes if node.name == name[1:] and node.op is not None)
+        if form.shape != SCALAR or node.size == 1:
+            return rhs
+        return Binary(NOWHERE, "*", rhs, Call(NOWHERE, "ones_like", (Ref(NOWHERE, name[1:], index),)), NOWHERE)
+
+    def _parameter_expression(self, cases: list[Case], style: str) -> Expr:
+        total: Expr | None = None
+        for case in cases:
+            if case.steps is None:
+                part = write(case.form, style)
+            elif case.steps.single is not None:
+                part = write(case.form, style, case.steps.single)
+            else:
+                part = Sum(NOWHERE, "sum", case.steps.condition() or Condition("t"), write(case.form, style))
+            total = part if total is None else Binary(NOWHERE, "+", total, part, NOWHERE)
+        assert total is not None
+        return total
+
+    # -- as text -------------------------------------------------------------------------------------------------------
+    def text(self) -> str:
+        """The equations in the recurrence language, one a line.
+
+        >>> import tinygrad_rnn as tg
+        >>> print(tg.derive("sizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(t, sum(h[t]**2))").text())
+        dh[T] = 2 * h[T]
+        dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + 2 * h[t]    for t < T
+        dW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)
+        """
+        return "\n".join(text(equation) for equation in self.equations)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def latex(self) -> str:
+        """The equations as a LaTeX `align*` environment (needs amsmath and amssymb)."""
+        lines = [latex(equation, self.model).replace(" = ", " &= ", 1) for equation in self.equations]
+        return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+
+    def document(self) -> str:
+        """A complete equation file: the model's forward equations with these gradients. Raises `DerivationError` for a bare graph."""
+        if self.model is None:
+            raise DerivationError("a derivation of a graph has no forward equations to print; derive from a Model")
+        document = replace(self.model.document, gradients=tuple(self.equations))
+        return text(document)
+
+    def steps(self) -> list[tuple[str, str]]:
+        """How each equation came about: `(rule, equation)` from the chain rule to the final form, one rewrite a line."""
+        found: list[tuple[str, str]] = []
+        rules: list[str] = []
+        stages = [("chain rule", self._derive(Algebra(())))]
+        for rule, says in RULES.items():
+            rules.append(rule)
+            stages.append((says, self._derive(Algebra(rules))))
+        for name in self._cases:
+            shown: set[str] = set()
+            for says, stage in stages:
+                for line in self._lines(name, stage.get(name, [])):
+                    if line not in shown:
+                        shown.add(line)
+                        found.append((says, line))
+        return found
+
+    def _lines(self, name: str, cases: list[Case]) -> list[str]:
+        if name[1:] in self._states():
+            return [text(self._state_equation(name, case, HADAMARD)) for case in reversed(cases)]
+        if not cases:
+            return []
+        return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(cases, HADAMARD), NOWHERE))]
+
+
+def _crowded(form: Form) -> bool:
+    """Whether a gradient has more than one factor beside it: `diag(o * (1 - o))` reads worse than `* o * (1 - o)`."""
+    if isinstance(form, Product) and form.cotangents:
+        return sum(1 for f, _ in form.factors if not f.cotangents) > 1
+    return any(_crowded(part) for part in form.parts)
+
+
+def derive_model(model: Model, keep: Collection[str] | None, style: str | None) -> Derivation:
+    """Derive from a model of the recurrence language; by default in the vocabulary of its own gradients section."""
+    runs = [(T, model.unroll(T).loss) for T in LENGTHS]
+    return Derivation(runs, _vocabulary(model, runs[0][1]) if keep is None else keep, style, model)
+
+
+def derive_graph(graph: Graph | Tensor | Run, keep: Collection[str] | None, style: str | None) -> Derivation:
+    """Derive from a recorded graph whose steps are labelled."""
+    if isinstance(graph, Run):
+        graph = graph.graph
+    loss = graph if isinstance(graph, Tensor) else graph.outputs[0]
+    steps = [n.scope.step for n in Graph(loss).nodes if n.op is not None and isinstance(n.scope.step, int)]
+    if not steps:
+        raise DerivationError("no operation of this graph belongs to a time step: build it inside tg.steps(T)")
+    return Derivation([(max(steps), loss)], default_names(loss) if keep is None else keep, style)
+
+
+def _vocabulary(model: Model, loss: Tensor) -> list[str]:
+    stated = [model.quantities.base(e.target.key) for e in model.gradients]
+    names = [key[0] for key in stated if key is not None and key[1]]
+    available = default_names(loss)
+    chosen = [name for name in dict.fromkeys(names) if any(n.name == name and n.op is not None and n.size > 1 for n in Graph(loss).nodes)]
+    return chosen or available
+
+
+def default_names(loss: Tensor) -> list[str]:
+    """The names a textbook would keep: all but losses, and but pre-activations that feed one activation only."""
+    graph = Graph(loss)
+    readers: dict[int, list[Tensor]] = {}
+    for source, target in graph.edges:
+        readers.setdefault(source.id, []).append(target)
+    kept: dict[str, bool] = {}
+    for node in graph.nodes:
+        if node.name is None or node.op is None or node.size == 1:
+            continue
+        uses = readers.get(node.id, [])
+        inner = len(uses) == 1 and uses[0].name is not None and len(uses[0].inputs) == 1 and bool(uses[0].op and uses[0].op.elementwise)
+        kept[node.name] = kept.get(node.name, False) or not inner
+    return [name for name, keep in kept.items() if keep]
