@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.draw import write
 
 RIGHT = "W.T @ diag(1 - h[t+1]**2) @ dh[t+1]"
 WRONG = "W.T @ diag(1 - h[t]**2) @ dh[t+1]"  # h of this step, where h of the next one belongs
@@ -27,8 +28,7 @@ def main(folder: Path) -> None:
 
     run = tg.load(text).unroll(T=4)
     folder.mkdir(parents=True, exist_ok=True)
-    picture = folder / "vanilla-unfolded.svg"
-    picture.write_text(tg.draw(run.graph, level="named").pipe(format="svg", encoding="utf-8"), encoding="utf-8")
+    picture = write(run, folder / "vanilla-unfolded.svg", level="named")
     print(f"\nloss {run.loss.item():.6f}, {len(run.graph)} nodes, drawn in {picture}")
 
 

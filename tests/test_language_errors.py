@@ -24,7 +24,9 @@ def refused(text, T=4):
         evaluator = Evaluator(model, run)
         for equation in model.gradients:
             for step in model.steps_of(equation, T):
-                evaluator.right_hand_side(equation, step, lambda name, at: np.ones_like(np.asarray(run.values[name[1:], at].value.value)))
+                evaluator.right_hand_side(
+                    equation, step, lambda name, at: np.ones_like(np.asarray(run.values[name[1:], at].value.value))
+                )
     return caught.value
 
 
@@ -35,8 +37,20 @@ def refused(text, T=4):
         ("W @ h[t-1]", "W @ h[t+1]", "h[5] is outside the sequence", 16, "h[T+1] = 0"),
         ("W @ h[t-1]", "W @ h[t]", "is defined by itself", 1, "earlier"),
         ("h[t] = tanh(a[t])", "h[t] = tanh(a[t]) for t < T", "h[4] is defined by no equation", None, ""),
-        ("da[t] = diag(1 - h[t]**2)", "da[t] = diag(1 - h[t+1]**2)", "h[5] is outside the sequence: da[t] at t = 4", 18, "da[T]"),
-        ("dx[t] = U.T @ da[t]", "dx[t] = U.T @ da[t+1]", "da[5] is outside the sequence: dx[t] at t = 4", 15, "da[T+1] = 0"),
+        (
+            "da[t] = diag(1 - h[t]**2)",
+            "da[t] = diag(1 - h[t+1]**2)",
+            "h[5] is outside the sequence: da[t] at t = 4",
+            18,
+            "da[T]",
+        ),
+        (
+            "dx[t] = U.T @ da[t]",
+            "dx[t] = U.T @ da[t+1]",
+            "da[5] is outside the sequence: dx[t] at t = 4",
+            15,
+            "da[T+1] = 0",
+        ),
         ("h[t-1].T)", "h[t-9].T)", "h[-8] is outside the sequence", None, "h[-8] = 0"),
         ("W.T @ diag", "WT @ diag", "WT is defined nowhere", 9, "did you mean W?"),
         ("tanh(a[t])", "tanh(a)", "a needs a time index here", 13, "a[t] on line 4"),
@@ -70,7 +84,11 @@ def test_an_error_is_also_a_value_error_with_fields():
     assert isinstance(error, TinygradError)
     assert isinstance(error, ValueError)
     assert (error.line, error.column, error.message) == (1, 8, "unknown function tanhh")
-    assert str(error).splitlines()[:3] == ["<text>:1:8: unknown function tanhh", "    h[t] = tanhh(x[t])", "           ^^^^^"]
+    assert str(error).splitlines()[:3] == [
+        "<text>:1:8: unknown function tanhh",
+        "    h[t] = tanhh(x[t])",
+        "           ^^^^^",
+    ]
 
 
 def test_a_circle_is_shown():

@@ -15,16 +15,26 @@ N, M = 4, 3
 
 def made(rows, columns, batch=None):
     if batch is None:
-        return Operand(RNG.standard_normal((rows, columns)) if (rows, columns) != (1, 1) else float(RNG.standard_normal()), rows, columns)
+        return Operand(
+            RNG.standard_normal((rows, columns)) if (rows, columns) != (1, 1) else float(RNG.standard_normal()),
+            rows,
+            columns,
+        )
     return Operand(RNG.standard_normal((rows, batch)), rows, columns, batch)
 
 
 def quantities(batch):
     return {
-        "W": made(N, M), "A": made(N, N), "b": made(N, 1), "alpha": made(1, 1),
-        "h": made(N, 1, batch), "g": made(N, 1, batch), "x": made(M, 1, batch), "s": made(1, 1, batch),
+        "W": made(N, M),
+        "A": made(N, N),
+        "b": made(N, 1),
+        "alpha": made(1, 1),
+        "h": made(N, 1, batch),
+        "g": made(N, 1, batch),
+        "x": made(M, 1, batch),
+        "s": made(1, 1, batch),
         "y": Operand(RNG.integers(0, N, batch), N, 1, batch, classes=N),
-    }  # fmt: skip
+    }
 
 
 def value(text, known, T=4, t=2, contract=True):
@@ -35,7 +45,8 @@ def value(text, known, T=4, t=2, contract=True):
 def sample(known, j):
     """One sample of the quantities as plain matrices."""
     return {
-        name: np.asarray(x.value if x.batch is None else x.value[j] if x.classes else x.value[:, [j]]) for name, x in known.items()
+        name: np.asarray(x.value if x.batch is None else x.value[j] if x.classes else x.value[:, [j]])
+        for name, x in known.items()
     }
 
 
@@ -117,7 +128,11 @@ SUMMED = {
 
 def test_the_cases_cover_every_function():
     names = {"σ": "sigmoid"}
-    used = {names.get(piece, piece) for text in (*CASES, *SUMMED) for piece in text.replace("(", " ( ").replace("-", " ").split()}
+    used = {
+        names.get(piece, piece)
+        for text in (*CASES, *SUMMED)
+        for piece in text.replace("(", " ( ").replace("-", " ").split()
+    }
     assert set(FUNCTIONS) <= used
 
 
@@ -145,7 +160,8 @@ def test_sums_over_the_samples(text, batch):
 def test_tensors_give_the_values_of_plain_arrays(text):
     known = quantities(3)
     recorded = {
-        name: x if x.classes else Operand(tg.tensor(x.value, name=name), x.rows, x.columns, x.batch) for name, x in known.items()
+        name: x if x.classes else Operand(tg.tensor(x.value, name=name), x.rows, x.columns, x.batch)
+        for name, x in known.items()
     }
     plain, traced = value(text, known), value(text, recorded)
     held = traced.value.value if isinstance(traced.value, tg.Tensor) else traced.value
@@ -155,7 +171,11 @@ def test_tensors_give_the_values_of_plain_arrays(text):
 
 
 def test_a_chain_ending_in_a_column_never_multiplies_matrices():
-    known = {name: Operand(tg.tensor(x.value), x.rows, x.columns, x.batch) for name, x in quantities(2).items() if not x.classes}
+    known = {
+        name: Operand(tg.tensor(x.value), x.rows, x.columns, x.batch)
+        for name, x in quantities(2).items()
+        if not x.classes
+    }
     rhs = parse("q[t] = A @ A @ A @ diag(h[t]) @ A @ g[t]").forward[0].rhs
     graph = tg.Graph(evaluate(rhs, lambda name, step: known[name], {"T": 1, "t": 1}).value)
     products = graph.select(op="matmul")
@@ -185,7 +205,9 @@ def test_a_sum_over_time_is_one_node():
 
 def test_an_empty_sum_is_zero_of_the_right_shape():
     rhs = parse("q[t] = sum(k < t, x[k])").forward[0].rhs
-    result = evaluate(rhs, lambda name, step: pytest.fail("nothing is read"), {"T": 5, "t": 1}, shape_of=lambda expr: (3, 1))
+    result = evaluate(
+        rhs, lambda name, step: pytest.fail("nothing is read"), {"T": 5, "t": 1}, shape_of=lambda expr: (3, 1)
+    )
     assert result.value.tolist() == [[0.0]] * 3
 
 

@@ -151,7 +151,14 @@ dU = sum(t, (1 - alpha) * dm[t] @ x[t].T)
 dv = sum(t, h[t] @ do[t])
 """
 
-MODELS = {"vanilla": VANILLA, "lstm": LSTM, "peephole": PEEPHOLE, "gru": GRU, "bidirectional": BIDIRECTIONAL, "odds": ODDS}
+MODELS = {
+    "vanilla": VANILLA,
+    "lstm": LSTM,
+    "peephole": PEEPHOLE,
+    "gru": GRU,
+    "bidirectional": BIDIRECTIONAL,
+    "odds": ODDS,
+}
 
 
 def references(run):
@@ -229,7 +236,9 @@ def test_the_concatenated_product_is_two_products():
     one = load("sizes: x = 3, h = 4\nh[t] = tanh(W @ [h[t-1], x[t]])\nL = sum(t, sum(h[t]))").unroll(3)
     W = one["W"].value
     values = {"R": W[:, :4], "U": W[:, 4:], ("h", 0): one["h", 0].value, "x": [one["x", t].value for t in (1, 2, 3)]}
-    two = load("sizes: x = 3, h = 4\nh[t] = tanh(R @ h[t-1] + U @ x[t])\nL = sum(t, sum(h[t]))").unroll(3, values=values)
+    two = load("sizes: x = 3, h = 4\nh[t] = tanh(R @ h[t-1] + U @ x[t])\nL = sum(t, sum(h[t]))").unroll(
+        3, values=values
+    )
     assert one.loss.item() == pytest.approx(two.loss.item(), rel=1e-14)
 
 
@@ -276,7 +285,9 @@ def test_random_values_do_not_depend_on_what_else_there_is():
 
 def test_given_values_are_used_and_checked():
     model = load(VANILLA)
-    run = model.unroll(2, values={"x": np.ones((2, 3)), ("y", 1): 4, "y": [0, 2], ("h", 0): np.zeros(4), "b": [1, 2, 3, 4]})
+    run = model.unroll(
+        2, values={"x": np.ones((2, 3)), ("y", 1): 4, "y": [0, 2], ("h", 0): np.zeros(4), "b": [1, 2, 3, 4]}
+    )
     assert run["x", 2].value.tolist() == [[1.0]] * 3
     assert (run["y", 1].value[0], run["y", 2].value[0]) == (4, 2)
     assert run["b"].value.tolist() == [[1.0], [2.0], [3.0], [4.0]]
@@ -318,7 +329,10 @@ def test_a_per_step_copy_of_a_parameter_is_its_own_role():
     assert model.role(model.gradients[-1]) == "copy"
     run = model.unroll(3)
     exact = references(run)
-    copies = [Evaluator(model, run).right_hand_side(model.gradients[-1], t, lambda q, s: exact[q[1:], s]).value for t in (1, 2, 3)]
+    copies = [
+        Evaluator(model, run).right_hand_side(model.gradients[-1], t, lambda q, s: exact[q[1:], s]).value
+        for t in (1, 2, 3)
+    ]
     np.testing.assert_allclose(sum(copies), exact["V", None], rtol=1e-13)
 
 

@@ -23,7 +23,25 @@ def test_a_document_survives_printing(written):
     assert text(parse(text(document))) == text(document)
 
 
-ATOMS = st.sampled_from(["a", "b", "h[t]", "h[t-1]", "x[T]", "2", "0.5", "1e-07", "T", "t", "λ", "c̃[t+1]", "tanh'(a)", "sum(h[t])", "[a; b]"])
+ATOMS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "h[t]",
+        "h[t-1]",
+        "x[T]",
+        "2",
+        "0.5",
+        "1e-07",
+        "T",
+        "t",
+        "λ",
+        "c̃[t+1]",
+        "tanh'(a)",
+        "sum(h[t])",
+        "[a; b]",
+    ]
+)
 FORMULAS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
@@ -78,7 +96,16 @@ def test_the_book_in_latex():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("W_i", "W_{i}"), ("c̃", r"\tilde{c}"), ("λ", r"\lambda"), ("delta", r"\delta"), ("W₁", "W_{1}"), ("h'", "h'"), ("cell", r"\mathit{cell}"), ("Γ_u", r"\Gamma_{u}")],
+    [
+        ("W_i", "W_{i}"),
+        ("c̃", r"\tilde{c}"),
+        ("λ", r"\lambda"),
+        ("delta", r"\delta"),
+        ("W₁", "W_{1}"),
+        ("h'", "h'"),
+        ("cell", r"\mathit{cell}"),
+        ("Γ_u", r"\Gamma_{u}"),
+    ],
 )
 def test_names_in_latex(name, said):
     assert symbol(name) == said

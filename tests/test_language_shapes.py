@@ -70,7 +70,8 @@ def test_the_products_of_a_published_formula_do_not_fit_and_the_mend_is_named():
         "<text>:7:23: shapes do not fit",
         "    dh[t] = W.T @ dh[t+1] @ diag(1 - h[t+1]**2) + V.T @ do[t]    for t < T",
         "            ~~~~~~~~~~~~~ ^ ~~~~~~~~~~~~~~~~~~~",
-        "    left is 4 x 1 (W.T is 4 x 4, from line 2; dh[t+1] is 4 x 1), right is 4 x 4 (h[t+1] is 4 x 1, from sizes, line 1)",
+        "    left is 4 x 1 (W.T is 4 x 4, from line 2; dh[t+1] is 4 x 1), "
+        "right is 4 x 4 (h[t+1] is 4 x 1, from sizes, line 1)",
         "    a product of matrices does not commute: did you mean  W.T @ diag(1 - h[t+1]**2) @ dh[t+1] ?",
     ]
 
@@ -99,7 +100,10 @@ def test_a_mend_that_fits_is_offered(equation, mend):
 
 
 def test_the_offered_mend_is_accepted():
-    load(FORWARD + "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + V.T @ do[t]    for t < T\ndV = sum(t, do[t] @ h[t].T)\n")
+    load(
+        FORWARD
+        + "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + V.T @ do[t]    for t < T\ndV = sum(t, do[t] @ h[t].T)\n"
+    )
 
 
 def test_a_target_that_does_not_fit_names_both_shapes():
@@ -123,11 +127,19 @@ def test_declared_matrices_times_columns_entry_by_entry_hint_at_the_product():
     ("text", "message", "hint"),
     [
         ("h[t] = tanh(h[t-1])\nL = sum(h[T])", "the size of h is not known", "sizes: h = 4"),
-        ("sizes: x = 3\na[t] = U @ x[t]\nh[t] = tanh(a[t] + W @ h[t-1])\nL = sum(h[T])", "the size of h is not known", "h = 4"),
+        (
+            "sizes: x = 3\na[t] = U @ x[t]\nh[t] = tanh(a[t] + W @ h[t-1])\nL = sum(h[T])",
+            "the size of h is not known",
+            "h = 4",
+        ),
         ("sizes: h = 3\nL = cross_entropy(V @ h[T], y[T])", "the number of classes of y is not known", "y = 4"),
         ("sizes: x = 3\nL = sum(t, x[t])", "the loss L is 3 x 1", "a sum"),
         ("sizes: x = 3, q = 2\nL = sum(t, sum(x[t]))", "no equation uses q", "remove it"),
-        ("sizes: x = 3, y = 3\nL = sum(t, sum(x[t] * y[t]) + sum(onehot(y[t])))", "y[t] is a class number", "onehot(y[t])"),
+        (
+            "sizes: x = 3, y = 3\nL = sum(t, sum(x[t] * y[t]) + sum(onehot(y[t])))",
+            "y[t] is a class number",
+            "onehot(y[t])",
+        ),
         ("sizes: x = 3\nL = sum(t, sum(x[t]**x[t]))", "an exponent is a number", "exp"),
         ("sizes: x = 3\nL = sum(t, sum(onehot(tanh(x[t]))))", "applies to a class number", "onehot(y[t])"),
         ("sizes: W = 3 x 3\nL = sum(softmax(W))", "shapes do not fit", "a column"),

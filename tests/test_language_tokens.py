@@ -56,7 +56,9 @@ def test_subscripts_stay_in_the_name():
     assert spelled("W₁·h₂") == "W₁ @ h₂"
 
 
-@pytest.mark.parametrize("text", ["a = b +\n  c", "a = b\n  + c", "a = (b\n+ c)", "a =\nb + c", "a = b  # sum\n\n  + c"])
+@pytest.mark.parametrize(
+    "text", ["a = b +\n  c", "a = b\n  + c", "a = (b\n+ c)", "a =\nb + c", "a = b  # sum\n\n  + c"]
+)
 def test_lines_join_around_operators_and_inside_brackets(text):
     (line,) = lines(Source(text))
     assert [token.text for token in line.tokens if token.text not in "()"] == ["a", "=", "b", "+", "c"]
@@ -90,13 +92,25 @@ def test_headers_keep_their_text_and_equations_do_not_swallow_them():
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place(text, message, column):
-    with pytest.raises(LanguageError, match=".") as caught:
+    with pytest.raises(LanguageError) as caught:
         list(lines(Source(text)))
     assert message in caught.value.message
     assert caught.value.column == column
 
 
-@pytest.mark.parametrize("text", ["$" * 999_999, "a " * 499_999, "(" * 999_999, "x = 1\n" * 160_000, ")" * 999_999, "⁽" * 300_000, "'" * 999_999, "." * 999_999])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$" * 999_999,
+        "a " * 499_999,
+        "(" * 999_999,
+        "x = 1\n" * 160_000,
+        ")" * 999_999,
+        "⁽" * 300_000,
+        "'" * 999_999,
+        "." * 999_999,
+    ],
+)
 def test_a_megabyte_of_anything_is_answered_within_a_second(text):
     from tinygrad_rnn.language import parse
 

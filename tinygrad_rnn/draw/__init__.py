@@ -1,7 +1,7 @@
 """Draw a graph as a textbook would: time from left to right, inputs below, states in the middle, losses above.
 
-`draw` gives a graphviz object, `write` a file. This room reads graphs and changes nothing in them. Inside, data flows one way:
-`levels` and `columns` choose, `view` makes a `Picture`, `layout` places it, `dot` and `svg` write it.
+`draw` gives a graphviz object, `write` a file. This room reads graphs and changes nothing in them. Inside, data flows
+one way: `levels` and `columns` choose, `view` makes a `Picture`, `layout` places it, `dot` and `svg` write it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def draw(
 ) -> Drawing:
     """Draw an unfolded graph; the result is a `graphviz.Digraph` (`.source`, `.render()`, shown by notebooks as it is).
 
-    graph: a `Graph`, a Tensor (everything it depends on), several Tensors, or anything with `.graph`. level: `"op"` shows
-    every operation, `"named"` the named quantities as in the Deep Learning book's figure 10.3 (documents 000 and 004,
-    section 2.1), each matrix a letter on its arrow. direction: `"LR"` (time to the right) or `"TB"` (time downwards).
-    values: add shapes, and small values or ranges. backward: add the gradient's way as red broken lines. steps: the most
-    steps to draw before the middle is left out (level `"named"`: 12 unless said), or `"all"`. only: at level `"named"`,
-    keep just these names. Raises `GraphError` for anything else.
+    graph: a `Graph`, a Tensor (everything it depends on), several Tensors, or anything with `.graph`. level: `"op"`
+    shows every operation, `"named"` the named quantities as in the Deep Learning book's figure 10.3 (documents 000 and
+    004, section 2.1), each matrix a letter on its arrow. direction: `"LR"` (time to the right) or `"TB"` (time
+    downwards). values: add shapes, and small values or ranges. backward: add the gradient's way as red broken lines.
+    steps: the most steps to draw before the middle is left out (level `"named"`: 12 unless said), or `"all"`. only: at
+    level `"named"`, keep just these names. Raises `GraphError` for anything else.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> W = tg.tensor(0.5, name="W")
@@ -53,8 +53,8 @@ def draw(
 def write(graph: Any, path: str | Path, **options: Any) -> Path:
     """Draw into a file whose suffix says the format; `options` are those of `draw`. Returns the path.
 
-    `.svg` (with graphviz's `dot` program when there is one, otherwise by this package alone), `.dot` or `.gv` (text), `.pdf`
-    and `.png` (need `dot`). The file appears whole or not at all. Raises `GraphError`, before anything is written, for
+    `.svg` (with graphviz's `dot` program when there is one, otherwise by this package alone), `.dot` or `.gv` (text),
+    `.pdf` and `.png` (need `dot`). The file appears whole or not at all. Raises `GraphError`, before anything is written, for
     another suffix or when `dot` is needed and missing.
 
     >>> import tempfile, tinygrad_rnn as tg

@@ -1,7 +1,7 @@
 """How large things are, and where a line meets them. Sizes are per slot, so every step has the same shape.
 
-Layout thinks in two axes: *along* time and in *depth* (from inputs to losses). With direction LR these are x and upward y, with TB
-downward y and x; only this file and `layout.Frame` know which.
+Layout thinks in two axes: *along* time and in *depth* (from inputs to losses). With direction LR these are x and upward
+y, with TB downward y and x; only this file and `layout.Frame` know which.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The time axis: which column of the picture each drawn node stands in.
 
-Parts of a model that run side by side (the layers of a stack, both directions of a bidirectional net) share their columns; parts
-that run one after the other (encoder, decoder) follow each other. The graph tells them apart: side by side, equal steps are joined.
+Parts of a model that run side by side (the layers of a stack, both directions of a bidirectional net) share their
+columns; parts that run one after the other (encoder, decoder) follow each other. The graph tells them apart: side by
+side, equal steps are joined.
 """
 
 from __future__ import annotations
@@ -66,9 +67,10 @@ def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, in
     groups = sorted({place[0] for place in places.values() if place})
     equal: dict[tuple[Group, Group], int] = {}
     for link in links:
-        a, b = places[link.tail.id], places[link.head.id]
-        if a and b and a[0] != b[0]:
-            equal[a[0], b[0]] = equal.get((a[0], b[0]), 0) + (1 if a[1] == b[1] else -1)
+        start, end = places[link.tail.id], places[link.head.id]
+        if start and end and start[0] != end[0]:
+            pair = (start[0], end[0])
+            equal[pair] = equal.get(pair, 0) + (1 if start[1] == end[1] else -1)
     parent = {g: g for g in groups}
 
     def root(g: Group) -> Group:
@@ -83,7 +85,7 @@ def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, in
     for a in groups:
         for b in groups:
             # parts that never meet (two directions that only the output joins) run side by side as well
-            if a < b and (a, b) not in apart and root(a) != root(b) and not _conflict(root(a), root(b), apart, groups, root):
+            if a < b and root(a) != root(b) and not _conflict(root(a), root(b), apart, groups, root):
                 parent[root(b)] = root(a)
     roots = sorted({root(g) for g in groups})
     depth = dict.fromkeys(roots, 0)

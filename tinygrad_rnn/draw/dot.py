@@ -1,7 +1,8 @@
 """Write a layout as a graphviz document.
 
-Positions are given (engine `nop2`), so graphviz draws the same picture as our own writer, for any length, in every format it
-knows. Nodes, edges and clusters are ordinary DOT: another engine can lay them out anew when `layout` is taken out.
+Positions are given (engine `nop2`), so graphviz draws the same picture as our own writer, for any length, in every
+format it knows. Nodes, edges and clusters are ordinary DOT: another engine can lay them out anew when `layout` is taken
+out.
 """
 
 from __future__ import annotations
@@ -60,13 +61,29 @@ class _Writer:
         layout, picture = self.layout, self.layout.picture
         graph = Drawing("unfolded")
         graph.placed = layout
-        graph.attr("graph", layout="nop2", bb=f"0,0,{layout.width:.1f},{layout.height:.1f}", fontname=DOT_SERIF,
-                   fontcolor=INK, pad="0.1", outputorder="edgesfirst")  # fmt: skip
+        graph.attr(
+            "graph",
+            layout="nop2",
+            bb=f"0,0,{layout.width:.1f},{layout.height:.1f}",
+            fontname=DOT_SERIF,
+            fontcolor=INK,
+            pad="0.1",
+            outputorder="edgesfirst",
+        )
         graph.attr("node", fixedsize="true", fontname=DOT_SERIF, fontcolor=INK, style="filled", shape="box")
         graph.attr("edge", fontname=DOT_SERIF, fontcolor=INK, color=EDGE, arrowsize="0.65", penwidth="1.1")
         if picture.title:
-            graph.node("title", label=_html(_escaped(picture.title)), shape="plaintext", style="", fontsize=f"{TITLE_SIZE:g}",
-                       pos=self.at(layout.width / 2, 16 + TITLE_SIZE * 0.45), width="0", height="0", fixedsize="false")  # fmt: skip
+            graph.node(
+                "title",
+                label=_html(_escaped(picture.title)),
+                shape="plaintext",
+                style="",
+                fontsize=f"{TITLE_SIZE:g}",
+                pos=self.at(layout.width / 2, 16 + TITLE_SIZE * 0.45),
+                width="0",
+                height="0",
+                fixedsize="false",
+            )
         panels = {p.column: p for p in layout.panels}
         members: dict[int, list[int]] = {}
         for i, n in enumerate(picture.nodes):
@@ -84,8 +101,17 @@ class _Writer:
                 bb = f"{x:.1f},{self.height - y - h:.1f},{x + w:.1f},{self.height - y:.1f}"
                 side = picture.direction == "TB"
                 lp = self.at(x + 12, y + 10) if side else self.at(x + w / 2, y + h - 10)
-                cluster.attr("graph", bb=bb, label=_quoted(panel.title), lp=lp, style="rounded,filled", color=CLUSTER_LINE,
-                             fillcolor=CLUSTER_FILL, fontsize="11", fontcolor=FAINT)  # fmt: skip
+                cluster.attr(
+                    "graph",
+                    bb=bb,
+                    label=_quoted(panel.title),
+                    lp=lp,
+                    style="rounded,filled",
+                    color=CLUSTER_LINE,
+                    fillcolor=CLUSTER_FILL,
+                    fontsize="11",
+                    fontcolor=FAINT,
+                )
                 self.column(cluster, nodes, tags)
         for line in layout.lines:
             self.edge(graph, line)
@@ -100,18 +126,41 @@ class _Writer:
             self.node(graph, i, self.layout.picture.nodes[i])
             for k, tag in enumerate(tags.get(i, ())):
                 name = f"n{i}_p{k}"
-                self.box(graph, name, tag.stub.role, tag.stub.text.dot_html(OPERATION_SIZE), tag.x, tag.y, tag.width, STUB_HEIGHT,
-                         OPERATION_SIZE)  # fmt: skip
+                self.box(
+                    graph,
+                    name,
+                    tag.stub.role,
+                    tag.stub.text.dot_html(OPERATION_SIZE),
+                    tag.x,
+                    tag.y,
+                    tag.width,
+                    STUB_HEIGHT,
+                    OPERATION_SIZE,
+                )
                 x1, y1, x2, y2 = tag.link
-                graph.edge(name, f"n{i}", arrowhead="none", color=ROLES[tag.stub.role].line,
-                           pos=self.spline([(x1, y1), (x1, y1), (x2, y2), (x2, y2)]))  # fmt: skip
+                graph.edge(
+                    name,
+                    f"n{i}",
+                    arrowhead="none",
+                    color=ROLES[tag.stub.role].line,
+                    pos=self.spline([(x1, y1), (x1, y1), (x2, y2), (x2, y2)]),
+                )
 
     def node(self, graph: Any, i: int, n: Node) -> None:
         x, y = self.layout.places[i]
         box = self.layout.boxes[i]
         if n.role == "elided":
-            graph.node(f"n{i}", label="⋯", shape="plaintext", style="", fontsize="20", fontcolor=FAINT, pos=self.at(x, y),
-                       width="0.4", height="0.3")  # fmt: skip
+            graph.node(
+                f"n{i}",
+                label="⋯",
+                shape="plaintext",
+                style="",
+                fontsize="20",
+                fontcolor=FAINT,
+                pos=self.at(x, y),
+                width="0.4",
+                height="0.3",
+            )
             return
         size = NAME_SIZE if n.named else OPERATION_SIZE
         style = ROLES[n.role]
@@ -120,18 +169,37 @@ class _Writer:
             if line:
                 label += f'<BR/><FONT POINT-SIZE="{SMALL_SIZE:g}" COLOR="#555555">{_escaped(line)}</FONT>'
         graph.node(
-            f"n{i}", label=_html(label), pos=self.at(x, y), width=_inches(box.width), height=_inches(box.height),
-            shape="circle" if box.round else "box", style="filled" + ("" if box.round else ",rounded") + (",dashed" if style.dashed else ""),
-            fillcolor=style.fill, color=style.line, penwidth=f"{style.width:g}", fontsize=f"{size:g}",
-            tooltip=_quoted(f"{n.text.unicode} · {n.tooltip}"), group=n.role,
-        )  # fmt: skip
+            f"n{i}",
+            label=_html(label),
+            pos=self.at(x, y),
+            width=_inches(box.width),
+            height=_inches(box.height),
+            shape="circle" if box.round else "box",
+            style="filled" + ("" if box.round else ",rounded") + (",dashed" if style.dashed else ""),
+            fillcolor=style.fill,
+            color=style.line,
+            penwidth=f"{style.width:g}",
+            fontsize=f"{size:g}",
+            tooltip=_quoted(f"{n.text.unicode} · {n.tooltip}"),
+            group=n.role,
+        )
 
     def box(
         self, graph: Any, name: str, role: str, label: str, x: float, y: float, width: float, height: float, size: float
     ) -> None:
         style = ROLES[role]
-        graph.node(name, label=_html(label), pos=self.at(x, y), width=_inches(width), height=_inches(height), fontsize=f"{size:g}",
-                   fillcolor=style.fill, color=style.line, penwidth=f"{style.width:g}", group=role)  # fmt: skip
+        graph.node(
+            name,
+            label=_html(label),
+            pos=self.at(x, y),
+            width=_inches(width),
+            height=_inches(height),
+            fontsize=f"{size:g}",
+            fillcolor=style.fill,
+            color=style.line,
+            penwidth=f"{style.width:g}",
+            group=role,
+        )
 
     def edge(self, graph: Any, line: Line) -> None:
         e = self.layout.picture.edges[line.edge]
@@ -141,7 +209,13 @@ class _Writer:
             size = NAME_SIZE - 2
             attributes |= {"label": _html(line.label.dot_html(size)), "lp": self.at(*line.at), "fontsize": f"{size:g}"}
         if line.backward:
-            attributes |= {"color": BACKWARD, "style": "dashed", "constraint": "false", "penwidth": "1", "arrowsize": "0.55"}
+            attributes |= {
+                "color": BACKWARD,
+                "style": "dashed",
+                "constraint": "false",
+                "penwidth": "1",
+                "arrowsize": "0.55",
+            }
         graph.edge(*ends, **attributes)
 
     def spline(self, points: list[Point], arrow: bool = False) -> str:
@@ -167,19 +241,47 @@ class _Writer:
         elif e.sign == "backward":
             points = [(e.x + 26, e.y), (e.x + 18, e.y), (e.x + 8, e.y), (e.x, e.y)]
             for end, x in (("a", e.x + 26), ("b", e.x)):
-                graph.node(name + end, label="", shape="point", style="invis", pos=self.at(x, e.y), width="0.01", height="0.01")
-            graph.edge(name + "a", name + "b", color=BACKWARD, style="dashed", arrowsize="0.55", pos=self.spline(points, arrow=True))
+                graph.node(
+                    name + end, label="", shape="point", style="invis", pos=self.at(x, e.y), width="0.01", height="0.01"
+                )
+            graph.edge(
+                name + "a",
+                name + "b",
+                color=BACKWARD,
+                style="dashed",
+                arrowsize="0.55",
+                pos=self.spline(points, arrow=True),
+            )
             words_at += 33
         elif e.sign:
             style = ROLES[e.sign]
-            graph.node(name, label="", pos=self.at(e.x + 7, e.y), width=_inches(13), height=_inches(13), fillcolor=style.fill,
-                       shape="box" if e.sign in ("parameter", "constant") else "circle", color=style.line, penwidth=f"{style.width:g}",
-                       style="filled,dashed" if style.dashed else "filled")  # fmt: skip
+            graph.node(
+                name,
+                label="",
+                pos=self.at(e.x + 7, e.y),
+                width=_inches(13),
+                height=_inches(13),
+                fillcolor=style.fill,
+                shape="box" if e.sign in ("parameter", "constant") else "circle",
+                color=style.line,
+                penwidth=f"{style.width:g}",
+                style="filled,dashed" if style.dashed else "filled",
+            )
             words_at += 19
         size = LEGEND_SIZE if e.text is None else LEGEND_SIZE - 1.5
         width = e.x + e.width - words_at
-        graph.node(name + "_words", label=_html(_escaped(e.words)), shape="plaintext", style="", fontsize=f"{size:g}",
-                   pos=self.at(words_at + 1 + width * 0.52, e.y), width="0", height="0", margin="0", fixedsize="false")  # fmt: skip
+        graph.node(
+            name + "_words",
+            label=_html(_escaped(e.words)),
+            shape="plaintext",
+            style="",
+            fontsize=f"{size:g}",
+            pos=self.at(words_at + 1 + width * 0.52, e.y),
+            width="0",
+            height="0",
+            margin="0",
+            fixedsize="false",
+        )
 
 
 def _inches(points: float) -> str:

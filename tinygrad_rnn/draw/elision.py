@@ -1,4 +1,4 @@
-"""Leave out the middle of a long sequence: the first three and the last two steps stay, and the picture says what is missing."""
+"""Leave out the middle of a long sequence: three steps at the start and two at the end stay, and this is said."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FIRST, LAST = 3, 2
 
 
 def leave_out(picture: Picture, most: int) -> None:
-    """Where a part of the model has more than `most` steps, replace those in the middle by a gap that its states cross."""
+    """Where a part of the model has more than `most` steps, replace the middle by a gap that its states cross."""
     hidden: dict[int, int] = {}
     notes = []
     for lane in sorted({c.lane for c in picture.columns}):
@@ -49,7 +49,7 @@ def _collapse(picture: Picture, hidden: dict[int, int]) -> None:
             ends = kept[e.tail], kept[e.head]
         elif e.head in kept:
             ends = dots_for(tail.slot, tail.column), kept[e.head]
-        elif e.tail in kept and columns[tail.column].kind in ("step", "boundary") and columns[tail.column].lane == _lane(picture, head, columns, renumbered, hidden):
+        elif e.tail in kept and _same_axis(columns[tail.column], columns[renumbered[hidden[head.column]]]):
             ends = kept[e.tail], dots_for(tail.slot, head.column)
             e.label = None
         else:
@@ -58,8 +58,9 @@ def _collapse(picture: Picture, hidden: dict[int, int]) -> None:
     picture.nodes, picture.edges, picture.columns = nodes, list(edges.values()), columns
 
 
-def _lane(picture: Picture, head: Node, columns: list[Column], renumbered: dict[int, int], hidden: dict[int, int]) -> int:
-    return columns[renumbered[hidden[head.column]]].lane
+def _same_axis(column: Column, gap: Column) -> bool:
+    """Only states run on into the gap; what is shared by all steps is seen at those that stay."""
+    return column.kind in ("step", "boundary") and column.lane == gap.lane
 
 
 def _columns_left(picture: Picture, hidden: dict[int, int]) -> tuple[list[Column], dict[int, int]]:

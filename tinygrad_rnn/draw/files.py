@@ -22,7 +22,9 @@ def write_picture(graph: Any, path: Path, options: dict[str, Any]) -> Path:
     """Draw `graph` into `path`; see `tinygrad_rnn.draw.write`."""
     suffix = path.suffix.lower()
     if suffix not in (*TEXT, ".svg", *BY_GRAPHVIZ):
-        raise GraphError(f"{path}: no format for {suffix or 'a name without suffix'!r}; use .svg, .pdf, .png, .dot or .gv")
+        raise GraphError(
+            f"{path}: no format for {suffix or 'a name without suffix'!r}; use .svg, .pdf, .png, .dot or .gv"
+        )
     if suffix in BY_GRAPHVIZ and shutil.which("dot") is None:
         raise GraphError(
             f"{path}: {suffix} is made by graphviz's dot program, which is not installed (apt install graphviz, "

@@ -1,7 +1,8 @@
 """How names, steps and numbers read in a picture: superscripts, subscripts, escaping, widths.
 
-Text goes in, `Text` comes out; each writer turns it into its own markup with `unicode`, `svg_spans` or `dot_html`. Every string
-that reaches a picture passes through `clean` and one of the escapes here, because names are not to be trusted.
+Text goes in, `Text` comes out; each writer turns it into its own markup with `unicode`, `svg_spans` or `dot_html`.
+Every string that reaches a picture passes through `clean` and one of the escapes here, because names are not to be
+trusted.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any
 import numpy as np
 
 _SUPERSCRIPT = str.maketrans("0123456789+-−(),", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾˒")
-_GREEK = dict(zip(
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split(),
-    "αβγδεζηθκλμνξπρστφχψω", strict=True,
-))  # fmt: skip
+_GREEK = dict(
+    zip(
+        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split(),  # noqa: SIM905
+        "αβγδεζηθκλμνξπρστφχψω",
+        strict=True,
+    )
+)
 _SUBSCRIPTED = re.compile(r"([^\W\d_]{1,2}|" + "|".join(_GREEK) + r")(?:_(\w{1,5})|(\d{1,3}))")
 LONGEST = 28
 
@@ -125,11 +129,16 @@ def constant_text(value: Any) -> str:
 
 
 #: advance widths of Times for the printable ASCII letters, in thousandths of the font size: enough to size a box
-_TIMES = dict(zip(map(chr, range(32, 127)), map(int, (
-    "250 333 408 500 500 833 778 180 333 333 500 564 250 333 250 278 500 500 500 500 500 500 500 500 500 500 278 278 564 564 564 444 "
-    "921 722 667 667 722 611 556 722 722 333 389 722 611 889 722 722 556 722 667 556 611 722 722 944 722 722 611 333 278 333 469 500 "
-    "333 444 500 444 500 444 333 500 500 278 278 500 278 778 500 500 500 500 333 389 278 500 500 722 500 500 444 480 200 480 541"
-).split()), strict=True))  # fmt: skip
+_TIMES = dict(
+    zip(
+        map(chr, range(32, 127)),
+        map(
+            int,
+            ["250", "333", "408", "500", "500", "833", "778", "180", "333", "333", "500", "564", "250", "333", "250", "278", "500", "500", "500", "500", "500", "500", "500", "500", "500", "500", "278", "278", "564", "564", "564", "444", "921", "722", "667", "667", "722", "611", "556", "722", "722", "333", "389", "722", "611", "889", "722", "722", "556", "722", "667", "556", "611", "722", "722", "944", "722", "722", "611", "333", "278", "333", "469", "500", "333", "444", "500", "444", "500", "444", "333", "500", "500", "278", "278", "500", "278", "778", "500", "500", "500", "500", "333", "389", "278", "500", "500", "722", "500", "500", "444", "480", "200", "480", "541"],
+        ),
+        strict=True,
+    )
+)
 
 
 def _ems(text: str) -> float:

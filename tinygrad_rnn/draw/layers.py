@@ -1,13 +1,14 @@
 """Layered drawing of one step: which row each slot stands in, in what order, and where along the row.
 
-Longest paths give the rows, barycentre sweeps the order, and an exact least-squares fit (pool adjacent violators) the places.
-Everything is iterative; a chain of 20,000 operations is laid out like any other.
+Longest paths give the rows, barycentre sweeps the order, and an exact least-squares fit (pool adjacent violators) the
+places. Everything is iterative; a chain of 20,000 operations is laid out like any other.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 Pair = tuple[int, int]
 #: with more boxes than this fewer sweeps have to do
@@ -113,7 +114,7 @@ def _with_bends(boxes: list[Item], edges: list[Pair]) -> tuple[list[Pair], dict[
     """Cut edges that pass rows into pieces, each piece ending in a narrow box of its own in that row."""
     segments: list[Pair] = []
     chains: dict[Pair, list[int]] = {}
-    budget = 4 * len(boxes) + 2000
+    budget = len(boxes) + 2000
     for a, b in dict.fromkeys(edges):
         low, high = (a, b) if boxes[a].row <= boxes[b].row else (b, a)
         span = boxes[high].row - boxes[low].row
@@ -130,20 +131,20 @@ def _with_bends(boxes: list[Item], edges: list[Pair]) -> tuple[list[Pair], dict[
     return segments, chains
 
 
-def _ordered(
-    levels: list[list[int]], below: list[list[int]], above: list[list[int]], sweeps: int
-) -> list[list[int]]:
+def _ordered(levels: list[list[int]], below: list[list[int]], above: list[list[int]], sweeps: int) -> list[list[int]]:
     best, fewest = [list(level) for level in levels], _crossings(levels, above)
     for sweep in range(sweeps):
         upward = sweep % 2 == 0
         neighbours = below if upward else above
         walk = levels[1:] if upward else levels[-2::-1]
-        position = {i: k / max(1, len(level) - 1) if len(level) > 1 else 0.5 for level in levels for k, i in enumerate(level)}
+        position = {
+            i: k / max(1, len(level) - 1) if len(level) > 1 else 0.5 for level in levels for k, i in enumerate(level)
+        }
         for level in walk:
             weight = {}
             for k, i in enumerate(level):
                 near = [position[j] for j in neighbours[i]]
-                weight[i] = (sum(near) / len(near) if near else (k + 0.5) / len(level))
+                weight[i] = sum(near) / len(near) if near else (k + 0.5) / len(level)
             level.sort(key=weight.__getitem__)
             for k, i in enumerate(level):
                 position[i] = k / (len(level) - 1) if len(level) > 1 else 0.5
@@ -179,7 +180,7 @@ def _swap_neighbours(levels: list[list[int]], below: list[list[int]], above: lis
 def _crossings(levels: list[list[int]], above: list[list[int]]) -> int:
     """Number of crossing pairs between neighbouring rows."""
     total = 0
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         place = {i: k for k, i in enumerate(high)}
         passed: list[int] = []
         for i in low:
@@ -220,7 +221,9 @@ def _placed(
     for level in reversed(levels):
         # sources go straight below what reads them, where there is room; the others stay
         free = [not below[i] and bool(above[i]) for i in level]
-        wanted = [sum(at[j] for j in above[i]) / len(above[i]) if f else at[i] for i, f in zip(level, free, strict=True)]
+        wanted = [
+            sum(at[j] for j in above[i]) / len(above[i]) if f else at[i] for i, f in zip(level, free, strict=True)
+        ]
         weights = [1.0 if f else 1e4 for f in free]
         for i, x in zip(level, _spread(level, wanted, weights, boxes, gap), strict=True):
             at[i] = x
@@ -230,7 +233,7 @@ def _placed(
 def _spread(level: list[int], wanted: list[float], weights: list[float], boxes: list[Item], gap: float) -> list[float]:
     """The places nearest to the wanted ones (least squares) that keep the order and the distances."""
     offsets = [0.0]
-    for a, b in zip(level, level[1:], strict=False):
+    for a, b in pairwise(level):
         offsets.append(offsets[-1] + boxes[a].right + gap + boxes[b].left)
     blocks: list[list[float]] = []  # sum of weighted values, weight, number of items
     for x, w, o in zip(wanted, weights, offsets, strict=True):

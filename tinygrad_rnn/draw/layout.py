@@ -1,7 +1,7 @@
 """Where everything stands: one step is laid out and stamped along the time axis, rows level in all steps.
 
-`lay_out` turns a `Picture` into a `Layout`: final coordinates in points, y downwards, for any writer. Sizes come from `boxes`,
-order from `layers`, lines from `routes`.
+`lay_out` turns a `Picture` into a `Layout`: final coordinates in points, y downwards, for any writer. Sizes come from
+`boxes`, order from `layers`, lines from `routes`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .labels import Text, text_width
 from .layers import Arrangement, Item, Pair, arrange
 from .legend import Entry, place_legend
 from .picture import Picture, Stub
-from .routes import TRACK, Point, Rails, beside, bends_of, corners, curve, plan_routes, rounded
+from .routes import TRACK, Point, Rails, bends_of, beside, corners, curve, plan_routes, rounded
 from .rows import assign_rows
 from .styles import NAME_SIZE, OPERATION_SIZE, SMALL_SIZE
 
@@ -230,9 +230,15 @@ def _column_starts(
 
 
 def _lines(
-    picture: Picture, boxes: list[Box], rows: list[int], rails: Rails,
-    arrangements: dict[object, Arrangement], item_of: list[tuple[object, int]], frame: Frame, depth: dict[int, float],
-) -> list[Line]:  # fmt: skip
+    picture: Picture,
+    boxes: list[Box],
+    rows: list[int],
+    rails: Rails,
+    arrangements: dict[object, Arrangement],
+    item_of: list[tuple[object, int]],
+    frame: Frame,
+    depth: dict[int, float],
+) -> list[Line]:
     lines: list[Line] = []
     for i, e in enumerate(picture.edges):
         plan = rails.plans.plans.get(i)

@@ -1,7 +1,8 @@
 """Which nodes of a graph are drawn at a level, and what joins them.
 
-`op` draws every operation, `named` the named nodes only: there an edge from u to v stands for all paths of unnamed operations
-between them. Parameters and constants are never ends of an edge: they are `Use`s of an operation, or the letter on an edge.
+`op` draws every operation, `named` the named nodes only: there an edge from u to v stands for all paths of unnamed
+operations between them. Parameters and constants are never ends of an edge: they are `Use`s of an operation, or the
+letter on an edge.
 """
 
 from __future__ import annotations
@@ -147,9 +148,13 @@ def _initial_states(graph: Graph, users: dict[int, set[Any]]) -> set[int]:
     The place is the same when operation, position and the other arguments are.
     """
     candidates = {
-        n.id for n in graph.leaves
-        if n.scope.step is None and len(s := users.get(n.id, set())) == 1 and None not in s and (n.name or n.requires_grad)
-    }  # fmt: skip
+        n.id
+        for n in graph.leaves
+        if n.scope.step is None
+        and len(s := users.get(n.id, set())) == 1
+        and None not in s
+        and (n.name or n.requires_grad)
+    }
     if not candidates:
         return set()
     places: dict[Any, list[int]] = {}
@@ -157,9 +162,12 @@ def _initial_states(graph: Graph, users: dict[int, set[Any]]) -> set[int]:
     for node in graph.nodes:
         for position, x in enumerate(node.inputs):
             place = (
-                node.op.name if node.op else "", position, node.name, x.shape,
+                node.op.name if node.op else "",
+                position,
+                node.name,
+                x.shape,
                 tuple(_manner(y, node) for k, y in enumerate(node.inputs) if k != position),
-            )  # fmt: skip
+            )
             if x.id in candidates:
                 places.setdefault(place, []).append(x.id)
             elif x.scope.step is not None and x.scope.step != node.scope.step:

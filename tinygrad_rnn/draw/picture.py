@@ -1,6 +1,7 @@
 """The picture as plain data: what is drawn, before anybody decides where or in which format.
 
-`view` fills these records from a graph; `layout` reads them and adds positions; the writers read both. Nothing here computes.
+`view` fills these records from a graph; `layout` reads them and adds positions; the writers read both. Nothing here
+computes.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from .picture import Picture
 
+#: a node read by more named nodes than this is neither a loss nor a target
+MANY_READERS = 16
+
 
 def assign_roles(picture: Picture, sizes: list[int]) -> None:
     """Set `role` of every node: operation, input, state, inner, output, loss or target."""
@@ -19,7 +22,8 @@ def assign_roles(picture: Picture, sizes: list[int]) -> None:
         slots.setdefault(n.slot, []).append(i)
     states = {s for s, members in slots.items() if _is_state(picture, members, timed, out)}
     before_state = _leading_to(picture, states)
-    losses = _losses(picture, out, sizes, states, timed)
+    readers = _named_readers(picture, out)
+    losses = _losses(picture, out, readers, sizes, states, timed)
     for i, n in enumerate(nodes):
         if not n.named:
             n.role = "constant" if n.leaf else "operation"
@@ -31,14 +35,13 @@ def assign_roles(picture: Picture, sizes: list[int]) -> None:
             n.role = "loss"
         else:
             n.role = "inner" if n.slot in before_state or (columns[n.column].kind == "plain" and out[i]) else "output"
-    judged = {
-        r for i, n in enumerate(nodes) if n.named and not n.leaf and n.role != "loss" for r in _named_readers(picture, i, out)
-    }
+    computed = [readers[i] for i, n in enumerate(nodes) if n.named and not n.leaf and n.role != "loss"]
+    judged = {r for reading in computed if reading for r in reading}
     for i, n in enumerate(nodes):
-        if n.role == "input" and out[i]:
-            readers = _named_readers(picture, i, out)
+        if n.role == "input":
             # a loss compares a target with something computed; a function of data alone has no target
-            if readers and all(nodes[r].role == "loss" and r in judged for r in readers):
+            reading = readers[i]
+            if reading and all(nodes[r].role == "loss" and r in judged for r in reading):
                 n.role = "target"
 
 
@@ -70,7 +73,14 @@ def _leading_to(picture: Picture, states: set[int]) -> set[int]:
     return found
 
 
-def _losses(picture: Picture, out: list[list[int]], sizes: list[int], states: set[int], timed: list[bool]) -> set[int]:
+def _losses(
+    picture: Picture,
+    out: list[list[int]],
+    readers: list[frozenset[int] | None],
+    sizes: list[int],
+    states: set[int],
+    timed: list[bool],
+) -> set[int]:
     """Named scalars that nothing reads, and the named results of single steps that only such a total reads."""
     nodes = picture.nodes
     able = [n.named and not n.leaf and n.slot not in states for n in nodes]
@@ -79,23 +89,22 @@ def _losses(picture: Picture, out: list[list[int]], sizes: list[int], states: se
     found = set(final)
     for i in range(len(nodes)):
         if able[i] and timed[i] and sizes[i] == 1:
-            readers = _named_readers(picture, i, out)
-            if readers and readers <= totals:
+            reading = readers[i]
+            if reading and reading <= totals:
                 found.add(i)
     return found
 
 
-def _named_readers(picture: Picture, i: int, out: list[list[int]]) -> set[int]:
-    """The named nodes that read node i, directly or through unnamed operations."""
-    found: set[int] = set()
-    seen = {i}
-    stack = [i]
-    while stack:
-        for h in out[stack.pop()]:
-            if h not in seen:
-                seen.add(h)
-                if picture.nodes[h].named:
-                    found.add(h)
-                elif len(seen) < 10_000:
-                    stack.append(h)
-    return found
+def _named_readers(picture: Picture, out: list[list[int]]) -> list[frozenset[int] | None]:
+    """For every node the named nodes that read it, directly or through unnamed operations; None when there are many."""
+    readers: list[frozenset[int] | None] = [None] * len(picture.nodes)
+    for i in range(len(picture.nodes) - 1, -1, -1):  # nodes come after what they read
+        found: set[int] = set()
+        for h in out[i]:
+            more = frozenset((h,)) if picture.nodes[h].named else readers[h]
+            if more is None or len(found) > MANY_READERS:
+                break
+            found |= more
+        else:
+            readers[i] = frozenset(found)
+    return readers

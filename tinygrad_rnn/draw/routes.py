@@ -1,7 +1,7 @@
 """How edges run: curves inside a step, and smooth right-angled lines from column to column.
 
-Between two rows lies a channel, between two columns a gutter. A line that leaves its column goes through gutters and channels
-only, so it never runs behind a node; all edges of one tail share one track until they branch off.
+Between two rows lies a channel, between two columns a gutter. A line that leaves its column goes through gutters and
+channels only, so it never runs behind a node; all edges of one tail share one track until they branch off.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TRACK = 7.0
 
 @dataclass(slots=True)
 class Plan:
-    """The way of one edge between columns, in words: where it leaves, which gutter and channels it takes, where it enters."""
+    """The way of one edge between columns, in words: where it leaves, by which gutter, where it enters."""
 
     ahead: int  # +1 to the right, -1 to the left, 0 inside one column
     leaves_by_side: bool
@@ -40,7 +40,7 @@ class Plans:
 
 
 def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list[float], widths: list[float]) -> Plans:
-    """Decide the way of every edge between columns; `local` is each node's place inside its column of the given width."""
+    """Decide the way of every edge between columns; `local` is each node's place in its column."""
     result = Plans()
     crossing = [i for i, e in enumerate(picture.edges) if picture.nodes[e.tail].column != picture.nodes[e.head].column]
     outermost, occupied = _occupancy(picture, rows, local)
@@ -125,10 +125,14 @@ def _one_at_the_side(picture: Picture, rows: list[int], result: Plans) -> None:
 
 
 def _fans(picture: Picture, rows: list[int]) -> list[int]:
-    """Edges from one node to three or more in the next row: as one line that branches they do not cross their letters."""
+    """Edges from one node to three or more in the next row: one line that branches leaves room for their letters."""
     fans: dict[tuple[int, int], list[int]] = {}
     for i, e in enumerate(picture.edges):
-        if picture.nodes[e.tail].column == picture.nodes[e.head].column and rows[e.head] == rows[e.tail] + 1 and not e.lane:
+        if (
+            picture.nodes[e.tail].column == picture.nodes[e.head].column
+            and rows[e.head] == rows[e.tail] + 1
+            and not e.lane
+        ):
             fans.setdefault((e.tail, rows[e.head]), []).append(i)
     return [i for edges in fans.values() if len(edges) > 2 for i in edges]
 
@@ -212,7 +216,9 @@ class Rails:
         return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * TRACK
 
 
-def corners(tail: int, head: int, plan: Plan, port: float, boxes: list[Box], rows: list[int], rails: Rails) -> list[Point]:
+def corners(
+    tail: int, head: int, plan: Plan, port: float, boxes: list[Box], rows: list[int], rails: Rails
+) -> list[Point]:
     """The right-angled line of an edge between columns."""
     x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]
     side = plan.ahead
@@ -246,7 +252,7 @@ def beside(points: list[Point], distance: float) -> list[Point]:
     for k, (x, y) in enumerate(points):
         dx = dy = 0.0
         for a, b in ((k - 1, k), (k, k + 1)):
-            if 0 <= a and b < count:
+            if a >= 0 and b < count:
                 run, rise = points[b][0] - points[a][0], points[b][1] - points[a][1]
                 if abs(run) > abs(rise):
                     dy = -distance if run > 0 else distance
@@ -258,7 +264,9 @@ def beside(points: list[Point], distance: float) -> list[Point]:
 
 def rounded(points: list[Point], radius: float = 11.0) -> list[Point]:
     """Cubic Bezier points (1 + 3n) of a right-angled line with its corners rounded."""
-    points = [p for k, p in enumerate(points) if not k or abs(p[0] - points[k - 1][0]) + abs(p[1] - points[k - 1][1]) > 0.01]
+    points = [
+        p for k, p in enumerate(points) if not k or abs(p[0] - points[k - 1][0]) + abs(p[1] - points[k - 1][1]) > 0.01
+    ]
     path = [points[0]]
     for k in range(1, len(points) - 1):
         (xa, ya), (x, y), (xb, yb) = points[k - 1], points[k], points[k + 1]
@@ -284,7 +292,7 @@ def _towards(a: Point, b: Point, share: float) -> Point:
 def curve(
     tail: int, head: int, boxes: list[Box], rails: Rails, bends: list[Point], shift: float, entry: float | None
 ) -> list[Point]:
-    """The curve of an edge inside one column, through its bends; `shift` moves it along time (parallel and backward edges)."""
+    """The curve of an edge inside one column, through its bends; `shift` moves it along time."""
     a, b = boxes[tail], boxes[head]
     x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]
     if abs(y1 - y0) < 1.0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .layers import acyclic, rows_of
 from .picture import Picture
 
@@ -49,7 +51,7 @@ def assign_rows(picture: Picture) -> list[int]:
 
 
 def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) -> list[tuple[int, int]]:
-    """States of one row are put above each other, those that flow to the left on top: then each runs straight through time."""
+    """States of one row go above each other, those that flow to the left on top: each then runs straight through time."""
     nodes = picture.nodes
     flow: dict[int, int] = {}
     for e in picture.edges:
@@ -63,7 +65,7 @@ def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) 
     pairs: dict[tuple[int, int], None] = {}
     for slots in level.values():
         order = sorted(dict.fromkeys(slots), key=lambda s: (-flow[s], s))
-        pairs.update(dict.fromkeys((number[a], number[b]) for a, b in zip(order, order[1:], strict=False)))
+        pairs.update(dict.fromkeys((number[a], number[b]) for a, b in pairwise(order)))
     return list(pairs)
 
 

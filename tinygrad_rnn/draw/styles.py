@@ -1,7 +1,7 @@
 """Colours, shapes and sizes: the one place to change how a picture looks.
 
-Fills are tints of the Okabe-Ito palette (safe for colour-blind readers) of different lightness, and each role also has a mark
-that survives a grey printer: a heavy rim for states, a broken one for targets, a square for parameters.
+Fills are tints of the Okabe-Ito palette (safe for colour-blind readers) of different lightness, and each role also has
+a mark that survives a grey printer: a heavy rim for states, a broken one for targets, a square for parameters.
 """
 
 from __future__ import annotations

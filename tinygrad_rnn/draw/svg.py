@@ -153,9 +153,7 @@ def _letter(line: Line) -> str:
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
     halo = 'stroke="white" stroke-width="3.5" stroke-linejoin="round" paint-order="stroke"'
-    return (
-        f'<text class="weight" x="{_n(x)}" y="{_n(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle" {halo}>{spans}</text>'
-    )
+    return f'<text class="weight" x="{_n(x)}" y="{_n(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle" {halo}>{spans}</text>'
 
 
 def _entry(e: Entry) -> str:
@@ -165,7 +163,7 @@ def _entry(e: Entry) -> str:
         return (
             f'<g class="shared {e.sign}">{_square(e.sign, e.x + tag / 2, e.y, tag, 16)}'
             f"{_symbol(e.text, e.x + tag / 2, y, LEGEND_SIZE)}"
-            f'{_label(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, "#555555", "start")}</g>'
+            f"{_label(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, '#555555', 'start')}</g>"
         )
     if e.sign == "backward":
         line = f'<path d="M{_n(e.x + 26)},{_n(e.y)}L{_n(e.x)},{_n(e.y)}" stroke="{BACKWARD}" stroke-dasharray="4 2.5" marker-end="url(#back)"/>'

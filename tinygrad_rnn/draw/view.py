@@ -1,7 +1,8 @@
 """From a graph to a picture: texts, roles, slots, and the steps that are left out.
 
-No rule here knows a model by name. A state is a named node whose value another step uses, a loss a named scalar at the end, a
-target a leaf that only a loss reads, an output what comes after the states; what leads to a state is intermediate.
+No rule here knows a model by name. A state is a named node whose value another step uses, a loss a named scalar at the
+end, a target a leaf that only a loss reads, an output what comes after the states; what leads to a state is
+intermediate.
 """
 
 from __future__ import annotations
@@ -63,8 +64,10 @@ def as_graph(source: Any) -> Graph:
 
 
 def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
-    """One number for the same quantity in all steps: by its name and part of the model, or by operation and arguments."""
-    arguments: dict[int, list[Any]] = {n.id: [("p", u.source.id) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn}
+    """One number for the same quantity in all steps: by name and part of the model, or operation and arguments."""
+    arguments: dict[int, list[Any]] = {
+        n.id: [("p", u.source.id) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn
+    }
     slots: dict[int, int] = {}
     numbers: dict[Any, int] = {}
     seen: dict[Any, int] = {}

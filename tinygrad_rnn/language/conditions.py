@@ -33,12 +33,16 @@ def affine(source: Source, tokens: Sequence[Token], where: Span, hint: str = IND
     return Index(variable, offset)
 
 
-def parse_condition(source: Source, tokens: Sequence[Token], where: Span, choose: Callable[[list[str]], str | None]) -> Condition:
+def parse_condition(
+    source: Source, tokens: Sequence[Token], where: Span, choose: Callable[[list[str]], str | None]
+) -> Condition:
     """Read a condition; `choose` picks the variable it is about from the names in it (without T)."""
     names = [token.text for token in tokens if token.kind == "name" and token.text not in ("T", "and", "in")]
     variable = choose(list(dict.fromkeys(names)))
     if not tokens or variable is None:
-        raise source.error("the condition names no time variable", tokens[0].span if tokens else where, hint=_CONDITION_HINT)
+        raise source.error(
+            "the condition names no time variable", tokens[0].span if tokens else where, hint=_CONDITION_HINT
+        )
     if len(tokens) == 1:
         return Condition(variable)
     tests: list[tuple[str, Index]] = []

@@ -1,8 +1,8 @@
 """Values for expressions: an interpreter of our own, driven by the types.
 
-A product is evaluated from the side of its column (or row), so that no matrix is ever multiplied by a matrix where a column
-would do, and so that many samples, one in each column, give what each would give alone. Where a quantity's value comes from
-is the caller's business: see `resolver`.
+A product is evaluated from the side of its column (or row), so that no matrix is ever multiplied by a matrix where a
+column would do, and so that many samples, one in each column, give what each would give alone. Where a quantity's
+value comes from is the caller's business: see `resolver`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ def evaluate(
 ) -> Operand:
     """The value of an expression.
 
-    `lookup(name, step)` gives the quantities, `times` the values of T and t. With `contract`, a column times a row adds up
-    over the samples, as gradients of parameters do; without it that is an error for more than one sample. `place(step)` is
-    the scope in which the terms of an outermost sum over time are built, `shape_of` the typed shape for an empty sum.
+    `lookup(name, step)` gives the quantities, `times` the values of T and t. With `contract`, a column times a row
+    adds up over the samples, as gradients of parameters do; without it that is an error for more than one sample.
+    `place(step)` is the scope in which the terms of an outermost sum over time are built, `shape_of` the typed shape
+    for an empty sum.
 
     >>> from tinygrad_rnn.language import parse
     >>> rhs = parse("h[t] = W @ x[t] + 1").forward[0].rhs
@@ -168,4 +169,3 @@ def _number(expr: Expr, times: Mapping[str, int]) -> Any:
 
 def _no_quantities(name: str, step: int | None) -> Operand:
     raise KeyError(name)  # pragma: no cover: `shapes` lets only numbers be exponents
-

@@ -85,7 +85,9 @@ class _Parser:
             new = [name for name in names if name not in known] or names
             if len(new) > 1:
                 raise self.source.error(
-                    f"which of {listed(new)} does this run over?", where, hint="give the sum a variable of its own, as in sum(k <= t, …)"
+                    f"which of {listed(new)} does this run over?",
+                    where,
+                    hint="give the sum a variable of its own, as in sum(k <= t, …)",
                 )
             return new[0] if new else None
 
@@ -144,7 +146,9 @@ class _Parser:
 
     def _convert(self, node: ast.expr, bound: frozenset[str], depth: int) -> Expr:
         if depth > DEEPEST:
-            raise self.source.error(f"this formula is nested more than {DEEPEST} deep", self._span(node), hint="name the inner parts")
+            raise self.source.error(
+                f"this formula is nested more than {DEEPEST} deep", self._span(node), hint="name the inner parts"
+            )
         chain: list[ast.BinOp] = []
         while isinstance(node, ast.BinOp):
             chain.append(node)
@@ -187,7 +191,9 @@ class _Parser:
         if token.text in bound or token.text == "T":
             return Time(token.span, Index(token.text))
         if token.text == "t":
-            raise self.source.error("t has no value here", token.span, hint="expected a target such as h[t], or sum(t, …) around this")
+            raise self.source.error(
+                "t has no value here", token.span, hint="expected a target such as h[t], or sum(t, …) around this"
+            )
         if token.text in FUNCTIONS:
             raise self.source.error(f"{token.text} is a function", token.span, hint=f"expected {token.text}(…)")
         return Ref(token.span, token.text)
@@ -225,7 +231,9 @@ class _Parser:
         first = self._item(node.args[0]) if node.args else None
         if first is not None and first.condition is not None:
             if len(node.args) != 2:
-                raise self.source.error(f"{name} over time takes one formula", span, hint=f"expected {name}(t, formula)")
+                raise self.source.error(
+                    f"{name} over time takes one formula", span, hint=f"expected {name}(t, formula)"
+                )
             inner = bound | {first.condition.variable}
             return Sum(span, name, first.condition, self._convert(node.args[1], inner, depth))
         if name not in FUNCTIONS:
@@ -238,8 +246,14 @@ class _Parser:
 
     def _unknown(self, token: Token, name: str) -> Exception:
         close = get_close_matches(name[:40], [*FUNCTIONS, *REDUCTIONS], 3)
-        hint = f"did you mean {listed(close)}? " if close else f"to multiply, write {name[:40]} @ (…) or {name[:40]} * (…). "
-        return self.source.error(f"unknown function {name[:40]}", token.span, hint=f"{hint}Known functions: {', '.join(FUNCTIONS)}")
+        hint = (
+            f"did you mean {listed(close)}? "
+            if close
+            else f"to multiply, write {name[:40]} @ (…) or {name[:40]} * (…). "
+        )
+        return self.source.error(
+            f"unknown function {name[:40]}", token.span, hint=f"{hint}Known functions: {', '.join(FUNCTIONS)}"
+        )
 
 
 def _first_comma(tokens: list[Token], at: int) -> int | None:

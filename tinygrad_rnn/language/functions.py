@@ -1,7 +1,7 @@
 """The table of functions an equation may call: shape rule, evaluation, spelling in LaTeX. One line for each.
 
-Evaluation is written on `Operand` (see `operands`), so it serves plain arrays and Tensors alike. What a shape rule means
-stands in `shapes`.
+Evaluation is written on `Operand` (see `operands`), so it serves plain arrays and Tensors alike. What a shape rule
+means stands in `shapes`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from . import operands
 from .operands import Operand, column, entrywise, pairwise
 
 REDUCTIONS = ("sum", "mean", "prod")
-ALIASES = {"σ": "sigmoid", "σ'": "sigmoid'", "ReLU": "relu", "ReLU'": "relu'", "ln": "log", "max": "maximum", "min": "minimum"}
+ALIASES = {
+    "σ": "sigmoid",
+    "σ'": "sigmoid'",
+    "ReLU": "relu",
+    "ReLU'": "relu'",
+    "ln": "log",
+    "max": "maximum",
+    "min": "minimum",
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,9 @@ _declare("diag", "diagonal", "v", operands.diagonal)
 _declare("onehot", "classes", "y[t]", _onehot)
 _declare("cross_entropy", "against", "o[t] y[t]", _cross_entropy)
 _declare("squared_error", "equal", "o[t] y[t]", _squared_error)
-_declare("sum", "entries", "v", operands.over_entries(lambda v: np.sum(v, axis=0, keepdims=True)), r"\operatorname{sum}")
+_declare(
+    "sum", "entries", "v", operands.over_entries(lambda v: np.sum(v, axis=0, keepdims=True)), r"\operatorname{sum}"
+)
 _declare("mean", "entries", "v", operands.over_entries(lambda v: np.mean(v, axis=0, keepdims=True)))
 _declare("norm", "entries", "v", operands.over_entries(lambda v: norm(v, axis=0, keepdims=True)))
 _declare("maximum", "pair", "a b", lambda a, b: pairwise(np.maximum, a, b), r"\max")

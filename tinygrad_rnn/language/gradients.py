@@ -1,8 +1,8 @@
 """The right-hand sides of gradient equations, evaluated on the values of a run.
 
-Forward quantities enter as leaves that hold the run's values; quantities dX come from a lookup (the reference values, for
-judging one equation by itself) or from the user's own equations; helpers come from their definitions. Judging the result is
-not done here.
+Forward quantities enter as leaves that hold the run's values; quantities dX come from a lookup (the reference values,
+for judging one equation by itself) or from the user's own equations; helpers come from their definitions. Judging the
+result is not done here.
 """
 
 from __future__ import annotations
@@ -41,15 +41,21 @@ class Evaluator(Resolver):
             super().__init__(model.shapes_, run.T)
         self.model, self.run = model, run
         self._lookup: Lookup | None = None
-        self.coverage = {key: model.quantities.coverage(equations, run.T) for key, equations in model.quantities.stated.items() if key[1]}
+        self.coverage = {
+            key: model.quantities.coverage(equations, run.T)
+            for key, equations in model.quantities.stated.items()
+            if key[1]
+        }
 
     def right_hand_side(self, equation: Equation, step: int | None, lookup: Lookup | None = None) -> Tensor:
-        """The value of one gradient equation at a step (None for a target without index), as the root of a graph of its own.
+        """The value of one gradient equation at a step (None for a target without index), as the root of a graph of
+        its own.
 
-        `lookup(name, step)` gives the value of a quantity dX (`name` is "dX"), or None where the user's own equation is to
-        be used; it is asked only for what exists in the run, and without it all come from the user's equations. The result has the shape of X: summed over the samples
-        for a parameter. Helpers and leaves are kept between calls with the same `lookup`. Raises `LanguageError` when the
-        right-hand side reads something that does not exist at that step.
+        `lookup(name, step)` gives the value of a quantity dX (`name` is "dX"), or None where the user's own equation
+        is to be used; it is asked only for what exists in the run, and without it all come from the user's equations.
+        The result has the shape of X: summed over the samples for a parameter. Helpers and leaves are kept between
+        calls with the same `lookup`. Raises `LanguageError` when the right-hand side reads something that does not
+        exist at that step.
         """
         if lookup is not self._lookup:
             self.values, self._lookup = {}, lookup
@@ -84,7 +90,13 @@ class Evaluator(Resolver):
                 held = self.run.values[place]
                 value = plain(held.value)
                 real = np.asarray(value).dtype.kind == "f"
-                return Operand(tensor(value, name=name, requires_grad=real), held.rows, held.columns, held.batch, classes=held.classes)
+                return Operand(
+                    tensor(value, name=name, requires_grad=real),
+                    held.rows,
+                    held.columns,
+                    held.batch,
+                    classes=held.classes,
+                )
             given = self._looked_up(place)
             if given is not None:
                 return self._as_gradient(place, given)

@@ -46,13 +46,19 @@ class _Reader:
             self._read(line)
         if not self.sections["forward"]:
             where = source.span(0, 0)
-            raise source.error("there are no equations here", where, hint="expected lines such as h[t] = tanh(W @ h[t-1] + U @ x[t])")
+            raise source.error(
+                "there are no equations here", where, hint="expected lines such as h[t] = tanh(W @ h[t-1] + U @ x[t])"
+            )
 
     def document(self) -> Document:
         return Document(
-            self.headers.get("model", ""), self.headers.get("source", ""), self.sizes,
-            tuple(self.sections["forward"]), tuple(self.sections["gradients"]), self.source,
-        )  # fmt: skip
+            self.headers.get("model", ""),
+            self.headers.get("source", ""),
+            self.sizes,
+            tuple(self.sections["forward"]),
+            tuple(self.sections["gradients"]),
+            self.source,
+        )
 
     def _read(self, line: Line) -> None:
         if not line.key:
@@ -61,7 +67,9 @@ class _Reader:
             self._sizes(line)
         elif line.key == "gradients":
             if line.value:
-                raise self.source.error("gradients: stands on a line of its own", line.span, hint="the equations follow on the next lines")
+                raise self.source.error(
+                    "gradients: stands on a line of its own", line.span, hint="the equations follow on the next lines"
+                )
             self.section = "gradients"
         elif line.key in _HEADERS:
             self.headers[line.key] = line.value
@@ -89,10 +97,16 @@ class _Reader:
             texts[3:] = ["x", texts[3][1:]]
         ok = entry[0].kind == "name" and texts[1:2] == ["="] and all(text.isdecimal() for text in texts[2::2])
         if not ok or len(texts) not in (3, 5) or texts[3:4] not in ([], ["x"], ["*"], ["×"]):
-            raise self.source.error("this is not a size", span, hint="expected a name and its rows, as in h = 4, or a matrix as in W = 4 x 3")
+            raise self.source.error(
+                "this is not a size",
+                span,
+                hint="expected a name and its rows, as in h = 4, or a matrix as in W = 4 x 3",
+            )
         rows, *columns = (int(text[:7]) for text in texts[2::2])
         if not all(0 < size <= LARGEST_SIZE for size in (rows, *columns)):
-            raise self.source.error("this size cannot be used", span, hint=f"expected whole numbers from 1 to {LARGEST_SIZE:,}")
+            raise self.source.error(
+                "this size cannot be used", span, hint=f"expected whole numbers from 1 to {LARGEST_SIZE:,}"
+            )
         if texts[0] in self.sizes:
             raise self.source.error(f"the size of {texts[0]} is given twice", span, hint="keep one of them")
         self.sizes[texts[0]] = Size(rows, columns[0] if columns else None, span)
@@ -102,7 +116,9 @@ class _Reader:
         tokens = line.tokens
         equals = _at_top(tokens, ("=",))
         if equals is None:
-            raise self.source.error("this is not an equation", line.span, hint="expected name = formula, or a header such as sizes:")
+            raise self.source.error(
+                "this is not an equation", line.span, hint="expected name = formula, or a header such as sizes:"
+            )
         target = self._target(tokens[:equals], line.span)
         index = target.index
         bound = [index.variable] if index and index.variable and index.variable != "T" else []
@@ -113,7 +129,9 @@ class _Reader:
 
     def _target(self, tokens: Sequence[Token], where: Span) -> Ref:
         if not tokens or tokens[0].kind != "name":
-            raise self.source.error("an equation starts with what it defines", tokens[0].span if tokens else where, hint=_TARGET)
+            raise self.source.error(
+                "an equation starts with what it defines", tokens[0].span if tokens else where, hint=_TARGET
+            )
         name, span = tokens[0].text, tokens[0].span.to(tokens[-1].span)
         if name in ("t", "T"):
             raise self.source.error(f"{name} is a time, not a quantity", span, hint="choose another name")
@@ -144,7 +162,8 @@ def _at_top(tokens: Sequence[Token], texts: Sequence[str]) -> int | None:
 
 
 def _cut_condition(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:
-    """Split a right-hand side from the `for …` or `if …` at its end, recognised because no operand may follow another."""
+    """Split a right-hand side from the `for …` or `if …` at its end, recognised because no operand may follow
+    another."""
     depth = 0
     for place, token in enumerate(tokens):
         depth += (token.text in ("(", "[")) - (token.text in (")", "]"))

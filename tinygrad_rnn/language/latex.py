@@ -5,19 +5,68 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from .expressions import Binary, Call, Condition, Equation, Expr, Index, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
+from .expressions import (
+    Binary,
+    Call,
+    Condition,
+    Equation,
+    Expr,
+    Index,
+    Number,
+    Ref,
+    Stack,
+    Sum,
+    Time,
+    Transpose,
+    Unary,
+    spine,
+)
 from .functions import FUNCTIONS
 from .printer import ATOM, LEVELS, SIGN, level
 
 if TYPE_CHECKING:
     from .model import Model
 
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-).split()
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+    "Gamma",
+    "Delta",
+    "Theta",
+    "Lambda",
+    "Xi",
+    "Pi",
+    "Sigma",
+    "Upsilon",
+    "Phi",
+    "Psi",
+    "Omega",
+]
 _LETTERS = {
-    unicodedata.lookup(f"GREEK {'CAPITAL' if word[0].isupper() else 'SMALL'} LETTER {word.upper().replace('LAMBDA', 'LAMDA')}"): word
+    unicodedata.lookup(
+        f"GREEK {'CAPITAL' if word[0].isupper() else 'SMALL'} LETTER {word.upper().replace('LAMBDA', 'LAMDA')}"
+    ): word
     for word in _GREEK
 }
 _ACCENTS = {"\u0303": r"\tilde", "\u0302": r"\hat", "\u0304": r"\bar", "\u0307": r"\dot"}
@@ -27,8 +76,8 @@ _RELATIONS = {"<": "<", ">": ">", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", "=":
 def latex(node: Expr | Equation, model: Model | None = None) -> str:
     r"""LaTeX for an expression or equation, without dollar signs.
 
-    With `model`, types decide what is a matrix (bold) and which products are entry by entry, and dX is the gradient of X;
-    without it a capital letter is a matrix.
+    With `model`, types decide what is a matrix (bold) and which products are entry by entry, and dX is the gradient
+    of X; without it a capital letter is a matrix.
 
     >>> from tinygrad_rnn.language import parse
     >>> print(latex(parse("h[t] = tanh(W.T @ h[t-1])").forward[0]))
@@ -95,7 +144,9 @@ class _Writer:
             if node.op == "/":
                 said, binds = rf"\frac{{{said}}}{{{self.expr(node.right)}}}", ATOM
             elif node.op == "**":
-                if not isinstance(node.left, Number | Time) and not (isinstance(node.left, Ref) and node.left.index is None):
+                if not isinstance(node.left, Number | Time) and not (
+                    isinstance(node.left, Ref) and node.left.index is None
+                ):
                     said = rf"\left({said}\right)"
                 said, binds = f"{said}^{{{self.expr(node.right)}}}", ATOM
             else:
@@ -165,7 +216,11 @@ def _word(letters: str) -> str:
     if letters in _GREEK:
         return "\\" + letters
     if letters.startswith("\\") or len(letters) == 1 or letters.isdigit():
-        return "".join("\\" + _LETTERS[char] if char in _LETTERS else _upright(char) for char in letters) if letters[0] != "\\" else letters
+        return (
+            "".join("\\" + _LETTERS[char] if char in _LETTERS else _upright(char) for char in letters)
+            if letters[0] != "\\"
+            else letters
+        )
     return r"\mathit{" + "".join(_upright(char) for char in letters.replace("_", r"\_")) + "}"
 
 

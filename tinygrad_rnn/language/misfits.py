@@ -1,7 +1,7 @@
 """Shapes that do not fit, explained: both shapes, where each came from, and the change that would mend it.
 
-A mend is searched, never guessed: the factors of a product are permuted, transposed or put on a diagonal until the types
-fit, the fewest changes first.
+A mend is searched, never guessed: the factors of a product are permuted, transposed or put on a diagonal until the
+types fit, the fewest changes first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import TYPE_CHECKING
 
-from .expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
 from .dimensions import Type
+from .expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
 from .quantities import Key, show
 from .source import Span
 
@@ -68,7 +68,9 @@ class Misfits:
         found, wanted = self.shapes.type_of(node.right), self.shapes.type_of(node)
         notes = [f"both sides are {found}{self._parts(node)}, but {equation.target} needs {wanted}"]
         hint = self._mend_side(node.right, wanted.shape) or self._mend_side(node.left, wanted.shape)
-        return self.source.error("shapes do not fit", node.sign, notes=notes, hint=hint, marks=[node.left.span, node.right.span])
+        return self.source.error(
+            "shapes do not fit", node.sign, notes=notes, hint=hint, marks=[node.left.span, node.right.span]
+        )
 
     def target(self, equation: Equation) -> LanguageError:
         """The right-hand side does not have the shape of the target."""
@@ -76,11 +78,15 @@ class Misfits:
         base = self.shapes.quantities.base(key)
         wanted, found = self.shapes.quantity(key), self.shapes.type_of(equation.rhs)
         origin = self.shapes.origins.get(base or key, "")
-        told = f"{equation.target} has the shape of {show(base)}, {wanted}" if base else f"{equation.target} is {wanted}"
+        told = (
+            f"{equation.target} has the shape of {show(base)}, {wanted}" if base else f"{equation.target} is {wanted}"
+        )
         notes = [f"{told}{f' ({origin})' if origin else ''}; the right-hand side is {found}{self._parts(equation.rhs)}"]
         hint = self._entrywise_use(base, found) if base else ""
         hint = hint or (self._mend_side(equation.rhs, wanted.shape) if wanted.shape else "")
-        return self.source.error("shapes do not fit", equation.target.span, notes=notes, hint=hint, marks=[equation.rhs.span])
+        return self.source.error(
+            "shapes do not fit", equation.target.span, notes=notes, hint=hint, marks=[equation.rhs.span]
+        )
 
     def _entrywise_use(self, base: Key, found: Type) -> str:
         """A parameter whose gradient comes out as a matrix may have been multiplied with * where @ was meant."""
@@ -96,7 +102,9 @@ class Misfits:
     def wants(self, node: Expr, wanted: str) -> LanguageError:
         """An argument has the wrong type."""
         found = self.shapes.type_of(node)
-        return self.source.error("shapes do not fit", node.span, notes=[f"this is {found}{self._parts(node)}"], hint=f"expected {wanted}")
+        return self.source.error(
+            "shapes do not fit", node.span, notes=[f"this is {found}{self._parts(node)}"], hint=f"expected {wanted}"
+        )
 
     def _operands(self, node: Binary, hint: str) -> LanguageError:
         left, right = self.shapes.type_of(node.left), self.shapes.type_of(node.right)
@@ -119,7 +127,9 @@ class Misfits:
         for node in walk(expr):
             if isinstance(node, Transpose) and isinstance(node.operand, Ref):
                 found[self._text(node)] = self._told(node, node.operand)
-            elif isinstance(node, Ref) and id(node) not in transposed and node.key not in self.shapes.quantities.classes:
+            elif (
+                isinstance(node, Ref) and id(node) not in transposed and node.key not in self.shapes.quantities.classes
+            ):
                 found[str(node)] = self._told(node, node)
         told = [text for text in found.values() if text][:4]
         return f" ({'; '.join(told)})" if told else ""
@@ -207,7 +217,7 @@ class Misfits:
             node = here.pop()
             if node is top:
                 return self.shapes.quantity(equation.target.key).shape
-            if isinstance(node, Binary) and node.op in "+-" or type(node).__name__ in ("Sum", "Unary"):
+            if (isinstance(node, Binary) and node.op in "+-") or type(node).__name__ in ("Sum", "Unary"):
                 here += node.children
         return None
 

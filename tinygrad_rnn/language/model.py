@@ -19,8 +19,8 @@ from .unroll import Run, Unroller
 class Model:
     """Forward equations, and the gradient equations stated for them.
 
-    `name`, `document`, `forward` and `gradients` (tuples of equations), `sizes` (as declared), `inputs`, `parameters` and
-    `states` (names), `shapes` (rows and columns of every quantity, by `h[t]` or `W`).
+    `name`, `document`, `forward` and `gradients` (tuples of equations), `sizes` (as declared), `inputs`, `parameters`
+    and `states` (names), `shapes` (rows and columns of every quantity, by `h[t]` or `W`).
     """
 
     def __init__(self, document: Document) -> None:
@@ -44,10 +44,10 @@ class Model:
     ) -> Run:
         """Run the model over the steps 1 to T and record the graph.
 
-        Values are random (`seed`, `scale`) unless `values` gives them: for a parameter by name; for an input by name, as a
-        sequence over the steps, or by (name, step); for an initial state by (name, step), as ("h", 0). A column takes shape
-        (n,), (n, 1) or (n, batch). Raises `LanguageError` for circular definitions and for steps outside the sequence,
-        `ShapeError` for values that do not fit.
+        Values are random (`seed`, `scale`) unless `values` gives them: for a parameter by name; for an input by name,
+        as a sequence over the steps, or by (name, step); for an initial state by (name, step), as ("h", 0). A column
+        takes shape (n,), (n, 1) or (n, batch). Raises `LanguageError` for circular definitions and for steps outside
+        the sequence, `ShapeError` for values that do not fit.
 
         >>> import tinygrad_rnn as tg
         >>> from tinygrad_rnn.language import load
@@ -87,7 +87,9 @@ def load(source: str | Path) -> Model:
     found = blocks(text)
     if len(found) != 1:
         hint = "use load_all to read them all" if found else "mark the block that holds the equations as ```rnn"
-        raise LanguageError(f"there are {len(found)} blocks marked rnn in this file; load reads one", text.name, hint=hint)
+        raise LanguageError(
+            f"there are {len(found)} blocks marked rnn in this file; load reads one", text.name, hint=hint
+        )
     return Model(parse(found[0].source(text.name)))
 
 
@@ -119,4 +121,6 @@ def _read(source: str | Path) -> Source:
         if isinstance(error, LanguageError):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise LanguageError(f"cannot read this file: {reason}", str(path)[:200], hint="expected a path, or a text of several lines") from None
+        raise LanguageError(
+            f"cannot read this file: {reason}", str(path)[:200], hint="expected a path, or a text of several lines"
+        ) from None

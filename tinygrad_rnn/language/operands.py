@@ -1,9 +1,9 @@
 """Values with their type: the arithmetic of columns, rows, matrices and samples.
 
-Columns are samples. A column of n entries that differs from sample to sample is an (n, B) array, so one product with a
-matrix serves all samples; a row is its transpose, (B, n); a scalar is (1, B). What all samples share (parameters, numbers)
-is (n, 1), (1, n), (n, m) or a plain float. Only operators and functions that plain arrays and Tensors both understand are
-used here. Shapes are right already when a value gets here: `shapes` has checked them.
+Columns are samples. A column of n entries that differs from sample to sample is an (n, B) array, so one product with
+a matrix serves all samples; a row is its transpose, (B, n); a scalar is (1, B). What all samples share (parameters,
+numbers) is (n, 1), (1, n), (n, m) or a plain float. Only operators and functions that plain arrays and Tensors both
+understand are used here. Shapes are right already when a value gets here: `shapes` has checked them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def dense(x: Operand) -> Operand:
         return x
     if x.batch not in (None, 1):
         raise BatchError(
-            f"diag(…) is a matrix of its own for each of the {x.batch} samples: multiply it by a column, as in diag(v) @ w, or run with batch=1"
+            f"diag(…) is a matrix of its own for each of the {x.batch} samples: "
+            "multiply it by a column, as in diag(v) @ w, or run with batch=1"
         )
     return Operand(x.value * np.eye(x.rows), x.rows, x.columns, x.batch)
 
@@ -86,7 +87,9 @@ def pairwise(f: Callable[[Any, Any], Any], a: Operand, b: Operand) -> Operand:
     if a.is_scalar != b.is_scalar:
         scalar = a if a.is_scalar else b
         if scalar.batch and larger.is_matrix and scalar.batch > 1:
-            raise BatchError("a number that differs from sample to sample times a matrix gives a matrix for each sample: run with batch=1")
+            raise BatchError(
+                f"a number for each of the {scalar.batch} samples times a matrix is a matrix for each: run with batch=1"
+            )
         if scalar.batch and larger.is_row:
             turned = np.transpose(scalar.value)
             left, right = (turned, right) if a.is_scalar else (left, turned)
@@ -103,7 +106,7 @@ def subtract(a: Operand, b: Operand) -> Operand:
 
 def multiply(a: Operand, b: Operand) -> Operand:
     """Entry by entry."""
-    if a.diagonal and b.is_scalar or b.diagonal and a.is_scalar:
+    if (a.diagonal and b.is_scalar) or (b.diagonal and a.is_scalar):
         square, scalar = (a, b) if a.diagonal else (b, a)
         return Operand(square.value * scalar.value, square.rows, square.columns, square.batch or scalar.batch, True)
     return pairwise(operator.mul, a, b)
@@ -166,7 +169,8 @@ def _as_block(part: Operand, batch: int | None) -> Any:
 
 
 def matmul(a: Operand, b: Operand, contract: bool = True) -> Operand:
-    """The matrix product; `contract` lets a column times a row add up over the samples, as a parameter's gradient does."""
+    """The matrix product; `contract` lets a column times a row add up over the samples, as a parameter's gradient
+    does."""
     if a.diagonal or b.diagonal:
         return _with_diagonal(a, b)
     if a.is_scalar or b.is_scalar:
@@ -190,7 +194,9 @@ def _with_diagonal(a: Operand, b: Operand) -> Operand:
     if square.batch not in (None, 1):
         dense(square)
     scale = square.value if a.diagonal else np.transpose(square.value)
-    return Operand(scale * other.value if a.diagonal else other.value * scale, a.rows, b.columns, square.batch or other.batch)
+    return Operand(
+        scale * other.value if a.diagonal else other.value * scale, a.rows, b.columns, square.batch or other.batch
+    )
 
 
 def _inner(a: Operand, b: Operand) -> Operand:
@@ -204,5 +210,9 @@ def _inner(a: Operand, b: Operand) -> Operand:
 def _outer(a: Operand, b: Operand, contract: bool) -> Operand:
     several = [x.batch for x in (a, b) if x.batch not in (None, 1)]
     if several and (not contract or len(several) == 1):
-        raise BatchError(f"a column times a row is a matrix of its own for each of the {several[0]} samples: run with batch=1")
-    return Operand(a.value @ b.value, a.rows, b.columns, None if a.batch and b.batch and several else a.batch or b.batch)
+        raise BatchError(
+            f"a column times a row is a matrix of its own for each of the {several[0]} samples: run with batch=1"
+        )
+    return Operand(
+        a.value @ b.value, a.rows, b.columns, None if a.batch and b.batch and several else a.batch or b.batch
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from ..core.errors import LanguageError
 from .expressions import Call, Document, Equation, Ref, walk
 from .source import listed
 
@@ -36,7 +37,9 @@ class Quantities:
             for ref in refs(equation):
                 self.used.setdefault(ref.key, ref)
         self.boundary_only = {
-            key for key, equations in self.defined.items() if key[1] and all(_at_boundary(equation) for equation in equations)
+            key
+            for key, equations in self.defined.items()
+            if key[1] and all(_at_boundary(equation) for equation in equations)
         }
         self.leaves = [key for key in self.used if key not in self.defined or key in self.boundary_only]
         self.classes = set(self._classes())
@@ -86,9 +89,13 @@ class Quantities:
             ref.key: None
             for equation in self.document.forward
             for ref in refs(equation)
-            if ref.key in self.defined and ref.index and ref.index.variable not in (None, "T") and equation.target.index
-            and ref.index.variable == equation.target.index.variable and ref.index.offset != equation.target.index.offset
-        }  # fmt: skip
+            if ref.key in self.defined
+            and ref.index
+            and ref.index.variable not in (None, "T")
+            and equation.target.index
+            and ref.index.variable == equation.target.index.variable
+            and ref.index.offset != equation.target.index.offset
+        }
         return list(found)
 
     def _loss(self) -> Key | None:
@@ -116,7 +123,9 @@ class Quantities:
             if equation not in general:
                 for step in equation.covers(T):
                     if step in found:
-                        raise self._twice(found[step], equation, f"at t = {step}" + (f" (T = {T})" if equation.fixed else ""))
+                        raise self._twice(
+                            found[step], equation, f"at t = {step}" + (f" (T = {T})" if equation.fixed else "")
+                        )
                     found[step] = equation
         for equation in general:
             for step in equation.covers(T):
@@ -134,8 +143,6 @@ class Quantities:
         if len(general) > 1:
             raise self._twice(general[0], general[1], "")
         if len(equations) > 1 and equations[0].target.index:
-            from ..core.errors import LanguageError
-
             errors = []
             for T in (6, 7, 9):
                 try:
@@ -147,14 +154,15 @@ class Quantities:
 
     def _twice(self, first: Equation, second: Equation, when: str) -> Exception:
         return self.source.error(
-            f"{second.name} is defined twice{' ' + when if when else ''}", second.target.span,
+            f"{second.name} is defined twice{' ' + when if when else ''}",
+            second.target.span,
             notes=[f"line {first.line} says   {first.text}", f"line {second.line} says   {second.text}"],
             hint="keep one of them, or give each a condition such as: for t < T",
-        )  # fmt: skip
+        )
 
     # -- names --------------------------------------------------------------------------------------------------------
     def _check_indices(self) -> None:
-        for key, ref in self.used.items():
+        for key in self.used:
             other = (key[0], not key[1])
             if other not in self.used or (key in self.defined and other in self.defined):
                 continue
@@ -164,9 +172,10 @@ class Quantities:
             right = self.used[(wrong[0], not wrong[1])]
             missing = "needs a time index" if not wrong[1] else "has no time index"
             raise self.source.error(
-                f"{wrong[0]} {missing} here", self.used[wrong].span,
+                f"{wrong[0]} {missing} here",
+                self.used[wrong].span,
                 hint=f"it is {show(right.key)} on line {right.span.line}",
-            )  # fmt: skip
+            )
 
     def _check_sizes(self) -> None:
         names = {name for name, _ in self.used}
@@ -183,9 +192,11 @@ class Quantities:
             if key in self.used and not (key[1] and _at_boundary(equation)):
                 first = self.used[key]
                 raise self.source.error(
-                    f"{show(key)} belongs to the forward equations (line {first.span.line})", equation.target.span,
-                    hint=f"its gradient is called d{show(key)}; only steps outside the sequence, as {key[0]}[T+1] = 0, may be stated here",
-                )  # fmt: skip
+                    f"{show(key)} belongs to the forward equations (line {first.span.line})",
+                    equation.target.span,
+                    hint=f"its gradient is called d{show(key)}; "
+                    f"only steps outside the sequence, as {key[0]}[T+1] = 0, may be stated here",
+                )
 
     def _check_known(self, ref: Ref) -> None:
         if ref.key in self.used or ref.key in self.helpers or self.base(ref.key):
@@ -197,7 +208,11 @@ class Quantities:
             raise self.source.error(f"{name} {missing} here", ref.span, hint=f"expected {show(other)}")
         known = {*(key[0] for key in (*self.used, *self.helpers)), *(f"d{key[0]}" for key in self.used)}
         close = get_close_matches(name, sorted(known), 2)
-        hint = f"did you mean {listed(close)}?" if close else "expected a name of the forward equations, d and such a name, or a helper"
+        hint = (
+            f"did you mean {listed(close)}?"
+            if close
+            else "expected a name of the forward equations, d and such a name, or a helper"
+        )
         raise self.source.error(f"{name} is defined nowhere", ref.span, hint=hint)
 
 

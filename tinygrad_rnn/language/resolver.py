@@ -118,16 +118,24 @@ class Resolver:
         place = self.scope if step is None else None
         try:
             return evaluate(
-                equation.rhs, lambda name, at: self.values[name, at], equation.binding(step, self.T),
-                contract=self.contract, place=place, shape_of=self.shapes.of,
-            )  # fmt: skip
+                equation.rhs,
+                lambda name, at: self.values[name, at],
+                equation.binding(step, self.T),
+                contract=self.contract,
+                place=place,
+                shape_of=self.shapes.of,
+            )
         except LanguageError:
             raise
         except BatchError as error:
-            raise self.source.error(f"{equation.name} cannot be evaluated for several samples at once", equation.rhs.span, hint=str(error)) from None
+            raise self.source.error(
+                f"{equation.name} cannot be evaluated for several samples at once", equation.rhs.span, hint=str(error)
+            ) from None
         except (ArithmeticError, ValueError, TinygradError) as error:
             at = "" if step is None else f" at t = {step}"
-            raise self.source.error(f"{equation.name} has no value{at}", equation.rhs.span, hint=f"{type(error).__name__}: {error}") from error
+            raise self.source.error(
+                f"{equation.name} has no value{at}", equation.rhs.span, hint=f"{type(error).__name__}: {error}"
+            ) from error
 
     # -- errors -------------------------------------------------------------------------------------------------------
     def _circle(self, path: list[Place], need: Place, equation: Equation) -> LanguageError:
@@ -136,11 +144,15 @@ class Resolver:
         if len(shown) > 8:
             shown = [*shown[:4], "…", *shown[-3:]]
         return self.source.error(
-            f"{_at(need)} is defined by itself", equation.target.span, notes=[" <- ".join(shown)],
+            f"{_at(need)} is defined by itself",
+            equation.target.span,
+            notes=[" <- ".join(shown)],
             hint="one of these has to read an earlier (or later) step, as in h[t-1]",
-        )  # fmt: skip
+        )
 
-    def outside(self, place: Place, reader: tuple[Equation, int | None] | None, why: str, boundary: str = "") -> LanguageError:
+    def outside(
+        self, place: Place, reader: tuple[Equation, int | None] | None, why: str, boundary: str = ""
+    ) -> LanguageError:
         """The error for a quantity that does not exist at a step."""
         if reader is None:
             return LanguageError(f"{_at(place)} {why} (T = {self.T})", self.source.name)
@@ -150,7 +162,11 @@ class Resolver:
         target = equation.target.name
         limit = "for t < T" if (place[1] or 0) > self.T else "for t > 1"
         edge = "T" if (place[1] or 0) > self.T else "1"
-        ways = [f"add   {limit}   to this equation and state {target}[{edge}] in one of its own"] if step is not None else []
+        ways = (
+            [f"add   {limit}   to this equation and state {target}[{edge}] in one of its own"]
+            if step is not None
+            else []
+        )
         ways += [f"state the boundary, as in   {boundary} = 0"] if boundary else []
         return self.source.error(f"{_at(place)} {why}: {at} reads it, and T = {self.T}", span, hint=", or ".join(ways))
 
@@ -178,7 +194,9 @@ def _reading(equation: Equation, place: Place, step: int | None, T: int) -> Expr
     for node in _reads(equation.rhs):
         if isinstance(node, Ref) and node.name == place[0] and (node.index is None or node.index.at(times) == place[1]):
             return node
-    return next((node for node in _reads(equation.rhs) if isinstance(node, Sum) and _mentions(node, place[0])), equation.rhs)
+    return next(
+        (node for node in _reads(equation.rhs) if isinstance(node, Sum) and _mentions(node, place[0])), equation.rhs
+    )
 
 
 def _mentions(expr: Expr, name: str) -> bool:

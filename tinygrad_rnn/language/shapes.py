@@ -19,7 +19,8 @@ LARGEST = 10_000_000
 
 
 class Shapes:
-    """The shapes of all quantities (`names`) and of every expression (`of`). Raises `LanguageError` where they do not fit."""
+    """The shapes of all quantities (`names`) and of every expression (`of`). Raises `LanguageError` where they do not
+    fit."""
 
     def __init__(self, quantities: Quantities) -> None:
         self.quantities, self.source = quantities, quantities.source
@@ -71,7 +72,9 @@ class Shapes:
     def _declare(self) -> None:
         for key in (*self.quantities.used, *self.quantities.helpers):
             size = self.document.sizes.get(key[0])
-            if size is None or (key[1] is False and (key[0], True) in self.quantities.used and key in self.quantities.defined):
+            if size is None or (
+                key[1] is False and (key[0], True) in self.quantities.used and key in self.quantities.defined
+            ):
                 first = self.quantities.used.get(key)
                 self.origins[key] = f"from line {first.span.line}" if first else ""
                 continue
@@ -95,7 +98,9 @@ class Shapes:
             if type_.shape[0] * type_.shape[1] > LARGEST:
                 where = self.quantities.used.get(key)
                 span = where.span if where else self.source.span(0, 0)
-                raise self.source.error(f"{show(key)} would be {type_}", span, hint=f"at most {LARGEST:,} entries are allowed")
+                raise self.source.error(
+                    f"{show(key)} would be {type_}", span, hint=f"at most {LARGEST:,} entries are allowed"
+                )
 
     def _solve(self) -> None:
         for force in (False, True):
@@ -118,7 +123,9 @@ class Shapes:
         first = self.quantities.used.get(key) or next(e.target for e in self.quantities.helpers[key])
         what = "number of classes" if key in self.quantities.classes else "size"
         example = f"{name} = 4" if key[1] else f"{name} = 4 (a column) or {name} = 4 x 3 (a matrix)"
-        return self.source.error(f"the {what} of {name} is not known", first.span, hint=f"add it to the header, as in   sizes: {example}")
+        return self.source.error(
+            f"the {what} of {name} is not known", first.span, hint=f"add it to the header, as in   sizes: {example}"
+        )
 
     def _final(self, type_: Type) -> tuple[int, int]:
         rows, columns = type_.rows.size, type_.columns.size
@@ -128,7 +135,11 @@ class Shapes:
         loss = self.quantities.loss
         if loss and self.names[loss] != (1, 1):
             equation = self.quantities.defined[loss][0]
-            raise self.source.error(f"the loss {loss[0]} is {self.quantity(loss)}, not a number", equation.target.span, hint="expected a sum over entries and time")
+            raise self.source.error(
+                f"the loss {loss[0]} is {self.quantity(loss)}, not a number",
+                equation.target.span,
+                hint="expected a sum over entries and time",
+            )
 
     # -- expressions --------------------------------------------------------------------------------------------------
     def _infer(self, equation: Equation) -> None:
@@ -160,7 +171,11 @@ class Shapes:
                 return Type(types[0].rows, types[1].columns)
             case Binary(op="**"):
                 if not _is_number(node.right):
-                    raise self.source.error("an exponent is a number", node.right.span, hint="write exp(n * log(x)) for x to a power that is no number")
+                    raise self.source.error(
+                        "an exponent is a number",
+                        node.right.span,
+                        hint="write exp(n * log(x)) for x to a power that is no number",
+                    )
                 return types[0]
             case Binary():
                 return self._pair(node, types, equation)
@@ -245,7 +260,11 @@ class Shapes:
     def _onehot(self, node: Call, types: list[Type]) -> Type:
         classes = self._classes_of(node)
         if classes is None:
-            raise self.source.error("onehot applies to a class number", node.args[0].span, hint="expected an input that no equation defines, as in onehot(y[t])")
+            raise self.source.error(
+                "onehot applies to a class number",
+                node.args[0].span,
+                hint="expected an input that no equation defines, as in onehot(y[t])",
+            )
         return Type(classes.rows, 1)
 
     def _against(self, node: Call, types: list[Type]) -> Type:
@@ -256,7 +275,9 @@ class Shapes:
         if classes is not None:
             classes.columns.join(Type(1, 1).columns)
             if not classes.rows.join(types[0].rows):
-                raise self._misfits.wants(node.args[0], f"a column with one row for each of the {classes.rows} classes of {node.args[1]}")
+                raise self._misfits.wants(
+                    node.args[0], f"a column with one row for each of the {classes.rows} classes of {node.args[1]}"
+                )
         elif not types[1].join(types[0]):
             raise self._misfits.wants(node.args[1], f"{types[0]}, as the first argument of {node.function} is")
         return Type(1, 1)
@@ -280,13 +301,19 @@ class Shapes:
 
 
 _RULES: dict[str, Callable[[Shapes, Call, list[Type]], Type]] = {
-    "same": Shapes._same, "column": Shapes._column, "diagonal": Shapes._diagonal, "entries": Shapes._entries,
-    "entries of a column": Shapes._column_entries, "classes": Shapes._onehot, "against": Shapes._against,
-    "equal": Shapes._equal, "transpose": Shapes._transpose, "outer": Shapes._outer, "dot": Shapes._dot,
-}  # fmt: skip
+    "same": Shapes._same,
+    "column": Shapes._column,
+    "diagonal": Shapes._diagonal,
+    "entries": Shapes._entries,
+    "entries of a column": Shapes._column_entries,
+    "classes": Shapes._onehot,
+    "against": Shapes._against,
+    "equal": Shapes._equal,
+    "transpose": Shapes._transpose,
+    "outer": Shapes._outer,
+    "dot": Shapes._dot,
+}
 
 
 def _is_number(expr: Expr) -> bool:
     return all(isinstance(node, Number | Time | Unary | Binary) for node in walk(expr))
-
-

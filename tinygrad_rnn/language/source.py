@@ -1,7 +1,7 @@
 """A text, places in it, and errors that point at them.
 
-Every complaint about an equation file is made here, by `Source.error`, so that all of them look the same: place, what was
-found, the line with a caret, what to do. What is right or wrong about a text is decided elsewhere.
+Every complaint about an equation file is made here, by `Source.error`, so that all of them look the same: place, what
+was found, the line with a caret, what to do. What is right or wrong about a text is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ WINDOW = 100
 
 
 class Span(NamedTuple):
-    """A stretch of text: `line` and `column` count from 1, `end` is the column after it on that line, `start` and `stop`
-    are offsets into the text."""
+    """A stretch of text: `line` and `column` count from 1, `end` is the column after it on that line, `start` and
+    `stop` are offsets into the text."""
 
     line: int
     column: int
@@ -41,9 +41,10 @@ class Source:
         self.name, self.first_line = name, first_line
         if len(text) > LARGEST_FILE:
             raise LanguageError(
-                f"the text has {len(text):,} characters; at most {LARGEST_FILE:,} are read", name,
+                f"the text has {len(text):,} characters; at most {LARGEST_FILE:,} are read",
+                name,
                 hint="a model is a page of equations",
-            )  # fmt: skip
+            )
         if "\0" in text:
             raise LanguageError("this is not a text: it holds NUL bytes", name, hint="expected equations as UTF-8 text")
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
@@ -54,9 +55,10 @@ class Source:
         """Decode a file; raises `LanguageError` for one that is too large or no UTF-8 text."""
         if len(data) > LARGEST_FILE:
             raise LanguageError(
-                f"the file is larger than {LARGEST_FILE:,} bytes", name,
+                f"the file is larger than {LARGEST_FILE:,} bytes",
+                name,
                 hint="a model is a page of equations",
-            )  # fmt: skip
+            )
         if b"\0" in data:
             raise LanguageError("this is a binary file", name, hint="expected equations as UTF-8 text")
         try:
@@ -108,7 +110,9 @@ def _underlined(line: str, span: Span, marks: list[Span]) -> list[str]:
     first = min(first, span.column - 1)
     left, right = "… " if first and line[:first].strip() else "", " …" if last < len(line) else ""
     shown = "".join(map(_printable, line[first:last]))
-    below = "".join(mark * _width(char) for char, mark in zip(line[first:last].ljust(last - first), under[first:last], strict=False))
+    below = "".join(
+        mark * _width(char) for char, mark in zip(line[first:last].ljust(last - first), under[first:last], strict=False)
+    )
     tail = "".join(under[last : last + 1]) if last >= len(line) else ""
     return [left + shown + right, (" " * len(left) + below + tail).rstrip()]
 

@@ -1,8 +1,8 @@
 """Characters to tokens: Greek letters, ⊙, ᵀ, ∇, superscripts and primes become the ASCII spelling they stand for.
 
 Nothing here knows what an equation is, beyond where one ends: lines join while a bracket is open, before a line that
-begins with an operator, and after one that ends with an operator. Python never sees the text, so neither its keywords nor
-its silent normalisation of letters (`Wᵀ` would become the name `WT`) can reach a user's names.
+begins with an operator, and after one that ends with an operator. Python never sees the text, so neither its keywords
+nor its silent normalisation of letters (`Wᵀ` would become the name `WT`) can reach a user's names.
 """
 
 from __future__ import annotations
@@ -20,9 +20,20 @@ DEEPEST = 100
 
 OPERATORS = {"+", "-", "*", "/", "@", "**"}
 _SPELLINGS = {
-    "⊙": "*", "∘": "*", "×": "*", "·": "@", "⋅": "@", "−": "-", "–": "-", "^": "**", "≤": "<=", "≥": ">=",
-    "≠": "!=", "ᵀ": ".T", "…": "..",
-}  # fmt: skip
+    "⊙": "*",
+    "∘": "*",
+    "×": "*",
+    "·": "@",
+    "⋅": "@",
+    "−": "-",
+    "–": "-",
+    "^": "**",
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "ᵀ": ".T",
+    "…": "..",
+}
 _SUPERSCRIPT = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵀ", "0123456789+-[]tT", strict=True))
 _RAISED = "".join(_SUPERSCRIPT)
 _PATTERN = re.compile(
@@ -111,10 +122,14 @@ def _unreadable(source: Source, text: str, span: Span) -> LanguageError:
         found = rest[0] if rest else text
         return source.error(f"unexpected {found}", span, hint="the only attribute is .T, the transpose")
     if text in "'\"`":
-        return source.error("text in quotes has no meaning in an equation", span, hint="expected names, numbers and operators")
+        return source.error(
+            "text in quotes has no meaning in an equation", span, hint="expected names, numbers and operators"
+        )
     name = unicodedata.name(text, "a control character").lower()
     shown = f"{text} ({name})" if text.isprintable() else name
-    return source.error(f"unexpected character: {shown}", span, hint="expected a name, a number, an operator or a bracket")
+    return source.error(
+        f"unexpected character: {shown}", span, hint="expected a name, a number, an operator or a bracket"
+    )
 
 
 # -- logical lines ----------------------------------------------------------------------------------------------------
@@ -174,21 +189,29 @@ class _Collector:
             if self.open and self.open[0].span.line < token.span.line:
                 raise self._unclosed()
             raise self.source.error(
-                f"this equation is longer than {MOST_TOKENS} tokens", self.tokens[0].span, hint="split it into several equations"
+                f"this equation is longer than {MOST_TOKENS} tokens",
+                self.tokens[0].span,
+                hint="split it into several equations",
             )
 
     def _match(self, token: Token) -> None:
         if token.text in "([":
             self.open.append(token)
             if len(self.open) > DEEPEST:
-                raise self.source.error(f"brackets are nested more than {DEEPEST} deep", token.span, hint="name the inner parts")
+                raise self.source.error(
+                    f"brackets are nested more than {DEEPEST} deep", token.span, hint="name the inner parts"
+                )
         elif token.text in ")]":
             if not self.open:
-                raise self.source.error(f"{token.text!r} closes nothing", token.span, hint="remove it, or open a bracket before it")
+                raise self.source.error(
+                    f"{token.text!r} closes nothing", token.span, hint="remove it, or open a bracket before it"
+                )
             opened = self.open.pop()
             wanted = {"(": ")", "[": "]"}[opened.text]
             if token.text != wanted:
-                hint = f"expected {wanted!r}, which closes the {opened.text!r} at {opened.span.line}:{opened.span.column}"
+                hint = (
+                    f"expected {wanted!r}, which closes the {opened.text!r} at {opened.span.line}:{opened.span.column}"
+                )
                 raise self.source.error(f"unexpected {token.text!r}", token.span, hint=hint, marks=[opened.span])
 
     def _unclosed(self) -> LanguageError:

@@ -55,7 +55,9 @@ class Run:
         key = self.model.quantities.loss
         if key is None:
             source = self.model.document.source
-            raise LanguageError("this model has no loss", source.name, hint="define one without a time index, as in   L = sum(t, L[t])")
+            raise LanguageError(
+                "this model has no loss", source.name, hint="define one without a time index, as in   L = sum(t, L[t])"
+            )
         return self.values[key[0], None].value
 
     @cached_property
@@ -70,7 +72,8 @@ class Run:
 
     @property
     def inputs(self) -> dict[Place, Tensor]:
-        """Inputs, labels and initial states: the leaves that belong to a step (or, for a label of the sequence, to none)."""
+        """Inputs, labels and initial states: the leaves that belong to a step (or, for a label of the sequence, to
+        none)."""
         names = {key for key in self.model.quantities.leaves if key[1] or key in self.model.quantities.classes}
         found = {p: v.value for p, v in self.values.items() if (p[0], p[1] is not None) in names and v.value.op is None}
         states = {p: v.value for p, v in self.values.items() if p[1] is not None and p[1] < 1 and v.value.op is None}
@@ -82,15 +85,21 @@ class Unroller(Resolver):
 
     contract = False
 
-    def __init__(self, model: Model, T: int, seed: int, batch: int, values: Mapping[Any, Any] | None, scale: float) -> None:
+    def __init__(
+        self, model: Model, T: int, seed: int, batch: int, values: Mapping[Any, Any] | None, scale: float
+    ) -> None:
         if not 1 <= T <= MOST_STEPS or batch < 1:
-            raise ShapeError(f"a run takes T steps, T = 1 to {MOST_STEPS:,}, and one sample or more; not T = {T}, batch = {batch}")
+            raise ShapeError(
+                f"a run takes T steps, T = 1 to {MOST_STEPS:,}, and one sample or more; not T = {T}, batch = {batch}"
+            )
         super().__init__(model.shapes_, T)
         self.model, self.seed, self.batch, self.scale = model, seed, batch, scale
         self.given = dict(values or {})
         self._check_given()
         quantities = model.quantities
-        self.coverage = {key: quantities.coverage(equations, T) for key, equations in quantities.defined.items() if key[1]}
+        self.coverage = {
+            key: quantities.coverage(equations, T) for key, equations in quantities.defined.items() if key[1]
+        }
 
     def run(self) -> Run:
         forward = self.model.forward
@@ -128,7 +137,9 @@ class Unroller(Resolver):
         name, step = place
         key = (name, step is not None)
         if step is not None and step > self.T:
-            raise self.outside(place, reader, "is outside the sequence", f"{name}[T+{step - self.T}]" if key in self.coverage else "")
+            raise self.outside(
+                place, reader, "is outside the sequence", f"{name}[T+{step - self.T}]" if key in self.coverage else ""
+            )
         if step is not None and key in self.coverage and step >= 1 and key not in self.model.quantities.boundary_only:
             raise self.outside(place, reader, "is defined by no equation")
         rows, columns = self.shapes.names[key]
@@ -143,9 +154,11 @@ class Unroller(Resolver):
 
     # -- values of leaves ---------------------------------------------------------------------------------------------
     def _random(self, place: Place) -> np.random.Generator:
-        # each leaf has a stream of its own, so that a longer sequence or one more equation leaves the others as they are
+        # a stream for each leaf: a longer sequence or one more equation leaves the others as they are
         name, step = place
-        return np.random.default_rng((self.seed, zlib.crc32(name.encode()), 0 if step is None else 2 * abs(step) + 1 + (step < 0)))
+        return np.random.default_rng(
+            (self.seed, zlib.crc32(name.encode()), 0 if step is None else 2 * abs(step) + 1 + (step < 0))
+        )
 
     def _given(self, place: Place) -> Any:
         name, step = place
@@ -157,7 +170,7 @@ class Unroller(Resolver):
                 return given
             if 1 <= step <= len(given):
                 return given[step - 1]
-            if 1 <= step:
+            if step >= 1:
                 raise ShapeError(f"values[{name!r}] holds {len(given)} steps, but T = {self.T}")
         return None
 
@@ -167,7 +180,9 @@ class Unroller(Resolver):
             return self._random(place).integers(0, classes, self.batch)
         labels = np.asarray(plain(given))
         if labels.dtype.kind not in "iu" or labels.size not in (1, self.batch):
-            raise ShapeError(f"{place[0]} takes {self.batch} class numbers (integers), not {labels.dtype} of shape {labels.shape}")
+            raise ShapeError(
+                f"{place[0]} takes {self.batch} class numbers (integers), not {labels.dtype} of shape {labels.shape}"
+            )
         if labels.min() < 0 or labels.max() >= classes:
             raise ShapeError(f"{place[0]} takes class numbers from 0 to {classes - 1}")
         return np.broadcast_to(labels.reshape(-1), (self.batch,)).copy()
@@ -192,7 +207,10 @@ class Unroller(Resolver):
             value = np.broadcast_to(value, (rows, batch)) if columns == 1 else value
         if value.shape != shape:
             at = place[0] if place[1] is None else f"{place[0]}[{place[1]}]"
-            raise ShapeError(f"{at} is {rows} x {columns}{f' for each of {batch} samples' if batch else ''}, but the given value has shape {value.shape}")
+            raise ShapeError(
+                f"{at} is {rows} x {columns}{f' for each of {batch} samples' if batch else ''}, "
+                f"but the given value has shape {value.shape}"
+            )
         return value
 
     def _check_given(self) -> None:
@@ -200,7 +218,11 @@ class Unroller(Resolver):
         states = [key for key in self.model.quantities.defined if key[1]]
         for given in self.given:
             name, step = given if isinstance(given, tuple) else (given, None)
-            known = [key for key in leaves if key[0] == name] or [key for key in states if key[0] == name and step is not None and step < 1]
+            known = [key for key in leaves if key[0] == name] or [
+                key for key in states if key[0] == name and step is not None and step < 1
+            ]
             if not known:
                 names = ", ".join(dict.fromkeys(key[0] for key in leaves))
-                raise GraphError(f"values are given for inputs, parameters and initial states; {given!r} is none of them ({names})")
+                raise GraphError(
+                    f"values are given for inputs, parameters and initial states; {given!r} is none of them ({names})"
+                )
