@@ -10,10 +10,12 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor
 from ..language import Document, Equation, Model, Run
 from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum
+from ..language.expressions import Number as Num
 from ..language.latex import latex
 from ..language.printer import text
 from .adjoint import Contribution, contributions
-from .algebra import RULES, SCALAR, Algebra, Form, Product
+from . import algebra as forms
+from .algebra import RULES, SCALAR, Algebra, Apply, Form, Number, Product
 from .cases import Case, Span, parameter_cases, state_cases
 from .reading import DerivationError
 from .writing import DIAG, HADAMARD, NOWHERE, write
@@ -90,9 +92,10 @@ class Derivation:
     def _filling(self, name: str, index: Index, rhs: Expr, form: Form) -> Expr:
         """A scalar that stands for a whole column: times a column of ones."""
         node = next(node for node in self.graph.nodes if node.name == name[1:] and node.op is not None)
-        if form.shape != SCALAR or node.size == 1:
+        if node.size == 1 or not _flat(form):
             return rhs
-        return Binary(NOWHERE, "*", rhs, Call(NOWHERE, "ones_like", (Ref(NOWHERE, name[1:], index),)), NOWHERE)
+        ones = Call(NOWHERE, "ones_like", (Ref(NOWHERE, name[1:], index),))
+        return ones if rhs == Num(NOWHERE, 1) else Binary(NOWHERE, "*", rhs, ones, NOWHERE)
 
     def _parameter_expression(self, cases: list[Case], style: str) -> Expr:
         total: Expr | None = None
@@ -159,8 +162,20 @@ class Derivation:
         return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(cases, HADAMARD), NOWHERE))]
 
 
+def _flat(form: Form) -> bool:
+    """Whether a form has the same value in every entry, whatever shape it fills."""
+    match form:
+        case Number():
+            return True
+        case forms.Sum() | Product():
+            return all(_flat(part) for part in form.parts)
+    return form.shape == SCALAR
+
+
 def _crowded(form: Form) -> bool:
     """Whether a gradient has more than one factor beside it: `diag(o * (1 - o))` reads worse than `* o * (1 - o)`."""
+    if isinstance(form, Apply) and form.cotangents:
+        return True
     if isinstance(form, Product) and form.cotangents:
         return sum(1 for f, _ in form.factors if not f.cotangents) > 1
     return any(_crowded(part) for part in form.parts)

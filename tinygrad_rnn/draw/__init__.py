@@ -54,8 +54,8 @@ def write(graph: Any, path: str | Path, **options: Any) -> Path:
     """Draw into a file whose suffix says the format; `options` are those of `draw`. Returns the path.
 
     `.svg` (with graphviz's `dot` program when there is one, otherwise by this package alone), `.dot` or `.gv` (text),
-    `.pdf` and `.png` (need `dot`). The file appears whole or not at all. Raises `GraphError`, before anything is written, for
-    another suffix or when `dot` is needed and missing.
+    `.pdf` and `.png` (need `dot`). The file appears whole or not at all. Raises `GraphError`, before anything is
+    written, for another suffix or when `dot` is needed and missing.
 
     >>> import tempfile, tinygrad_rnn as tg
     >>> from tinygrad_rnn.draw import write

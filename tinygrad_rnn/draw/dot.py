@@ -10,9 +10,11 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-import graphviz
+import graphviz  # type: ignore[import-untyped]
 
-from .layout import STUB_HEIGHT, TITLE_SIZE, Layout, Line
+from .boxes import STUB_HEIGHT
+from .labels import dot_escaped
+from .layout import TITLE_SIZE, Layout, Line
 from .legend import Entry
 from .picture import Node
 from .routes import Point
@@ -75,7 +77,7 @@ class _Writer:
         if picture.title:
             graph.node(
                 "title",
-                label=_html(_escaped(picture.title)),
+                label=_html(dot_escaped(picture.title)),
                 shape="plaintext",
                 style="",
                 fontsize=f"{TITLE_SIZE:g}",
@@ -167,7 +169,7 @@ class _Writer:
         label = n.text.dot_html(size)
         for line in (n.operation, *n.lines):
             if line:
-                label += f'<BR/><FONT POINT-SIZE="{SMALL_SIZE:g}" COLOR="#555555">{_escaped(line)}</FONT>'
+                label += f'<BR/><FONT POINT-SIZE="{SMALL_SIZE:g}" COLOR="#555555">{dot_escaped(line)}</FONT>'
         graph.node(
             f"n{i}",
             label=_html(label),
@@ -272,7 +274,7 @@ class _Writer:
         width = e.x + e.width - words_at
         graph.node(
             name + "_words",
-            label=_html(_escaped(e.words)),
+            label=_html(dot_escaped(e.words)),
             shape="plaintext",
             style="",
             fontsize=f"{size:g}",
@@ -291,12 +293,6 @@ def _inches(points: float) -> str:
 def _html(markup: str) -> str:
     """graphviz reads a label in angle brackets as markup; everything inside is already escaped."""
     return f"<{markup}>"
-
-
-def _escaped(text: str) -> str:
-    from .labels import _dot
-
-    return _dot(text)
 
 
 def _quoted(text: str) -> str:

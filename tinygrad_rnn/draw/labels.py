@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 _SUPERSCRIPT = str.maketrans("0123456789+-−(),", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾˒")
-_GREEK = dict(
-    zip(
-        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split(),  # noqa: SIM905
-        "αβγδεζηθκλμνξπρστφχψω",
-        strict=True,
-    )
-)
+# fmt: off
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+    "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
+}
+# fmt: on
 _SUBSCRIPTED = re.compile(r"([^\W\d_]{1,2}|" + "|".join(_GREEK) + r")(?:_(\w{1,5})|(\d{1,3}))")
 LONGEST = 28
 
@@ -67,16 +67,16 @@ class Text:
 
     def dot_html(self, size: float) -> str:
         """Inner part of a graphviz HTML-like label."""
-        base = _dot(self.base)
+        base = dot_escaped(self.base)
         text = f"<I>{base}</I>" if self.italic else base
         if self.sub:
-            text += f'<SUB><FONT POINT-SIZE="{size * 0.68:.3g}"><I>{_dot(self.sub)}</I></FONT></SUB>'
+            text += f'<SUB><FONT POINT-SIZE="{size * 0.68:.3g}"><I>{dot_escaped(self.sub)}</I></FONT></SUB>'
         if self.sup:
-            text += _dot(self.sup.translate(_SUPERSCRIPT))
+            text += dot_escaped(self.sup.translate(_SUPERSCRIPT))
         return text
 
 
-def _dot(text: str) -> str:
+def dot_escaped(text: str) -> str:
     """For HTML-like labels: graphviz reads entities, and swallows leading blanks."""
     return escape(text).replace(" ", "&#160;") or "&#160;"
 
@@ -129,16 +129,15 @@ def constant_text(value: Any) -> str:
 
 
 #: advance widths of Times for the printable ASCII letters, in thousandths of the font size: enough to size a box
-_TIMES = dict(
-    zip(
-        map(chr, range(32, 127)),
-        map(
-            int,
-            ["250", "333", "408", "500", "500", "833", "778", "180", "333", "333", "500", "564", "250", "333", "250", "278", "500", "500", "500", "500", "500", "500", "500", "500", "500", "500", "278", "278", "564", "564", "564", "444", "921", "722", "667", "667", "722", "611", "556", "722", "722", "333", "389", "722", "611", "889", "722", "722", "556", "722", "667", "556", "611", "722", "722", "944", "722", "722", "611", "333", "278", "333", "469", "500", "333", "444", "500", "444", "500", "444", "333", "500", "500", "278", "278", "500", "278", "778", "500", "500", "500", "500", "333", "389", "278", "500", "500", "722", "500", "500", "444", "480", "200", "480", "541"],
-        ),
-        strict=True,
-    )
-)
+# fmt: off
+_TIMES = dict(zip(map(chr, range(32, 127)), (
+    250, 333, 408, 500, 500, 833, 778, 180, 333, 333, 500, 564, 250, 333, 250, 278, 500, 500, 500, 500, 500, 500,
+    500, 500, 500, 500, 278, 278, 564, 564, 564, 444, 921, 722, 667, 667, 722, 611, 556, 722, 722, 333, 389, 722,
+    611, 889, 722, 722, 556, 722, 667, 556, 611, 722, 722, 944, 722, 722, 611, 333, 278, 333, 469, 500, 333, 444,
+    500, 444, 500, 444, 333, 500, 500, 278, 278, 500, 278, 778, 500, 500, 500, 500, 333, 389, 278, 500, 500, 722,
+    500, 500, 444, 480, 200, 480, 541,
+), strict=True))
+# fmt: on
 
 
 def _ems(text: str) -> float:

@@ -70,7 +70,7 @@ def rows_of(count: int, edges: list[Pair], bottom: set[int], above: dict[int, in
 
 @dataclass(slots=True)
 class Item:
-    """A box to place: how far it reaches to both sides, its row, and where the neighbouring steps pull it (-1, 0, +1)."""
+    """A box to place: its reach to both sides, its row, and the side that neighbouring steps pull it to."""
 
     left: float
     right: float

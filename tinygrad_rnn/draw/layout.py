@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from .boxes import STUB_HEIGHT, STUB_LINK, Box, measure, stub_extent, stub_width
+from .boxes import STUB_LINK, Box, measure, stub_extent, stub_width
 from .labels import Text, text_width
 from .layers import Arrangement, Item, Pair, arrange
 from .legend import Entry, place_legend
 from .picture import Picture, Stub
 from .routes import TRACK, Point, Rails, bends_of, beside, corners, curve, plan_routes, rounded
 from .rows import assign_rows
-from .styles import NAME_SIZE, OPERATION_SIZE, SMALL_SIZE
+from .styles import NAME_SIZE
 
 PAD = 13.0  # from the outermost box of a step to its frame
 MARGIN = 16.0
@@ -75,7 +75,7 @@ class Layout:
 
 @dataclass(slots=True)
 class Frame:
-    """Turns (along, depth) into (x, y): time to the right and depth upwards, or time downwards and depth to the right."""
+    """Turns (along, depth) into (x, y): time to the right, depth upwards; or time downwards, depth to the right."""
 
     flat: bool
     left: float
@@ -341,6 +341,3 @@ def _panels(
             bottom += 16
         panels.append(Panel(c, column.title, x, y, right - x, bottom - y))
     return panels
-
-
-__all__ = ["OPERATION_SIZE", "SMALL_SIZE", "STUB_HEIGHT", "Layout", "Line", "Panel", "Tag", "lay_out"]

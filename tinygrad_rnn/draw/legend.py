@@ -16,7 +16,7 @@ GAP = 16.0
 class Entry:
     """One piece of the legend: a sign at (x, y) and the words to the right of it.
 
-    `sign` is a role, `parameter` (a tag with the letter `text`), `backward` (the line of a gradient) or empty (words alone).
+    `sign` is a role, `parameter` (a tag with the letter `text`), `backward` (a gradient's line) or empty (words alone).
     """
 
     sign: str

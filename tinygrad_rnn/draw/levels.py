@@ -74,7 +74,7 @@ def _operations(nodes: list[Tensor], shared: set[int]) -> Level:
 
 
 def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
-    """Walk back from every kept node to the kept nodes before it. A path's state is the matrix met on it, and differentiability."""
+    """Walk back from every kept node to those before it, noting the matrices met and whether a gradient flows."""
     result = Level(kept, shared=shared)
     ids = {n.id for n in kept}
     for head in kept:
@@ -115,7 +115,7 @@ def _is_product(node: Tensor) -> bool:
 
 
 def _shared(graph: Graph) -> set[int]:
-    """Ids of what is drawn as tags: parameters, constants, and whatever is computed from these alone outside of any step."""
+    """Ids of what is drawn as tags: parameters, constants, and what is computed from these alone outside of time."""
     timed = any(n.scope.step is not None for n in graph.nodes)
     users = _columns_using(graph)
     initial = _initial_states(graph, users) if timed else set()
@@ -126,9 +126,10 @@ def _shared(graph: Graph) -> set[int]:
                 shared.add(node.id)
         elif node.name is None and not node.requires_grad:
             shared.add(node.id)
-        elif timed and node.scope.step is None and node.id not in initial:
-            if node.requires_grad or len(users.get(node.id, ())) > 1:
-                shared.add(node.id)
+        elif not timed or node.scope.step is not None or node.id in initial:
+            continue
+        elif node.requires_grad or len(users.get(node.id, ())) > 1:
+            shared.add(node.id)
     return shared - {n.id for n in graph.outputs}
 
 

@@ -51,8 +51,8 @@ class Edge:
 class Column:
     """One place on the time axis.
 
-    `kind` is `step` (drawn with a frame), `boundary` (initial states only), `before`, `between`, `after` (no time step), `gap`
-    (steps left out) or `plain` (a graph without time). Columns of one `lane` are laid out alike.
+    `kind` is `step` (with a frame), `boundary` (initial states only), `before`, `between`, `after` (no time step),
+    `gap` (steps left out) or `plain` (a graph without time). Columns of one `lane` are laid out alike.
     """
 
     kind: str

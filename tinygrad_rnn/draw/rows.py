@@ -51,7 +51,7 @@ def assign_rows(picture: Picture) -> list[int]:
 
 
 def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) -> list[tuple[int, int]]:
-    """States of one row go above each other, those that flow to the left on top: each then runs straight through time."""
+    """States of one row go above each other, those that flow to the left on top, so each runs straight."""
     nodes = picture.nodes
     flow: dict[int, int] = {}
     for e in picture.edges:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from html import escape
 
+from .boxes import STUB_HEIGHT
 from .labels import Text
-from .layout import STUB_HEIGHT, TITLE_SIZE, Layout, Line, Tag
+from .layout import TITLE_SIZE, Layout, Line, Tag
 from .legend import Entry
 from .picture import Node
 from .styles import (
@@ -38,8 +39,8 @@ def to_svg(layout: Layout) -> str:
     picture = layout.picture
     w, h = _n(layout.width), _n(layout.height)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}pt" height="{h}pt" viewBox="0 0 {w} {h}" font-family="{SERIF}" '
-        f'fill="{INK}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}pt" height="{h}pt" viewBox="0 0 {w} {h}" '
+        f'font-family="{SERIF}" fill="{INK}" role="img">',
         f"<title>{escape(picture.title or 'computation graph')}</title>",
         f"<defs>{_ARROWS}</defs>",
         f'<rect class="page" width="{w}" height="{h}" fill="white"/>',
@@ -166,7 +167,8 @@ def _entry(e: Entry) -> str:
             f"{_label(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, '#555555', 'start')}</g>"
         )
     if e.sign == "backward":
-        line = f'<path d="M{_n(e.x + 26)},{_n(e.y)}L{_n(e.x)},{_n(e.y)}" stroke="{BACKWARD}" stroke-dasharray="4 2.5" marker-end="url(#back)"/>'
+        look = f'stroke="{BACKWARD}" stroke-dasharray="4 2.5" marker-end="url(#back)"'
+        line = f'<path d="M{_n(e.x + 26)},{_n(e.y)}L{_n(e.x)},{_n(e.y)}" {look}/>'
         return f'<g class="legend">{line}{_label(e.words, e.x + 33, y, LEGEND_SIZE, "", "start")}</g>'
     if e.sign:
         square = e.sign in ("parameter", "constant")
