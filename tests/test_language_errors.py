@@ -51,6 +51,7 @@ def refused(text, T=4):
             15,
             "da[T+1] = 0",
         ),
+        ("U @ x[t]", "U @ x[t+2]", "x[5] is outside the sequence: a[t] at t = 3", 29, "for t <= T-2"),
         ("h[t-1].T)", "h[t-9].T)", "h[-8] is outside the sequence", None, "h[-8] = 0"),
         ("W.T @ diag", "WT @ diag", "WT is defined nowhere", 9, "did you mean W?"),
         ("tanh(a[t])", "tanh(a)", "a needs a time index here", 13, "a[t] on line 4"),
@@ -94,6 +95,17 @@ def test_an_error_is_also_a_value_error_with_fields():
 def test_a_circle_is_shown():
     error = refused("sizes: a = 2\na[t] = b[t]\nb[t] = c[t]\nc[t] = a[t]\nL = sum(a[T])\n")
     assert "a[1] <- b[1] <- c[1] <- a[1]" in str(error)
+
+
+def test_a_forward_outer_product_for_several_samples_is_refused():
+    model = load("sizes: h = 2\nM[t] = h[t-1] @ h[t-1].T\nh[t] = M[t] @ u\nL = sum(h[T])\n")
+    model.unroll(2)
+    with pytest.raises(LanguageError, match="several samples"):
+        model.unroll(2, batch=2)
+
+
+def test_an_error_before_the_indentation_still_shows_the_line():
+    assert str(refused("    # a comment\n")).splitlines()[1:3] == ["        # a comment", "    ^"]
 
 
 def test_several_samples_where_one_matrix_each_would_be_needed():

@@ -152,7 +152,8 @@ def test_a_target_may_be_shifted():
         ("a = b = c", "unexpected '='", 7),
         ("h = x for t < T", "no time that a condition could limit", 7),
         ("h[t] = x[t] for s < T", "names no time variable", 17),
-        ("h[t] = x[t] for t", None, None),
+        ("h[t] = x[t] for t < W", "W is not a time here", 21),
+        ("h = sum(t < s, x[t])", "which of t or s", 5),
         ("sizes: x\nh = x", "not a size", 8),
         ("sizes: x = 0\nh = x", "cannot be used", 8),
         ("sizes: x = 1, x = 2\nh = x", "given twice", 15),
@@ -164,9 +165,6 @@ def test_a_target_may_be_shifted():
     ],
 )
 def test_what_may_not_be_written_is_named_with_its_place(text, message, column):
-    if message is None:
-        parse(text)
-        return
     with pytest.raises(LanguageError) as caught:
         parse(text)
     assert message in caught.value.message
@@ -179,6 +177,11 @@ def test_an_unknown_function_suggests_the_closest_and_lists_all():
         parse("h[t] = sigmiod(a[t])")
     assert "did you mean sigmoid" in caught.value.hint
     assert "cross_entropy" in caught.value.hint
+
+
+def test_an_operator_stands_where_it_was_written():
+    expr = rhs("((a + b)) @ (c)")
+    assert (expr.sign.column, expr.left.span.column, expr.right.span.column) == (18, 10, 21)
 
 
 def test_a_long_sum_is_walked_without_recursion():

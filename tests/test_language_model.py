@@ -324,6 +324,13 @@ def test_roles_and_steps_of_equations():
     assert {e.name: lstm.role(e) for e in lstm.gradients}["δf[t]"] == "helper"
 
 
+def test_an_equation_for_all_steps_leaves_those_that_others_define():
+    model = load("sizes: h = 1\nh[t] = 2 * h[t-1]\nh[2] = 7\nh[t] = 1 for t > 3\nL = sum(t, h[t])")
+    assert [model.steps_of(equation, 5) for equation in model.forward] == [[1, 3], [2], [4, 5], [None]]
+    run = model.unroll(5, values={("h", 0): 1.0})
+    assert [run["h", t].item() for t in range(6)] == [1, 2, 7, 14, 1, 1]
+
+
 def test_a_per_step_copy_of_a_parameter_is_its_own_role():
     model = load(VANILLA + "dV[t] = do[t] @ h[t].T\n")
     assert model.role(model.gradients[-1]) == "copy"

@@ -82,6 +82,11 @@ def test_canonical_text(written, canonical):
     assert text(parse(written).forward[0]) == canonical
 
 
+def test_a_sum_inside_a_product_is_bracketed_in_latex():
+    said = latex(parse("q[t] = a * sum(k, x[k]) + sum(k <= t, x[k]) @ b").forward[0].rhs)
+    assert said == (r"a \odot \left(\sum_{k=1}^{T} x^{(k)}\right) + \left(\sum_{k \le t} x^{(k)}\right) b")
+
+
 def test_the_book_in_latex():
     model = load(MODELS["vanilla"])
     said = {equation.name: latex(equation, model) for equation in (*model.forward, *model.gradients)}

@@ -165,3 +165,10 @@ def test_shapes_are_checked_before_any_value_exists(monkeypatch):
 
     monkeypatch.setattr(unroll.np.random, "default_rng", lambda *a: pytest.fail("a value was made"))
     assert "shapes do not fit" in refused(FORWARD + "dh[T] = V @ do[T]\n").message
+
+
+def test_a_sum_of_two_shapes_is_refused_also_where_the_target_is_not_known_yet():
+    error = refused("sizes: x = 3, h = 4\nq[t] = x[t] + h[t-1]\nh[t] = q[t]\nL = sum(h[T])")
+    assert (error.line, error.column) == (2, 13)
+    assert "left is 3 x 1" in str(error)
+    assert "right is 4 x 1" in str(error)

@@ -100,7 +100,12 @@ def lay_out(picture: Picture) -> Layout:
     gap = 20.0 if named else 13.0
     arrangements, item_of = _arrange_columns(picture, boxes, rows, gap)
     local, spans = _local_places(picture, boxes, arrangements, item_of)
-    plans = plan_routes(picture, boxes, rows, local, [after - before for before, after in spans])
+    approach: dict[int, float] = {}
+    for i, e in enumerate(picture.edges):
+        (key, tail), (other, head) = item_of[e.tail], item_of[e.head]
+        if key == other and (bends := bends_of(arrangements[key], (tail, head))):
+            approach[i] = local[e.tail] - arrangements[key].at[tail] + bends[-1][1]
+    plans = plan_routes(picture, boxes, rows, local, [after - before for before, after in spans], approach)
     labelled = any(e.label for e in picture.edges)
     depth, channel, deepest = _row_depths(picture, boxes, rows, plans.tracks, labelled)
     start, gutter, length = _column_starts(picture, spans, plans.tracks, labelled)

@@ -39,8 +39,18 @@ class Plans:
     ports: dict[int, float] = field(default_factory=dict)
 
 
-def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list[float], widths: list[float]) -> Plans:
-    """Decide the way of every edge between columns; `local` is each node's place in its column."""
+def plan_routes(
+    picture: Picture,
+    boxes: list[Box],
+    rows: list[int],
+    local: list[float],
+    widths: list[float],
+    approach: dict[int, float],
+) -> Plans:
+    """Decide the way of every edge between columns.
+
+    `local` is each node's place in its column, `approach` the place of the last bend of edges that have bends.
+    """
     result = Plans()
     crossing = [i for i, e in enumerate(picture.edges) if picture.nodes[e.tail].column != picture.nodes[e.head].column]
     outermost, occupied = _occupancy(picture, rows, local)
@@ -62,10 +72,10 @@ def plan_routes(picture: Picture, boxes: list[Box], rows: list[int], local: list
         net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
         result.plans[i] = Plan(ahead, by_side, enters, gutter, net, straight)
     _one_at_the_side(picture, rows, result)
-    for i in _fans(picture, rows):
+    for i in _fans(picture, rows, result):
         e = picture.edges[i]
         result.plans[i] = Plan(0, False, False, None, ("fan", e.tail, rows[e.head]))
-    _choose_ports(picture, boxes, rows, local, result)
+    _choose_ports(picture, boxes, rows, local, approach, result)
     _assign_tracks(picture, rows, local, widths, result)
     return result
 
@@ -124,20 +134,28 @@ def _one_at_the_side(picture: Picture, rows: list[int], result: Plans) -> None:
                 plan.gutter = tail.column if ahead > 0 else tail.column - 1
 
 
-def _fans(picture: Picture, rows: list[int]) -> list[int]:
-    """Edges from one node to three or more in the next row: one line that branches leaves room for their letters."""
+def _fans(picture: Picture, rows: list[int], result: Plans) -> list[int]:
+    """Edges from one node to several in the next row: one line that branches leaves room for their letters.
+
+    Two heads do when a line from another step branches below them as well.
+    """
+    met = {picture.edges[i].head for i, plan in result.plans.items() if not plan.enters_by_side}
     fans: dict[tuple[int, int], list[int]] = {}
     for i, e in enumerate(picture.edges):
-        if (
-            picture.nodes[e.tail].column == picture.nodes[e.head].column
-            and rows[e.head] == rows[e.tail] + 1
-            and not e.lane
-        ):
+        inside = picture.nodes[e.tail].column == picture.nodes[e.head].column
+        if inside and rows[e.head] == rows[e.tail] + 1 and not e.lane:
             fans.setdefault((e.tail, rows[e.head]), []).append(i)
-    return [i for edges in fans.values() if len(edges) > 2 for i in edges]
+    return [
+        i
+        for edges in fans.values()
+        if len(edges) > 2 or (len(edges) == 2 and any(picture.edges[k].head in met for k in edges))
+        for i in edges
+    ]
 
 
-def _choose_ports(picture: Picture, boxes: list[Box], rows: list[int], local: list[float], result: Plans) -> None:
+def _choose_ports(
+    picture: Picture, boxes: list[Box], rows: list[int], local: list[float], approach: dict[int, float], result: Plans
+) -> None:
     """Lines that enter a node from below get points of their own, in the order of where they come from."""
     entering: dict[int, dict[object, list[int]]] = {}
     origin: dict[object, float] = {}
@@ -147,7 +165,7 @@ def _choose_ports(picture: Picture, boxes: list[Box], rows: list[int], local: li
             continue
         net: object = plan.net if plan else ("edge", i)
         entering.setdefault(e.head, {}).setdefault(net, []).append(i)
-        origin[net] = plan.ahead * -1e6 if plan and plan.ahead else local[e.tail] + e.lane * 0.01
+        origin[net] = plan.ahead * -1e6 if plan and plan.ahead else approach.get(i, local[e.tail]) + e.lane * 0.01
     for head, nets in entering.items():
         if len(nets) < 2:
             continue

@@ -154,7 +154,8 @@ def _letter(line: Line) -> str:
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
     halo = 'stroke="white" stroke-width="3.5" stroke-linejoin="round" paint-order="stroke"'
-    return f'<text class="weight" x="{_n(x)}" y="{_n(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle" {halo}>{spans}</text>'
+    place = f'x="{_n(x)}" y="{_n(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"'
+    return f'<text class="weight" {place} {halo}>{spans}</text>'
 
 
 def _entry(e: Entry) -> str:

@@ -65,9 +65,7 @@ def as_graph(source: Any) -> Graph:
 
 def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
     """One number for the same quantity in all steps: by name and part of the model, or operation and arguments."""
-    arguments: dict[int, list[Any]] = {
-        n.id: [("p", u.source.id) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn
-    }
+    arguments = {n.id: [_argument(u.source) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn}
     slots: dict[int, int] = {}
     numbers: dict[Any, int] = {}
     seen: dict[Any, int] = {}
@@ -86,6 +84,11 @@ def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
         copy = seen[column_of[n.id], key] = seen.get((column_of[n.id], key), -1) + 1
         slots[n.id] = numbers.setdefault((key, copy), len(numbers))
     return slots
+
+
+def _argument(source: Tensor) -> Any:
+    """A parameter is itself in every step; a number written in a formula is made anew at each, so its value counts."""
+    return _tag(source).unicode if _tag_role(source) == "constant" else source.id
 
 
 def _assemble(

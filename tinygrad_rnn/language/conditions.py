@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from .expressions import Condition, Index
 from .source import Source, Span
@@ -34,15 +34,25 @@ def affine(source: Source, tokens: Sequence[Token], where: Span, hint: str = IND
 
 
 def parse_condition(
-    source: Source, tokens: Sequence[Token], where: Span, choose: Callable[[list[str]], str | None]
+    source: Source,
+    tokens: Sequence[Token],
+    where: Span,
+    choose: Callable[[list[str]], str | None],
+    known: Collection[str] = (),
 ) -> Condition:
-    """Read a condition; `choose` picks the variable it is about from the names in it (without T)."""
-    names = [token.text for token in tokens if token.kind == "name" and token.text not in ("T", "and", "in")]
-    variable = choose(list(dict.fromkeys(names)))
+    """Read a condition; `choose` picks the variable it is about from the names in it (without T).
+
+    Its bounds may name T and the times in `known`.
+    """
+    named = [token for token in tokens if token.kind == "name" and token.text not in ("T", "and", "in")]
+    variable = choose(list(dict.fromkeys(token.text for token in named)))
     if not tokens or variable is None:
         raise source.error(
             "the condition names no time variable", tokens[0].span if tokens else where, hint=_CONDITION_HINT
         )
+    for token in named:
+        if token.text != variable and token.text not in known:
+            raise source.error(f"{token.text} is not a time here", token.span, hint=_CONDITION_HINT)
     if len(tokens) == 1:
         return Condition(variable)
     tests: list[tuple[str, Index]] = []

@@ -91,7 +91,7 @@ class _Parser:
                 )
             return new[0] if new else None
 
-        return parse_condition(self.source, tokens, where, choose)
+        return parse_condition(self.source, tokens, where, choose, known)
 
     # -- what may follow what -----------------------------------------------------------------------------------------
     def _check(self, where: Span) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.elementwise import greater, relu, sigmoid, softplus
 from ..core.reductions import cross_entropy, log_softmax, logsumexp, norm, onehot, softmax
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, plain
 from . import operands
 from .operands import Operand, column, entrywise, pairwise
 
@@ -96,7 +96,7 @@ _declare("sqrt", "same", "x", _entrywise(np.sqrt))
 _declare("sin", "same", "x", _entrywise(np.sin), r"\sin")
 _declare("cos", "same", "x", _entrywise(np.cos), r"\cos")
 _declare("abs", "same", "x", _entrywise(np.abs))
-_declare("ones_like", "same", "x", _entrywise(lambda x: np.ones(x.shape)))
+_declare("ones_like", "same", "x", _entrywise(lambda x: np.ones(np.shape(plain(x)))))
 _declare("stop", "same", "x", _entrywise(_stop))
 _declare("tanh'", "same", "x", _entrywise(_tanh_slope), r"\tanh'")
 _declare("sigmoid'", "same", "x", _entrywise(_sigmoid_slope), r"\sigma'")

@@ -57,12 +57,23 @@ class Evaluator(Resolver):
         calls with the same `lookup`. Raises `LanguageError` when the right-hand side reads something that does not
         exist at that step.
         """
-        if lookup is not self._lookup:
+        if lookup != self._lookup:
             self.values, self._lookup = {}, lookup
         for place, reader, at in self._needs(equation, step):
             if place not in self.values:
                 self._resolve_for(place, reader, at)
         return self.compute(equation, step).value
+
+    def operand(self, place: Place, lookup: Lookup | None = None) -> Operand:
+        """One quantity as the gradient equations see it: of the run, of the lookup, or of the user's own equations."""
+        if lookup is not self._lookup:
+            self.values, self._lookup = {}, lookup
+        if place not in self.values:
+            if self.equation(place) is None:
+                self.values[place] = self.leaf(place, None)
+            else:
+                self.resolve(place)
+        return self.values[place]
 
     def _resolve_for(self, place: Place, reader: Equation, at: int | None) -> None:
         if self.equation(place) is None:

@@ -56,7 +56,7 @@ class Misfits:
         if node.op == "*" and left and right and left[1] == right[0]:
             hint = f"did you mean the matrix product  {self._text(node.left)} @ {self._text(node.right)} ?"
         elif node.op in "+-" and left and right:
-            wanted = self.shapes.type_of(equation.target).shape
+            wanted = self.shapes.quantity(equation.target.key).shape
             for side, other in ((node.left, right), (node.right, left)):
                 if not hint and self._shape(side) != wanted:
                     hint = self._mend_side(side, wanted or other)

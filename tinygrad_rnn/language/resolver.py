@@ -37,7 +37,7 @@ class Resolver:
         self.values: dict[Place, Operand] = {}
         self.root = current()
         self._scopes: dict[int, Scope] = {}
-        self._reads: dict[int, list[Ref | Sum]] = {}
+        self._reads: dict[int, tuple[Expr, list[Ref | Sum]]] = {}  # the expression is kept, so that its id stays its own
 
     # -- for the heirs ------------------------------------------------------------------------------------------------
     def equation(self, place: Place) -> Equation | None:
@@ -97,10 +97,9 @@ class Resolver:
             yield place, equation, step
 
     def _places(self, expr: Expr, times: Mapping[str, int]) -> Iterator[Place]:
-        reads = self._reads.get(id(expr))
-        if reads is None:
-            reads = self._reads[id(expr)] = list(_reads(expr))
-        for node in reads:
+        if id(expr) not in self._reads:
+            self._reads[id(expr)] = expr, list(_reads(expr))
+        for node in self._reads[id(expr)][1]:
             if isinstance(node, Ref):
                 yield node.name, None if node.index is None else node.index.at(times)
             else:
@@ -159,16 +158,17 @@ class Resolver:
         equation, step = reader
         span = _reading(equation, place, step, self.T).span
         at = f"{equation.name} at t = {step}" if step is not None else equation.name
-        target = equation.target.name
-        limit = "for t < T" if (place[1] or 0) > self.T else "for t > 1"
-        edge = "T" if (place[1] or 0) > self.T else "1"
-        ways = (
-            [f"add   {limit}   to this equation and state {target}[{edge}] in one of its own"]
-            if step is not None
-            else []
-        )
+        ways = [] if step is None or place[1] is None or equation.fixed else [_limited(equation, place[1] - step)]
         ways += [f"state the boundary, as in   {boundary} = 0"] if boundary else []
         return self.source.error(f"{_at(place)} {why}: {at} reads it, and T = {self.T}", span, hint=", or ".join(ways))
+
+
+def _limited(equation: Equation, distance: int) -> str:
+    if distance > 0:
+        limit, left = ("t < T", "[T]") if distance == 1 else (f"t <= T-{distance}", "[t] for the last steps")
+    else:
+        limit, left = f"t > {-distance}", "[1]" if distance == -1 else "[t] for the first steps"
+    return f"add   for {limit}   to this equation and state {equation.target.name}{left} in one of its own"
 
 
 def _at(place: Place) -> str:

@@ -137,9 +137,7 @@ class Unroller(Resolver):
         name, step = place
         key = (name, step is not None)
         if step is not None and step > self.T:
-            raise self.outside(
-                place, reader, "is outside the sequence", f"{name}[T+{step - self.T}]" if key in self.coverage else ""
-            )
+            raise self.outside(place, reader, "is outside the sequence", f"{name}[T+{step - self.T}]")
         if step is not None and key in self.coverage and step >= 1 and key not in self.model.quantities.boundary_only:
             raise self.outside(place, reader, "is defined by no equation")
         rows, columns = self.shapes.names[key]
