@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..language import Model
     from .report import Report
 
 
-def verify(model: Model | str | Path, T: int = 4, seeds: int = 3) -> Report:
+def verify(
+    model: Model | str | Path,
+    T: int = 4,
+    seeds: int = 3,
+    scale: float = 1.0,
+    values: Mapping[Any, Any] | None = None,
+) -> Report:
     """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T`.
 
-    `model` is a Model, a path, or the text of an equation file. Raises `LanguageError` when it cannot be read, has no loss
+    `model` is a Model, a path, or the text of an equation file; `scale` and `values` change the probes as in `unroll`. Raises `LanguageError` when it cannot be read, has no loss
     or states no gradients.
 
     >>> import tinygrad_rnn as tg
@@ -23,7 +30,7 @@ def verify(model: Model | str | Path, T: int = 4, seeds: int = 3) -> Report:
     """
     from .judge import judge
 
-    return judge(model, T, seeds)
+    return judge(model, T, seeds, scale, values)
 
 
 __all__ = ["verify"]

@@ -6,14 +6,20 @@ a mistake when rounding cannot explain it (`magnitude`); where rounding could ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import LanguageError
+from ..core.tensor import Tensor
 from ..language import Equation, Evaluator, Model, Run, load
+from ..language.operands import Operand
+from .diagnose import diagnose
 from .magnitude import EPS, SAFETY, magnitudes
+from .mutants import Certificate, certify
 from .reference import EngineCheck, Gradient, Reference
 from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step
 
@@ -23,7 +29,9 @@ BLUNT = 1e-6
 SHORTEST = 3
 
 
-def judge(model: Model | str | Path, T: int, seeds: int) -> Report:
+def judge(
+    model: Model | str | Path, T: int, seeds: int, scale: float = 1.0, values: Mapping[Any, Any] | None = None, certified: bool = True
+) -> Report:
     """See `tinygrad_rnn.verify`."""
     if not isinstance(model, Model):
         model = load(model)
@@ -31,17 +39,33 @@ def judge(model: Model | str | Path, T: int, seeds: int) -> Report:
     if not equations:
         hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
         raise LanguageError("there is nothing to verify: no gradient equation is stated", model.document.source.name, hint=hint)
-    findings: dict[Equation, dict[int | None, list[Step]]] = {equation: {} for equation in equations}
-    checks: list[EngineCheck] = []
-    for seed in range(seeds):
-        run = model.unroll(T, seed=seed)
-        probe = Probe(model, run)
-        checks.append(probe.reference.check(seed))
-        for equation in equations:
-            for step in model.steps_of(equation, T):
-                findings[equation].setdefault(step, []).append(probe.judge(equation, step))
-    rows = [_row(model, equation, findings[equation]) for equation in equations]
-    return Report(model.name, model.document.source.name, T, seeds, rows, _worst_check(checks), _notes(model, T, rows))
+    probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
+    check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
+    rows = [_row(equation, probes) for equation in equations]
+    certificate = _certificate(equations, probes) if certified else None
+    return Report(
+        model.name, model.document.source.name, T, seeds, rows, check, _notes(model, T), certificate, _follow_through(equations, probes)
+    )
+
+
+def _certificate(equations: list[Equation], probes: list[Probe]) -> Certificate:
+    """Mutants of every equation; probes of the usual kind, and longer, decide which of them are really wrong."""
+    model = probes[0].model
+    strong = [Probe(model, model.unroll(max(SHORTEST + 2, probes[0].run.T), seed=1000 + seed)) for seed in range(2)]
+    total = Certificate()
+    for equation in equations:
+        if model.role(equation) == "gradient":
+            total += certify(equation, probes, strong)
+    return total
+
+
+def _follow_through(equations: list[Equation], probes: list[Probe]) -> list[Row]:
+    """Every equation again, now with the user's own values on its right-hand side: what a mistake does downstream."""
+    rows = []
+    for equation in equations:
+        steps = [_worst_step([probe.follow(equation, t) for probe in probes]) for t in probes[0].model.steps_of(equation, probes[0].run.T)]
+        rows.append(Row(equation.name, equation.line, _overall(steps), steps, equation.text))
+    return rows
 
 
 @dataclass
@@ -51,10 +75,13 @@ class Probe:
     model: Model
     run: Run
     reference: Reference = field(init=False)
+    #: contributions derived on this run, by vocabulary: see `truth`
+    derived: dict[Any, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reference = Reference(self.run)
         self.evaluator = Evaluator(self.model, self.run)
+        self.own = Evaluator(self.model, self.run)
         self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
 
     def reference_value(self, name: str, step: int | None) -> np.ndarray | None:
@@ -66,8 +93,13 @@ class Probe:
             return self.reference.copy(key[0], step).value if 1 <= step <= self.run.T else None
         return self.reference.of(key[0], step).value if self.reference.has(key[0], step) else None
 
-    def truth(self, equation: Equation, step: int | None) -> Gradient:
-        """What the equation's left-hand side is."""
+    def operand(self, name: str, step: int | None) -> Operand:
+        """A quantity as the equations see it in local mode; raises `LanguageError` where there is none."""
+        held = self.run.values.get((name, step))
+        return self.evaluator.operand((name, step), self.local) if held is None else held
+
+    def truth(self, equation: Equation, step: int | None, whole: bool = False) -> Gradient:
+        """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass, not of one line."""
         role = self.model.role(equation)
         if role == "boundary":
             return Gradient(np.zeros(()), np.zeros(()))
@@ -78,17 +110,28 @@ class Probe:
             return self.reference.copy(base[0], step)
         if not self.reference.has(base[0], step):
             return Gradient(np.zeros(()), np.zeros(()))
-        return self.reference.of(base[0], step)
+        return self.reference.whole(base[0], step) if whole else self.reference.of(base[0], step)
 
     def judge(self, equation: Equation, step: int | None) -> Step:
-        """The verdict on one equation at one step."""
+        """The verdict on one equation at one step, its right-hand side seeing reference values."""
         with np.errstate(all="ignore"):
             stated = self.evaluator.right_hand_side(equation, step, self.local)
-            truth = self.truth(equation, step)
-            (size,) = magnitudes([stated])
-            errors = np.abs(np.asarray(stated.value) - truth.value)
-            bounds = SAFETY * EPS * (size + truth.size)
-            return _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
+            return self._compared(stated, self.truth(equation, step), step)
+
+    def follow(self, equation: Equation, step: int | None) -> Step:
+        """The verdict when the right-hand side sees what the user's own equations give."""
+        with np.errstate(all="ignore"):
+            try:
+                stated = self.own.right_hand_side(equation, step)
+            except LanguageError as error:
+                return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message)
+            return self._compared(stated, self.truth(equation, step, whole=True), step)
+
+    def _compared(self, stated: Tensor, truth: Gradient, step: int | None) -> Step:
+        (size,) = magnitudes([stated])
+        errors = np.abs(np.asarray(stated.value) - truth.value)
+        bounds = SAFETY * EPS * (size + truth.size)
+        return _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
 
 
 def _judged(step: int | None, errors: np.ndarray, bounds: np.ndarray, scale: float) -> Step:
@@ -106,16 +149,19 @@ def _judged(step: int | None, errors: np.ndarray, bounds: np.ndarray, scale: flo
     return Step(step, PASS, error, bound)
 
 
-def _row(model: Model, equation: Equation, findings: dict[int | None, list[Step]]) -> Row:
-    steps = [_worst_step(found) for _, found in sorted(findings.items(), key=lambda item: item[0] or 0)]
-    if not steps:
-        verdict = INCONCLUSIVE
-    elif any(step.verdict == FAIL for step in steps):
-        verdict = FAIL
-    else:
-        verdict = PASS if all(step.verdict == PASS for step in steps) else INCONCLUSIVE
-    why = "" if steps else "no step of this sequence is covered by its condition"
-    return Row(equation.name, equation.line, verdict, steps, equation.text, model.role(equation), why)
+def _row(equation: Equation, probes: list[Probe]) -> Row:
+    model, T = probes[0].model, probes[0].run.T
+    steps = [_worst_step([probe.judge(equation, step) for probe in probes]) for step in model.steps_of(equation, T)]
+    row = Row(equation.name, equation.line, _overall(steps), steps, equation.text, model.role(equation))
+    if row.verdict == FAIL:
+        found = diagnose(equation, probes)
+        return row if found is None else replace(row, mistake=found.mistake, explanation=found.explanation, terms=found.terms)
+    return row if steps else replace(row, why="no step of this sequence is covered by its condition")
+
+
+def _overall(steps: list[Step]) -> str:
+    verdicts = {step.verdict for step in steps}
+    return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
 
 
 def _worst_step(found: list[Step]) -> Step:
@@ -127,7 +173,7 @@ def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
     return EngineCheck(sum(c.gradients for c in checks), max(c.worst for c in checks), all(c.ok for c in checks))
 
 
-def _notes(model: Model, T: int, rows: list[Row]) -> list[str]:
+def _notes(model: Model, T: int) -> list[str]:
     notes = []
     if T < SHORTEST:
         notes.append(f"T = {T} cannot show a recurrence with both its ends: use T = {SHORTEST} or more")

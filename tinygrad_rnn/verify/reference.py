@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -78,18 +79,19 @@ class Reference:
             for _ in range(2):
                 v = rng.standard_normal(node.shape)
                 wanted = directional(self.run.loss, [node], [v])
-                size = float(np.sum(np.abs(gradient) * np.abs(v))) + float(np.sum(self._spread(place) * np.abs(v)))
+                size = float(np.sum(np.abs(gradient) * np.abs(v))) + float(np.sum(self._sizes[place] * np.abs(v)))
                 error = abs(float(np.sum(gradient * v)) - wanted)
                 ok = ok and bool(error <= SAFETY * EPS * size + STEP)  # the step leaves its square behind
                 worst = max(worst, error / size if size else error)
         return EngineCheck(len(self.places), worst, ok)
 
-    def _spread(self, place: Place) -> np.ndarray:
-        """Terms of the whole backward pass, not of its last line alone: the complex step recomputes all of it."""
-        if not hasattr(self, "_whole"):
-            targets = [self._recorded[p] for p in self.places]
-            self._whole = dict(zip(self.places, magnitudes(targets), strict=True))
-        return self._whole[place]
+    def whole(self, name: str, step: int | None) -> Gradient:
+        """As `of`, with the terms of the whole backward pass counted, not those of its last line alone."""
+        return Gradient(self.of(name, step).value, self._sizes[name, step])
+
+    @cached_property
+    def _sizes(self) -> dict[Place, np.ndarray]:
+        return dict(zip(self.places, magnitudes([self._recorded[p] for p in self.places]), strict=True))
 
 
 @dataclass(frozen=True)

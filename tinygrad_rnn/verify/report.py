@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .mutants import Certificate
 from .reference import EngineCheck
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
@@ -22,6 +23,15 @@ class Step:
 
 
 @dataclass(frozen=True)
+class TermVerdict:
+    """The verdict on one additive term of a failed equation: right, wrong, extra or missing."""
+
+    text: str
+    verdict: str
+    explanation: str
+
+
+@dataclass(frozen=True)
 class Row:
     """The verdict on one gradient equation."""
 
@@ -32,6 +42,9 @@ class Row:
     text: str
     role: str = "gradient"
     why: str = ""
+    mistake: str = ""
+    explanation: str = ""
+    terms: list[TermVerdict] = field(default_factory=list)
 
     @property
     def worst(self) -> Step | None:
@@ -50,6 +63,8 @@ class Report:
     rows: list[Row]
     engine: EngineCheck
     notes: list[str] = field(default_factory=list)
+    probe: Certificate | None = None
+    follow: list[Row] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -59,7 +74,8 @@ class Report:
         if any(row.verdict == FAIL for row in self.rows):
             return FAIL
         passed = all(row.verdict == PASS for row in self.rows)
-        return PASS if passed and self.T >= 3 else INCONCLUSIVE
+        certified = self.probe is None or self.probe.ok
+        return PASS if passed and certified and self.T >= 3 else INCONCLUSIVE
 
     @property
     def ok(self) -> bool:
@@ -79,10 +95,21 @@ class Report:
                     "name": row.name,
                     "line": row.line,
                     "verdict": row.verdict,
+                    "mistake": row.mistake,
+                    "explanation": row.explanation,
+                    "terms": [{"text": t.text, "verdict": t.verdict, "explanation": t.explanation} for t in row.terms],
                     "steps": [{"t": s.t, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)} for s in row.steps],
                 }
                 for row in self.rows
             ],
+            "mode": "local",
+            "follow_through": [
+                {"name": row.name, "verdict": row.verdict, "steps": [{"t": s.t, "verdict": s.verdict} for s in row.steps]} for row in self.follow
+            ],
+            "probe": None if self.probe is None else {
+                "mutants": self.probe.mutants, "killed": self.probe.killed, "equivalent": self.probe.equivalent,
+                "survivors": list(self.probe.survivors),
+            },
             "engine": {"ok": self.engine.ok, "gradients": self.engine.gradients, "worst": self.engine.worst},
             "notes": self.notes,
         }
@@ -92,7 +119,12 @@ class Report:
         lines = [f"{self.model}: {self.verdict}    ({self.source}, T = {self.T}, {self.seeds} random probes)", ""]
         for row in self.rows:
             lines += _lines(row, width)
-        lines += ["", str(self.engine), *self.notes]
+        lines += ["", str(self.engine)]
+        lines += [f"the probe {self.probe}"] if self.probe is not None else []
+        downstream = [row.name for row in self.follow if row.verdict == FAIL]
+        if downstream and any(row.verdict == FAIL for row in self.rows):
+            lines.append(f"followed through with their own values, these come out wrong: {', '.join(downstream)}")
+        lines += self.notes
         return "\n".join(lines)
 
 
@@ -113,5 +145,5 @@ def _lines(row: Row, width: int) -> list[str]:
         where = f"wrong at t = {', '.join(failed)}" if failed else "wrong"
         if failed and right:
             where += f"; right at t = {', '.join(right)}"
-        lines += [f"  {'':<{width}}            {' '.join(row.text.split())}", f"  {'':<{width}}            {where}"]
+        lines += [f"  {'':<{width}}            {said}" for said in (" ".join(row.text.split()), where, row.explanation) if said]
     return lines

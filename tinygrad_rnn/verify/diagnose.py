@@ -1,0 +1,339 @@
+"""Name the mistake in a wrong equation: match its terms with the right ones, then edit what is left until it fits.
+
+An explanation is given only when the equation, so corrected, passes on other probes as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.errors import TinygradError
+from ..derive.reading import DerivationError
+from ..derive.writing import NOWHERE
+from ..language.expressions import Call, Condition, Equation, Expr, Index, Ref, Sum, Time, walk
+from ..language.printer import text
+from .edits import FACTOR, ORDER, PARENTHESES, SIGN, TRANSPOSE, WRONG_STEP, WRONG_SUM, Edit, edits, factors_of, known_forms, parenthesised, product
+from .report import PASS, TermVerdict
+from .terms import Term, Values, joined, names, terms_of
+from .truth import TrueTerm, true_terms, vocabularies
+
+if TYPE_CHECKING:
+    from .judge import Probe
+
+RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
+BOUNDARY = "boundary"
+
+
+@dataclass
+class Matching:
+    """User terms that are right, user terms that are not, right terms that the user does not have."""
+
+    right: list[Term] = field(default_factory=list)
+    left: list[tuple[Term, np.ndarray]] = field(default_factory=list)
+    absent: list[tuple[TrueTerm, np.ndarray]] = field(default_factory=list)
+
+    @property
+    def open(self) -> int:
+        return len(self.left) + len(self.absent)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A user term corrected: what kind of mistake it was, in words, and the term as it should be (None: dropped)."""
+
+    kind: str
+    says: str
+    term: Term | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with an equation: a kind, a sentence, and a verdict for each term."""
+
+    mistake: str
+    explanation: str
+    terms: list[TermVerdict]
+
+
+def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
+    """The diagnosis of a failed equation on the first probe, confirmed on all; None when nothing fits."""
+    values = Values(probes[0], equation)
+    if not values.steps:
+        return None
+    matchings = list(_matchings(values))
+    for matching in sorted(matchings, key=lambda m: m.open)[:4]:
+        found = _explain(matching, values, probes)
+        if found is not None:
+            return found
+    return _in_general(min(matchings, key=lambda m: m.open)) if matchings else None
+
+
+# -- matching -----------------------------------------------------------------------------------------------------------
+def _matchings(values: Values) -> Iterator[Matching]:
+    """How the user's terms compare with the right ones, for several choices of the gradients they may name."""
+    equation, probe = values.equation, values.probe
+    gradients = frozenset(name for name in names(equation.rhs) if probe.model.quantities.base((name, True)))
+    for keep in vocabularies(probe, equation):
+        for fine in (False, True):
+            try:
+                truth = true_terms(probe, equation, keep, fine)
+            except (DerivationError, TinygradError):
+                continue
+            for split in (frozenset(), gradients) if fine else (frozenset(),):
+                matching = _match(values, terms_of(equation.rhs, frozenset(split)), truth)
+                if matching is not None:
+                    yield matching
+
+
+def _match(values: Values, terms: list[Term], truth: list[TrueTerm]) -> Matching | None:
+    matching = Matching()
+    for term in terms:
+        value = values.of(term.expr)
+        if value is None:
+            return None
+        matching.left.append((term, value))
+    for true in truth:
+        value = values.of(true.term.expr, true.steps)
+        if value is None:
+            return None
+        if np.any(value):
+            matching.absent.append((true, value))
+    _pair_off(matching, values)
+    return matching
+
+
+def _pair_off(matching: Matching, values: Values) -> None:
+    """Take away what agrees: one term with one, one with the sum of two or three, either way round."""
+    for few, many in ((1, 1), (1, 2), (2, 1), (1, 3), (3, 1)):
+        progress = True
+        while progress:
+            progress = False
+            for mine in combinations(range(len(matching.left)), few):
+                mine_sum = sum(matching.left[i][1] for i in mine)
+                for theirs in combinations(range(len(matching.absent)), many):
+                    if values.same(mine_sum, sum(matching.absent[k][1] for k in theirs)):
+                        matching.right += [matching.left[i][0] for i in mine]
+                        matching.left = [pair for i, pair in enumerate(matching.left) if i not in mine]
+                        matching.absent = [pair for k, pair in enumerate(matching.absent) if k not in theirs]
+                        progress = True
+                        break
+                if progress:
+                    break
+
+
+# -- explaining ---------------------------------------------------------------------------------------------------------
+def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
+    left, absent = matching.left, matching.absent
+    if not left and absent:
+        return _missing(matching, values)
+    if left and not absent:
+        kind = "extra term"
+        verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in left]
+        says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
+        return Diagnosis(kind, says, _right(matching) + verdicts)
+    together = _lost_parentheses(matching, values, probes)
+    if together is not None:
+        return together
+    if len(left) <= 3:
+        return _one_by_one(matching, values, probes)
+    return None
+
+
+def _right(matching: Matching) -> list[TermVerdict]:
+    return [TermVerdict(str(term), RIGHT, "") for term in matching.right]
+
+
+def _missing(matching: Matching, values: Values) -> Diagnosis:
+    verdicts, sentences = _right(matching), []
+    everywhere = True
+    for true, _ in matching.absent:
+        steps = sorted(true.steps & {s for s in values.steps if s is not None}) if true.steps else []
+        at = f" at t = {', '.join(map(str, steps))}" if steps and len(steps) < len(values.steps) else ""
+        everywhere = everywhere and not at
+        verdicts.append(TermVerdict(str(true), MISSING, f"is missing{at}"))
+        sentences.append(f"the term `{true}` is missing{at}")
+    return Diagnosis("missing term" if everywhere else BOUNDARY, "; ".join(sentences), verdicts)
+
+
+def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
+    """Correct each wrong term by one edit; what then still lacks is missing, what cannot be corrected stays open."""
+    fixes: list[tuple[Term, Fix]] = []
+    absent = list(matching.absent)
+    pool = _pool(absent, matching)
+    for n, (term, value) in enumerate(matching.left):
+        others = sum((v for k, (_, v) in enumerate(matching.left) if k != n), np.zeros_like(value))
+        goals = [v for _, v in absent]
+        rest = sum((v for _, v in absent), np.zeros_like(value))
+        if len(matching.left) == 1 and len(absent) > 1:
+            goals.append(rest)
+        elif len(matching.left) > 1:
+            goals.append(rest - others)
+        for fix, reached in _fixes(term, goals, values, pool):
+            remaining = _without(absent, reached, values)
+            if _confirmed(matching, [*fixes, (term, fix)], remaining if n == len(matching.left) - 1 else None, n, values, probes):
+                fixes.append((term, fix))
+                absent = remaining
+                break
+        else:
+            return None
+    verdicts = _right(matching) + [TermVerdict(str(term), WRONG, fix.says) for term, fix in fixes]
+    says = [fix.says for _, fix in fixes]
+    for true, _ in absent:
+        verdicts.append(TermVerdict(str(true), MISSING, "is missing"))
+        says.append(f"the term `{true}` is missing")
+    return Diagnosis(fixes[0][1].kind, "; ".join(says), verdicts)
+
+
+def _without(absent: list[tuple[TrueTerm, np.ndarray]], reached: np.ndarray, values: Values) -> list[tuple[TrueTerm, np.ndarray]]:
+    for n in range(1, len(absent) + 1):
+        for chosen in combinations(range(len(absent)), n):
+            if values.same(sum(absent[k][1] for k in chosen), reached):
+                return [pair for k, pair in enumerate(absent) if k not in chosen]
+    return absent
+
+
+def _fixes(term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]) -> Iterator[tuple[Fix, np.ndarray]]:
+    for fix in [*_other_sums(term), *_edited(term, pool, values)]:
+        assert fix.term is not None
+        reached = values.of(fix.term.expr)
+        if any(values.same(reached, goal) for goal in goals):
+            assert reached is not None
+            yield fix, reached
+
+
+def _edited(term: Term, pool: Sequence[Expr], values: Values) -> Iterator[Fix]:
+    for edit in edits(term.body, pool):
+        yield Fix(edit.kind, _sentence(edit, term, values), term.with_body(edit.expr))
+
+
+def _sentence(edit: Edit, term: Term, values: Values) -> str:
+    within = f" in `{quoted(term.body, values)}`"
+    meant = text(edit.meant) if edit.meant is not None else ""
+    written = quoted(edit.written, values) if edit.written is not None else ""
+    if edit.kind == FACTOR and not written:
+        return f"the factor `{meant}` is missing{within}"
+    if edit.kind == FACTOR and not meant:
+        return f"the factor `{written}` does not belong{within}"
+    if edit.kind == SIGN and edit.written is term.body:
+        return f"the sign of `{written}` is wrong: it should be {'-' if term.sign > 0 else '+'}"
+    if edit.kind == ORDER:
+        return f"the order is wrong: `{written}` should be `{meant}`"
+    if edit.kind == PARENTHESES:
+        return f"parentheses are missing around `{meant}`"
+    what = "the factor " if edit.kind == FACTOR else ""
+    return f"{what}`{written}` should be `{meant}`" + ("" if edit.written is term.body else within)
+
+
+def quoted(expr: Expr, values: Values) -> str:
+    """The user's own words for a part of the equation."""
+    source = values.probe.model.document.source
+    words = " ".join(source.text[expr.span.start : expr.span.stop].split())
+    return words or text(expr)
+
+
+def _other_sums(term: Term) -> Iterator[Fix]:
+    """The same summand, summed otherwise: over all steps, not their mean, not only the last."""
+    everything = Condition("t")
+    if term.over is None:
+        parts, ops = factors_of(term.body)
+        if ops and ops[-1] == "/" and isinstance(parts[-1], Time):
+            fixed = term.with_body(product(parts[:-1], ops[:-1]))
+            yield Fix(WRONG_SUM, f"`{term}` is a mean over time: it should be the sum, `{fixed}`", fixed)
+        if not any(isinstance(node, Sum) for node in walk(term.body)) and any(isinstance(n, Ref) and n.index for n in walk(term.body)):
+            body = _every_step(term.body)
+            fixed = Term(term.sign, body, Sum(NOWHERE, "sum", everything, body))
+            yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", fixed)
+        return
+    for kind, over in (("sum", term.over.over), ("sum", everything)):
+        if (kind, over) != (term.over.kind, term.over.over):
+            fixed = Term(term.sign, term.body, Sum(NOWHERE, kind, over, term.body))
+            wrong = WRONG_SUM if term.over.kind != kind else BOUNDARY
+            yield Fix(wrong, f"`{term}` should be `{fixed}`", fixed)
+    for relation, bound in ((">", Index(None, 1)), ("<", Index("T"))):
+        fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", Condition("t", ((relation, bound),)), term.body))
+        yield Fix(BOUNDARY, f"`{term}` should be `{fixed}`", fixed)
+
+
+def _every_step(expr: Expr) -> Expr:
+    from .edits import with_children
+
+    if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == "T":
+        return Ref(expr.span, expr.name, Index("t", expr.index.offset))
+    return with_children(expr, [_every_step(child) for child in expr.children])
+
+
+def _pool(absent: Sequence[tuple[TrueTerm, np.ndarray]], matching: Matching) -> list[Expr]:
+    """Factors to try: those of the right terms first, then known derivatives of what the wrong terms mention."""
+    found: list[Expr] = []
+    for true, _ in absent:
+        for node in walk(true.term.body):
+            parts, _ = factors_of(node)
+            found += parts
+            if isinstance(node, Call) and node.function == "diag":
+                found.append(node.args[0])
+    for term, _ in matching.left:
+        found += known_forms(term.body)
+    plain = [expr for expr in dict.fromkeys(found) if not (isinstance(expr, Ref) and expr.name.startswith("d"))]
+    return plain[:40]
+
+
+def _lost_parentheses(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
+    if len(matching.left) != 2:
+        return None
+    (first, _), (second, _) = matching.left
+    for one, two in ((first, second), (second, first)):
+        if one.over is not two.over:
+            continue
+        for edit in parenthesised(one.body, one.sign * two.sign, two.body):
+            term = one.with_body(edit.expr)
+            reached = values.of(term.expr)
+            if values.same(reached, sum(v for _, v in matching.absent)):
+                says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
+                if _confirmed(matching, [(one, Fix(PARENTHESES, says, term))], [], 1, values, probes):
+                    verdicts = _right(matching) + [TermVerdict(str(t), WRONG, says) for t in (one, two)]
+                    return Diagnosis(PARENTHESES, says, verdicts)
+    return None
+
+
+def _confirmed(
+    matching: Matching,
+    fixes: Sequence[tuple[Term, Fix]],
+    absent: list[tuple[TrueTerm, np.ndarray]] | None,
+    n: int,
+    values: Values,
+    probes: Sequence[Probe],
+) -> bool:
+    """Whether the equation with all its corrections passes on every probe; earlier corrections wait for the last."""
+    if absent is None:
+        return True
+    if any(true.steps is not None for true, _ in absent):
+        return True  # a term of some steps only cannot stand in one equation with the others
+    terms = [*matching.right, *[fix.term for _, fix in fixes if fix.term is not None], *[true.term for true, _ in absent]]
+    equation = values.equation
+    fixed = Equation(equation.target, equation.when, joined(terms), equation.span, equation.text)
+    return all(_passes(probe, fixed, step) for probe in probes[:2] for step in values.steps)
+
+
+def _passes(probe: Probe, equation: Equation, step: int | None) -> bool:
+    try:
+        return probe.judge(equation, step).verdict == PASS
+    except TinygradError:
+        return False
+
+
+def _in_general(matching: Matching) -> Diagnosis:
+    """Nothing fits: say which terms are right, which are not, and what the right ones are."""
+    verdicts = _right(matching)
+    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term, _ in matching.left]
+    verdicts += [TermVerdict(str(true), MISSING, "is missing") for true, _ in matching.absent]
+    wrong = ", ".join(f"`{term}`" for term, _ in matching.left)
+    right = ", ".join(f"`{true}`" for true, _ in matching.absent)
+    return Diagnosis("wrong term", f"{wrong} should be {right}" if wrong else f"{right} is missing", verdicts)
+
+
+__all__ = ["SIGN", "TRANSPOSE", "WRONG_STEP", "Diagnosis", "diagnose"]

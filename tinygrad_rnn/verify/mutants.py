@@ -1,0 +1,150 @@
+"""Certify a probe: run wrong versions of the right equation on it, and see that each would be noticed.
+
+The mutants are made from the *reference* derivation, one change each, of the kinds people make. A mutant that no probe
+can tell from the truth says the same and is not counted; one that only other probes can tell has survived, and then
+this probe proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.errors import TinygradError
+from ..derive.writing import NOWHERE
+from ..language.expressions import Binary, Call, Condition, Equation, Expr, Index, Number, Ref, Sum, walk
+from .edits import factors_of, product, with_children
+from .terms import Term, Values, joined, transposed
+from .truth import TrueTerm, true_terms, vocabularies
+
+if TYPE_CHECKING:
+    from .judge import Probe
+
+#: a mutant counts as noticed when it differs from the truth by more than this share of it
+NOTICED = 1e-9
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How many mutants there were, how many the probe killed, how many say the same as the truth; and the survivors."""
+
+    mutants: int = 0
+    killed: int = 0
+    equivalent: int = 0
+    survivors: tuple[str, ...] = ()
+
+    def __add__(self, other: Certificate) -> Certificate:
+        return Certificate(
+            self.mutants + other.mutants, self.killed + other.killed, self.equivalent + other.equivalent, self.survivors + other.survivors
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether every mutant that is wrong was noticed."""
+        return self.killed == self.mutants
+
+    def __str__(self) -> str:
+        text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
+        return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
+
+
+def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:
+    """Run the mutants of one equation on the probes; `strong` probes decide which mutants say the same as the truth."""
+    truth = _reference(strong[0], equation)
+    if truth is None:
+        return Certificate()
+    on_probes = [Values(probe, equation) for probe in probes]
+    on_strong = [Values(probe, equation) for probe in strong]
+    total = Certificate()
+    for name, mutant in _mutants(truth):
+        if not any(_noticed(values, mutant) for values in on_strong):
+            total += Certificate(equivalent=1)
+        elif any(_noticed(values, mutant) for values in on_probes):
+            total += Certificate(1, 1)
+        else:
+            total += Certificate(1, 0, 0, (f"{equation.name}: {name}",))
+    return total
+
+
+def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
+    total = np.zeros_like(values.truth)
+    for true in mutant:
+        value = values.of(true.term.expr, true.steps)
+        if value is None:
+            return True  # it has no value or no such shape: reported before any number is compared
+        total = total + value
+    scale = float(np.max(np.abs(values.truth), initial=0.0))
+    return bool(np.max(np.abs(total - values.truth), initial=0.0) > NOTICED * scale) if values.truth.size else False
+
+
+def _reference(probe: Probe, equation: Equation) -> list[TrueTerm] | None:
+    for keep in vocabularies(probe, equation):
+        try:
+            return true_terms(probe, equation, keep)
+        except TinygradError:
+            continue
+    return None
+
+
+def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
+    for i, true in enumerate(truth):
+        rest = [*truth[:i], *truth[i + 1 :]]
+        yield f"without {true}", rest
+        for name, term in _mutated(true.term):
+            yield f"{name} in {true}", [*rest, TrueTerm(term, true.steps)]
+
+
+def _mutated(term: Term) -> Iterator[tuple[str, Term]]:
+    yield "another sign", Term(-term.sign, term.body, term.over)
+    if term.over is not None:
+        for name, over in (
+            ("mean for sum", Sum(NOWHERE, "mean", term.over.over, term.body)),
+            ("last step only", Sum(NOWHERE, "sum", Condition("t", (("=", Index("T")),)), term.body)),
+            ("first step left out", Sum(NOWHERE, "sum", Condition("t", ((">", Index(None, 1)),)), term.body)),
+            ("last step left out", Sum(NOWHERE, "sum", Condition("t", (("<", Index("T")),)), term.body)),
+        ):
+            yield name, Term(term.sign, term.body, over)
+    for name, body in _changed(term.body):
+        yield name, Term(term.sign, body, term.over)
+
+
+def _changed(expr: Expr) -> Iterator[tuple[str, Expr]]:
+    """One change somewhere in an expression."""
+    yield from _changed_here(expr)
+    factors, ops = factors_of(expr)
+    if len(factors) > 1:
+        for i, factor in enumerate(factors):
+            for name, changed in _changed(factor):
+                yield name, product([*factors[:i], changed, *factors[i + 1 :]], ops)
+        return
+    for i, child in enumerate(expr.children):
+        for name, changed in _changed(child):
+            yield name, with_children(expr, [*expr.children[:i], changed, *expr.children[i + 1 :]])
+
+
+def _changed_here(expr: Expr) -> Iterator[tuple[str, Expr]]:
+    if isinstance(expr, Ref) and expr.index is not None:
+        for by in (-1, 1):
+            yield f"{expr} a step off", Ref(expr.span, expr.name, Index(expr.index.variable, expr.index.offset + by))
+    if isinstance(expr, Ref) and expr.index is None:
+        yield f"{expr} transposed", transposed(expr)
+    if isinstance(expr, Binary) and expr.op in "+-":
+        yield "another sign inside", Binary(expr.span, "-" if expr.op == "+" else "+", expr.left, expr.right, expr.sign)
+        if isinstance(expr.left, Number) and isinstance(expr.right, Binary) and expr.right.op == "**":
+            inner = expr.right.left
+            yield "(1 - v)**2", Binary(NOWHERE, "**", Binary(NOWHERE, "-", expr.left, inner, NOWHERE), expr.right.right, NOWHERE)
+            yield "v * (1 - v)", Binary(NOWHERE, "*", inner, Binary(NOWHERE, "-", expr.left, inner, NOWHERE), NOWHERE)
+            once_more = Call(NOWHERE, "tanh", (inner,))
+            yield "tanh twice", Binary(NOWHERE, "-", expr.left, Binary(NOWHERE, "**", once_more, expr.right.right, NOWHERE), NOWHERE)
+    factors, ops = factors_of(expr)
+    for i in range(len(factors)):
+        if len(factors) > 1 and not (i == 0 and ops[0] == "/"):
+            left = ops[1:] if i == 0 else [*ops[: i - 1], *ops[i:]]
+            yield "a factor dropped", product([*factors[:i], *factors[i + 1 :]], left)
+        if len(factors) > 1 and not any(isinstance(n, Ref) and n.name.startswith("d") for n in walk(factors[i])):
+            squared = Binary(NOWHERE, "**", factors[i], Number(NOWHERE, 2), NOWHERE)
+            if i == 0 or ops[i - 1] in "*/":
+                yield "a factor squared", product([*factors[:i], squared, *factors[i + 1 :]], ops)

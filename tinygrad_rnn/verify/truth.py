@@ -1,0 +1,143 @@
+"""The right equation in the user's own vocabulary: what the derivation of this run says, term by term.
+
+The terms come from the same graph as the reference values, so the judge and the author can never disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..derive.adjoint import Contribution, contributions
+from ..derive.algebra import RULES, Algebra, Form, Sum
+from ..derive.cases import latest, moved
+from ..derive.derivation import default_names
+from ..derive.reading import DerivationError
+from ..derive.writing import DIAG, HADAMARD, write
+from ..language.expressions import Call, Condition, Equation, Expr, Index, walk
+from ..language.expressions import Sum as TimeSum
+from ..derive.writing import NOWHERE
+from .terms import Term, names
+
+if TYPE_CHECKING:
+    from .judge import Probe
+
+
+@dataclass(frozen=True)
+class TrueTerm:
+    """One term of the right equation, and the steps of the target at which it stands (None: at all)."""
+
+    term: Term
+    steps: frozenset[int] | None
+
+    def __str__(self) -> str:
+        return str(self.term)
+
+
+def vocabularies(probe: Probe, equation: Equation) -> list[tuple[str, ...]]:
+    """Sets of names to keep, those nearest the user's own words first."""
+    quantities = probe.model.quantities
+    used = {key[0] for name in names(equation.rhs) for key in [quantities.base((name, True)), quantities.base((name, False))] if key}
+    stated = {key[0] for e in probe.model.gradients if (key := quantities.base(e.target.key)) and key[1]}
+    default = set(default_names(probe.run.loss))
+    own = {equation.target.name[1:]} if equation.target.index is not None else set()
+    indexed = {key[0] for key in quantities.defined if key[1]}
+    choices = [used | own | stated, used | own | stated | default, used | own, used | own | default]
+    return list(dict.fromkeys(tuple(sorted(choice & indexed)) for choice in choices))
+
+
+def true_terms(probe: Probe, equation: Equation, keep: tuple[str, ...], fine: bool = False) -> list[TrueTerm]:
+    """The additive terms of the right equation when the gradients of `keep` may appear. Raises `DerivationError`.
+
+    `fine` leaves common factors multiplied in, so that there are more and smaller terms.
+    """
+    rules = [rule for rule in RULES if rule != "factor"] if fine else list(RULES)
+    algebra = Algebra(rules)
+    base = probe.model.quantities.base(equation.target.key)
+    if base is None:
+        raise DerivationError("only the gradient of a quantity can be derived")
+    shares = _shares(probe, keep, algebra)
+    style = DIAG if any(_uses_diag(e) for e in probe.model.gradients) else HADAMARD
+    if base[1]:
+        states = [s for s in shares if s.target.name == base[0] and s.target.scope.step is not None]
+        return _state_terms(states, algebra, style, _step_written(equation))
+    of_parameter = [s for s in shares if s.target.name == base[0] and s.target.scope.step is None]
+    return _parameter_terms(of_parameter, algebra, style, probe.run.T, equation.target.index is not None)
+
+
+def _uses_diag(equation: Equation) -> bool:
+    return any(isinstance(node, Call) and node.function == "diag" for node in walk(equation.rhs))
+
+
+def _step_written(equation: Equation) -> str | None:
+    """`T`, or the number, where the target names one step; None where it runs over t."""
+    index = equation.target.index
+    if index is None or not equation.fixed or (index.variable and index.offset):
+        return None
+    return index.variable or str(index.offset)
+
+
+def _shares(probe: Probe, keep: tuple[str, ...], algebra: Algebra) -> list[Contribution]:
+    cache = probe.derived
+    key = (keep, algebra.rules)
+    if key not in cache:
+        cache[key] = contributions(probe.run.loss, keep, Algebra(algebra.rules, length=probe.run.T))
+    return cache[key]
+
+
+def _state_terms(shares: list[Contribution], algebra: Algebra, style: str, at: str | None) -> list[TrueTerm]:
+    totals: dict[int, list[Form]] = {}
+    for share in shares:
+        step = share.target.scope.step
+        assert isinstance(step, int)
+        totals.setdefault(step, []).append(moved(share.form, -step, algebra))
+    found: dict[str, tuple[float, Form, set[int]]] = {}
+    for step, forms in totals.items():
+        for c, part in _parts(algebra.add(*forms)):
+            key = f"{c}{part.key}"
+            found.setdefault(key, (c, part, set()))[2].add(step)
+    everywhere = set(totals)
+    return [TrueTerm(_term(c, part, style, algebra, at), None if steps == everywhere else frozenset(steps)) for c, part, steps in found.values()]
+
+
+def _parts(form: Form) -> list[tuple[float, Form]]:
+    return list(form.terms) if isinstance(form, Sum) else [(1.0, form)]
+
+
+def _term(c: float, part: Form, style: str, algebra: Algebra, at: str | None = None) -> Term:
+    return Term(1 if c > 0 else -1, write(algebra.scale(abs(c), part), style, at))
+
+
+def _parameter_terms(shares: list[Contribution], algebra: Algebra, style: str, T: int, copies: bool) -> list[TrueTerm]:
+    found: dict[str, tuple[float, Form, set[int]]] = {}
+    for share in shares:
+        for c, part in _parts(share.form):
+            step = share.consumer.scope.step if share.consumer is not None else latest(part)
+            form = moved(part, -step, algebra) if isinstance(step, int) else part
+            found.setdefault(f"{c}{form.key}", (c, form, set()))[2].add(step if isinstance(step, int) else 0)
+    terms = []
+    for c, form, steps in found.values():
+        term = _term(c, form, style, algebra)
+        if copies:
+            terms.append(TrueTerm(term, None if steps == set(range(1, T + 1)) else frozenset(steps)))
+        elif steps == {0}:
+            terms.append(TrueTerm(term, None))
+        else:
+            over = TimeSum(NOWHERE, "sum", _condition(steps, T), term.body)
+            terms.append(TrueTerm(Term(term.sign, term.body, over), None))
+    return terms
+
+
+def _condition(steps: set[int], T: int) -> Condition:
+    lo, hi = min(steps), max(steps)
+    if lo == hi:
+        return Condition("t", (("=", Index("T") if lo == T else Index(None, lo)),))
+    tests: list[tuple[str, Index]] = []
+    if lo > 1:
+        tests.append((">", Index(None, lo - 1)))
+    if hi < T:
+        tests.append(("<", Index("T", hi - T + 1)))
+    return Condition("t", tuple(tests))
+
+
+__all__ = ["Expr", "TrueTerm", "true_terms", "vocabularies"]
