@@ -1,36 +1,156 @@
-"""The corpus of wrong derivations: each file holds one classic mistake and names, in a comment, the equation to be flagged."""
+"""The corpus of wrong derivations: each file holds one mistake and names, in comments, what the tool has to answer.
+
+    # mistake: what was done, in a sentence
+    # flagged: the equation to be flagged
+    # kind: one of KINDS
+    # expect: what an explanation has to quote: the missing or the corrected term or factor, as `derive` prints it
+    # steps: the steps that fail (T = 4), where they are not all the equation's steps
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.models import names, resolve
 
 CORPUS = Path(__file__).parent / "corpus"
 WRONG = sorted((CORPUS / "wrong").glob("*.rnn"))
 ILLTYPED = sorted((CORPUS / "illtyped").glob("*.rnn"))
+KINDS = {
+    "missing term",
+    "extra term",
+    "wrong step",
+    "wrong factor",
+    "sign",
+    "transpose",
+    "boundary",
+    "parentheses",
+    "wrong sum",
+}
+
+every_wrong_file = pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
+
+
+def headers(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^# (\w+): (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def header(path: Path, key: str) -> str:
-    found = re.search(rf"^# {key}: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert found, f"{path.name} does not say '# {key}:'"
-    return found.group(1).strip()
+    assert key in headers(path), f"{path.name} does not say '# {key}:'"
+    return headers(path)[key].strip()
+
+
+@cache
+def judged(path: Path) -> tg.Report:
+    return tg.verify(path)
+
+
+@cache
+def shipped() -> dict[str, Path]:
+    return {tg.load(path).name: path for path in map(resolve, names())}
+
+
+def right(path: Path) -> Path:
+    """The shipped model that a wrong file is a copy of."""
+    title = tg.load(path).name
+    assert title in shipped(), f"{path.name} is a copy of no shipped model"
+    return shipped()[title]
+
+
+def equations(path: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """The forward equations, and the gradient equations of each quantity."""
+    model = tg.load(path)
+    gradients: dict[str, list[str]] = {}
+    for equation in model.gradients:
+        gradients.setdefault(quantity(equation.name), []).append(text(equation))
+    return [text(equation) for equation in model.forward], gradients
+
+
+def quantity(name: str) -> str:
+    return re.split(r"\[| =", name, maxsplit=1)[0]
 
 
 def test_the_corpus_is_large_enough():
-    assert len(WRONG) >= 12
+    assert len(WRONG) >= 75
     assert ILLTYPED
 
 
-@pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
+def test_every_shipped_model_and_every_kind_of_mistake_is_in_the_corpus():
+    assert {right(path) for path in WRONG} == set(shipped().values())
+    kinds = Counter(header(path, "kind") for path in WRONG)
+    assert set(kinds) == KINDS
+    assert min(kinds.values()) >= 3
+
+
+@every_wrong_file
 def test_the_wrong_equation_is_flagged_and_no_other(path):
-    report = tg.verify(path)
+    report = judged(path)
     assert [row.name for row in report.rows if row.verdict == "FAIL"] == [header(path, "flagged")]
-    assert all(row.verdict == "PASS" for row in report.rows if row.name != header(path, "flagged"))
+    assert all(row.verdict == "PASS" for row in report.rows if row.verdict != "FAIL")
     assert not report.ok
+
+
+@every_wrong_file
+def test_the_mistake_is_found_at_the_steps_where_it_shows_and_at_no_other(path):
+    (row,) = [row for row in judged(path).rows if row.verdict == "FAIL"]
+    failing = [step.t for step in row.steps if step.verdict == "FAIL"]
+    if "steps" in headers(path):
+        assert failing == [int(step) for step in header(path, "steps").split(",")]
+    else:
+        assert failing == [step.t for step in row.steps], "say '# steps:' where the mistake shows only at some"
+
+
+@every_wrong_file
+def test_a_wrong_file_is_a_shipped_model_but_for_the_flagged_quantity(path):
+    forward, gradients = equations(path)
+    true_forward, truth = equations(right(path))
+    assert forward == true_forward
+    assert {name for name in truth if gradients.get(name) != truth[name]} == {quantity(header(path, "flagged"))}
+    assert gradients.keys() == truth.keys()
+
+
+@every_wrong_file
+def test_what_an_explanation_has_to_quote_is_the_truth_or_what_is_too_much(path):
+    expected = header(path, "expect")
+    (stated,) = [row.text for row in judged(path).rows if row.verdict == "FAIL"]
+    if header(path, "kind") == "extra term" or expected == "/ T":
+        without = {stated.replace(part, "", 1) for part in (f" + {expected}", f"{expected} + ", f" {expected}")}
+        assert without & set(truth(path)), f"without {expected} the equation should be true"
+    else:
+        assert any(expected in line for line in truth(path))
+
+
+def truth(path: Path) -> list[str]:
+    """The flagged quantity's equations, as published and as derived; for the first step, with its indices."""
+    flagged = header(path, "flagged")
+    published = equations(right(path))[1][quantity(flagged)]
+    derived = [line for line in _derived(right(path)) if quantity(line) == quantity(flagged)]
+    if not flagged.endswith("[1]"):
+        return published + derived
+    return [line.replace("[t-1]", "[0]").replace("[t]", "[1]") for line in published + derived]
+
+
+@cache
+def _derived(path: Path) -> list[str]:
+    return tg.derive(path).text().splitlines()
+
+
+@every_wrong_file
+def test_a_wrong_file_says_what_its_mistake_is(path):
+    assert header(path, "kind") in KINDS
+    assert len(header(path, "mistake")) > 8
+
+
+def test_no_two_wrong_files_are_the_same():
+    bodies = Counter(re.sub(r"^#.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE) for path in WRONG)
+    assert max(bodies.values()) == 1
 
 
 @pytest.mark.parametrize("path", ILLTYPED, ids=lambda path: path.stem)

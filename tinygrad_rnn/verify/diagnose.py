@@ -17,7 +17,7 @@ from ..derive.reading import DerivationError
 from ..derive.writing import NOWHERE
 from ..language.expressions import Call, Condition, Equation, Expr, Index, Ref, Sum, Time, walk
 from ..language.printer import text
-from .edits import FACTOR, ORDER, PARENTHESES, SIGN, TRANSPOSE, WRONG_STEP, WRONG_SUM, Edit, edits, factors_of, known_forms, parenthesised, product
+from .edits import FACTOR, ORDER, PARENTHESES, SIGN, TRANSPOSE, WRONG_STEP, WRONG_SUM, Edit, edits, factors_of, known_forms, parenthesised, product, with_children
 from .report import PASS, TermVerdict
 from .terms import Term, Values, joined, names, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
@@ -70,7 +70,7 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
         found = _explain(matching, values, probes)
         if found is not None:
             return found
-    return _in_general(min(matchings, key=lambda m: m.open)) if matchings else None
+    return _in_general(min(matchings, key=lambda m: m.open), equation) if matchings else None
 
 
 # -- matching -----------------------------------------------------------------------------------------------------------
@@ -136,6 +136,10 @@ def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Dia
         verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in left]
         says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
         return Diagnosis(kind, says, _right(matching) + verdicts)
+    if len(left) > 1 and values.same(-sum(v for _, v in left), sum(v for _, v in absent)):
+        right = joined([term.with_body(term.body, -1) for term, _ in reversed(left)])
+        says = f"the sign of the right-hand side is wrong: it should be `{text(right)}`"
+        return Diagnosis(SIGN, says, _right(matching) + [TermVerdict(str(term), WRONG, "another sign") for term, _ in left])
     together = _lost_parentheses(matching, values, probes)
     if together is not None:
         return together
@@ -150,14 +154,23 @@ def _right(matching: Matching) -> list[TermVerdict]:
 
 def _missing(matching: Matching, values: Values) -> Diagnosis:
     verdicts, sentences = _right(matching), []
-    everywhere = True
-    for true, _ in matching.absent:
-        steps = sorted(true.steps & {s for s in values.steps if s is not None}) if true.steps else []
-        at = f" at t = {', '.join(map(str, steps))}" if steps and len(steps) < len(values.steps) else ""
-        everywhere = everywhere and not at
+    steps = [s for s in values.steps if s is not None]
+    at_an_end = bool(steps)
+    for true in _grouped(matching.absent):
+        here = sorted(true.steps & set(steps)) if true.steps else steps
+        at_an_end = at_an_end and len(here) < len(steps) and set(here) <= {steps[0], steps[-1]}
+        at = f" at t = {', '.join(map(str, here))}" if len(here) < len(steps) else ""
         verdicts.append(TermVerdict(str(true), MISSING, f"is missing{at}"))
         sentences.append(f"the term `{true}` is missing{at}")
-    return Diagnosis("missing term" if everywhere else BOUNDARY, "; ".join(sentences), verdicts)
+    return Diagnosis(BOUNDARY if at_an_end else "missing term", "; ".join(sentences), verdicts)
+
+
+def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
+    """Terms without a gradient (softmax(o) - onehot(y)) belong together; the others stand alone."""
+    whole = [true for true, _ in absent if not any(name.startswith("d") for name in names(true.term.body)) and true.term.over is None]
+    if len(whole) < 2 or any(true.steps != whole[0].steps for true in whole):
+        return [true for true, _ in absent]
+    return [true for true, _ in absent if true not in whole] + [TrueTerm(Term(1, joined([t.term for t in whole])), whole[0].steps)]
 
 
 def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
@@ -208,7 +221,10 @@ def _fixes(term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequen
 
 def _edited(term: Term, pool: Sequence[Expr], values: Values) -> Iterator[Fix]:
     for edit in edits(term.body, pool):
-        yield Fix(edit.kind, _sentence(edit, term, values), term.with_body(edit.expr))
+        fixed = term.with_body(edit.expr)
+        says = _sentence(edit, term, values)
+        whole = text(fixed.body)
+        yield Fix(edit.kind, says if whole in says else f"{says}, which makes it `{whole}`", fixed)
 
 
 def _sentence(edit: Edit, term: Term, values: Values) -> str:
@@ -224,7 +240,7 @@ def _sentence(edit: Edit, term: Term, values: Values) -> str:
     if edit.kind == ORDER:
         return f"the order is wrong: `{written}` should be `{meant}`"
     if edit.kind == PARENTHESES:
-        return f"parentheses are missing around `{meant}`"
+        return f"parentheses are missing: `{written}` should be `{meant}`"
     what = "the factor " if edit.kind == FACTOR else ""
     return f"{what}`{written}` should be `{meant}`" + ("" if edit.written is term.body else within)
 
@@ -245,26 +261,24 @@ def _other_sums(term: Term) -> Iterator[Fix]:
             fixed = term.with_body(product(parts[:-1], ops[:-1]))
             yield Fix(WRONG_SUM, f"`{term}` is a mean over time: it should be the sum, `{fixed}`", fixed)
         if not any(isinstance(node, Sum) for node in walk(term.body)) and any(isinstance(n, Ref) and n.index for n in walk(term.body)):
-            body = _every_step(term.body)
+            body = _at_step(term.body, "T", "t")
             fixed = Term(term.sign, body, Sum(NOWHERE, "sum", everything, body))
             yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", fixed)
         return
-    for kind, over in (("sum", term.over.over), ("sum", everything)):
-        if (kind, over) != (term.over.kind, term.over.over):
-            fixed = Term(term.sign, term.body, Sum(NOWHERE, kind, over, term.body))
-            wrong = WRONG_SUM if term.over.kind != kind else BOUNDARY
-            yield Fix(wrong, f"`{term}` should be `{fixed}`", fixed)
-    for relation, bound in ((">", Index(None, 1)), ("<", Index("T"))):
-        fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", Condition("t", ((relation, bound),)), term.body))
-        yield Fix(BOUNDARY, f"`{term}` should be `{fixed}`", fixed)
+    last = Term(term.sign, _at_step(term.body, "t", "T"))
+    yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", last)
+    others = [everything, *(Condition("t", (test,)) for test in ((">", Index(None, 1)), ("<", Index("T"))))]
+    for over in (term.over.over, *others):
+        fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
+        if fixed.over != term.over:
+            yield Fix(WRONG_SUM, f"`{term}` should be `{fixed}`", fixed)
 
 
-def _every_step(expr: Expr) -> Expr:
-    from .edits import with_children
-
-    if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == "T":
-        return Ref(expr.span, expr.name, Index("t", expr.index.offset))
-    return with_children(expr, [_every_step(child) for child in expr.children])
+def _at_step(expr: Expr, before: str, after: str) -> Expr:
+    """Every index in `before` (t or T) in `after` instead."""
+    if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == before:
+        return Ref(expr.span, expr.name, Index(after, expr.index.offset))
+    return with_children(expr, [_at_step(child, before, after) for child in expr.children])
 
 
 def _pool(absent: Sequence[tuple[TrueTerm, np.ndarray]], matching: Matching) -> list[Expr]:
@@ -272,14 +286,20 @@ def _pool(absent: Sequence[tuple[TrueTerm, np.ndarray]], matching: Matching) -> 
     found: list[Expr] = []
     for true, _ in absent:
         for node in walk(true.term.body):
-            parts, _ = factors_of(node)
+            parts, ops = factors_of(node)
+            plain = [part for part in parts if not _reads_gradient(part)]
+            if 1 < len(plain) < len(parts) and set(ops) == {"*"}:
+                found.append(product(plain, ["*"] * (len(plain) - 1)))
             found += parts
             if isinstance(node, Call) and node.function == "diag":
                 found.append(node.args[0])
     for term, _ in matching.left:
         found += known_forms(term.body)
-    plain = [expr for expr in dict.fromkeys(found) if not (isinstance(expr, Ref) and expr.name.startswith("d"))]
-    return plain[:40]
+    return [expr for expr in dict.fromkeys(found) if isinstance(expr, Ref) or not _reads_gradient(expr)][:48]
+
+
+def _reads_gradient(expr: Expr) -> bool:
+    return any(name.startswith("d") for name in names(expr))
 
 
 def _lost_parentheses(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
@@ -326,14 +346,24 @@ def _passes(probe: Probe, equation: Equation, step: int | None) -> bool:
         return False
 
 
-def _in_general(matching: Matching) -> Diagnosis:
-    """Nothing fits: say which terms are right, which are not, and what the right ones are."""
+def _in_general(matching: Matching, equation: Equation) -> Diagnosis:
+    """No small edit fits: say which terms are right, which are not, and what the right ones are."""
     verdicts = _right(matching)
     verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term, _ in matching.left]
     verdicts += [TermVerdict(str(true), MISSING, "is missing") for true, _ in matching.absent]
     wrong = ", ".join(f"`{term}`" for term, _ in matching.left)
     right = ", ".join(f"`{true}`" for true, _ in matching.absent)
-    return Diagnosis("wrong term", f"{wrong} should be {right}" if wrong else f"{right} is missing", verdicts)
+    kind = "wrong term"
+    if equation.fixed:
+        kind = BOUNDARY
+    elif len(matching.left) == len(matching.absent) == 1 and _share_a_factor(matching.left[0][0], matching.absent[0][0].term):
+        kind = FACTOR
+    return Diagnosis(kind, f"{wrong} should be {right}" if wrong else f"{right} is missing", verdicts)
+
+
+def _share_a_factor(a: Term, b: Term) -> bool:
+    mine, theirs = ({text(node) for node in walk(term.body)} for term in (a, b))
+    return bool(mine & theirs)
 
 
 __all__ = ["SIGN", "TRANSPOSE", "WRONG_STEP", "Diagnosis", "diagnose"]

@@ -50,12 +50,23 @@ def _all_indices(expr: Expr) -> Iterator[Edit]:
         moved = _map_refs(expr, by)
         if moved != expr:
             yield Edit(moved, WRONG_STEP, expr, moved, 12 + abs(by))
+    for by in (0, 1):
+        moved = _from_the_end(expr, by)
+        if moved != expr:
+            yield Edit(moved, WRONG_STEP, expr, moved, 14 + by)
 
 
 def _map_refs(expr: Expr, by: int) -> Expr:
     if isinstance(expr, Ref):
         return _shifted(expr, by) if expr.index is not None and expr.index.variable == "t" else expr
     return with_children(expr, [_map_refs(child, by) for child in expr.children])
+
+
+def _from_the_end(expr: Expr, by: int) -> Expr:
+    """`h[T]` as `h[t+by]`, everywhere."""
+    if isinstance(expr, Ref):
+        return Ref(expr.span, expr.name, Index("t", expr.index.offset + by)) if expr.index and expr.index.variable == "T" else expr
+    return with_children(expr, [_from_the_end(child, by) for child in expr.children])
 
 
 def _shifted(ref: Ref, by: int) -> Ref:
@@ -128,14 +139,19 @@ def _here(expr: Expr, pool: Sequence[Expr]) -> Iterator[Edit]:
     factors, ops = factors_of(expr)
     if len(factors) > 1:
         yield from _products(expr, factors, ops, pool)
+    factors_only = [factor for factor in pool if not _is_gradient(factor)]
     for i, factor in enumerate(pool):
-        if factor != expr:
+        if factor != expr and _is_gradient(factor) == _is_gradient(expr):
             yield Edit(factor, FACTOR, expr, factor, 60 + i)
     if not isinstance(expr, Number):
-        for i, factor in enumerate(pool):
+        for i, factor in enumerate(factors_only):
             for scaled in (_diag(factor, expr), Binary(NOWHERE, "*", expr, factor, NOWHERE)):
                 bias = 0 if isinstance(expr, Ref) and expr.name.startswith("d") else 1
                 yield Edit(scaled, FACTOR, None, factor, 50 + i + bias)
+
+
+def _is_gradient(expr: Expr) -> bool:
+    return isinstance(expr, Ref) and expr.name.startswith("d")
 
 
 def _diag(factor: Expr, expr: Expr) -> Expr:
@@ -179,6 +195,23 @@ def _products(expr: Expr, factors: list[Expr], ops: list[str], pool: Sequence[Ex
         if i == 0 and ops[0] == "/":
             continue
         yield Edit(product(rest, left), FACTOR, factor, None, 45)
+    yield from _pairs(factors, ops, pool)
+    if len(set(ops)) > 1:
+        for i in range(1, len(factors) - 1):
+            grouped = product([*factors[:i], product(factors[i:], ops[i:])], ops[:i])
+            yield Edit(grouped, PARENTHESES, expr, grouped, 41)
+
+
+def _pairs(factors: list[Expr], ops: list[str], pool: Sequence[Expr]) -> Iterator[Edit]:
+    """Two neighbouring factors dropped, or replaced by one."""
+    for i in range(1, len(factors) - 1):
+        if ops[i - 1] == ops[i] == "*":
+            both = product(factors[i : i + 2], ["*"])
+            yield Edit(product([*factors[:i], *factors[i + 2 :]], [*ops[: i - 1], *ops[i + 1 :]]), FACTOR, both, None, 46)
+            for k, factor in enumerate(pool):
+                if not _is_gradient(factor):
+                    replaced = [*factors[:i], factor, *factors[i + 2 :]]
+                    yield Edit(product(replaced, [*ops[:i], *ops[i + 1 :]]), FACTOR, both, factor, 70 + k)
 
 
 def parenthesised(first: Expr, sign: int, second: Expr) -> Iterator[Edit]:

@@ -62,7 +62,7 @@ def true_terms(probe: Probe, equation: Equation, keep: tuple[str, ...], fine: bo
         states = [s for s in shares if s.target.name == base[0] and s.target.scope.step is not None]
         return _state_terms(states, algebra, style, _step_written(equation))
     of_parameter = [s for s in shares if s.target.name == base[0] and s.target.scope.step is None]
-    return _parameter_terms(of_parameter, algebra, style, probe.run.T, equation.target.index is not None)
+    return _parameter_terms(of_parameter, algebra, style, probe.run.T, equation)
 
 
 def _uses_diag(equation: Equation) -> bool:
@@ -108,7 +108,7 @@ def _term(c: float, part: Form, style: str, algebra: Algebra, at: str | None = N
     return Term(1 if c > 0 else -1, write(algebra.scale(abs(c), part), style, at))
 
 
-def _parameter_terms(shares: list[Contribution], algebra: Algebra, style: str, T: int, copies: bool) -> list[TrueTerm]:
+def _parameter_terms(shares: list[Contribution], algebra: Algebra, style: str, T: int, equation: Equation) -> list[TrueTerm]:
     found: dict[str, tuple[float, Form, set[int]]] = {}
     for share in shares:
         for c, part in _parts(share.form):
@@ -117,9 +117,11 @@ def _parameter_terms(shares: list[Contribution], algebra: Algebra, style: str, T
             found.setdefault(f"{c}{form.key}", (c, form, set()))[2].add(step if isinstance(step, int) else 0)
     terms = []
     for c, form, steps in found.values():
-        term = _term(c, form, style, algebra)
-        if copies:
+        term = _term(c, form, style, algebra, _step_written(equation))
+        if equation.target.index is not None:
             terms.append(TrueTerm(term, None if steps == set(range(1, T + 1)) else frozenset(steps)))
+        elif steps == {T}:
+            terms.append(TrueTerm(_term(c, form, style, algebra, "T"), None))
         elif steps == {0}:
             terms.append(TrueTerm(term, None))
         else:

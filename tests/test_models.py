@@ -1,0 +1,104 @@
+"""The shipped equation files: complete, right as published and as derived, each naming its source."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.models import names, resolve
+
+#: derived equations that cannot be written yet, and why
+NOT_DERIVED: dict[str, str] = {}
+
+SHIPPED = {
+    *("vanilla", "output_to_hidden", "single_output", "leaky"),
+    *("lstm", "lstm_002", "lstm_004", "peephole", "coupled"),
+    *("gru", "gru_z_new", "gru_after", "gru_after_z_new"),
+}
+
+every_model = pytest.mark.parametrize("name", names())
+every_length = pytest.mark.parametrize("T", [3, 5, 9])
+
+
+def lines(name: str) -> list[str]:
+    return resolve(name).read_text(encoding="utf-8").splitlines()
+
+
+def test_the_documents_networks_are_all_shipped():
+    assert set(names()) >= SHIPPED
+
+
+@every_model
+@every_length
+def test_the_published_derivation_passes(name, T):
+    report = tg.verify(resolve(name), T=T, seeds=3)
+    assert report.ok, str(report)
+
+
+@every_model
+@every_length
+def test_the_derived_equations_pass(name, T):
+    if name in NOT_DERIVED:
+        pytest.skip(NOT_DERIVED[name])
+    report = tg.verify(tg.derive(resolve(name)).document(), T=T, seeds=3)
+    assert report.ok, str(report)
+
+
+@every_model
+def test_the_derivation_is_complete(name):
+    """Every parameter has its gradient, and every gradient that is used is stated."""
+    model = tg.load(resolve(name))
+    stated = {equation.name.partition("[")[0] for equation in model.gradients}
+    assert {f"d{parameter}" for parameter in model.parameters} <= stated
+    forward = {equation.name.partition("[")[0] for equation in model.forward}
+    used = {word for equation in model.gradients for word in re.findall(r"[^\W\d]\w*\u0303?", equation.text)}
+    assert {word for word in used if word[:1] == "d" and word[1:] in forward} <= stated
+
+
+@every_model
+def test_the_header_names_documents_and_sections(name):
+    header = " ".join(line[1:].strip() for line in lines(name)[: _place(name, "model:")])
+    found = re.search(r"Forward equations: (.*)", header)
+    assert found, "say where the forward equations come from"
+    assert re.search(r"\bdocuments? 00[0-4]\b", found.group(1))
+    assert re.search(r"section \d|part \d|the slide|the figure|the gates|gru_z_new", found.group(1))
+
+
+@every_model
+def test_the_header_says_whose_gradients_these_are(name):
+    header = " ".join(lines(name)[: _place(name, "model:")])
+    assert "derived by hand" in header
+
+
+def _place(name: str, start: str) -> int:
+    return next(place for place, line in enumerate(lines(name)) if line.startswith(start))
+
+
+def test_titles_are_unique():
+    titles = Counter(tg.load(resolve(name)).name for name in names())
+    assert max(titles.values()) == 1 and "" not in titles
+
+
+@every_model
+def test_a_model_is_written_to_be_read(name):
+    assert all(len(line) <= 132 for line in lines(name))
+    assert not any(line != line.rstrip() for line in lines(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "keeps", "reset"),
+    [
+        ("gru", "z[t] * h[t-1]", "W_n @ (r[t] * h[t-1])"),
+        ("gru_z_new", "(1 - z[t]) * h[t-1]", "W_n @ (r[t] * h[t-1])"),
+        ("gru_after", "z[t] * h[t-1]", "r[t] * m[t]"),
+        ("gru_after_z_new", "(1 - z[t]) * h[t-1]", "r[t] * m[t]"),
+    ],
+)
+def test_the_four_gated_units_differ_in_what_keeps_the_past_and_where_the_reset_acts(name, keeps, reset):
+    forward = {line.partition(" = ")[0]: line for line in lines(name) if " = " in line}
+    assert forward["h[t]"].endswith(f" + {keeps}")
+    assert reset in forward["a_n[t]"]
+    assert "this file" in " ".join(lines(name))
