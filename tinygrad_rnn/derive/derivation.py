@@ -174,7 +174,7 @@ def _flat(form: Form) -> bool:
 
 def _crowded(form: Form) -> bool:
     """Whether a gradient has more than one factor beside it: `diag(o * (1 - o))` reads worse than `* o * (1 - o)`."""
-    if isinstance(form, Apply) and form.cotangents:
+    if isinstance(form, Apply) and form.function == "sum" and form.cotangents:
         return True
     if isinstance(form, Product) and form.cotangents:
         return sum(1 for f, _ in form.factors if not f.cotangents) > 1

@@ -117,6 +117,17 @@ def _reshape(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
     raise DerivationError(f"{_describe(node)}: reshaping has no textbook form")
 
 
+def _rows(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
+    """A stretch of rows, what a stack passes back to each of its parts."""
+    index = (node.params or {})["index"]
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) != 1 or not isinstance(parts[0], slice) or parts[0].step not in (None, 1):
+        raise DerivationError(f"{_describe(node)}: picking {index!r} has no textbook form; only a stretch of rows has")
+    low, high, _ = parts[0].indices(node.inputs[0].shape[0])
+    first, last = Number(SCALAR, low + 1.0), Number(SCALAR, float(high))
+    return algebra.apply("rows", forms[0], first, last, shape=shape_of(node))
+
+
 def _exp(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
     """exp(x - logsumexp(x)) and exp(log_softmax(x)) are the softmax of x."""
     form = forms[0]
@@ -152,6 +163,7 @@ _TABLE: dict[str, Rule] = {
     "sum": _sum,
     "broadcast_to": _broadcast,
     "reshape": _reshape,
+    "getitem": _rows,
     "exp": _exp,
     "greater": _greater,
     "onehot": lambda algebra, node, forms: algebra.apply("onehot", *forms, shape=shape_of(node)),

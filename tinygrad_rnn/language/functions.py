@@ -119,4 +119,5 @@ _declare("minimum", "pair", "a b", lambda a, b: pairwise(np.minimum, a, b), r"\m
 _declare("transpose", "transpose", "A", operands.transpose)
 _declare("outer", "outer", "v w", lambda v, w, **how: operands.matmul(v, operands.transpose(w), **how))
 _declare("dot", "dot", "v w", lambda v, w, **how: operands.matmul(operands.transpose(v), w, **how))
+_declare("rows", "rows", "v first last", operands.rows)
 _declare("concat", "stack", "v w …", lambda *parts: operands.stack(parts))

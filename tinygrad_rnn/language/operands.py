@@ -161,6 +161,13 @@ def stack(parts: Sequence[Operand]) -> Operand:
     return Operand(np.concatenate(values, axis=0), sum(part.rows for part in parts), parts[0].columns, batch)
 
 
+def rows(x: Operand, first: Operand, last: Operand) -> Operand:
+    """The rows from `first` to `last`, counted from 1, both included."""
+    x = dense(x)
+    low, high = int(first.value), int(last.value)
+    return Operand(x.value[low - 1 : high], high - low + 1, x.columns, x.batch)
+
+
 def _as_block(part: Operand, batch: int | None) -> Any:
     width = batch or 1 if part.columns == 1 else part.columns
     if np.shape(plain(part.value)) == (part.rows, width):

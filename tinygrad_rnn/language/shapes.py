@@ -290,6 +290,15 @@ class Shapes:
     def _transpose(self, node: Call, types: list[Type]) -> Type:
         return types[0].transposed
 
+    def _rows(self, node: Call, types: list[Type]) -> Type:
+        first, last = (_whole(arg) for arg in node.args[1:])
+        if first is None or last is None or not 1 <= first <= last:
+            raise self._misfits.wants(node.args[1], "two whole numbers, the first and the last row, as in rows(v, 1, 4)")
+        have = self.probe(node.args[0])
+        if have is not None and last > have[0]:
+            raise self._misfits.wants(node.args[2], f"a row of {have[0]} at most")
+        return Type(last - first + 1, types[0].columns)
+
     def _outer(self, node: Call, types: list[Type]) -> Type:
         self._want_column(node, 0, types[0])
         self._want_column(node, 1, types[1])
@@ -311,8 +320,13 @@ _RULES: dict[str, Callable[[Shapes, Call, list[Type]], Type]] = {
     "equal": Shapes._equal,
     "transpose": Shapes._transpose,
     "outer": Shapes._outer,
+    "rows": Shapes._rows,
     "dot": Shapes._dot,
 }
+
+
+def _whole(expr: Expr) -> int | None:
+    return int(expr.value) if isinstance(expr, Number) and float(expr.value).is_integer() else None
 
 
 def _is_number(expr: Expr) -> bool:
