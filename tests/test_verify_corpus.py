@@ -3,8 +3,8 @@
 - `mistake`: what was done, in a sentence
 - `flagged`: the equation to be flagged
 - `kind`: one of KINDS
-- `expect`: what an explanation has to quote: the missing or the corrected term or factor, as `derive` prints it, or what
-  is too much
+- `expect`: what an explanation has to quote: the missing or the corrected term or factor, as `derive` prints it, or
+  what is too much
 - `steps`: the steps that fail (T = 4), where they are not all the equation's steps
 """
 

@@ -28,7 +28,7 @@ from .core.shaping import embedding
 from .core.tensor import Tensor, tensor
 from .derive import derive
 from .draw import draw
-from .verify import verify
+from .verify import verify, verify_backward
 
 if TYPE_CHECKING:
     from .language import Model, Run, load, load_all

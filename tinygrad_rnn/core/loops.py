@@ -31,18 +31,21 @@ def parts(reads: Edges) -> tuple[Part, ...]:
         if min(shifts, default=0) < 0 < max(shifts, default=0):
             raise GraphError("a loop reads both earlier and later steps: no direction computes it step by step")
         direction = 0 if not shifts else 1 if min(shifts) < 0 else -1
-        before = {level[q] for p in component for q, _ in reads[p] if q not in inside}
+        before = [_ahead(level[q], s) for p in component for q, s in reads[p] if q not in inside]
         turns = max((n for n, _ in before), default=0)
-        others = {d for n, d in before if n == turns and d}
-        if direction and others - {direction}:
-            turns += 1
-        last = direction or (others.pop() if len(others) == 1 else 0)
-        if not direction and len(others) > 0 and not last:  # both directions meet in a map
-            turns, last = turns + 1, 0
-        level.update(dict.fromkeys(component, (turns, last)))
+        around = {d for n, d in before if n == turns and d}
+        if around - {direction} and (direction or len(around) > 1):
+            turns, around = turns + 1, set()
+        level.update(dict.fromkeys(component, (turns, direction or (around.pop() if around else 0))))
         if direction:
             found.setdefault((turns, direction), []).extend(component)
     return tuple(Part(d, tuple(sorted(found[n, d]))) for n, d in sorted(found, key=lambda key: (key[0], -key[1])))
+
+
+def _ahead(level: tuple[int, int], shift: int) -> tuple[int, int]:
+    """What a pass has not reached yet is there only after the whole of it."""
+    turns, direction = level
+    return (turns + 1, 0) if direction and shift * direction > 0 else level
 
 
 def components(reads: list[list[int]]) -> list[list[int]]:

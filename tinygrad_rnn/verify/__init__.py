@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..core.tensor import Tensor
     from ..language import Model
     from .report import Report
 
@@ -33,4 +34,28 @@ def verify(
     return judge(model, T, seeds, scale, values)
 
 
-__all__ = ["verify"]
+def verify_backward(
+    forward: Callable[..., Tensor],
+    backward: Callable[..., Mapping[str, Any]],
+    inputs: Mapping[str, Any],
+    name: str = "hand-written backward",
+) -> Report:
+    """Judge a backward pass written in numpy against the graph of its forward pass.
+
+    inputs: a dict from names to arrays. `forward(**inputs)` is called with Tensors and returns the scalar loss; it names
+    its quantities with `tg.name` inside `tg.steps`. `backward(**inputs)` is called with arrays and returns a dict: for an
+    input the gradient, for a named quantity a dict (or list) of gradients by step. Each is compared with the engine within
+    rounding; a failed quantity says whether its own line is wrong and which term it lacks. Raises `GraphError` for unknown
+    names and wrong shapes.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> report = tg.verify_backward(lambda w, x: np.sum(np.tanh(w * x)), lambda w, x: {"w": x}, {"w": np.ones(2), "x": np.ones(2)})
+    >>> report.ok, report.rows[0].name
+    (False, 'dw')
+    """
+    from .handwritten import judge_backward
+
+    return judge_backward(forward, backward, inputs, name)
+
+
+__all__ = ["verify", "verify_backward"]

@@ -1,0 +1,40 @@
+"""Assertions for pytest users: the report is the assertion message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .core.tensor import Tensor
+from .verify import verify, verify_backward
+
+
+def assert_derivation(model: Any, T: int = 4, seeds: int = 3) -> None:
+    """Assert that every gradient equation of a model (a path, a text, a Model) is right.
+
+    Raises `AssertionError` with the report as its message; `LanguageError` when the file cannot be read.
+
+    >>> from tinygrad_rnn.testing import assert_derivation
+    >>> assert_derivation("sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\ndh[t] = W.T @ dh[t+1]    for t < T")
+    """
+    report = verify(Path(model) if isinstance(model, str) and "\n" not in model else model, T=T, seeds=seeds)
+    if not report.ok:
+        raise AssertionError(f"\n{report}")
+
+
+def assert_gradients(
+    forward: Callable[..., Tensor], backward: Callable[..., Mapping[str, Any]], inputs: Mapping[str, Any]
+) -> None:
+    """Assert that a hand-written backward function returns the gradients of the forward function; see `verify_backward`.
+
+    >>> import numpy as np
+    >>> from tinygrad_rnn.testing import assert_gradients
+    >>> assert_gradients(lambda w, x: np.sum(w * x), lambda w, x: {"w": x, "x": w}, {"w": np.ones(2), "x": np.arange(2.0)})
+    """
+    report = verify_backward(forward, backward, inputs)
+    if not report.ok:
+        raise AssertionError(f"\n{report}")
+
+
+__all__ = ["assert_derivation", "assert_gradients"]
