@@ -33,19 +33,60 @@ _UNIT = {"arcsin", "arccos", "arctanh"}
 
 def _elementwise_cases() -> dict[str, list[Case]]:
     cases: dict[str, list[Case]] = {}
-    for name in (
-        "exp expm1 log log1p sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh sigmoid softplus "
-        "relu negative square reciprocal identity".split()
-    ):
-        x = P if name in _POSITIVE else UNIT if name in _UNIT or name == "log1p" else P + 1.0 if name == "arccosh" else M
+    for name in [
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "sigmoid",
+        "softplus",
+        "relu",
+        "negative",
+        "square",
+        "reciprocal",
+        "identity",
+    ]:
+        x = (
+            P
+            if name in _POSITIVE
+            else UNIT
+            if name in _UNIT or name == "log1p"
+            else P + 1.0
+            if name == "arccosh"
+            else M
+        )
         f = getattr(elementwise, name)
         cases[name] = [(f, (x,)), (f, (x[0, 0],)), (f, (x[:0],))]
     cases["abs"] = [(np.abs, (M,)), (np.abs, (M[0, 0],))]
-    for name in "add subtract multiply divide logaddexp maximum minimum".split():
+    for name in ["add", "subtract", "multiply", "divide", "logaddexp", "maximum", "minimum"]:
         f = getattr(elementwise, name)
         other = _around(0.3, 1.9, 3)
-        cases[name] = [(f, (M, P)), (f, (M, other)), (f, (other[:, None], M[:, None, :])), (f, (M, other[0])), (f, (M[0, 0], other[1]))]
-    cases["power"] = [(np.power, (P, M)), (np.power, (P, M[0])), (np.power, (P[0, 0], M[0, 0])), (lambda b: 2.0**b, (M,))]
+        cases[name] = [
+            (f, (M, P)),
+            (f, (M, other)),
+            (f, (other[:, None], M[:, None, :])),
+            (f, (M, other[0])),
+            (f, (M[0, 0], other[1])),
+        ]
+    cases["power"] = [
+        (np.power, (P, M)),
+        (np.power, (P, M[0])),
+        (np.power, (P[0, 0], M[0, 0])),
+        (lambda b: 2.0**b, (M,)),
+    ]
     cases["power_constant"] = [
         (lambda x: x**3, (M,)), (lambda x: x**-1.5, (P,)), (lambda x: x**0, (M,)), (lambda x: x**1, (M,)), (lambda x: x**3, (M[0, 0],)),
     ]  # fmt: skip
@@ -70,13 +111,24 @@ def _reduction_cases() -> dict[str, list[Case]]:
         (lambda x: tg.cross_entropy(x, 2), (V,)),
     ]  # fmt: skip
     cases["norm"] = [(np.linalg.norm, (M,)), (lambda x: np.linalg.norm(x, axis=1, keepdims=True), (M,))]
-    cases["norm"] += [(lambda x: np.linalg.norm(x, ord=1, axis=0), (M,)), (lambda x: np.linalg.norm(x, ord=np.inf), (V,))]
+    cases["norm"] += [
+        (lambda x: np.linalg.norm(x, ord=1, axis=0), (M,)),
+        (lambda x: np.linalg.norm(x, ord=np.inf), (V,)),
+    ]
     cases["mean"] = [(np.mean, (M,)), (lambda x: np.mean(x, axis=(0, -1)), (BATCH,))]
     cases["var"] = [(np.var, (M,)), (lambda x: np.var(x, axis=1, ddof=1, keepdims=True), (M,))]
     cases["std"] = [(np.std, (M,)), (lambda x: np.std(x, axis=0), (BATCH,))]
-    cases["prod"] = [(np.prod, (M,)), (lambda x: np.prod(x, axis=1), (BATCH,)), (np.prod, (np.array([2.0, 0.0, 3.0, 0.5, -1.0]),))]
+    cases["prod"] = [
+        (np.prod, (M,)),
+        (lambda x: np.prod(x, axis=1), (BATCH,)),
+        (np.prod, (np.array([2.0, 0.0, 3.0, 0.5, -1.0]),)),
+    ]
     cases["prod"].append((lambda x: np.prod(x, axis=-1, keepdims=True), (M,)))
-    cases["cumsum"] = [(np.cumsum, (M,)), (lambda x: np.cumsum(x, axis=1), (M,)), (lambda x: np.cumsum(x, axis=-2), (BATCH,))]
+    cases["cumsum"] = [
+        (np.cumsum, (M,)),
+        (lambda x: np.cumsum(x, axis=1), (M,)),
+        (lambda x: np.cumsum(x, axis=-2), (BATCH,)),
+    ]
     return cases
 
 

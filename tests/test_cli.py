@@ -121,6 +121,7 @@ def test_a_mistake_is_a_mistake_on_a_short_sequence_as_well(run, file):
     assert run("verify", file(VANILLA.replace("dc = sum(t, do[t])", "dc = -sum(t, do[t])")), "--T", 2).code == 1
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_values_that_overflow_end_with_3(run, file):
     text = "sizes: h = 2\nh[t] = exp(exp(W @ h[t-1] + 10))\nL = sum(t, sum(h[t]))\ngradients:\ndh[T] = 1 + 0 * h[T]\n"
     answer = run("verify", file(text), "--json")
@@ -350,7 +351,10 @@ def test_a_message_stays_on_one_screen_whatever_the_file_is_called(run):
 def test_how_an_editor_saves_makes_no_difference(run, file, text):
     answer = run("verify", file(text), "--json", "--seeds", 1)
     assert answer.code == 0
-    assert json.loads(answer.out)["equations"] == json.loads(run("verify", "vanilla", "--json", "--seeds", 1).out)["equations"]
+    assert (
+        json.loads(answer.out)["equations"]
+        == json.loads(run("verify", "vanilla", "--json", "--seeds", 1).out)["equations"]
+    )
 
 
 def test_a_file_cut_off_anywhere_gets_a_verdict_or_one_screen(run, file):

@@ -118,7 +118,11 @@ def test_values_at_zero_are_the_documented_ones():
     assert tg.grad(np.sqrt)(0.0) == np.inf
 
 
-@pytest.mark.parametrize("f", [np.log, np.sqrt, np.reciprocal, lambda x: 1.0 / x, lambda x: x**-1.0], ids="log sqrt reciprocal divide power".split())
+@pytest.mark.parametrize(
+    "f",
+    [np.log, np.sqrt, np.reciprocal, lambda x: 1.0 / x, lambda x: x**-1.0],
+    ids=["log", "sqrt", "reciprocal", "divide", "power"],
+)
 def test_scalars_give_numpys_infinities_and_nans(f):
     for x in (0.0, -1.0):
         with np.errstate(all="ignore"):
@@ -128,8 +132,12 @@ def test_scalars_give_numpys_infinities_and_nans(f):
         np.testing.assert_equal(got.item(), float(expected))
 
 
-@pytest.mark.parametrize("x", [1000.0, -1000.0, np.array([1000.0, -1000.0]), np.array([1000.0, -1000.0], np.float32)], ids=str)
-@pytest.mark.parametrize("f", [tg.sigmoid, tg.softplus, np.tanh, tg.relu, lambda v: tg.logsumexp(np.stack([v, v]), axis=0)])
+@pytest.mark.parametrize(
+    "x", [1000.0, -1000.0, np.array([1000.0, -1000.0]), np.array([1000.0, -1000.0], np.float32)], ids=str
+)
+@pytest.mark.parametrize(
+    "f", [tg.sigmoid, tg.softplus, np.tanh, tg.relu, lambda v: tg.logsumexp(np.stack([v, v]), axis=0)]
+)
 def test_large_arguments_raise_no_spurious_warning(f, x):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -172,7 +180,14 @@ def test_mixed_dtypes_follow_numpy_and_gradients_keep_the_inputs_dtype():
 
 def test_broadcasting_is_undone_for_every_pair_of_shapes():
     rng = np.random.default_rng(1)
-    for left, right in [((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 3)), ((4, 1, 3), (2, 1)), ((1,), (5,)), ((1, 1), ())]:
+    for left, right in [
+        ((2, 3), (3,)),
+        ((2, 1), (1, 3)),
+        ((), (2, 3)),
+        ((4, 1, 3), (2, 1)),
+        ((1,), (5,)),
+        ((1, 1), ()),
+    ]:
         a, b = tg.tensor(rng.standard_normal(left)), tg.tensor(rng.standard_normal(right))
         np.sum(a * b).backward()
         assert np.shape(a.grad) == left
@@ -255,7 +270,11 @@ def test_a_later_write_to_the_original_array_does_not_reach_the_graph():
 
 def test_a_shape_error_names_the_operation_the_scope_the_step_and_the_shapes():
     W = tg.tensor(np.ones((4, 3)), name="W")
-    with tg.scope("lstm"), tg.step(37), pytest.raises(tg.ShapeError, match=r"matmul at lstm, t=37: W \(4, 3\) @ \(4,\)"):
+    with (
+        tg.scope("lstm"),
+        tg.step(37),
+        pytest.raises(tg.ShapeError, match=r"matmul at lstm, t=37: W \(4, 3\) @ \(4,\)"),
+    ):
         W @ np.ones(4)
     with pytest.raises(tg.ShapeError, match=r"add: W \(4, 3\) \+ \(2,\): the shapes do not broadcast"):
         W + np.ones(2)
@@ -369,7 +388,9 @@ def test_the_derivative_tests_would_notice_a_wrong_joint_rule(name, monkeypatch)
     from .samples import CASES
 
     rule = PRIMITIVES[name].joint
-    monkeypatch.setattr(PRIMITIVES[name], "joint", lambda *args, **params: tuple(1.000000001 * g for g in rule(*args, **params)))
+    monkeypatch.setattr(
+        PRIMITIVES[name], "joint", lambda *args, **params: tuple(1.000000001 * g for g in rule(*args, **params))
+    )
     f, args = CASES[name][0]
     with pytest.raises(AssertionError, match="rounding explains"):
         tg.check_grads(f, *args, order=1)

@@ -59,7 +59,9 @@ def backward(mistake="", **v):
         d["h"][t] = 2 * h[t] + sum(v[f"W_{k}"].T @ dz[t + 1][k] for k in GATES)
         d["o"][t] = d["h"][t] * np.tanh(c[t])
         dzo = d["o"][t] * a["o"] * (1 - a["o"])
-        d["c"][t] = d["h"][t] * a["o"] * (1 - np.tanh(c[t]) ** 2) + v["p_i"] * dz[t + 1]["i"] + v["p_f"] * dz[t + 1]["f"]
+        d["c"][t] = (
+            d["h"][t] * a["o"] * (1 - np.tanh(c[t]) ** 2) + v["p_i"] * dz[t + 1]["i"] + v["p_f"] * dz[t + 1]["f"]
+        )
         if mistake != "cell path":
             d["c"][t] = d["c"][t] + d["c"][t + 1] * after["f"]
         if mistake != "output peephole":

@@ -24,7 +24,12 @@ T, INPUT, HIDDEN, CLASSES, SAMPLES = 5, 3, 4, 5, 3
 Arrays = dict[str, np.ndarray]
 
 #: the gates of each system, in torch's order
-GATES = {"vanilla": [""], "lstm": ["_i", "_f", "_g", "_o"], "gru": ["_r", "_z", "_n"], "gru_reset_after": ["_r", "_z", "_n"]}
+GATES = {
+    "vanilla": [""],
+    "lstm": ["_i", "_f", "_g", "_o"],
+    "gru": ["_r", "_z", "_n"],
+    "gru_reset_after": ["_r", "_z", "_n"],
+}
 #: what the vanilla network's file calls the output layer's bias, the logits
 OUTPUT = {"vanilla": ("c", "o")}
 
@@ -50,7 +55,11 @@ def given(system: str, seed: int) -> Arrays:
             values["k" + gate] = normal(HIDDEN, 1)
     bias, _ = names_of_output(system)
     values |= {"V": normal(CLASSES, HIDDEN), bias: normal(CLASSES, 1)}
-    values |= {"x": normal(T, INPUT, SAMPLES), "y": rng.integers(0, CLASSES, (T, SAMPLES)), "h0": normal(HIDDEN, SAMPLES)}
+    values |= {
+        "x": normal(T, INPUT, SAMPLES),
+        "y": rng.integers(0, CLASSES, (T, SAMPLES)),
+        "h0": normal(HIDDEN, SAMPLES),
+    }
     if system == "lstm":
         values["c0"] = normal(HIDDEN, SAMPLES)
     return values

@@ -65,7 +65,10 @@ def gradients(
     start = {output.id: g} if output.id in active else {}
     grads = (recorded if create_graph else numeric)(active, start, {x.id for x in targets}, steps)
     if steps is not None:
-        found = [{t: _finish(part, x, create_graph) for t, part in sorted(steps[x.id].items(), key=_by_step)} for x in targets]
+        found = [
+            {t: _finish(part, x, create_graph) for t, part in sorted(steps[x.id].items(), key=_by_step)}
+            for x in targets
+        ]
     else:
         found = [_finish(grads.get(x.id), x, create_graph) for x in targets]
     return found[0] if isinstance(inputs, Tensor) else found

@@ -28,7 +28,9 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
     return np.dot(a.T, g) if a.ndim == g.ndim == 2 else np.swapaxes(a, -1, -2) @ g
 
 
-@primitive("matmul", np.matmul, inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}", vjp=(_matmul_left, _matmul_right))
+@primitive(
+    "matmul", np.matmul, inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}", vjp=(_matmul_left, _matmul_right)
+)
 def matmul(a: Any, b: Any) -> Any:
     """Matrix product; vectors and stacks of matrices as in numpy."""
     if type(a) is float or type(b) is float:
@@ -68,8 +70,12 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Sum of products over the paired axes."""
     if isinstance(axes, int):
         axes = (range(-axes, 0), range(axes))
-    left = [int(i) % len(shape_of(a)) for i in np.atleast_1d(list(axes[0]) if not isinstance(axes[0], int) else axes[0])]
-    right = [int(i) % len(shape_of(b)) for i in np.atleast_1d(list(axes[1]) if not isinstance(axes[1], int) else axes[1])]
+    left = [
+        int(i) % len(shape_of(a)) for i in np.atleast_1d(list(axes[0]) if not isinstance(axes[0], int) else axes[0])
+    ]
+    right = [
+        int(i) % len(shape_of(b)) for i in np.atleast_1d(list(axes[1]) if not isinstance(axes[1], int) else axes[1])
+    ]
     rows = [i for i in range(len(shape_of(a))) if i not in left]
     columns = [i for i in range(len(shape_of(b))) if i not in right]
     row_shape, column_shape = [shape_of(a)[i] for i in rows], [shape_of(b)[i] for i in columns]

@@ -16,7 +16,9 @@ from .primitives import MATH_ERRORS, elementwise, primitive, spells
 from .tensor import PLAIN, Tensor, plain
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
-add = elementwise("add", np.add, scalar=operator.add, arity=2, label="+", latex="{0} + {1}", vjp=lambda g, y, a, b: (g, g))
+add = elementwise(
+    "add", np.add, scalar=operator.add, arity=2, label="+", latex="{0} + {1}", vjp=lambda g, y, a, b: (g, g)
+)
 subtract = elementwise(
     "subtract", np.subtract, scalar=operator.sub, arity=2, label="−", latex="{0} - {1}", vjp=lambda g, y, a, b: (g, -g)
 )
@@ -32,8 +34,22 @@ negative = elementwise("negative", np.negative, scalar=operator.neg, label="−"
 identity = elementwise("identity", lambda x: x, scalar=lambda x: x, label="=", latex="{0}", vjp=lambda g, y, x: (g,))
 
 # -- comparisons as operations, without derivative ----------------------------------------------------------------------
-greater = elementwise("greater", lambda a, b: _mask(a, b, np.real(a) > np.real(b)), scalar=lambda a, b: float(a > b), arity=2, label=">", latex=r"\left[{0} > {1}\right]")
-equal = elementwise("equal", lambda a, b: _mask(a, b, np.real(a) == np.real(b)), scalar=lambda a, b: float(a == b), arity=2, label="=", latex=r"\left[{0} = {1}\right]")
+greater = elementwise(
+    "greater",
+    lambda a, b: _mask(a, b, np.real(a) > np.real(b)),
+    scalar=lambda a, b: float(a > b),
+    arity=2,
+    label=">",
+    latex=r"\left[{0} > {1}\right]",
+)
+equal = elementwise(
+    "equal",
+    lambda a, b: _mask(a, b, np.real(a) == np.real(b)),
+    scalar=lambda a, b: float(a == b),
+    arity=2,
+    label="=",
+    latex=r"\left[{0} = {1}\right]",
+)
 sign = elementwise("sign", lambda x: np.sign(np.real(x)).astype(np.result_type(x).type(0).real.dtype), latex=r"\operatorname{{sign}}\left({0}\right)")  # fmt: skip
 
 
@@ -46,8 +62,12 @@ exp = elementwise("exp", np.exp, scalar=math.exp, latex=r"\exp\left({0}\right)",
 expm1 = elementwise("expm1", np.expm1, scalar=math.expm1, vjp=lambda g, y, x: (g * (y + 1.0),))
 log = elementwise("log", np.log, scalar=math.log, latex=r"\log\left({0}\right)", vjp=lambda g, y, x: (g / x,))
 log1p = elementwise("log1p", np.log1p, scalar=math.log1p, vjp=lambda g, y, x: (g / (1.0 + x),))
-sqrt = elementwise("sqrt", np.sqrt, scalar=math.sqrt, label="√", latex=r"\sqrt{{{0}}}", vjp=lambda g, y, x: (0.5 * g / y,))
-sqrt.__doc__ = "Square root, entry by entry. As in numpy: nan below 0; the derivative at 0 is +inf (`norm` defines its own at 0)."
+sqrt = elementwise(
+    "sqrt", np.sqrt, scalar=math.sqrt, label="√", latex=r"\sqrt{{{0}}}", vjp=lambda g, y, x: (0.5 * g / y,)
+)
+sqrt.__doc__ = (
+    "Square root, entry by entry. As in numpy: nan below 0; the derivative at 0 is +inf (`norm` defines its own at 0)."
+)
 
 
 def _logaddexp(a: Any, b: Any) -> Any:
@@ -66,13 +86,17 @@ spells(np.logaddexp)(logaddexp)
 # -- circular and hyperbolic functions ----------------------------------------------------------------------------------
 sin = elementwise("sin", np.sin, scalar=math.sin, latex=r"\sin\left({0}\right)", vjp=lambda g, y, x: (g * cos(x),))
 cos = elementwise("cos", np.cos, scalar=math.cos, latex=r"\cos\left({0}\right)", vjp=lambda g, y, x: (-g * sin(x),))
-tan = elementwise("tan", np.tan, scalar=math.tan, latex=r"\tan\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 + y * y),))
+tan = elementwise(
+    "tan", np.tan, scalar=math.tan, latex=r"\tan\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 + y * y),)
+)
 arcsin = elementwise("arcsin", np.arcsin, scalar=math.asin, vjp=lambda g, y, x: (g / sqrt(1.0 - x * x),))
 arccos = elementwise("arccos", np.arccos, scalar=math.acos, vjp=lambda g, y, x: (-g / sqrt(1.0 - x * x),))
 arctan = elementwise("arctan", np.arctan, scalar=math.atan, vjp=lambda g, y, x: (g / (1.0 + x * x),))
 sinh = elementwise("sinh", np.sinh, scalar=math.sinh, vjp=lambda g, y, x: (g * cosh(x),))
 cosh = elementwise("cosh", np.cosh, scalar=math.cosh, vjp=lambda g, y, x: (g * sinh(x),))
-tanh = elementwise("tanh", np.tanh, scalar=math.tanh, latex=r"\tanh\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 - y * y),))
+tanh = elementwise(
+    "tanh", np.tanh, scalar=math.tanh, latex=r"\tanh\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 - y * y),)
+)
 arcsinh = elementwise("arcsinh", np.arcsinh, scalar=math.asinh, vjp=lambda g, y, x: (g / sqrt(1.0 + x * x),))
 arccosh = elementwise("arccosh", np.arccosh, scalar=math.acosh, vjp=lambda g, y, x: (g / sqrt(x * x - 1.0),))
 arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y, x: (g / (1.0 - x * x),))
@@ -82,7 +106,8 @@ arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y,
 #: by dtype: the largest exponent without overflow (so that no warning is raised where the answer is simply 0), and one;
 #: as 0-d arrays, which numpy takes twice as fast as Python floats
 _LIMITS = {
-    np.dtype(kind): (np.array(largest, kind), np.array(1.0, kind)) for kind, largest in (("f2", 11.0), ("f4", 88.0), ("f8", 709.0))
+    np.dtype(kind): (np.array(largest, kind), np.array(1.0, kind))
+    for kind, largest in (("f2", 11.0), ("f4", 88.0), ("f8", 709.0))
 }
 
 
@@ -108,7 +133,9 @@ sigmoid = elementwise(
     "sigmoid", _sigmoid, scalar=_sigmoid_scalar, label="σ", latex=r"\sigma\left({0}\right)",
     vjp=lambda g, y, x: (g * y * (1.0 - y),),
 )  # fmt: skip
-softplus = elementwise("softplus", _softplus, label="ζ", latex=r"\zeta\left({0}\right)", vjp=lambda g, y, x: (g * sigmoid(x),))
+softplus = elementwise(
+    "softplus", _softplus, label="ζ", latex=r"\zeta\left({0}\right)", vjp=lambda g, y, x: (g * sigmoid(x),)
+)
 relu = elementwise(
     "relu", lambda x: np.maximum(x, 0.0), scalar=lambda x: x if x > 0.0 else 0.0,
     vjp=lambda g, y, x: (g * greater(x, 0.0),),
@@ -196,8 +223,12 @@ def power(x: Any, n: Any) -> Any:
     return _power(x, n)
 
 
-square = elementwise("square", np.square, scalar=lambda x: x * x, label="²", latex="{0}^{{2}}", vjp=lambda g, y, x: (2.0 * g * x,))
-reciprocal = elementwise("reciprocal", np.reciprocal, scalar=lambda x: 1.0 / x, latex=r"{0}^{{-1}}", vjp=lambda g, y, x: (-g * y * y,))
+square = elementwise(
+    "square", np.square, scalar=lambda x: x * x, label="²", latex="{0}^{{2}}", vjp=lambda g, y, x: (2.0 * g * x,)
+)
+reciprocal = elementwise(
+    "reciprocal", np.reciprocal, scalar=lambda x: 1.0 / x, latex=r"{0}^{{-1}}", vjp=lambda g, y, x: (-g * y * y,)
+)
 
 # -- operators of the Tensor --------------------------------------------------------------------------------------------
 for _symbol, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "pow": power}.items():

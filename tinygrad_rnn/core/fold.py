@@ -6,20 +6,13 @@ unfolded again in `unfold`; drawing, derivation and compilation start from the a
 
 from __future__ import annotations
 
-from struct import pack
 from typing import Any
 
-import numpy as np
-
-from .errors import GraphError
+from .difference import Difference
 from .graph import Graph
-from .recurrence import After, At, Carry, Constant, Each, Here, Input, Instruction, Recurrence, Reference, Root, Scopes, Shift
-from .scope import Scope
+from .recurrence import After, At, Carry, Constant, Each, Here, Input, Instruction, Recurrence, Reference, Root, Shift
 from .tensor import Tensor, Value
-
-
-class FoldError(GraphError):
-    """The steps of a graph are not one step repeated; the message names the first operation and step that differ."""
+from .timeline import FoldError, Timeline, is_constant, same_value
 
 
 def fold(graph: Graph) -> Recurrence:
@@ -54,168 +47,15 @@ def fold(graph: Graph) -> Recurrence:
         h[t] = tanh(v2)
     outputs: h[T-1]
     """
-    timeline = _Timeline(graph)
+    timeline = Timeline(graph)
     return _Writer(timeline, _Span(timeline)).recurrence(graph)
-
-
-# -- which node stands where --------------------------------------------------------------------------------------------
-class _Timeline:
-    """The nodes step by step in the order of recording, and those that belong to no step.
-
-    `place` holds for each node of a step `step number * stride + position`: two nodes correspond exactly if the
-    differences to the places of what they read are the same.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        steps: dict[Any, list[Tensor]] = {}
-        outside: list[Tensor] = []
-        for node in graph.nodes:
-            if not is_constant(node):
-                step = node.scope.step
-                (outside if step is None else steps.setdefault(step, [])).append(node)
-        _check_times(steps)
-        self.start = min(steps)
-        self.lists = [steps[t] for t in range(self.start, self.start + len(steps))]
-        self.busy = [any(node.op is not None for node in nodes) for nodes in self.lists]
-        self.after = self._after(outside)
-        self.stride = max(map(len, self.lists))
-        self.place = {node.id: i * self.stride + p for i, nodes in enumerate(self.lists) for p, node in enumerate(nodes)}
-        self._labels: dict[int, Scopes] = {}
-        self._interned: dict[Scopes, Scopes] = {}
-
-    def _after(self, outside: list[Tensor]) -> list[Tensor]:
-        """The nodes outside that read steps. What is computed there once for each step joins the steps."""
-        at = {node.id: i for i, nodes in enumerate(self.lists) for node in nodes}
-        after: dict[int, Tensor] = {}
-        guess: dict[int, int] = {}
-        groups: dict[Any, list[Tensor]] = {}
-        for node in outside:
-            if not any(x.id in at or x.id in after for x in node.inputs):
-                continue
-            after[node.id] = node
-            kind = (node.op, node.name)
-            read = {at[x.id] for x in node.inputs if x.id in at}
-            # the sum so far is of the node's own kind, and says nothing about where the node belongs
-            read = read or {guess[x.id] for x in node.inputs if x.id in guess and (x.op, x.name) != kind}
-            if len(read) == 1:
-                guess[node.id] = read.pop()
-                groups.setdefault(kind, []).append(node)
-        for nodes in groups.values():
-            if 2 * len({guess[node.id] for node in nodes}) > max(sum(self.busy), 2):
-                for node in nodes:
-                    self.lists[guess[node.id]].append(after.pop(node.id))
-        for nodes in self.lists:
-            nodes.sort(key=lambda node: node.id)
-        return list(after.values())
-
-    def labels(self, scope: Scope) -> Scopes:
-        """The labels on a scope's path, None for the index of the step; one object for each sequence of labels."""
-        known = self._labels.get(id(scope))
-        if known is None:
-            labels = tuple(s.label if s.index is None else None for s in scope.path)
-            known = self._labels[id(scope)] = self._interned.setdefault(labels, labels)
-        return known
-
-    def split(self, x: Tensor) -> tuple[int, int] | None:
-        """Step (from 0) and position of a node, None if it belongs to no step."""
-        code = self.place.get(x.id)
-        return None if code is None else divmod(code, self.stride)
-
-    def difference(self, a: int, b: int, reads: list[list[Any]], loose: list[tuple[int, int, int]]) -> tuple[int, int] | None:
-        """Where step b first differs from step a, as (position, input or -1); `reads` are the reads of a.
-
-        Reads of other steps that do not correspond are only noted in `loose`, as (step, position, input).
-        """
-        model, nodes = self.lists[a], self.lists[b]
-        place = self.place.get
-        here = b * self.stride
-        for p, (old, node) in enumerate(zip(model, nodes)):  # noqa: B905 - lengths are compared below
-            v, w = node.value, old.value
-            if (
-                node.op is not old.op
-                or node.name != old.name
-                or len(node.inputs) != len(old.inputs)
-                or (type(v) is not float or type(w) is not float) and (np.shape(v) != np.shape(w) or node.dtype != old.dtype)
-                or (node.params is not old.params and not same_static(node.params, old.params))
-                or (node.scope is not old.scope and self.labels(node.scope) is not self.labels(old.scope))
-                or (node.op is None and (node.requires_grad != old.requires_grad or node.name is None and not same_value(v, w)))
-            ):
-                return p, -1
-            for j, x in enumerate(node.inputs):
-                read = reads[p][j]
-                if type(read) is int:
-                    code = place(x.id)
-                    if code is None or code - here - p != read:
-                        if 0 <= p + read < self.stride:
-                            return p, j
-                        loose.append((b, p, j))
-                elif x is not read and not (is_constant(x) and is_constant(read) and same_value(x.value, read.value)):
-                    return p, j
-        return None if len(model) == len(nodes) else (min(len(model), len(nodes)), -1)
-
-    def reads(self, a: int, b: int | None) -> list[list[Any]]:
-        """What each node of step a reads: a difference of places, or the node itself where step b reads the same one."""
-        found = []
-        for p, node in enumerate(self.lists[a]):
-            row: list[Any] = []
-            other = self.lists[b][p].inputs if b is not None and p < len(self.lists[b]) else ()
-            for j, x in enumerate(node.inputs):
-                code = self.place.get(x.id)
-                row.append(x if code is None or (j < len(other) and other[j] is x) else code - a * self.stride - p)
-            found.append(row)
-        return found
-
-
-def _check_times(steps: dict[Any, list[Tensor]]) -> None:
-    if not steps:
-        raise FoldError("nothing in this graph belongs to a time step: run its loop as `for t in tg.steps(T)`")
-    paths = [step for step in steps if isinstance(step, tuple)]
-    if paths:
-        lengths = {len(path) for path in paths}
-        examples = ", ".join(map(str, sorted(paths)[:3]))
-        kind = f"a {len(paths[0])}-D net, indexed by" if len(lengths) == 1 else "a tree, indexed by paths such as"
-        raise FoldError(f"this graph is {kind} {examples}: it has no single time along which steps could repeat")
-    for nodes in steps.values():
-        for scope in {id(node.scope): node.scope for node in nodes}.values():
-            if sum(s.index is not None for s in scope.path) > 1:
-                raise FoldError(f"steps within steps, as at {scope}: give the inner loop labels (tg.scope) instead of tg.steps")
-    missing = [t for t in range(min(steps), max(steps)) if t not in steps]
-    if missing:
-        raise FoldError(f"the steps run from {min(steps)} to {max(steps)}, but nothing belongs to step {missing[0]}: number them in a row")
-
-
-def is_constant(node: Tensor) -> bool:
-    """Whether a node is nothing but a value: a leaf without a name that asks for no gradient."""
-    return node.op is None and node.name is None and not node.requires_grad
-
-
-def same_value(a: Value, b: Value) -> bool:
-    """Whether two values are the same bytes."""
-    if a is b:
-        return True
-    if type(a) is float or type(b) is float:
-        return type(a) is type(b) and pack("d", a) == pack("d", b)
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()  # type: ignore[union-attr]
-
-
-def same_static(a: Any, b: Any) -> bool:
-    """Whether two static arguments are equal, arrays by value."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, np.ndarray):
-        return same_value(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same_static(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same_static, a, b))
-    return bool(a == b)
 
 
 # -- which steps are the same -------------------------------------------------------------------------------------------
 class _Span:
     """The longest run of same steps around a middle one: the steps `lo` to `hi`, and what the ends read beyond them."""
 
-    def __init__(self, timeline: _Timeline) -> None:
+    def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.template, neighbour = self._middle()
         self.reads = timeline.reads(self.template, neighbour)
@@ -290,7 +130,7 @@ class _Span:
         found = self._first_difference(most)
         if found is None:
             raise FoldError(advice)
-        raise FoldError(_Difference(self.timeline, *found).text() + (f". {advice}" if few else ""))
+        raise FoldError(Difference(self.timeline, *found).text() + (f". {advice}" if few else ""))
 
     def _first_difference(self, most: int) -> tuple[int, int, int, int] | None:
         """The first two neighbouring steps that differ, and where; those at the ends are asked last, as they may differ."""
@@ -305,93 +145,11 @@ class _Span:
         return None
 
 
-class _Difference:
-    """Says where two steps differ, by the path from a named quantity of the step."""
-
-    def __init__(self, timeline: _Timeline, a: int, b: int, position: int, slot: int) -> None:
-        self.timeline, self.a, self.b = timeline, a, b
-        self.position, self.slot = position, slot
-        self.old, self.new = timeline.lists[a], timeline.lists[b]
-
-    def text(self) -> str:
-        start = self.timeline.start
-        path, what = self.path(), self.what()
-        return f"step {start + self.b} differs from step {start + self.a}{f' at {path}' if path else ''}: {what}"
-
-    def path(self) -> str:
-        """From the first named node that uses the differing one down to it; an operation that differs is not on its path."""
-        nodes = self.new if self.position < len(self.new) else self.old
-        position = self.position
-        used_by: dict[int, int] = {}
-        for q, node in enumerate(nodes):
-            for x in node.inputs:
-                used_by.setdefault(x.id, q)
-        here: Tensor | None = nodes[position]
-        ops: list[str] = []
-        while here is not None:
-            ops.append(here.op.name if here.op is not None else here.name or "leaf")
-            if here.name is not None:
-                ops.append(here.name)
-                break
-            here = nodes[used_by[here.id]] if here.id in used_by else None
-        return "/".join(reversed(ops if self.slot >= 0 or self.ops_agree() else ops[1:]))
-
-    def ops_agree(self) -> bool:
-        p = self.position
-        return p < min(len(self.old), len(self.new)) and self.old[p].op is self.new[p].op
-
-    def what(self) -> str:
-        p = self.position
-        counts = f"{len(self.new)} nodes against {len(self.old)}"
-        if p >= min(len(self.old), len(self.new)):
-            return counts
-        old, new = self.old[p], self.new[p]
-        if self.slot >= 0:
-            return self.operands(old.inputs[self.slot], new.inputs[self.slot])
-        if old.op is not new.op:
-            return f"{self.show(new, self.b)} against {self.show(old, self.a)}" + (f", {counts}" if len(self.old) != len(self.new) else "")
-        if old.name != new.name:
-            return f"the name {new.name} against {old.name}"
-        if old.shape != new.shape or old.dtype != new.dtype:
-            return f"{new.dtype} of shape {new.shape} against {old.dtype} of shape {old.shape}"
-        if len(old.inputs) != len(new.inputs):
-            return f"{len(new.inputs)} inputs against {len(old.inputs)}"
-        for key in {**(old.params or {}), **(new.params or {})}:
-            a, b = (old.params or {}).get(key), (new.params or {}).get(key)
-            if not same_static(a, b):
-                if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-                    return f"the static argument {key} is an array with other values; compute with a named 0/1 tensor instead"
-                return f"{key} = {b} against {a}"
-        if self.timeline.labels(old.scope) != self.timeline.labels(new.scope):
-            return f"recorded at {new.scope} against {old.scope}"
-        return self.operands(old, new) if old.op is None and old.name is None else "it asks for a gradient in one of them only"
-
-    def operands(self, old: Tensor, new: Tensor) -> str:
-        unnamed = all(x.op is None and x.name is None and x.shape for x in (old, new))
-        if unnamed and old.shape == new.shape:
-            return (
-                f"an unnamed array of shape {new.shape} has other values at each step; name it inside the step, as in "
-                'tg.tensor(x, name="x", requires_grad=False), and it becomes an input'
-            )
-        return f"{self.show(new, self.b)} against {self.show(old, self.a)}"
-
-    def show(self, x: Tensor, step: int) -> str:
-        found = self.timeline.split(x)
-        if x.op is None and x.name is None:
-            return f"constant {x.item():g}" if not x.shape else f"an array of shape {x.shape}"
-        called = x.name or (x.op.name if x.op is not None else "leaf")
-        if found is None:
-            return called if x.op is None else f"{called}, computed outside of the steps,"
-        if found[0] == step:
-            return f"{called}[t]" if x.name else called
-        return f"{called}[t{found[0] - step:+d}]"
-
-
 # -- writing down what was found ----------------------------------------------------------------------------------------
 class _Writer:
     """Turns nodes into instructions, by where they stand relative to the body."""
 
-    def __init__(self, timeline: _Timeline, span: _Span) -> None:
+    def __init__(self, timeline: Timeline, span: _Span) -> None:
         self.timeline, self.span = timeline, span
         self.after = {node.id: i for i, node in enumerate(timeline.after)}
 

@@ -177,7 +177,13 @@ def _sequence_call(op: Primitive, forward: Callable[..., Any]) -> Callable[..., 
 
 
 def elementwise(
-    name: str, forward: Any, *, vjp: Vjp | None = None, scalar: Callable[..., float] | None = None, arity: int = 1, **printed: Any
+    name: str,
+    forward: Any,
+    *,
+    vjp: Vjp | None = None,
+    scalar: Callable[..., float] | None = None,
+    arity: int = 1,
+    **printed: Any,
 ) -> Callable[..., Any]:
     """Declare an elementwise operation of one or two inputs; `scalar` is its faster form on Python floats.
 
@@ -257,9 +263,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)
-        return Tensor(
-            result, op, (a, b), None, None, scope, (a.requires_grad or b.requires_grad) and op.differentiable
-        )
+        return Tensor(result, op, (a, b), None, None, scope, (a.requires_grad or b.requires_grad) and op.differentiable)
 
     return call
 

@@ -165,7 +165,9 @@ class Recurrence:
         shifts = {(r.position, r.shift) for r in self._reads() if isinstance(r, Shift)}
         if not shifts:
             return ()
-        edges = [[(r.position, getattr(r, "shift", 0)) for r in i.inputs if isinstance(r, Here | Shift)] for i in self.body]
+        edges = [
+            [(r.position, getattr(r, "shift", 0)) for r in i.inputs if isinstance(r, Here | Shift)] for i in self.body
+        ]
         return parts(edges)
 
     @property
@@ -208,16 +210,26 @@ class _Printer:
         self.it = recurrence
         first = recurrence.first
         self.zero = recurrence.start + next((i for i, step in enumerate(first) if computes(step)), len(first))
-        self.trailing = next((i for i, step in enumerate(reversed(recurrence.last)) if computes(step)), len(recurrence.last))
+        self.trailing = next(
+            (i for i, step in enumerate(reversed(recurrence.last)) if computes(step)), len(recurrence.last)
+        )
 
     def text(self) -> str:
         it = self.it
         lines = [f"recurrence over t = {self.zero} .. {self.from_end(-1 - self.trailing)}"]
-        lines += [f"parameters: {', '.join(f'{p.name or p.op} {p.shape}' for p in it.parameters)}"] if it.parameters else []
-        given = [i.name if None in i.values else f"{i.name}[t]" for i in it.inputs if i.position is not None or None in i.values]
+        lines += (
+            [f"parameters: {', '.join(f'{p.name or p.op} {p.shape}' for p in it.parameters)}"] if it.parameters else []
+        )
+        given = [
+            i.name if None in i.values else f"{i.name}[t]"
+            for i in it.inputs
+            if i.position is not None or None in i.values
+        ]
         lines += [f"inputs: {', '.join(given)}"] if given else []
         for c in it.carry:
-            lines.append(f"carry: {c.name}[t{c.shift:+d}], at the {'start' if c.shift < 0 else 'end'} {', '.join(map(self.outside, c.initial))}")
+            lines.append(
+                f"carry: {c.name}[t{c.shift:+d}], at the {'start' if c.shift < 0 else 'end'} {', '.join(map(self.outside, c.initial))}"
+            )
         for i, step in enumerate(it.first):
             lines += self.block(f"at t = {self.from_start(i)}:", step, f"[{self.from_start(i)}]")
         head, tail = self.from_start(len(it.first)), self.from_end(-1 - len(it.last))

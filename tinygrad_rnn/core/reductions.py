@@ -165,8 +165,10 @@ def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
         raise ShapeError(f"cross_entropy: targets are class numbers, so integers, not {wanted.dtype}")
     if wanted.shape != expected:
         raise ShapeError(f"cross_entropy: logits {classes} need targets of shape {expected}, not {wanted.shape}")
-    if wanted.size and not (0 <= wanted.min() and wanted.max() < classes[axis]):
-        raise ShapeError(f"cross_entropy: targets run from 0 to {classes[axis] - 1}, but one is {wanted.min()} or {wanted.max()}")
+    if wanted.size and not (wanted.min() >= 0 and wanted.max() < classes[axis]):
+        raise ShapeError(
+            f"cross_entropy: targets run from 0 to {classes[axis] - 1}, but one is {wanted.min()} or {wanted.max()}"
+        )
     return _cross_entropy(logits, targets if isinstance(targets, Tensor) else wanted, axis=axis)
 
 
@@ -191,14 +193,16 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     >>> tg.grad(np.linalg.norm)(np.zeros(2)).tolist()
     [0.0, 0.0]
     """
-    vector = axis is not None and not isinstance(axis, tuple) or len(shape_of(x)) == 1
+    vector = (axis is not None and not isinstance(axis, tuple)) or len(shape_of(x)) == 1
     if ord in (None, "fro") or (ord == 2 and vector):
         return _norm2(x, axis=axis, keepdims=keepdims)
     if vector and ord == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if vector and ord == np.inf:
         return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    raise ShapeError(f"norm: order {ord!r} for shape {shape_of(x)} and axis {axis} has no declared derivative; None, 1, 2, inf have")
+    raise ShapeError(
+        f"norm: order {ord!r} for shape {shape_of(x)} and axis {axis} has no declared derivative; None, 1, 2, inf have"
+    )
 
 
 # -- composed ---------------------------------------------------------------------------------------------------------
@@ -228,7 +232,9 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     shape = shape_of(x)
     axes = tuple(range(len(shape))) if axis is None else tuple(int(i) for i in np.atleast_1d(axis) % max_rank(shape))
     rest = [i for i in range(len(shape)) if i not in axes]
-    flat = np.reshape(np.transpose(x, (*axes, *rest)), (-1, *[shape[i] for i in rest])) if shape else np.reshape(x, (1,))
+    flat = (
+        np.reshape(np.transpose(x, (*axes, *rest)), (-1, *[shape[i] for i in rest])) if shape else np.reshape(x, (1,))
+    )
     while len(flat) > 1:
         half = len(flat) // 2
         product = flat[:half] * flat[half : 2 * half]
@@ -254,5 +260,14 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
     return np.cumsum(x, axis=axis)
 
 
-for _name, _function in {"sum": sum, "mean": mean, "max": max, "min": min, "var": var, "std": std, "prod": prod, "cumsum": cumsum}.items():
+for _name, _function in {
+    "sum": sum,
+    "mean": mean,
+    "max": max,
+    "min": min,
+    "var": var,
+    "std": std,
+    "prod": prod,
+    "cumsum": cumsum,
+}.items():
     setattr(Tensor, _name, _function)

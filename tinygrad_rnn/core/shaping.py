@@ -51,7 +51,9 @@ def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 scatter_add = primitive("scatter_add", multilinear=True, vjp=(lambda g, y, x, index, shape: g[index],))(_scatter)
-scatter_add.__doc__ = "Zeros of `shape` with `g` added at `index`; repeated positions add up. The transpose of indexing."
+scatter_add.__doc__ = (
+    "Zeros of `shape` with `g` added at `index`; repeated positions add up. The transpose of indexing."
+)
 
 
 @primitive(
@@ -74,13 +76,23 @@ Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
 def _pieces(g: Any, y: Any, *xs: Any, axis: int = 0) -> tuple[Any, ...]:
     if axis is None:
         ends = np.cumsum([int(np.prod(shape_of(x))) for x in xs])
-        return tuple(np.reshape(g[end - int(np.prod(shape_of(x))) : end], shape_of(x)) for x, end in zip(xs, ends, strict=True))
+        return tuple(
+            np.reshape(g[end - int(np.prod(shape_of(x))) : end], shape_of(x)) for x, end in zip(xs, ends, strict=True)
+        )
     before = (slice(None),) * (axis % len(shape_of(g)))
     ends = np.cumsum([shape_of(x)[axis] for x in xs])
     return tuple(g[(*before, slice(int(end) - shape_of(x)[axis], int(end)))] for x, end in zip(xs, ends, strict=True))
 
 
-@primitive("concatenate", np.concatenate, inputs=None, multilinear=True, label="[;]", latex=r"\left[{0}; {1}\right]", vjp=_pieces)
+@primitive(
+    "concatenate",
+    np.concatenate,
+    inputs=None,
+    multilinear=True,
+    label="[;]",
+    latex=r"\left[{0}; {1}\right]",
+    vjp=_pieces,
+)
 def concatenate(xs: Any, axis: int | None = 0) -> Any:
     """Join along an existing axis (after flattening if `axis` is None)."""
     return np.concatenate(xs, axis=axis)

@@ -19,7 +19,6 @@ from .scope import ROOT, Scope, current, entered
 from .tensor import Tensor, Value, as_value, plain
 
 Place = tuple[int, int]
-_AFTER = -1  # the lane of what belongs to no step
 
 
 def unfold(recurrence: Recurrence, T: int, values: Mapping[tuple[str, int], Any] | None = None) -> Graph:
@@ -39,8 +38,14 @@ def unfold(recurrence: Recurrence, T: int, values: Mapping[tuple[str, int], Any]
     True
     """
     shortest = recurrence.ends + 1
-    if T < shortest:
-        raise GraphError(f"T = {T} is too short: {recurrence.ends} steps at the ends differ from the others, so T is {shortest} or more")
+    if shortest > T:
+        raise GraphError(
+            f"T = {T} is too short: {recurrence.ends} steps at the ends differ from the others, so T is {shortest} or more"
+        )
+    known = {i.name: i for i in recurrence.inputs} | {i.name.rpartition(".")[2]: i for i in recurrence.inputs}
+    for name, step in values or {}:
+        if name not in known:
+            raise GraphError(f"values: no leaf of a step is called {name} (at step {step}); there are {', '.join(known) or 'none'}")
     return _Unfolding(recurrence, T, dict(values or {})).graph()
 
 
@@ -54,9 +59,11 @@ class _Unfolding:
         self.hi = self.lo + T - recurrence.ends - 1
         steps = [*recurrence.first, *[recurrence.body] * (self.hi - self.lo + 1), *recurrence.last]
         self.program = [*steps, recurrence.after]
-        self.count = len(steps)
+        self.count = len(steps)  # also the lane of what belongs to no step
         self.built: list[list[Tensor]] = [[] for _ in self.program]
-        self.gathered: list[list[Tensor]] = [[] for _ in self.program]  # what the next node reads, as far as it is there
+        self.gathered: list[list[Tensor]] = [
+            [] for _ in self.program
+        ]  # what the next node reads, as far as it is there
         self.reads: list[list[Place | Tensor]] = [[] for _ in self.program]
         self.waiting: dict[Place, list[int]] = {}
         self._scopes: dict[tuple[Scopes, int], Scope] = {}
@@ -72,12 +79,13 @@ class _Unfolding:
                     self.waiting.setdefault(missing, []).append(lane)
                     break
                 self._build(lane, instruction)
-                place = lane % len(self.program), len(self.built[lane]) - 1
-                ready.extend(self.waiting.pop(place, ()))
+                ready.extend(self.waiting.pop((lane, len(self.built[lane]) - 1), ()))
         if self.waiting:
             step = self.recurrence.start + min(self.waiting)[0]
-            raise GraphError(f"these steps have no order at this length: nothing can be computed before a later node of step {step}")
-        return Graph([self._node(read) for output in self.recurrence.outputs for read in self._resolve(output, _AFTER)])
+            raise GraphError(
+                f"these steps have no order at this length: nothing can be computed before a later node of step {step}"
+            )
+        return Graph([self._node(read) for output in self.recurrence.outputs for read in self._resolve(output, self.count)])
 
     def _gather(self, lane: int, instruction: Instruction) -> Place | None:
         """Collect the inputs of the next node; the first one that is not there yet, if any."""
@@ -117,7 +125,9 @@ class _Unfolding:
                 return [(at, position)]
             case Each():
                 lanes = range(self.lo + reference.start, self.hi - reference.stop + 1)
-                return [(i, p) for i in (reversed(lanes) if reference.backwards else lanes) for p in reference.positions]
+                return [
+                    (i, p) for i in (reversed(lanes) if reference.backwards else lanes) for p in reference.positions
+                ]
             case After(position):
                 return [(self.count, position)]
             case Root(node):
@@ -133,7 +143,9 @@ class _Unfolding:
             return [(lane, position)]
         found = self.recurrence.initial.get((position, distance))
         if found is None:
-            raise GraphError(f"T = {self.hi - self.lo + 1 + self.recurrence.ends} is too short: the steps at the ends read further than that")
+            raise GraphError(
+                f"T = {self.hi - self.lo + 1 + self.recurrence.ends} is too short: the steps at the ends read further than that"
+            )
         return self._resolve(found, lane)
 
     def _scope(self, scopes: Scopes, lane: int) -> Scope:
@@ -156,7 +168,9 @@ class _Unfolding:
                 given = np.array(plain(self.values[key]), dtype=instruction.dtype)  # type: ignore[index]
                 return as_value(given)
         if step not in self.recorded.get(place, {}):
-            raise GraphError(f"{place} has no recorded value at step {step}: give one, as values={{({place!r}, {step}): ...}}")
+            raise GraphError(
+                f"{place} has no recorded value at step {step}: give one, as values={{({place!r}, {step}): ...}}"
+            )
         return self.recorded[place][step]
 
 
@@ -168,5 +182,7 @@ def compute(op: Primitive, inputs: tuple[Tensor, ...], params: Mapping[str, Any]
             value = op.scalar(*values)
         except MATH_ERRORS:
             return record(op, inputs)
-        return Tensor(value, op, inputs, None, None, current(), op.differentiable and any(x.requires_grad for x in inputs))
+        return Tensor(
+            value, op, inputs, None, None, current(), op.differentiable and any(x.requires_grad for x in inputs)
+        )
     return record(op, inputs, None if params is None else dict(params))

@@ -52,7 +52,9 @@ def _check_cut(graph: Graph, cut: dict[int, Tensor], loss: Tensor) -> None:
         steps = set().union(*[reach[x.id] for x in node.inputs]) if node.inputs else set()
         if node.name is not None and node.scope.step is not None and node is not loss:
             if any(name == node.name and step != node.scope.step for name, step in steps):
-                raise DerivationError(f"{node.name} feeds itself through time: keep it (keep=[..., {node.name!r}]), or the expressions never end")
+                raise DerivationError(
+                    f"{node.name} feeds itself through time: keep it (keep=[..., {node.name!r}]), or the expressions never end"
+                )
             steps = steps | {(node.name, node.scope.step)}
         if node.op is not None and node.op.name == "add_n":
             steps = set()  # a sum over time joins steps without feeding one into the next
@@ -63,11 +65,15 @@ def symbol(node: Tensor, cotangent: bool = False) -> Symbol:
     """The quantity a node stands for, or its gradient, at its absolute step."""
     step = node.scope.step
     if isinstance(step, tuple):
-        raise DerivationError(f"{node.name} is indexed by {step}: a derivation runs along one time; 2-D nets and trees have no single t")
+        raise DerivationError(
+            f"{node.name} is indexed by {step}: a derivation runs along one time; 2-D nets and trees have no single t"
+        )
     return Symbol(shape_of(node), ("d" if cotangent else "") + str(node.name), step, cotangent)
 
 
-def _from_consumer(consumer: Tensor, cut: dict[int, Tensor], kept: Tensor | None, algebra: Algebra) -> Iterable[Contribution]:
+def _from_consumer(
+    consumer: Tensor, cut: dict[int, Tensor], kept: Tensor | None, algebra: Algebra
+) -> Iterable[Contribution]:
     with entered(ROOT):
         inputs, copies, root = _clone(consumer, cut)
         wanted = [node for node in inputs if node.requires_grad and node.name is not None]

@@ -187,7 +187,9 @@ class Algebra:
             flat += [(c * k, part) for k, part in form.terms] if isinstance(form, Sum) else [(c, form)]
         shape = _broadcast([form.shape for _, form in flat])
         if "coefficients" in self.rules:
-            flat = [(c * form.value, Number(form.shape, 1.0)) if isinstance(form, Number) else (c, form) for c, form in flat]
+            flat = [
+                (c * form.value, Number(form.shape, 1.0)) if isinstance(form, Number) else (c, form) for c, form in flat
+            ]
         if "unit" in self.rules:
             flat = [(c, form) for c, form in flat if c != 0.0 and not (isinstance(form, Number) and form.value == 0.0)]
         if "collect" in self.rules:
@@ -208,7 +210,9 @@ class Algebra:
         """`dh * a - dh * b` becomes `dh * (a - b)`, where both are products entry by entry of the same gradient."""
         groups: dict[str, list[tuple[float, Form]]] = {}
         for c, form in terms:
-            gradient = next((f.key for f, n in _factors(form) if n == 1.0 and isinstance(f, Symbol) and f.cotangent), form.key)
+            gradient = next(
+                (f.key for f, n in _factors(form) if n == 1.0 and isinstance(f, Symbol) and f.cotangent), form.key
+            )
             groups.setdefault(gradient, []).append((c, form))
         result: list[tuple[float, Form]] = []
         for group in groups.values():
@@ -219,7 +223,10 @@ class Algebra:
         tables = [{f.key: (f, n) for f, n in _factors(form)} for _, form in terms]
         common = [(f, n) for key, (f, n) in tables[0].items() if all(t.get(key, (f, None))[1] == n for t in tables[1:])]
         taken = {f.key for f, _ in common}
-        rests = [(c, self.product([(f, n) for f, n in t.values() if f.key not in taken])) for (c, _), t in zip(terms, tables, strict=True)]
+        rests = [
+            (c, self.product([(f, n) for f, n in t.values() if f.key not in taken]))
+            for (c, _), t in zip(terms, tables, strict=True)
+        ]
         return 1.0, self.product([*common, (self.combine(rests), 1.0)])
 
     # -- products entry by entry ----------------------------------------------------------------------------------------

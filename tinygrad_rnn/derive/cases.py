@@ -60,7 +60,9 @@ def moved(form: Form, by: int, algebra: Algebra) -> Form:
     """The form with every relative step changed by `by`, in normal order again."""
     match form:
         case Symbol():
-            return Symbol(form.shape, form.name, form.index + by, form.cotangent) if isinstance(form.index, int) else form
+            return (
+                Symbol(form.shape, form.name, form.index + by, form.cotangent) if isinstance(form.index, int) else form
+            )
         case Number():
             return form
         case Sum():
@@ -120,7 +122,9 @@ def parameter_cases(name: str, runs: list[tuple[int, list[Contribution]]], algeb
     found = [Case(None, form) for form in timeless.values()]
     for key in tables[0]:
         if any(key not in table for table in tables[1:]):
-            raise DerivationError(f"d{name}: a term stands in the sequence of length {runs[0][0]} but not in the one of length {runs[1][0]}")
+            raise DerivationError(
+                f"d{name}: a term stands in the sequence of length {runs[0][0]} but not in the one of length {runs[1][0]}"
+            )
         found += _cases([_spans(table[key]) for table in tables], [T for T, _ in runs], name)
     return _joined(found, algebra)
 
@@ -148,7 +152,9 @@ def _cases(spans: list[list[tuple[int, int, Form]]], lengths: list[int], name: s
     first = spans[0]
     for other in spans[1:]:
         if [form.key for _, _, form in other] != [form.key for _, _, form in first]:
-            raise DerivationError(f"d{name}: the equations of a sequence of length {lengths[0]} are not those of length {lengths[1]}")
+            raise DerivationError(
+                f"d{name}: the equations of a sequence of length {lengths[0]} are not those of length {lengths[1]}"
+            )
     found = []
     for i, (lo, hi, form) in enumerate(first):
         last, T = spans[-1][i], lengths[0]

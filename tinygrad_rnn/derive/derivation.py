@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from ..core.graph import Graph
 from ..core.tensor import Tensor
-from ..language import Document, Equation, Model, Run
+from ..language import Equation, Model, Run
 from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum
 from ..language.expressions import Number as Num
 from ..language.latex import latex
 from ..language.printer import text
-from .adjoint import Contribution, contributions
 from . import algebra as forms
+from .adjoint import Contribution, contributions
 from .algebra import RULES, SCALAR, Algebra, Apply, Form, Number, Product
-from .cases import Case, Span, parameter_cases, state_cases
+from .cases import Case, parameter_cases, state_cases
 from .reading import DerivationError
 from .writing import DIAG, HADAMARD, NOWHERE, write
 
@@ -31,7 +31,9 @@ class Derivation:
     each came about, one rule a line.
     """
 
-    def __init__(self, runs: list[tuple[int, Tensor]], keep: Collection[str], style: str | None, model: Model | None = None) -> None:
+    def __init__(
+        self, runs: list[tuple[int, Tensor]], keep: Collection[str], style: str | None, model: Model | None = None
+    ) -> None:
         self.runs, self.keep, self.model = runs, list(keep), model
         self._asked = style
         self.graph = Graph(runs[0][1])
@@ -87,7 +89,9 @@ class Derivation:
         at = case.steps.single
         index = Index("T") if at == "T" else Index("t") if at is None else Index(None, int(at))
         when = None if at is not None else case.steps.condition()
-        return Equation(Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE)
+        return Equation(
+            Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE
+        )
 
     def _filling(self, name: str, index: Index, rhs: Expr, form: Form) -> Expr:
         """A scalar that stands for a whole column: times a column of ones."""
@@ -202,7 +206,11 @@ def _vocabulary(model: Model, loss: Tensor) -> list[str]:
     stated = [model.quantities.base(e.target.key) for e in model.gradients]
     names = [key[0] for key in stated if key is not None and key[1]]
     available = default_names(loss)
-    chosen = [name for name in dict.fromkeys(names) if any(n.name == name and n.op is not None and n.size > 1 for n in Graph(loss).nodes)]
+    chosen = [
+        name
+        for name in dict.fromkeys(names)
+        if any(n.name == name and n.op is not None and n.size > 1 for n in Graph(loss).nodes)
+    ]
     return chosen or available
 
 
@@ -217,6 +225,11 @@ def default_names(loss: Tensor) -> list[str]:
         if node.name is None or node.op is None or node.size == 1:
             continue
         uses = readers.get(node.id, [])
-        inner = len(uses) == 1 and uses[0].name is not None and len(uses[0].inputs) == 1 and bool(uses[0].op and uses[0].op.elementwise)
+        inner = (
+            len(uses) == 1
+            and uses[0].name is not None
+            and len(uses[0].inputs) == 1
+            and bool(uses[0].op and uses[0].op.elementwise)
+        )
         kept[node.name] = kept.get(node.name, False) or not inner
     return [name for name, keep in kept.items() if keep]

@@ -24,7 +24,11 @@ def read(output: Tensor, known: Mapping[int, Form], algebra: Algebra) -> Form:
     forms: dict[int, Form] = dict(known)
     for node in ancestors([output], stop=known):
         if node.id not in forms:
-            forms[node.id] = _constant(node, algebra) if node.op is None else _operation(node, [forms[x.id] for x in node.inputs], algebra)
+            forms[node.id] = (
+                _constant(node, algebra)
+                if node.op is None
+                else _operation(node, [forms[x.id] for x in node.inputs], algebra)
+            )
     return forms[output.id]
 
 
@@ -50,14 +54,18 @@ def _constant(node: Tensor, algebra: Algebra) -> Form:
     values = np.asarray(node.value)
     if values.size and np.all(values == values.flat[0]):
         return algebra.number(float(values.flat[0]), shape_of(node))
-    raise DerivationError(f"an array of shape {node.shape} without a name stands in the computation: give it one, so that it can be printed")
+    raise DerivationError(
+        f"an array of shape {node.shape} without a name stands in the computation: give it one, so that it can be printed"
+    )
 
 
 def _operation(node: Tensor, forms: list[Form], algebra: Algebra) -> Form:
     assert node.op is not None
     rule = _TABLE.get(node.op.name)
     if rule is None:
-        raise DerivationError(f"{_describe(node)}: the derivative through {node.op.name} has no textbook form here; name its result and keep it")
+        raise DerivationError(
+            f"{_describe(node)}: the derivative through {node.op.name} has no textbook form here; name its result and keep it"
+        )
     return rule(algebra, node, forms)
 
 
@@ -74,7 +82,9 @@ def _over_rows(name: str) -> Rule:
     def rule(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
         axis = (node.params or {}).get("axis", -1)
         if forms[0].shape[1 - axis % 2] != 1:
-            raise DerivationError(f"{_describe(node)}: {name} of a {forms[0].shape[0]} x {forms[0].shape[1]} matrix; only of a column or row")
+            raise DerivationError(
+                f"{_describe(node)}: {name} of a {forms[0].shape[0]} x {forms[0].shape[1]} matrix; only of a column or row"
+            )
         return algebra.apply(name, *forms)
 
     return rule
@@ -90,7 +100,9 @@ def _sum(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
     if all(shape[i] == 1 for i in axes):
         return form
     if shape_of(node) != SCALAR:
-        raise DerivationError(f"{_describe(node)}: a sum over one axis of a matrix has no textbook form; write it as a product with ones")
+        raise DerivationError(
+            f"{_describe(node)}: a sum over one axis of a matrix has no textbook form; write it as a product with ones"
+        )
     return total(algebra, form)
 
 
@@ -107,7 +119,9 @@ def _broadcast(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
         return Number(shape_of(node), form.value)
     if form.shape in (SCALAR, shape_of(node)):
         return form
-    raise DerivationError(f"{_describe(node)}: repeating a {form.shape[0]} x {form.shape[1]} matrix has no textbook form")
+    raise DerivationError(
+        f"{_describe(node)}: repeating a {form.shape[0]} x {form.shape[1]} matrix has no textbook form"
+    )
 
 
 def _reshape(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
@@ -143,7 +157,9 @@ def _exp(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
 def _greater(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
     if isinstance(forms[1], Number) and forms[1].value == 0.0:
         return algebra.apply("relu'", forms[0])
-    raise DerivationError(f"{_describe(node)}: a comparison has no textbook form; name the result of the maximum and keep it")
+    raise DerivationError(
+        f"{_describe(node)}: a comparison has no textbook form; name the result of the maximum and keep it"
+    )
 
 
 _TABLE: dict[str, Rule] = {
@@ -175,4 +191,4 @@ _TABLE: dict[str, Rule] = {
     "softmax": _over_rows("softmax"),
     "log_softmax": _over_rows("log_softmax"),
     "abs": _function("abs"),
-} | {name: _function(name) for name in "tanh sigmoid relu softplus log log1p expm1 sin cos sign sinh cosh".split()}  # fmt: skip
+} | {name: _function(name) for name in ["tanh", "sigmoid", "relu", "softplus", "log", "log1p", "expm1", "sin", "cos", "sign", "sinh", "cosh"]}  # fmt: skip

@@ -17,7 +17,22 @@ from ..derive.reading import DerivationError
 from ..derive.writing import NOWHERE
 from ..language.expressions import Call, Condition, Equation, Expr, Index, Ref, Sum, Time, walk
 from ..language.printer import text
-from .edits import FACTOR, ORDER, PARENTHESES, SIGN, TRANSPOSE, WRONG_STEP, WRONG_SUM, Edit, edits, factors_of, known_forms, parenthesised, product, with_children
+from .edits import (
+    FACTOR,
+    ORDER,
+    PARENTHESES,
+    SIGN,
+    TRANSPOSE,
+    WRONG_STEP,
+    WRONG_SUM,
+    Edit,
+    edits,
+    factors_of,
+    known_forms,
+    parenthesised,
+    product,
+    with_children,
+)
 from .report import PASS, TermVerdict
 from .terms import Term, Values, joined, names, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
@@ -139,7 +154,9 @@ def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Dia
     if len(left) > 1 and values.same(-sum(v for _, v in left), sum(v for _, v in absent)):
         right = joined([term.with_body(term.body, -1) for term, _ in reversed(left)])
         says = f"the sign of the right-hand side is wrong: it should be `{text(right)}`"
-        return Diagnosis(SIGN, says, _right(matching) + [TermVerdict(str(term), WRONG, "another sign") for term, _ in left])
+        return Diagnosis(
+            SIGN, says, _right(matching) + [TermVerdict(str(term), WRONG, "another sign") for term, _ in left]
+        )
     together = _lost_parentheses(matching, values, probes)
     if together is not None:
         return together
@@ -167,10 +184,16 @@ def _missing(matching: Matching, values: Values) -> Diagnosis:
 
 def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
     """Terms without a gradient (softmax(o) - onehot(y)) belong together; the others stand alone."""
-    whole = [true for true, _ in absent if not any(name.startswith("d") for name in names(true.term.body)) and true.term.over is None]
+    whole = [
+        true
+        for true, _ in absent
+        if not any(name.startswith("d") for name in names(true.term.body)) and true.term.over is None
+    ]
     if len(whole) < 2 or any(true.steps != whole[0].steps for true in whole):
         return [true for true, _ in absent]
-    return [true for true, _ in absent if true not in whole] + [TrueTerm(Term(1, joined([t.term for t in whole])), whole[0].steps)]
+    return [true for true, _ in absent if true not in whole] + [
+        TrueTerm(Term(1, joined([t.term for t in whole])), whole[0].steps)
+    ]
 
 
 def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
@@ -188,7 +211,9 @@ def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> 
             goals.append(rest - others)
         for fix, reached in _fixes(term, goals, values, pool):
             remaining = _without(absent, reached, values)
-            if _confirmed(matching, [*fixes, (term, fix)], remaining if n == len(matching.left) - 1 else None, n, values, probes):
+            if _confirmed(
+                matching, [*fixes, (term, fix)], remaining if n == len(matching.left) - 1 else None, n, values, probes
+            ):
                 fixes.append((term, fix))
                 absent = remaining
                 break
@@ -202,7 +227,9 @@ def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> 
     return Diagnosis(fixes[0][1].kind, "; ".join(says), verdicts)
 
 
-def _without(absent: list[tuple[TrueTerm, np.ndarray]], reached: np.ndarray, values: Values) -> list[tuple[TrueTerm, np.ndarray]]:
+def _without(
+    absent: list[tuple[TrueTerm, np.ndarray]], reached: np.ndarray, values: Values
+) -> list[tuple[TrueTerm, np.ndarray]]:
     for n in range(1, len(absent) + 1):
         for chosen in combinations(range(len(absent)), n):
             if values.same(sum(absent[k][1] for k in chosen), reached):
@@ -210,7 +237,9 @@ def _without(absent: list[tuple[TrueTerm, np.ndarray]], reached: np.ndarray, val
     return absent
 
 
-def _fixes(term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]) -> Iterator[tuple[Fix, np.ndarray]]:
+def _fixes(
+    term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]
+) -> Iterator[tuple[Fix, np.ndarray]]:
     for fix in [*_other_sums(term), *_edited(term, pool, values)]:
         assert fix.term is not None
         reached = values.of(fix.term.expr)
@@ -260,7 +289,9 @@ def _other_sums(term: Term) -> Iterator[Fix]:
         if ops and ops[-1] == "/" and isinstance(parts[-1], Time):
             fixed = term.with_body(product(parts[:-1], ops[:-1]))
             yield Fix(WRONG_SUM, f"`{term}` is a mean over time: it should be the sum, `{fixed}`", fixed)
-        if not any(isinstance(node, Sum) for node in walk(term.body)) and any(isinstance(n, Ref) and n.index for n in walk(term.body)):
+        if not any(isinstance(node, Sum) for node in walk(term.body)) and any(
+            isinstance(n, Ref) and n.index for n in walk(term.body)
+        ):
             body = _at_step(term.body, "T", "t")
             fixed = Term(term.sign, body, Sum(NOWHERE, "sum", everything, body))
             yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", fixed)
@@ -333,7 +364,11 @@ def _confirmed(
         return True
     if any(true.steps is not None for true, _ in absent):
         return True  # a term of some steps only cannot stand in one equation with the others
-    terms = [*matching.right, *[fix.term for _, fix in fixes if fix.term is not None], *[true.term for true, _ in absent]]
+    terms = [
+        *matching.right,
+        *[fix.term for _, fix in fixes if fix.term is not None],
+        *[true.term for true, _ in absent],
+    ]
     equation = values.equation
     fixed = Equation(equation.target, equation.when, joined(terms), equation.span, equation.text)
     return all(_passes(probe, fixed, step) for probe in probes[:2] for step in values.steps)
@@ -356,7 +391,9 @@ def _in_general(matching: Matching, equation: Equation) -> Diagnosis:
     kind = "wrong term"
     if equation.fixed:
         kind = BOUNDARY
-    elif len(matching.left) == len(matching.absent) == 1 and _share_a_factor(matching.left[0][0], matching.absent[0][0].term):
+    elif len(matching.left) == len(matching.absent) == 1 and _share_a_factor(
+        matching.left[0][0], matching.absent[0][0].term
+    ):
         kind = FACTOR
     return Diagnosis(kind, f"{wrong} should be {right}" if wrong else f"{right} is missing", verdicts)
 

@@ -36,7 +36,11 @@ def edits(expr: Expr, pool: Sequence[Expr]) -> list[Edit]:
     """Every small change to `expr`, likeliest first; `pool` holds factors to replace by or to add."""
     if sum(1 for _ in walk(expr)) > LARGEST:
         return []
-    found = list(_everywhere(expr, pool)) + list(_all_indices(expr)) + [Edit(_negated(expr), SIGN, expr, _negated(expr), 30)]
+    found = (
+        list(_everywhere(expr, pool))
+        + list(_all_indices(expr))
+        + [Edit(_negated(expr), SIGN, expr, _negated(expr), 30)]
+    )
     return sorted(found, key=lambda edit: edit.rank)
 
 
@@ -65,7 +69,11 @@ def _map_refs(expr: Expr, by: int) -> Expr:
 def _from_the_end(expr: Expr, by: int) -> Expr:
     """`h[T]` as `h[t+by]`, everywhere."""
     if isinstance(expr, Ref):
-        return Ref(expr.span, expr.name, Index("t", expr.index.offset + by)) if expr.index and expr.index.variable == "T" else expr
+        return (
+            Ref(expr.span, expr.name, Index("t", expr.index.offset + by))
+            if expr.index and expr.index.variable == "T"
+            else expr
+        )
     return with_children(expr, [_from_the_end(child, by) for child in expr.children])
 
 
@@ -101,7 +109,13 @@ def _everywhere(expr: Expr, pool: Sequence[Expr]) -> Iterator[Edit]:
     if len(factors) > 1:
         for i, factor in enumerate(factors):
             for edit in _everywhere(factor, pool):
-                yield Edit(product([*factors[:i], edit.expr, *factors[i + 1 :]], ops), edit.kind, edit.written, edit.meant, edit.rank)
+                yield Edit(
+                    product([*factors[:i], edit.expr, *factors[i + 1 :]], ops),
+                    edit.kind,
+                    edit.written,
+                    edit.meant,
+                    edit.rank,
+                )
         return
     for i, child in enumerate(expr.children):
         for edit in _everywhere(child, pool):
@@ -207,7 +221,9 @@ def _pairs(factors: list[Expr], ops: list[str], pool: Sequence[Expr]) -> Iterato
     for i in range(1, len(factors) - 1):
         if ops[i - 1] == ops[i] == "*":
             both = product(factors[i : i + 2], ["*"])
-            yield Edit(product([*factors[:i], *factors[i + 2 :]], [*ops[: i - 1], *ops[i + 1 :]]), FACTOR, both, None, 46)
+            yield Edit(
+                product([*factors[:i], *factors[i + 2 :]], [*ops[: i - 1], *ops[i + 1 :]]), FACTOR, both, None, 46
+            )
             for k, factor in enumerate(pool):
                 if not _is_gradient(factor):
                     replaced = [*factors[:i], factor, *factors[i + 2 :]]
@@ -220,7 +236,13 @@ def parenthesised(first: Expr, sign: int, second: Expr) -> Iterator[Edit]:
     right, right_ops = factors_of(second)
     for i in range(len(left)):
         for k in range(1, len(right) + 1):
-            inner = Binary(NOWHERE, "+" if sign > 0 else "-", product(left[i:], left_ops[i:]), product(right[:k], right_ops[: k - 1]), NOWHERE)
+            inner = Binary(
+                NOWHERE,
+                "+" if sign > 0 else "-",
+                product(left[i:], left_ops[i:]),
+                product(right[:k], right_ops[: k - 1]),
+                NOWHERE,
+            )
             whole = product([*left[:i], inner, *right[k:]], [*left_ops[:i], *right_ops[k - 1 :]])
             yield Edit(whole, PARENTHESES, None, inner, 80)
 

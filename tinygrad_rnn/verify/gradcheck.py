@@ -86,7 +86,9 @@ def check_grads(f: Callable[..., Any], *args: Any, order: int = 2, seed: int = 0
 def _check_directions(scalar: Tensor, leaves: list[Tensor], grads: list[Tensor], order: int, rng: Any) -> None:
     for i, (leaf, g) in enumerate(zip(leaves, grads, strict=True)):
         if g.shape != leaf.shape:
-            raise GradientError(f"order {order}, argument {i}: the gradient has shape {g.shape}, the argument {leaf.shape}")
+            raise GradientError(
+                f"order {order}, argument {i}: the gradient has shape {g.shape}, the argument {leaf.shape}"
+            )
         v = rng.standard_normal(leaf.shape)
         got = np.sum(g * v)
         if not isinstance(got, Tensor):

@@ -43,7 +43,9 @@ def judge_backward(
     leaves = {key: _leaf(key, value) for key, value in inputs.items()}
     loss = forward(**leaves)
     if not isinstance(loss, Tensor):
-        raise GraphError(f"forward has to return the loss as a Tensor, not {type(loss).__name__}: write it with np.* and tg.* functions")
+        raise GraphError(
+            f"forward has to return the loss as a Tensor, not {type(loss).__name__}: write it with np.* and tg.* functions"
+        )
     graph = Graph(loss)
     stated = _stated(backward(**{key: np.array(plain(value)) for key, value in inputs.items()}), leaves, graph)
     nodes = {place: _node(place, leaves, graph) for place in stated}
@@ -77,7 +79,9 @@ def _stated(returned: Mapping[str, Any], leaves: Mapping[str, Tensor], graph: Gr
             continue
         steps = sorted({n.scope.step for n in graph.nodes if n.name == name and isinstance(n.scope.step, int)})
         if not steps:
-            raise GraphError(f"backward returned {key!r}, but the forward pass has no quantity {name!r}: it names {', '.join(sorted(named))}")
+            raise GraphError(
+                f"backward returned {key!r}, but the forward pass has no quantity {name!r}: it names {', '.join(sorted(named))}"
+            )
         given = value.items() if isinstance(value, Mapping) else zip(steps, value, strict=False)
         stated |= {(name, int(step)): np.asarray(part, dtype=float) for step, part in given}
     return stated
@@ -91,7 +95,9 @@ def _node(place: Place, leaves: Mapping[str, Tensor], graph: Graph) -> Tensor:
 def _step(place: Place, value: np.ndarray, truth: Tensor, size: np.ndarray) -> Step:
     name, step = place
     if value.shape != truth.shape:
-        raise GraphError(f"backward returned d{name} of shape {value.shape}{'' if step is None else f' at t={step}'}, but {name} has {truth.shape}")
+        raise GraphError(
+            f"backward returned d{name} of shape {value.shape}{'' if step is None else f' at t={step}'}, but {name} has {truth.shape}"
+        )
     errors, bounds = np.abs(value - np.asarray(truth.value)), FREEDOM * SAFETY * EPS * size
     if not np.all(np.isfinite(value)):
         return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are not finite")
@@ -117,7 +123,9 @@ def _explained(rows: list[Row], loss: Tensor, stated: Mapping[Place, np.ndarray]
     except DerivationError:
         return rows
     lookup = _lookup(stated, graph)
-    return [replace(row, **_fault(row, shares, stated, lookup, algebra)) if row.verdict == FAIL else row for row in rows]
+    return [
+        replace(row, **_fault(row, shares, stated, lookup, algebra)) if row.verdict == FAIL else row for row in rows
+    ]
 
 
 def _lookup(stated: Mapping[Place, np.ndarray], graph: Graph) -> Callable[[str, int | None], Operand]:
@@ -134,7 +142,9 @@ def _lookup(stated: Mapping[Place, np.ndarray], graph: Graph) -> Callable[[str, 
     return lookup
 
 
-def _fault(row: Row, shares: list[Contribution], stated: Mapping[Place, np.ndarray], lookup: Any, algebra: Algebra) -> dict[str, str]:
+def _fault(
+    row: Row, shares: list[Contribution], stated: Mapping[Place, np.ndarray], lookup: Any, algebra: Algebra
+) -> dict[str, str]:
     quantity = row.name.removeprefix("d").removesuffix("[t]")
     terms: dict[str, dict[int | None, np.ndarray]] = {}
     steps = [step for name, step in stated if name == quantity]
@@ -145,7 +155,9 @@ def _fault(row: Row, shares: list[Contribution], stated: Mapping[Place, np.ndarr
             for said, value in _values(form, at, lookup, algebra):
                 place = terms.setdefault(said, {})
                 place[at] = place[at] + value if at in place else value
-    residual = {step: stated[quantity, step] - sum((t[step] for t in terms.values() if step in t), 0.0) for step in steps}
+    residual = {
+        step: stated[quantity, step] - sum((t[step] for t in terms.values() if step in t), 0.0) for step in steps
+    }
     scale = max(float(np.max(np.abs(stated[quantity, step]), initial=0.0)) for step in steps)
     if all(np.max(np.abs(r), initial=0.0) <= CLOSE * scale for r in residual.values()):
         return {"explanation": "follows from the others: this line itself is right"}
@@ -153,9 +165,17 @@ def _fault(row: Row, shares: list[Contribution], stated: Mapping[Place, np.ndarr
         for chosen in combinations(terms, n):
             missing = {s: sum((terms[said][s] for said in chosen if s in terms[said]), 0.0) for s in steps}
             if all(np.max(np.abs(residual[s] + missing[s]), initial=0.0) <= CLOSE * scale for s in steps):
-                return {"mistake": "missing term", "explanation": "; ".join(f"the term `{said}` is missing" for said in chosen)}
+                return {
+                    "mistake": "missing term",
+                    "explanation": "; ".join(f"the term `{said}` is missing" for said in chosen),
+                }
     right = " + ".join(terms).replace("+ -", "- ")
-    return {"mistake": "wrong term", "explanation": f"this line should be `{row.name} = {right}`" if quantity and steps[0] is not None else "this line is wrong"}
+    return {
+        "mistake": "wrong term",
+        "explanation": f"this line should be `{row.name} = {right}`"
+        if quantity and steps[0] is not None
+        else "this line is wrong",
+    }
 
 
 def _values(form: Form, at: int | None, lookup: Any, algebra: Algebra) -> list[tuple[str, np.ndarray]]:

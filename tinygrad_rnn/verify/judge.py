@@ -30,7 +30,12 @@ SHORTEST = 3
 
 
 def judge(
-    model: Model | str | Path, T: int, seeds: int, scale: float = 1.0, values: Mapping[Any, Any] | None = None, certified: bool = True
+    model: Model | str | Path,
+    T: int,
+    seeds: int,
+    scale: float = 1.0,
+    values: Mapping[Any, Any] | None = None,
+    certified: bool = True,
 ) -> Report:
     """See `tinygrad_rnn.verify`."""
     if not isinstance(model, Model):
@@ -38,13 +43,23 @@ def judge(
     equations = [e for e in model.gradients if model.role(e) != "helper"]
     if not equations:
         hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
-        raise LanguageError("there is nothing to verify: no gradient equation is stated", model.document.source.name, hint=hint)
+        raise LanguageError(
+            "there is nothing to verify: no gradient equation is stated", model.document.source.name, hint=hint
+        )
     probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
     check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
     rows = [_row(equation, probes) for equation in equations]
     certificate = _certificate(equations, probes) if certified else None
     return Report(
-        model.name, model.document.source.name, T, seeds, rows, check, _notes(model, T), certificate, _follow_through(equations, probes)
+        model.name,
+        model.document.source.name,
+        T,
+        seeds,
+        rows,
+        check,
+        _notes(model, T),
+        certificate,
+        _follow_through(equations, probes),
     )
 
 
@@ -63,7 +78,10 @@ def _follow_through(equations: list[Equation], probes: list[Probe]) -> list[Row]
     """Every equation again, now with the user's own values on its right-hand side: what a mistake does downstream."""
     rows = []
     for equation in equations:
-        steps = [_worst_step([probe.follow(equation, t) for probe in probes]) for t in probes[0].model.steps_of(equation, probes[0].run.T)]
+        steps = [
+            _worst_step([probe.follow(equation, t) for probe in probes])
+            for t in probes[0].model.steps_of(equation, probes[0].run.T)
+        ]
         rows.append(Row(equation.name, equation.line, _overall(steps), steps, equation.text))
     return rows
 
@@ -155,7 +173,11 @@ def _row(equation: Equation, probes: list[Probe]) -> Row:
     row = Row(equation.name, equation.line, _overall(steps), steps, equation.text, model.role(equation))
     if row.verdict == FAIL:
         found = diagnose(equation, probes)
-        return row if found is None else replace(row, mistake=found.mistake, explanation=found.explanation, terms=found.terms)
+        return (
+            row
+            if found is None
+            else replace(row, mistake=found.mistake, explanation=found.explanation, terms=found.terms)
+        )
     return row if steps else replace(row, why="no step of this sequence is covered by its condition")
 
 

@@ -17,7 +17,7 @@ from ..core.errors import TinygradError
 from ..derive.writing import NOWHERE
 from ..language.expressions import Binary, Call, Condition, Equation, Expr, Index, Number, Ref, Sum, walk
 from .edits import factors_of, product, with_children
-from .terms import Term, Values, joined, transposed
+from .terms import Term, Values, transposed
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ class Certificate:
 
     def __add__(self, other: Certificate) -> Certificate:
         return Certificate(
-            self.mutants + other.mutants, self.killed + other.killed, self.equivalent + other.equivalent, self.survivors + other.survivors
+            self.mutants + other.mutants,
+            self.killed + other.killed,
+            self.equivalent + other.equivalent,
+            self.survivors + other.survivors,
         )
 
     @property
@@ -135,10 +138,16 @@ def _changed_here(expr: Expr) -> Iterator[tuple[str, Expr]]:
         yield "another sign inside", Binary(expr.span, "-" if expr.op == "+" else "+", expr.left, expr.right, expr.sign)
         if isinstance(expr.left, Number) and isinstance(expr.right, Binary) and expr.right.op == "**":
             inner = expr.right.left
-            yield "(1 - v)**2", Binary(NOWHERE, "**", Binary(NOWHERE, "-", expr.left, inner, NOWHERE), expr.right.right, NOWHERE)
+            yield (
+                "(1 - v)**2",
+                Binary(NOWHERE, "**", Binary(NOWHERE, "-", expr.left, inner, NOWHERE), expr.right.right, NOWHERE),
+            )
             yield "v * (1 - v)", Binary(NOWHERE, "*", inner, Binary(NOWHERE, "-", expr.left, inner, NOWHERE), NOWHERE)
             once_more = Call(NOWHERE, "tanh", (inner,))
-            yield "tanh twice", Binary(NOWHERE, "-", expr.left, Binary(NOWHERE, "**", once_more, expr.right.right, NOWHERE), NOWHERE)
+            yield (
+                "tanh twice",
+                Binary(NOWHERE, "-", expr.left, Binary(NOWHERE, "**", once_more, expr.right.right, NOWHERE), NOWHERE),
+            )
     factors, ops = factors_of(expr)
     for i in range(len(factors)):
         if len(factors) > 1 and not (i == 0 and ops[0] == "/"):

@@ -14,11 +14,11 @@ import numpy as np
 
 from ..core.errors import TinygradError
 from ..core.tensor import plain
+from ..derive.writing import NOWHERE
 from ..language.evaluate import evaluate
 from ..language.expressions import Binary, Equation, Expr, Ref, Sum, Transpose, Unary, spine, walk
 from ..language.operands import Operand, dense
 from ..language.printer import text
-from ..derive.writing import NOWHERE
 
 if TYPE_CHECKING:
     from .judge import Probe

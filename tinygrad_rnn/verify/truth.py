@@ -13,10 +13,9 @@ from ..derive.algebra import RULES, Algebra, Form, Sum
 from ..derive.cases import latest, moved
 from ..derive.derivation import default_names
 from ..derive.reading import DerivationError
-from ..derive.writing import DIAG, HADAMARD, write
+from ..derive.writing import DIAG, HADAMARD, NOWHERE, write
 from ..language.expressions import Call, Condition, Equation, Expr, Index, walk
 from ..language.expressions import Sum as TimeSum
-from ..derive.writing import NOWHERE
 from .terms import Term, names
 
 if TYPE_CHECKING:
@@ -37,7 +36,12 @@ class TrueTerm:
 def vocabularies(probe: Probe, equation: Equation) -> list[tuple[str, ...]]:
     """Sets of names to keep, those nearest the user's own words first."""
     quantities = probe.model.quantities
-    used = {key[0] for name in names(equation.rhs) for key in [quantities.base((name, True)), quantities.base((name, False))] if key}
+    used = {
+        key[0]
+        for name in names(equation.rhs)
+        for key in [quantities.base((name, True)), quantities.base((name, False))]
+        if key
+    }
     stated = {key[0] for e in probe.model.gradients if (key := quantities.base(e.target.key)) and key[1]}
     default = set(default_names(probe.run.loss))
     own = {equation.target.name[1:]} if equation.target.index is not None else set()
@@ -97,7 +101,10 @@ def _state_terms(shares: list[Contribution], algebra: Algebra, style: str, at: s
             key = f"{c}{part.key}"
             found.setdefault(key, (c, part, set()))[2].add(step)
     everywhere = set(totals)
-    return [TrueTerm(_term(c, part, style, algebra, at), None if steps == everywhere else frozenset(steps)) for c, part, steps in found.values()]
+    return [
+        TrueTerm(_term(c, part, style, algebra, at), None if steps == everywhere else frozenset(steps))
+        for c, part, steps in found.values()
+    ]
 
 
 def _parts(form: Form) -> list[tuple[float, Form]]:
@@ -108,7 +115,9 @@ def _term(c: float, part: Form, style: str, algebra: Algebra, at: str | None = N
     return Term(1 if c > 0 else -1, write(algebra.scale(abs(c), part), style, at))
 
 
-def _parameter_terms(shares: list[Contribution], algebra: Algebra, style: str, T: int, equation: Equation) -> list[TrueTerm]:
+def _parameter_terms(
+    shares: list[Contribution], algebra: Algebra, style: str, T: int, equation: Equation
+) -> list[TrueTerm]:
     found: dict[str, tuple[float, Form, set[int]]] = {}
     for share in shares:
         for c, part in _parts(share.form):
