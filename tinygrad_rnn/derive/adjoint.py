@@ -61,14 +61,14 @@ def _check_cut(graph: Graph, cut: dict[int, Tensor], loss: Tensor) -> None:
         reach[node.id] = steps
 
 
-def symbol(node: Tensor, cotangent: bool = False) -> Symbol:
-    """The quantity a node stands for, or its gradient, at its absolute step."""
+def symbol(node: Tensor, prefix: str = "") -> Symbol:
+    """The quantity a node stands for, or its gradient (with a prefix), at its absolute step."""
     step = node.scope.step
     if isinstance(step, tuple):
         raise DerivationError(
             f"{node.name} is indexed by {step}: a derivation runs along one time; 2-D nets and trees have no single t"
         )
-    return Symbol(shape_of(node), ("d" if cotangent else "") + str(node.name), step, cotangent)
+    return Symbol(shape_of(node), prefix + str(node.name), step, bool(prefix))
 
 
 def _from_consumer(
@@ -81,7 +81,7 @@ def _from_consumer(
             return
         cotangent = Tensor(np.ones_like(root.value) if root.shape else 1.0, None, (), None, None, ROOT, False)
         pulled = gradients(root, [copies[node.id] for node in wanted], create_graph=True, seed=cotangent)
-    known: dict[int, Form] = {cotangent.id: symbol(consumer, True) if kept is not None else Number((1, 1), 1.0)}
+    known: dict[int, Form] = {cotangent.id: symbol(consumer, algebra.prefix) if kept is not None else Number((1, 1), 1.0)}
     for original in _originals(consumer, cut):
         if original.name is not None and (original is not consumer or kept is not None):
             known[copies[original.id].id] = symbol(original)

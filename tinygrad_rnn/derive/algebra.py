@@ -160,9 +160,9 @@ class Apply(Form):
 class Algebra:
     """The constructors, with a set of rules switched on (all of them unless told otherwise)."""
 
-    def __init__(self, rules: Iterable[str] = RULES, length: int | None = None) -> None:
+    def __init__(self, rules: Iterable[str] = RULES, length: int | None = None, prefix: str = "d") -> None:
         self.rules = frozenset(rules)
-        self.length = length
+        self.length, self.prefix = length, prefix
 
     # -- leaves -------------------------------------------------------------------------------------------------------
     def number(self, value: float, shape: Shape = SCALAR) -> Form:
@@ -295,6 +295,8 @@ class Algebra:
         shape = (form.shape[1], form.shape[0])
         if isinstance(form, Flip):
             return form.inner
+        if isinstance(form, Apply) and form.function == "diag":
+            return form
         if isinstance(form, Number):
             return Number(shape, form.value)
         if "transpose" in self.rules:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ..core.graph import Graph
 from ..core.tensor import Tensor
-from ..language import Equation, Model, Run
+from ..language import Equation, Model, Run, parse
 from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum
 from ..language.expressions import Number as Num
 from ..language.latex import latex
@@ -16,7 +16,8 @@ from ..language.printer import text
 from . import algebra as forms
 from .adjoint import Contribution, contributions
 from .algebra import RULES, SCALAR, Algebra, Apply, Form, Number, Product
-from .cases import Case, parameter_cases, state_cases
+from .cases import Case, moved, parameter_cases, state_cases
+from .jacobian import jacobian_form
 from .reading import DerivationError
 from .writing import DIAG, HADAMARD, NOWHERE, write
 
@@ -43,8 +44,14 @@ class Derivation:
         """`diag` or `hadamard`: as asked, or what reads better here."""
         return self._asked or (HADAMARD if any(_crowded(case.form) for case in self._all_cases()) else DIAG)
 
+    @cached_property
+    def prefix(self) -> str:
+        """What stands before a name for its gradient: d, or D where the graph names first gradients d… itself."""
+        names = {node.name for node in self.graph.nodes if node.name}
+        return "D" if any(name.startswith("d") and name[1:] in names for name in names) else "d"
+
     def _shares(self, algebra: Algebra) -> list[tuple[int, list[Contribution]]]:
-        return [(T, contributions(loss, self.keep, Algebra(algebra.rules, length=T))) for T, loss in self.runs]
+        return [(T, contributions(loss, self.keep, Algebra(algebra.rules, T, self.prefix))) for T, loss in self.runs]
 
     @cached_property
     def _cases(self) -> dict[str, list[Case]]:
@@ -52,8 +59,8 @@ class Derivation:
 
     def _derive(self, algebra: Algebra) -> dict[str, list[Case]]:
         shares = self._shares(algebra)
-        found = {f"d{name}": state_cases(name, shares, algebra) for name in self._states()}
-        found |= {f"d{name}": parameter_cases(name, shares, algebra) for name in self._parameters()}
+        found = {f"{self.prefix}{name}": state_cases(name, shares, algebra) for name in self._states()}
+        found |= {f"{self.prefix}{name}": parameter_cases(name, shares, algebra) for name in self._parameters()}
         return {name: cases for name, cases in found.items() if cases}
 
     def _all_cases(self) -> Iterable[Case]:
@@ -76,12 +83,12 @@ class Derivation:
         """Every gradient equation, boundary cases apart."""
         found: list[Equation] = []
         for name in self._states():
-            for case in reversed(self._cases.get(f"d{name}", [])):
-                found.append(self._state_equation(f"d{name}", case, self.style))
+            for case in reversed(self._cases.get(f"{self.prefix}{name}", [])):
+                found.append(self._state_equation(f"{self.prefix}{name}", case, self.style))
         for name in self._parameters():
-            if f"d{name}" in self._cases:
-                rhs = self._parameter_expression(self._cases[f"d{name}"], self.style)
-                found.append(Equation(Ref(NOWHERE, f"d{name}"), None, rhs, NOWHERE))
+            if f"{self.prefix}{name}" in self._cases:
+                rhs = self._parameter_expression(self._cases[f"{self.prefix}{name}"], self.style)
+                found.append(Equation(Ref(NOWHERE, f"{self.prefix}{name}"), None, rhs, NOWHERE))
         return found
 
     def _state_equation(self, name: str, case: Case, style: str) -> Equation:
@@ -141,6 +148,25 @@ class Derivation:
         document = replace(self.model.document, gradients=tuple(self.equations))
         return text(document)
 
+    def jac(self, of: str, by: str) -> str:
+        """The Jacobian of one quantity with respect to another it reads directly, both with index.
+
+        Raises `DerivationError` when neither is kept, or the one does not read the other.
+
+        >>> import tinygrad_rnn as tg
+        >>> tg.derive("sizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(h[T])").jac("h[t+1]", "h[t]")
+        'diag(1 - h[t+1]**2) @ W'
+        """
+        algebra = Algebra()
+        (reader, ahead), (read, base) = _quantity(of), _quantity(by)
+        for share in self._shares(algebra)[0][1]:
+            step = share.target.scope.step
+            if share.target.name != read or not isinstance(step, int) or step < 2 or share.consumer is None:
+                continue
+            if share.consumer.name == reader and share.consumer.scope.step == step + ahead - base:
+                return text(write(jacobian_form(moved(share.form, base - step, algebra), algebra), DIAG))
+        raise DerivationError(f"{of} does not read {by} directly; keep both names, and every name in between goes")
+
     def steps(self) -> list[tuple[str, str]]:
         """How each equation came about: `(rule, equation)` from the chain rule to the final form, one rewrite a line."""
         found: list[tuple[str, str]] = []
@@ -164,6 +190,14 @@ class Derivation:
         if not cases:
             return []
         return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(cases, HADAMARD), NOWHERE))]
+
+
+def _quantity(written: str) -> tuple[str, int]:
+    """Name and distance from t of `h[t+1]`."""
+    rhs = parse(f"q[t] = {written}\n").forward[0].rhs
+    if not isinstance(rhs, Ref) or rhs.index is None or rhs.index.variable != "t":
+        raise DerivationError(f"{written!r} is not a quantity at a step, as h[t+1] is")
+    return rhs.name, rhs.index.offset
 
 
 def _flat(form: Form) -> bool:
