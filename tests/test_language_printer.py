@@ -70,7 +70,7 @@ def test_any_formula_survives_printing(formula):
     ("written", "canonical"),
     [
         ("q[t]=a+(b+c)-(d-e)", "q[t] = a + (b + c) - (d - e)"),
-        ("q[t]=(a@b)@c*(d@e)", "q[t] = a @ b @ c * (d @ e)"),
+        ("q[t]=(a@b)@c*(d@e)", "q[t] = (a @ b @ c) * (d @ e)"),
         ("q[t]=(-a)**2*-b", "q[t] = (-a)**2 * -b"),
         ("q[t]=∇h[t]ᵀ⊙[a,b]", "q[t] = dh[t].T * [a; b]"),
         ("q[t]=a if t = 1..T-1", "q[t] = a    for 1 <= t <= T-1"),

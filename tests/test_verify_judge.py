@@ -1,4 +1,4 @@
-"""Laws of the judge: no right derivation fails, no wrong one passes, and nothing depends on how or how large it is written."""
+"""Laws of the judge: no right derivation fails, no wrong one passes, however and however large it is written."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def assert_right(report: Report) -> None:
     assert report.ok
 
 
-# -- a right derivation never fails -------------------------------------------------------------------------------------
+# -- a right derivation never fails -----------------------------------------------------------------------------------
 def resized(text: str, sizes: list[int]) -> str:
     """A model with other sizes; what is a scalar stays one."""
     supply = iter(sizes)
@@ -79,7 +79,8 @@ def resized(text: str, sizes: list[int]) -> str:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_a_shipped_derivation_passes_at_any_size_length_and_seed(name, T, sizes, seed):
-    model = tg.load(resized(resolve(name).read_text(encoding="utf-8"), sizes))
+    text = resolve(name).read_text(encoding="utf-8")
+    model = tg.load(text if "rows(" in text else resized(text, sizes))  # rows(v, 1, 4) is true of one size alone
     run = model.unroll(T, seed=seed)
     values: dict[Any, Any] = {**run.parameters, **run.inputs}
     assert_right(tg.verify(model, T=T, seeds=1, values=values))
@@ -94,13 +95,13 @@ def test_columns_of_one_row_pass(sizes):
     assert report.engine.ok
 
 
-# -- what rounding explains, and what it does not -----------------------------------------------------------------------
+# -- what rounding explains, and what it does not ---------------------------------------------------------------------
 SAME = {
     "detour of 1e6": "dh[T] = (1e6 + V.T @ do[T]) - 1e6",
     "detour of 1e6 inside": "dW = sum(t, diag(1 - ((1e6 + h[t]) - 1e6)**2) @ dh[t] @ h[t-1].T)",
     "products that cancel": "dh[T] = 1e7 * (V.T @ do[T]) - 9999999 * (V.T @ do[T])",
     "logarithm and back": "dh[t] = W.T @ diag(1 - exp(2 * log(abs(h[t+1])))) @ dh[t+1] + V.T @ do[t]    for t < T",
-    "difference of squares": "dh[t] = W.T @ ((1e5 - 1e5 * h[t+1]) * (1 + h[t+1]) / 1e5 * dh[t+1]) + V.T @ do[t]    for t < T",
+    "difference of squares": "dh[t] = W.T @ ((1e5 - 1e5*h[t+1]) * (1 + h[t+1]) / 1e5 * dh[t+1]) + V.T @ do[t]  for t < T",
     "softmax spelt out": "do[t] = exp(o[t] - 100) / sum(exp(o[t] - 100)) - onehot(y[t])",
     "tanh spelt out": "db = sum(t, diag(1 - ((exp(2 * a[t]) - 1) / (exp(2 * a[t]) + 1))**2) @ dh[t])",
     "pre-activation again": "db = sum(t, tanh'(b + W @ h[t-1] + U @ x[t]) * dh[t])",
@@ -114,7 +115,7 @@ def test_a_badly_conditioned_way_to_write_it_passes(way):
 
 @pytest.mark.parametrize("detour", ["1e10", "1e13", "1e16", "1e30", "1e300"])
 def test_what_rounding_could_hide_is_inconclusive_and_never_wrong(detour):
-    report = tg.verify(vanilla(f"dh[T] = ({detour} + V.T @ do[T]) - {detour}"))
+    report = tg.verify(vanilla(f"dh[T] = ({detour} + V.T @ do[T]) - {detour}"), seeds=1)
     assert verdicts(report)["dh[T]"] == "INCONCLUSIVE"
     assert {verdict for name, verdict in verdicts(report).items() if name != "dh[T]"} == {"PASS"}
     assert report.verdict == "INCONCLUSIVE"
@@ -133,7 +134,7 @@ def test_what_rounding_could_hide_is_inconclusive_and_never_wrong(detour):
     ],
 )
 def test_a_term_wrong_by_a_small_part_is_found_in_its_equation_alone(equation, size):
-    report = tg.verify(vanilla(equation.replace("SIZE", size)))
+    report = tg.verify(vanilla(equation.replace("SIZE", size)), seeds=1)
     assert failed(report) == [equation.partition(" =")[0]]
     assert report.verdict == "FAIL"
 
@@ -152,7 +153,7 @@ def test_a_small_mistake_behind_a_large_detour_is_no_pass():
     assert verdicts(report)["dh[T]"] == "INCONCLUSIVE"
 
 
-# -- scale ----------------------------------------------------------------------------------------------------------------
+# -- scale ------------------------------------------------------------------------------------------------------------
 WRONG_STATE = "dh[t] = W.T @ diag((1 - h[t+1])**2) @ dh[t+1] + V.T @ do[t]    for t < T"
 
 
@@ -165,10 +166,10 @@ def times(factor: str, *changed: str) -> str:
 
 @pytest.mark.parametrize("factor", ["1e-250", "1e-90", "1e-30", "1e-8", "1e8", "1e30", "1e150"])
 def test_the_size_of_the_loss_changes_no_verdict(factor):
-    assert_right(tg.verify(times(factor)))
-    assert failed(tg.verify(times(factor, WRONG_STATE))) == ["dh[t]"]
+    assert_right(tg.verify(times(factor), seeds=1))
+    assert failed(tg.verify(times(factor, WRONG_STATE), seeds=1)) == ["dh[t]"]
     tiny = "dh[T] = 1.000001 * (V.T @ do[T])"
-    assert failed(tg.verify(times(factor, tiny))) == ["dh[T]"]
+    assert failed(tg.verify(times(factor, tiny), seeds=1)) == ["dh[T]"]
 
 
 @pytest.mark.xfail(strict=True, raises=(AssertionError, IndexError), reason="judge.py: a bound below 1e-308 * eps is 0")
@@ -179,8 +180,8 @@ def test_gradients_too_small_for_full_precision_make_nothing_wrong():
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 0.1, 1.0, 3.0, 10.0])
 def test_the_size_of_the_probe_makes_nothing_right_wrong_and_nothing_wrong_right(scale):
-    assert failed(tg.verify(vanilla(), scale=scale)) == []
-    report = tg.verify(vanilla(WRONG_STATE), scale=scale)
+    assert failed(tg.verify(vanilla(), scale=scale, seeds=1)) == []
+    report = tg.verify(vanilla(WRONG_STATE), scale=scale, seeds=1)
     assert failed(report) in ([], ["dh[t]"])
     assert not report.ok
 
@@ -189,7 +190,7 @@ def test_a_probe_of_zeros_proves_nothing():
     assert not tg.verify(vanilla(), scale=0.0).ok
 
 
-# -- the engine is judged as well -----------------------------------------------------------------------------------------
+# -- the engine is judged as well -------------------------------------------------------------------------------------
 def slope_of_sigmoid(g, y, x):
     return (g * y * (1.0 - y),)
 
@@ -237,7 +238,7 @@ def test_values_that_are_not_finite_are_not_blamed_on_the_engine():
     assert "DISAGREE" not in str(report)
 
 
-# -- ways to write a derivation -------------------------------------------------------------------------------------------
+# -- ways to write a derivation ---------------------------------------------------------------------------------------
 BEYOND = vanilla("dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + V.T @ do[t]", "dh[T+1] = 0", "h[T+1] = 0").replace(
     RIGHT["dh[T]"] + "\n", ""
 )
@@ -246,13 +247,16 @@ CONVENTIONS = {
     "helper of a helper": vanilla("s[t] = 1 - h[t]**2", "delta[t] = s[t] * dh[t]", "db = sum(t, delta[t])"),
     "helper without time": vanilla("G = sum(t, do[t])", "dc = G"),
     "helper before its use or after": vanilla("db = sum(t, delta[t])", "delta[t] = (1 - h[t]**2) * dh[t]"),
-    "helper on the forward side": vanilla("db = sum(t, s[t] * dh[t])").replace("o[t] = c", "s[t] = 1 - h[t]**2\no[t] = c"),
+    "helper on the forward side": vanilla("db = sum(t, s[t] * dh[t])").replace("o[t]", "s[t] = 1 - h[t]**2\no[t]", 1),
     "nothing beyond the end": BEYOND,
     "helper beyond the end": vanilla(
         "delta[t] = (1 - h[t]**2) * dh[t]", "delta[T+1] = 0", "dh[t] = W.T @ delta[t+1] + V.T @ do[t]"
     ).replace(RIGHT["dh[T]"] + "\n", ""),
     "copies of a parameter": vanilla(
-        "dW[t] = diag(1 - h[t]**2) @ dh[t] @ h[t-1].T", "dW = sum(t, dW[t])", "dV[t] = do[t] @ h[t].T", "dV = sum(t, dV[t])"
+        "dW[t] = diag(1 - h[t]**2) @ dh[t] @ h[t-1].T",
+        "dW = sum(t, dW[t])",
+        "dV[t] = do[t] @ h[t].T",
+        "dV = sum(t, dV[t])",
     ),
     "initial state": vanilla("dh[0] = W.T @ diag(1 - h[1]**2) @ dh[1]"),
     "inputs": vanilla("dx[t] = U.T @ ((1 - h[t]**2) * dh[t])"),
@@ -262,13 +266,13 @@ CONVENTIONS = {
     "first step apart": vanilla(
         "dW = diag(1 - h[1]**2) @ dh[1] @ h[0].T + sum(t > 1, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)"
     ),
-    "Greek and superscripts": vanilla("∇h[t] = Wᵀ·((1 − h⁽ᵗ⁺¹⁾²) ⊙ ∇h[t+1]) + Vᵀ·∇o[t]    for t < T").replace(RIGHT["dh[t]"] + "\n", ""),
+    "Greek": vanilla().replace(RIGHT["dh[t]"], "∇h[t] = Wᵀ·((1 − h⁽ᵗ⁺¹⁾²) ⊙ ∇h[t+1]) + Vᵀ·∇o[t]  for t < T"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_a_convention_of_writing_passes(convention):
-    assert_right(tg.verify(CONVENTIONS[convention]))
+    assert_right(tg.verify(CONVENTIONS[convention], seeds=2))
 
 
 WRONG_CONVENTIONS = {
@@ -284,7 +288,7 @@ WRONG_CONVENTIONS = {
 def test_a_mistake_in_a_convention_of_writing_fails_there(case):
     equation, name, convention = WRONG_CONVENTIONS[case]
     lines = [line for line in CONVENTIONS[convention].splitlines() if not line.startswith(name + " =")]
-    assert failed(tg.verify("\n".join([*lines, equation, ""]))) == [name]
+    assert failed(tg.verify("\n".join([*lines, equation, ""]), seeds=1)) == [name]
 
 
 @pytest.mark.xfail(strict=True, reason="judge.py, reference_value: dh[T+1] is read from the user's equation, not as 0")
@@ -324,7 +328,7 @@ def test_a_block_in_markdown_is_judged_with_the_lines_of_the_file(tmp_path):
     )
 
 
-# -- the report as data ---------------------------------------------------------------------------------------------------
+# -- the report as data -----------------------------------------------------------------------------------------------
 OVERFLOW = "sizes: h = 2\nh[t] = exp(exp(W @ h[t-1] + 10))\nL = sum(t, sum(h[t]))\ngradients:\ndh[T] = 1 + 0 * h[T]\n"
 
 
@@ -355,11 +359,11 @@ def test_the_text_of_a_report_quotes_what_is_wrong():
 def test_verdicts_do_not_depend_on_the_order_of_the_equations():
     lines = vanilla(WRONG_STATE).rstrip().split("gradients:\n")
     turned = lines[0] + "gradients:\n" + "\n".join(reversed(lines[1].splitlines())) + "\n"
-    assert verdicts(tg.verify(turned)) == verdicts(tg.verify(vanilla(WRONG_STATE)))
+    assert verdicts(tg.verify(turned, seeds=1)) == verdicts(tg.verify(vanilla(WRONG_STATE), seeds=1))
 
 
 def test_the_same_file_gives_the_same_report():
-    first, second = tg.verify(vanilla()).to_dict(), tg.verify(vanilla()).to_dict()
+    first, second = (tg.verify(vanilla(), seeds=1).to_dict() for _ in range(2))
     assert first == second
 
 

@@ -1,7 +1,7 @@
-"""Values and gradients of torch's recurrent networks, kept as small files so that parity is tested without torch as well.
+"""Values and gradients of torch's recurrent networks, kept as small files so that parity is tested without torch, too.
 
-`python -m tests.reference.make` writes one NAME.npz per system beside this file (torch 2.13.0 and numpy 2.4.6 made the ones
-kept here). Each holds plain float64 arrays (labels: int64), named as in the equation files: `W`, `h0` and `x` are given
+`python -m tests.reference.make` writes one NAME.npz per system beside this file (made here by torch 2.13.0 and numpy
+2.4.6). Each holds plain float64 arrays (labels: int64), named as in the equation files: `W`, `h0` and `x` are given
 values, `=h` is an output, `dW` a gradient of the loss. Columns are samples: a sequence has shape (T, rows, B), a state
 (rows, B), labels (T, B). The loss is the cross-entropy of `V @ h[t] + b_e`, summed over steps and samples.
 

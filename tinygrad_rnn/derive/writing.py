@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..language.expressions import Binary, Call, Expr, Index, Number, Ref, Stack, Time, Transpose, Unary, spine
+from ..language.expressions import Binary, Call, Expr, Index, Number, Ref, Stack, Time, Transpose, Unary
 from ..language.source import Span
 from . import algebra as forms
 
@@ -120,11 +120,12 @@ def _joined(op: str, parts: list[Expr]) -> Expr:
 
 def _times(number: Expr, expr: Expr) -> Expr:
     """`number * a * b / c` rather than `number * (a * b / c)`."""
-    first, operators = spine(expr)
-    if any(operator.op not in "*/" for operator in operators):
-        return Binary(NOWHERE, "*", number, expr, NOWHERE)
-    result: Expr = Binary(NOWHERE, "*", number, first, NOWHERE)
-    for operator in operators:
+    trailing = []
+    while isinstance(expr, Binary) and expr.op in "*/":
+        trailing.append(expr)
+        expr = expr.left
+    result: Expr = Binary(NOWHERE, "*", number, expr, NOWHERE)
+    for operator in reversed(trailing):
         result = Binary(NOWHERE, operator.op, result, operator.right, NOWHERE)
     return result
 

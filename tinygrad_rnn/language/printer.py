@@ -28,6 +28,7 @@ from .expressions import (
 #: how tightly each operator binds; a sign stands between products and powers, an atom above all
 LEVELS = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2, "**": 4}
 SIGN, ATOM = 3, 5
+_PRODUCTS = ("*", "/", "@")
 
 
 def text(node: Expr | Equation | Condition | Document) -> str:
@@ -78,11 +79,15 @@ def _expr(expr: Expr) -> str:
 def _chain(expr: Binary) -> str:
     first, operators = spine(expr)
     said, binds = _expr(first), level(first)
+    before = ""
     for node in operators:
         here = LEVELS[node.op]
         power = node.op == "**"
-        if binds < here + power:
+        # A @ b * c is read by nobody at once: both kinds of product get their own brackets
+        mixed = (before == "@") != (node.op == "@") and before in _PRODUCTS and node.op in _PRODUCTS
+        if binds < here + power or mixed:
             said = f"({said})"
+        before = node.op
         right = _within(node.right, SIGN if power else here + 1)
         said = f"{said}**{right}" if power else f"{said} {node.op} {right}"
         binds = here
