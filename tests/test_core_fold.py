@@ -179,17 +179,32 @@ def from_equations(text):
     return lambda T: model.unroll(T).loss
 
 
-RIGHT_TO_LEFT = "sizes: x = 2, g = 3\na[t] = b + U @ x[t]\ng[t] = tanh(R @ g[t+1] + a[t])\nL = sum(t, sum(g[t]))"
+RIGHT_TO_LEFT = (
+    "sizes: x = 2, g = 3\na[t] = b + U @ x[t]\ng[t] = tanh(R @ g[t+1] + a[t])\ng[T+1] = 0\nL = sum(t, sum(g[t]))"
+)
 DELAY_3 = "sizes: h = 3\nh[t] = tanh(W @ h[t-1] + S @ h[t-3] + x[t])\nL = sum(h[T])"
 BOTH = (
-    "sizes: x = 2, h = 3, g = 3\nh[t] = tanh(W @ h[t-1] + U @ x[t])\ng[t] = tanh(R @ g[t+1] + Q @ x[t])\n"
+    "sizes: x = 2, h = 3, g = 3\nh[t] = tanh(W @ h[t-1] + U @ x[t])\ng[t] = tanh(R @ g[t+1] + Q @ x[t])\ng[T+1] = 0\n"
     "L[t] = sum(h[t] * g[t])\nL = sum(t, L[t])"
 )
 NETS = {
     f.__name__: f
     for f in (
-        rnn, lstm, stacked, bidirectional, skip, output_to_hidden, read_off_the_end, loss_in_the_last_step, without_inputs,
-        one_input_for_all_steps, input_at_the_first_step_only, first_state_read_by_all_steps, lookahead, encoder_decoder, scalar,
+        rnn,
+        lstm,
+        stacked,
+        bidirectional,
+        skip,
+        output_to_hidden,
+        read_off_the_end,
+        loss_in_the_last_step,
+        without_inputs,
+        one_input_for_all_steps,
+        input_at_the_first_step_only,
+        first_state_read_by_all_steps,
+        lookahead,
+        encoder_decoder,
+        scalar,
     )
 } | {  # fmt: skip
     **{f"{name}.rnn": from_equations(models.resolve(name)) for name in models.names()},
@@ -250,7 +265,9 @@ def assert_isomorphic(one, other):
 
 
 def values_of(graph):
-    return {(leaf.name, leaf.scope.step): leaf.value for leaf in graph.leaves if leaf.name and leaf.scope.step is not None}
+    return {
+        (leaf.name, leaf.scope.step): leaf.value for leaf in graph.leaves if leaf.name and leaf.scope.step is not None
+    }
 
 
 # -- unfolding what was folded -------------------------------------------------------------------------------------------
@@ -263,8 +280,8 @@ def test_unfolding_a_fold_gives_the_graph_back(net, way):
     assert str(fold(again)) == str(recurrence)
 
 
-@settings(max_examples=120, deadline=None)
-@given(case=st.sampled_from(CASES), T=st.integers(1, 17))
+@settings(max_examples=80, deadline=None)
+@given(case=st.sampled_from(CASES), T=st.integers(2, 17))  # a sum over one step is recorded as the step itself
 def test_unfolding_to_any_length_equals_the_net_run_for_that_length(case, T):
     recurrence = fold(record(*case, RECORDED))
     assume(T > recurrence.ends)
@@ -292,8 +309,8 @@ def carried(recurrence):
 @pytest.mark.parametrize(
     ("net", "carries"),
     [
-        ("vanilla.rnn", {("h", -1)}), ("lstm.rnn", {("h", -1), ("c", -1)}), ("gru.rnn", {("h", -1)}), ("skip", {("h", -1), ("h", -3), ("v8", -1)}),
-        ("output_to_hidden", {("o", -1), ("v6", -1)}), ("right to left", {("g", 1)}), ("both ways", {("h", -1), ("g", 1)}),
+        ("vanilla.rnn", {("h", -1)}), ("lstm.rnn", {("h", -1), ("c", -1)}), ("gru.rnn", {("h", -1)}), ("skip", {("h", -1), ("h", -3), ("v7", -1)}),
+        ("output_to_hidden", {("o", -1), ("v7", -1)}), ("right to left", {("g", 1)}), ("both ways", {("h", -1), ("g", 1)}),
         ("without_inputs", {("h", -1)}), ("delay 3", {("h", -1), ("h", -3)}),
     ],
 )  # fmt: skip
@@ -317,9 +334,16 @@ def test_inputs_keep_their_recorded_values_by_step():
 
 @pytest.mark.parametrize(
     ("net", "directions"),
-    [("vanilla.rnn", [1]), ("stacked", [1]), ("bidirectional", [1, -1]), ("both ways", [1, -1]), ("right to left", [-1])],
+    [
+        ("vanilla.rnn", [1]),
+        ("stacked", [1]),
+        ("bidirectional", [1, -1, 1]),
+        ("both ways", [1, -1]),
+        ("right to left", [-1]),
+    ],
 )
 def test_a_net_has_one_part_for_each_direction(net, directions):
+    # the losses of "bidirectional" are added up by a loop that needs both directions first
     assert sorted(part.direction for part in fold(record(net, "forward", 6)).parts) == sorted(directions)
 
 
@@ -357,8 +381,7 @@ def test_printed_it_reads_like_code():
         "    v2 = v1 + x[t]",
         "    h[t] = tanh(v2)",
         "after:",
-        "    v0 = sum(h[T])",
-        "    L = v0",
+        "    L = sum(h[T])",
         "outputs: L",
     ]
 
@@ -381,12 +404,12 @@ def loop(change, T=8):
         x = tg.tensor(np.full(3, 0.1 * t), name="x", requires_grad=False)
         inner = change(t, hs)
         hs.append(tg.name("h", np.tanh(inner + x)))
-    return tg.Graph(np.sum(hs[-1]))
+    return tg.Graph(tg.add_n(hs[2:]))
 
 
 WRONG_LOOPS = {
-    "a constant": (lambda t, hs: hs[-1] * (0.5 if t == 3 else 0.4), "step 3 differs from step 2 at h/tanh/add/multiply: constant 0.5 against constant 0.4"),
-    "even and odd": (lambda t, hs: hs[-1] * (0.5 if t % 2 else 0.4), "step 3 differs from step 2 at h/tanh/add/multiply: constant 0.5 against constant 0.4"),
+    "a constant": (lambda t, hs: hs[-1] * (0.5 if t == 3 else 0.4), "step 3 differs from step 2 at h/tanh/add/multiply: constant 0.5 against 0.4"),
+    "even and odd": (lambda t, hs: hs[-1] * (0.5 if t % 2 else 0.4), "step 3 differs from step 2 at h/tanh/add/multiply: constant 0.5 against 0.4"),
     "an operation": (lambda t, hs: hs[-1] / 2.0 if t == 4 else hs[-1] * 2.0, "step 4 differs from step 3 at h/tanh/add: divide against multiply"),
     "one more operation": (lambda t, hs: -hs[-1] * 2.0 if t == 3 else hs[-1] * 2.0, "step 3 differs from step 2 at h/tanh/add/multiply: negative against multiply, 5 nodes against 4"),
     "a delay": (lambda t, hs: hs[-2 if t == 4 else -1] * 2.0, "step 4 differs from step 3 at h/tanh/add/multiply: h[t-2] against h[t-1]"),
@@ -394,18 +417,18 @@ WRONG_LOOPS = {
     "an axis": (lambda t, hs: np.sum(np.outer(hs[-1], hs[-1]), axis=t % 2), "step 3 differs from step 2 at h/tanh/add/sum: axis = 1 against 0"),
     "a name": (lambda t, hs: tg.name("g" if t == 3 else "f", hs[-1] * 2.0), "step 3 differs from step 2 at g/multiply: the name g against f"),
     "a mask": (
-        lambda t, hs: hs[-1] * (np.random.default_rng(t).random(3) < 0.5).astype(float),
+        lambda t, hs: hs[-1] * np.random.default_rng(t).random(3),
         "step 3 differs from step 2 at h/tanh/add/multiply: an unnamed array of shape (3,) has other values at each step; "
         'name it inside the step, as in tg.tensor(x, name="x", requires_grad=False), and it becomes an input',
     ),
     "a condition": (
         lambda t, hs: np.where(np.arange(3) == t % 3, hs[-1], 0.0),
-        "step 3 differs from step 2 at h/tanh/add/where: the static argument condition is an array with other values; "
+        "step 3 differs from step 2 at h/tanh/add/where: its condition, a static array, has other values at each step; "
         "compute with a named 0/1 tensor instead",
     ),
     "a label": (lambda t, hs: labelled("odd" if t == 3 else "even", hs[-1]), "step 3 differs from step 2 at h/tanh/add/multiply: recorded at t=3, odd against t=2, even"),
-    "growing memory": (lambda t, hs: np.sum(np.stack(hs[1:]), axis=0), "step 3 differs from step 2 at h/tanh/add/sum/stack: 4 inputs against 3"),
-    "work outside": (None, "step 3 differs from step 2 at h/tanh/add: multiply, computed outside of the steps, against multiply, computed outside of the steps,"),
+    "growing memory": (lambda t, hs: np.sum(np.stack(hs[1:]), axis=0), "step 2 differs from step 1 at h/tanh/add/sum/stack: 3 inputs against 2"),
+    "work outside": (None, "step 2 differs from step 1 at h/tanh/add: each step reads a multiply of its own made outside of the steps; compute it inside them"),
 }  # fmt: skip
 
 
@@ -450,7 +473,7 @@ def test_a_state_that_starts_differently_for_two_readers_makes_the_first_step_di
 
 
 def test_two_steps_that_differ_are_too_few_to_fold():
-    with pytest.raises(FoldError, match=r"^1 steps are too few to tell the ends of the sequence from its middle"):
+    with pytest.raises(FoldError, match=r"^1 step is too few to tell the ends of the sequence from its middle"):
         fold(record("rnn", "forward", 1))
     with pytest.raises(FoldError, match=r"3 steps are too few to tell .* unroll 6 or more"):
         fold(record("rnn", "backward", 3))
@@ -458,7 +481,9 @@ def test_two_steps_that_differ_are_too_few_to_fold():
 
 # -- graphs that are something else --------------------------------------------------------------------------------------
 def test_a_graph_without_steps_says_so():
-    with pytest.raises(FoldError, match="nothing in this graph belongs to a time step: run its loop as `for t in tg.steps"):
+    with pytest.raises(
+        FoldError, match="nothing in this graph belongs to a time step: run its loop as `for t in tg.steps"
+    ):
         fold(tg.Graph(tg.tensor(1.0) * 2.0))
 
 
@@ -471,9 +496,14 @@ def grid(paths):
 
 
 def test_a_net_of_two_dimensions_and_a_tree_say_what_they_are():
-    with pytest.raises(FoldError, match=re.escape("this graph is a 2-D net, indexed by (0, 0), (0, 1), (1, 0): it has no single time")):
+    with pytest.raises(
+        FoldError, match=re.escape("this graph is a 2-D net, indexed by (0, 0), (0, 1), (1, 0): it has no single time")
+    ):
         fold(grid([(0, 0), (0, 1), (1, 0), (1, 1)]))
-    with pytest.raises(FoldError, match=re.escape("this graph is a tree, indexed by paths such as (), (0,), (1,): it has no single time")):
+    with pytest.raises(
+        FoldError,
+        match=re.escape("this graph is a tree, indexed by paths such as (), (0,), (1,): it has no single time"),
+    ):
         fold(grid([(0,), (1,), ()]))
 
 
@@ -491,7 +521,7 @@ def test_steps_within_steps_and_gaps_are_named():
         early = w * 2.0
     with tg.step(4):
         late = w * early
-    with pytest.raises(FoldError, match="the steps run from 1 to 4, but nothing belongs to step 2"):
+    with pytest.raises(FoldError, match="the steps run from 1 to 4, but nothing of step 2 leads to the outputs"):
         fold(tg.Graph(late))
 
 
@@ -504,7 +534,9 @@ def test_two_leaves_of_one_name_in_a_step_are_refused():
 # -- unfolding refuses -----------------------------------------------------------------------------------------------------
 def test_unfolding_names_the_leaf_without_a_value_and_the_unknown_name():
     recurrence = fold(record("rnn", "forward", 4))
-    with pytest.raises(tg.GraphError, match=re.escape("x has no recorded value at step 4: give one, as values={('x', 4): ...}")):
+    with pytest.raises(
+        tg.GraphError, match=re.escape("x has no recorded value at step 4: give one, as values={('x', 4): ...}")
+    ):
         unfold(recurrence, 5)
     assert len(unfold(recurrence, 5, {("x", 4): np.ones(3)})) > 0
     with pytest.raises(tg.GraphError, match="values: no leaf of a step is called X"):
@@ -512,11 +544,15 @@ def test_unfolding_names_the_leaf_without_a_value_and_the_unknown_name():
 
 
 def test_unfolding_below_the_ends_says_how_many_steps_it_takes():
-    with pytest.raises(tg.GraphError, match="T = 2 is too short: 2 steps at the ends differ from the others, so T is 3 or more"):
+    with pytest.raises(
+        tg.GraphError, match="T = 2 is too short: 2 steps at the ends differ from the others, so T is 3 or more"
+    ):
         unfold(fold(record("rnn", "backward", 8)), 2)
 
 
 def test_a_leaf_of_one_scope_is_given_by_its_full_name():
     fresh = record("encoder_decoder", "forward", 7)
-    values = {(f"{leaf.scope.path[0].label}.x", leaf.scope.step): leaf.value for leaf in fresh.leaves if leaf.name == "x"}
+    values = {
+        (f"{leaf.scope.path[0].label}.x", leaf.scope.step): leaf.value for leaf in fresh.leaves if leaf.name == "x"
+    }
     assert_isomorphic(fresh, unfold(fold(record("encoder_decoder", "forward", 5)), 7, values))

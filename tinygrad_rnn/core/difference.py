@@ -1,90 +1,98 @@
-"""Say where two steps of a graph differ: by the path from a named quantity, what stands there and what stood before."""
+"""Say where two steps of a graph differ: the path from a named quantity, what stands there and what stood a step before."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .tensor import Tensor
-from .timeline import Timeline, same_static
+from .timeline import Timeline, is_constant, same_static
 
 
 class Difference:
-    """Says where two steps differ, by the path from a named quantity of the step."""
+    """The first difference of step `b` from step `a`: at `position`, in input `slot` (-1: in the node itself)."""
 
     def __init__(self, timeline: Timeline, a: int, b: int, position: int, slot: int) -> None:
         self.timeline, self.a, self.b = timeline, a, b
         self.position, self.slot = position, slot
         self.old, self.new = timeline.lists[a], timeline.lists[b]
+        self.common = min(len(self.old), len(self.new))
 
-    def text(self) -> str:
-        start = self.timeline.start
-        path, what = self.path(), self.what()
-        return f"step {start + self.b} differs from step {start + self.a}{f' at {path}' if path else ''}: {what}"
+    def __str__(self) -> str:
+        start, path = self.timeline.start, self.path()
+        return f"step {start + self.b} differs from step {start + self.a}{f' at {path}' if path else ''}: {self.what()}"
 
     def path(self) -> str:
-        """From the first named node that uses the differing one down to it; an operation that differs is not on its path."""
+        """From the first named quantity that uses the node down to it, as `h/tanh/add`; not to an operation that differs."""
         nodes = self.new if self.position < len(self.new) else self.old
-        position = self.position
-        used_by: dict[int, int] = {}
-        for q, node in enumerate(nodes):
+        user: dict[int, Tensor] = {}
+        for node in nodes:
             for x in node.inputs:
-                used_by.setdefault(x.id, q)
-        here: Tensor | None = nodes[position]
-        ops: list[str] = []
+                user.setdefault(x.id, node)
+        here: Tensor | None = nodes[self.position]
+        found: list[str] = []
         while here is not None:
-            ops.append(here.op.name if here.op is not None else here.name or "leaf")
+            found += [here.op.name] if here.op is not None else []
             if here.name is not None:
-                ops.append(here.name)
+                found.append(here.name)
                 break
-            here = nodes[used_by[here.id]] if here.id in used_by else None
-        return "/".join(reversed(ops if self.slot >= 0 or self.ops_agree() else ops[1:]))
-
-    def ops_agree(self) -> bool:
-        p = self.position
-        return p < min(len(self.old), len(self.new)) and self.old[p].op is self.new[p].op
+            here = user.get(here.id)
+        agree = self.position < self.common and self.old[self.position].op is self.new[self.position].op
+        return "/".join(reversed(found if agree else found[1:]))
 
     def what(self) -> str:
-        p = self.position
+        """What stands there, against what stood there a step before."""
         counts = f"{len(self.new)} nodes against {len(self.old)}"
-        if p >= min(len(self.old), len(self.new)):
+        if self.position >= self.common:
             return counts
-        old, new = self.old[p], self.new[p]
+        old, new = self.old[self.position], self.new[self.position]
         if self.slot >= 0:
-            return self.operands(old.inputs[self.slot], new.inputs[self.slot])
+            return self.reads(old.inputs[self.slot], new.inputs[self.slot])
         if old.op is not new.op:
-            return f"{self.show(new, self.b)} against {self.show(old, self.a)}" + (f", {counts}" if len(self.old) != len(self.new) else "")
+            return self.reads(old, new) + (f", {counts}" if len(self.old) != len(self.new) else "")
         if old.name != new.name:
             return f"the name {new.name} against {old.name}"
-        if old.shape != new.shape or old.dtype != new.dtype:
-            return f"{new.dtype} of shape {new.shape} against {old.dtype} of shape {old.shape}"
         if len(old.inputs) != len(new.inputs):
             return f"{len(new.inputs)} inputs against {len(old.inputs)}"
-        for key in {**(old.params or {}), **(new.params or {})}:
-            a, b = (old.params or {}).get(key), (new.params or {}).get(key)
-            if not same_static(a, b):
-                if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-                    return f"the static argument {key} is an array with other values; compute with a named 0/1 tensor instead"
-                return f"{key} = {b} against {a}"
+        if old.shape != new.shape or old.dtype != new.dtype:
+            return f"{new.dtype} of shape {new.shape} against {old.dtype} of shape {old.shape}"
         if self.timeline.labels(old.scope) != self.timeline.labels(new.scope):
             return f"recorded at {new.scope} against {old.scope}"
-        return self.operands(old, new) if old.op is None and old.name is None else "it asks for a gradient in one of them only"
+        return self.static(old, new) or "it asks for a gradient in one of them only"
 
-    def operands(self, old: Tensor, new: Tensor) -> str:
-        unnamed = all(x.op is None and x.name is None and x.shape for x in (old, new))
-        if unnamed and old.shape == new.shape:
+    def static(self, old: Tensor, new: Tensor) -> str | None:
+        before, now = old.params or {}, new.params or {}
+        for key in {**before, **now}:
+            a, b = before.get(key), now.get(key)
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and not same_static(a, b):
+                return (
+                    f"its {key}, a static array, has other values at each step; compute with a named 0/1 tensor instead"
+                )
+            if not same_static(a, b):
+                return f"{key} = {b} against {a}"
+        return self.reads(old, new) if old.op is None and old.requires_grad == new.requires_grad else None
+
+    def reads(self, old: Tensor, new: Tensor) -> str:
+        outside = [x.op is not None and self.timeline.split(x) is None for x in (old, new)]
+        if all(outside):
+            return f"each step reads a {_kind(new)} of its own made outside of the steps; compute it inside them"
+        leaves = all(x.op is None and x.name is None and x.shape == new.shape for x in (old, new))
+        if leaves and not new.shape:
+            return f"constant {new.item():g} against {old.item():g}"
+        if leaves:
             return (
-                f"an unnamed array of shape {new.shape} has other values at each step; name it inside the step, as in "
-                'tg.tensor(x, name="x", requires_grad=False), and it becomes an input'
+                f"an unnamed array of shape {new.shape} has other values at each step; name it inside the step, "
+                'as in tg.tensor(x, name="x", requires_grad=False), and it becomes an input'
             )
         return f"{self.show(new, self.b)} against {self.show(old, self.a)}"
 
     def show(self, x: Tensor, step: int) -> str:
+        if is_constant(x):
+            return f"an array of shape {x.shape}" if x.shape else f"constant {x.item():g}"
         found = self.timeline.split(x)
-        if x.op is None and x.name is None:
-            return f"constant {x.item():g}" if not x.shape else f"an array of shape {x.shape}"
-        called = x.name or (x.op.name if x.op is not None else "leaf")
-        if found is None:
-            return called if x.op is None else f"{called}, computed outside of the steps,"
-        if found[0] == step:
-            return f"{called}[t]" if x.name else called
-        return f"{called}[t{found[0] - step:+d}]"
+        if found is None or (found[0] == step and x.name is None):
+            return _kind(x)
+        return f"{_kind(x)}[t{found[0] - step:+d}]" if found[0] != step else f"{x.name}[t]"
+
+
+def _kind(x: Tensor) -> str:
+    return x.name or (x.op.name if x.op is not None else "leaf")

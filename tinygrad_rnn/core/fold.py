@@ -57,8 +57,8 @@ class _Span:
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
-        self.template, neighbour = self._middle()
-        self.reads = timeline.reads(self.template, neighbour)
+        self.template, neighbours = self._middle()
+        self.reads = timeline.reads(self.template, *neighbours)
         stride = timeline.stride
         shifts = {(p + read) // stride for p, row in enumerate(self.reads) for read in row if type(read) is int}
         self.reach = max(map(abs, shifts), default=0)
@@ -66,7 +66,10 @@ class _Span:
         self.lo = self.hi = self.template
         while self.lo > 0 and timeline.difference(self.template, self.lo - 1, self.reads, loose) is None:
             self.lo -= 1
-        while self.hi + 1 < len(timeline.lists) and timeline.difference(self.template, self.hi + 1, self.reads, loose) is None:
+        while (
+            self.hi + 1 < len(timeline.lists)
+            and timeline.difference(self.template, self.hi + 1, self.reads, loose) is None
+        ):
             self.hi += 1
         for t, p, j in sorted(loose, key=lambda place: -abs(place[0] - self.template)):
             if self.lo <= t + (p + self.reads[p][j]) // stride <= self.hi:
@@ -74,19 +77,17 @@ class _Span:
         self.initial = self._initial()
         self._check()
 
-    def _middle(self) -> tuple[int, int | None]:
-        """The middle of the longest run of steps with the same operations, and a neighbour of it in that run."""
-        timeline = self.timeline
-        best = run = (0, -1)
-        before: list[Any] = []
-        for i, nodes in enumerate(timeline.lists):
+    def _middle(self) -> tuple[int, list[int]]:
+        """The middle of the longest run of steps with the same operations, and its neighbours in that run."""
+        best, run, before = range(0), range(0), None
+        for i, nodes in enumerate(self.timeline.lists):
             ops = [node.op for node in nodes]
-            run = (run[0] if ops == before else i, i)
+            run = range(run.start if ops == before else i, i + 1)
             before = ops
-            if timeline.busy[i] and run[1] - run[0] > best[1] - best[0]:
+            if self.timeline.busy[i] and len(run) > len(best):
                 best = run
-        middle = sum(best) // 2 if best[1] >= 0 else 0
-        return middle, middle + 1 if middle < best[1] else middle - 1 if middle > best[0] else None
+        middle = best[len(best) // 2] if best else 0
+        return middle, [i for i in (middle - 1, middle + 1) if i in best]
 
     def _leave(self, t: int) -> None:
         if self.lo <= t < self.template:
@@ -97,15 +98,17 @@ class _Span:
     def _initial(self) -> dict[tuple[int, int], Tensor]:
         """What the body reads beyond its ends, by position and distance; a step that sees something else there leaves."""
         while True:
-            clash, found = None, {}
-            for t in sorted({*range(self.lo, self.lo + self.reach), *range(self.hi - self.reach + 1, self.hi + 1)}):
-                if self.lo <= t <= self.hi and clash is None:
-                    clash = self._read_beyond(t, found)
-            if clash is None or clash == self.template:
+            found: dict[tuple[int, int], Tensor] = {}
+            near = [t for t in range(self.lo, self.hi + 1) if min(t - self.lo, self.hi - t) < self.reach]
+            clash = next((t for t in near if not self._read_beyond(t, found)), None)
+            if clash is None:
                 return found
+            if clash == self.template:
+                raise FoldError(self._advice())
             self._leave(clash)
 
-    def _read_beyond(self, t: int, found: dict[tuple[int, int], Tensor]) -> int | None:
+    def _read_beyond(self, t: int, found: dict[tuple[int, int], Tensor]) -> bool:
+        """Note what step t reads beyond the ends; whether it agrees with what others read there."""
         for p, row in enumerate(self.reads):
             for read, x in zip(row, self.timeline.lists[t][p].inputs, strict=True):
                 if type(read) is not int:
@@ -114,34 +117,50 @@ class _Span:
                 distance = min(t + shift - self.lo, 0) or max(t + shift - self.hi, 0)
                 if distance:
                     known = found.setdefault((position, distance), x)
-                    if known is not x and not (is_constant(known) and is_constant(x) and same_value(known.value, x.value)):
-                        return t
-        return None
+                    if known is not x and not (
+                        is_constant(known) and is_constant(x) and same_value(known.value, x.value)
+                    ):
+                        return False
+        return True
 
     def _check(self) -> None:
-        busy, most = self.timeline.busy, self.reach + 1
+        busy = self.timeline.busy
         if not any(busy):
             raise FoldError("the steps of this graph hold leaves only: nothing is computed in them")
         ends = sum(busy[: self.lo]), sum(busy[self.hi + 1 :])
-        if max(ends) <= most and self.hi - self.lo + 1 >= max(2, self.reach):
+        if max(ends) <= self.most and self.hi - self.lo + 1 >= max(2, self.reach):
             return
-        few = sum(busy) < 2 * most + max(2, self.reach)
-        advice = f"{sum(busy)} steps are too few to tell the ends of the sequence from its middle: unroll {2 * most + max(2, self.reach)} or more"
-        found = self._first_difference(most)
+        found = self._first_difference()
         if found is None:
-            raise FoldError(advice)
-        raise FoldError(Difference(self.timeline, *found).text() + (f". {advice}" if few else ""))
+            raise FoldError(self._advice())
+        raise FoldError(str(found) + (f". {self._advice()}" if sum(busy) < self._enough else ""))
 
-    def _first_difference(self, most: int) -> tuple[int, int, int, int] | None:
-        """The first two neighbouring steps that differ, and where; those at the ends are asked last, as they may differ."""
-        steps = [i for i, busy in enumerate(self.timeline.busy) if busy]
+    @property
+    def most(self) -> int:
+        """How many steps may differ at either end: the delay's ends lack its contributions, and one may hold a loss."""
+        return self.reach + 1
+
+    @property
+    def _enough(self) -> int:
+        return 2 * self.most + max(2, self.reach)
+
+    def _advice(self) -> str:
+        count = sum(self.timeline.busy)
+        steps = "1 step is" if count == 1 else f"{count} steps are"
+        return f"{steps} too few to tell the ends of the sequence from its middle: unroll {max(self._enough, count + 1)} or more"
+
+    def _first_difference(self) -> Difference | None:
+        """The first two neighbouring steps that differ; those at the ends are asked last, as they may differ."""
+        timeline = self.timeline
+        steps = [i for i, busy in enumerate(timeline.busy) if busy]
         pairs = list(zip(steps, steps[1:], strict=False))
-        for a, b in pairs[most:-most] + pairs:
+        for a, b in pairs[self.most : -self.most] + pairs:
             loose: list[tuple[int, int, int]] = []
-            found = self.timeline.difference(a, b, self.timeline.reads(a, b), loose)
-            inner = [place for place in loose if found is None or place[1:] < found]
-            if inner or found:
-                return (a, b, *(inner[0][1:] if inner else found))  # type: ignore[misc]
+            others = [b] if a == steps[0] else [a - 1, b]
+            found = timeline.difference(a, b, timeline.reads(a, *others), loose)
+            first = min([place[1:] for place in loose] + ([found] if found else []), default=None)
+            if first is not None:
+                return Difference(timeline, a, b, *first)
         return None
 
 
@@ -174,7 +193,9 @@ class _Writer:
     def instruction(self, node: Tensor, inputs: tuple[Reference, ...]) -> Instruction:
         value = node.value if node.op is None and node.name is None else None
         scopes = self.timeline.labels(node.scope)
-        return Instruction(node.op, node.params, node.name, inputs, scopes, node.shape, node.dtype, node.requires_grad, value)
+        return Instruction(
+            node.op, node.params, node.name, inputs, scopes, node.shape, node.dtype, node.requires_grad, value
+        )
 
     def body_reads(self, p: int) -> tuple[Reference, ...]:
         found: list[Reference] = []
@@ -266,7 +287,9 @@ class _Writer:
             name = ".".join([*[label for label in self.timeline.labels(node.scope) if label], node.name])
             at: Any = node.scope.step
             if at is not None and at in values.setdefault(name, {}):
-                raise FoldError(f"two leaves are called {name} at step {at}: give them names of their own, so that values can be told apart")
+                raise FoldError(
+                    f"two leaves are called {name} at step {at}: give them names of their own, so that values can be told apart"
+                )
             values.setdefault(name, {})[at] = node.value
         body = [self.instruction(node, ()) for node in self.timeline.lists[self.span.template]]
         positions = {node.place: p for p, node in enumerate(body) if node.op is None and node.name is not None}

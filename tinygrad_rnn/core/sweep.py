@@ -31,10 +31,12 @@ def numeric(
     """
     found: dict[int, Gradient] = {}
     summed: set[int] = set()  # gradients that are sums made here, so that the next term can be added in place
-    for i in sorted(active, reverse=True):
-        if i not in grads:
+    order = sorted(active, reverse=True)
+    start = _scalar_stretch(order, active, grads, found) if kept is None and steps is None else 0
+    for i in order[start:]:
+        g = grads.pop(i, None)
+        if g is None:
             continue
-        g = grads.pop(i)
         node = active[i]
         if node.name is not None or node.op is None if kept is None else i in kept:
             found[i] = g
@@ -63,6 +65,45 @@ def numeric(
                 if type(total) is np.ndarray:
                     summed.add(j)
     return found
+
+
+def _scalar_stretch(
+    order: list[int], active: dict[int, Tensor], grads: dict[int, Gradient], found: dict[int, Gradient]
+) -> int:
+    """Sweep as `numeric` does while nodes are Python floats, without the checks that arrays need; says how far it came."""
+    for n, i in enumerate(order):
+        g = grads.get(i)
+        if g is None:
+            continue
+        node = active[i]
+        op = node.op
+        if op is None:
+            found[i] = g
+            continue
+        if not op.elementwise or type(node.value) is not float:
+            return n
+        inputs = node.inputs
+        if len(inputs) == 2 and node.params is None:
+            a, b = inputs
+            try:
+                pa, pb = op.joint(g, node.value, a.value, b.value)  # type: ignore[misc]
+            except MATH_ERRORS:
+                return n
+            j = a.id
+            if j in active:
+                grads[j] = grads[j] + pa if j in grads else pa
+            j = b.id
+            if j in active:
+                grads[j] = grads[j] + pb if j in grads else pb
+        else:
+            for x, part in zip(inputs, _parts(op, g, node, active), strict=True):
+                j = x.id
+                if j in active:
+                    grads[j] = grads[j] + part if j in grads else part
+        if node.name is not None:
+            found[i] = g
+        del grads[i]
+    return len(order)
 
 
 def _parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:

@@ -42,7 +42,9 @@ class Timeline:
         self.busy = [any(node.op is not None for node in nodes) for nodes in self.lists]
         self.after = self._after(outside)
         self.stride = max(map(len, self.lists))
-        self.place = {node.id: i * self.stride + p for i, nodes in enumerate(self.lists) for p, node in enumerate(nodes)}
+        self.place = {
+            node.id: i * self.stride + p for i, nodes in enumerate(self.lists) for p, node in enumerate(nodes)
+        }
         self._labels: dict[int, Scopes] = {}
         self._interned: dict[Scopes, Scopes] = {}
 
@@ -84,7 +86,9 @@ class Timeline:
         code = self.place.get(x.id)
         return None if code is None else divmod(code, self.stride)
 
-    def difference(self, a: int, b: int, reads: list[list[Any]], loose: list[tuple[int, int, int]]) -> tuple[int, int] | None:
+    def difference(
+        self, a: int, b: int, reads: list[list[Any]], loose: list[tuple[int, int, int]]
+    ) -> tuple[int, int] | None:
         """Where step b first differs from step a, as (position, input or -1); `reads` are the reads of a.
 
         Reads of other steps that do not correspond are only noted in `loose`, as (step, position, input).
@@ -98,10 +102,14 @@ class Timeline:
                 node.op is not old.op
                 or node.name != old.name
                 or len(node.inputs) != len(old.inputs)
-                or (type(v) is not float or type(w) is not float) and (np.shape(v) != np.shape(w) or node.dtype != old.dtype)
+                or (type(v) is not float or type(w) is not float)
+                and (np.shape(v) != np.shape(w) or node.dtype != old.dtype)
                 or (node.params is not old.params and not same_static(node.params, old.params))
                 or (node.scope is not old.scope and self.labels(node.scope) is not self.labels(old.scope))
-                or (node.op is None and (node.requires_grad != old.requires_grad or node.name is None and not same_value(v, w)))
+                or (
+                    node.op is None
+                    and (node.requires_grad != old.requires_grad or node.name is None and not same_value(v, w))
+                )
             ):
                 return p, -1
             for j, x in enumerate(node.inputs):
@@ -116,17 +124,18 @@ class Timeline:
                     return p, j
         return None if len(model) == len(nodes) else (min(len(model), len(nodes)), -1)
 
-    def reads(self, a: int, b: int | None) -> list[list[Any]]:
-        """What each node of step a reads: a difference of places, or the node itself where step b reads the same one."""
-        found = []
+    def reads(self, a: int, *others: int) -> list[list[Any]]:
+        """What each node of step a reads: a difference of places, or the node itself where the other steps read the same."""
+        rows: list[list[Any]] = []
         for p, node in enumerate(self.lists[a]):
+            beside = [self.lists[b][p].inputs for b in others if p < len(self.lists[b])]
             row: list[Any] = []
-            other = self.lists[b][p].inputs if b is not None and p < len(self.lists[b]) else ()
             for j, x in enumerate(node.inputs):
                 code = self.place.get(x.id)
-                row.append(x if code is None or (j < len(other) and other[j] is x) else code - a * self.stride - p)
-            found.append(row)
-        return found
+                fixed = bool(beside) and all(j < len(inputs) and inputs[j] is x for inputs in beside)
+                row.append(x if code is None or fixed else code - a * self.stride - p)
+            rows.append(row)
+        return rows
 
 
 def _check_times(steps: dict[Any, list[Tensor]]) -> None:
@@ -141,10 +150,14 @@ def _check_times(steps: dict[Any, list[Tensor]]) -> None:
     for nodes in steps.values():
         for scope in {id(node.scope): node.scope for node in nodes}.values():
             if sum(s.index is not None for s in scope.path) > 1:
-                raise FoldError(f"steps within steps, as at {scope}: give the inner loop labels (tg.scope) instead of tg.steps")
+                raise FoldError(
+                    f"steps within steps, as at {scope}: give the inner loop labels (tg.scope) instead of tg.steps"
+                )
     missing = [t for t in range(min(steps), max(steps)) if t not in steps]
     if missing:
-        raise FoldError(f"the steps run from {min(steps)} to {max(steps)}, but nothing belongs to step {missing[0]}: number them in a row")
+        raise FoldError(
+            f"the steps run from {min(steps)} to {max(steps)}, but nothing of step {missing[0]} leads to the outputs"
+        )
 
 
 def is_constant(node: Tensor) -> bool:

@@ -45,7 +45,9 @@ def unfold(recurrence: Recurrence, T: int, values: Mapping[tuple[str, int], Any]
     known = {i.name: i for i in recurrence.inputs} | {i.name.rpartition(".")[2]: i for i in recurrence.inputs}
     for name, step in values or {}:
         if name not in known:
-            raise GraphError(f"values: no leaf of a step is called {name} (at step {step}); there are {', '.join(known) or 'none'}")
+            raise GraphError(
+                f"values: no leaf of a step is called {name} (at step {step}); there are {', '.join(known) or 'none'}"
+            )
     return _Unfolding(recurrence, T, dict(values or {})).graph()
 
 
@@ -85,7 +87,9 @@ class _Unfolding:
             raise GraphError(
                 f"these steps have no order at this length: nothing can be computed before a later node of step {step}"
             )
-        return Graph([self._node(read) for output in self.recurrence.outputs for read in self._resolve(output, self.count)])
+        return Graph(
+            [self._node(read) for output in self.recurrence.outputs for read in self._resolve(output, self.count)]
+        )
 
     def _gather(self, lane: int, instruction: Instruction) -> Place | None:
         """Collect the inputs of the next node; the first one that is not there yet, if any."""
