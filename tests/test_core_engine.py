@@ -13,7 +13,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.core.primitives import PRIMITIVES
 
 
-# -- multiplicity and repetition ---------------------------------------------------------------------------------------
+# -- multiplicity and repetition -----------------------------------------------------------------------------------
 def test_a_node_used_twice_counts_twice():
     x = tg.tensor(3.0)
     (x * x).backward()
@@ -58,7 +58,7 @@ def test_what_the_output_does_not_depend_on_has_gradient_zero():
     np.testing.assert_array_equal(tg.gradients(y * 2.0, x), np.zeros((2, 3)))
 
 
-# -- depth and memory --------------------------------------------------------------------------------------------------
+# -- depth and memory ----------------------------------------------------------------------------------------------
 def test_a_long_chain_needs_no_recursion_and_leaves_nothing_behind():
     gc.collect()
     gc.disable()
@@ -77,7 +77,7 @@ def test_a_long_chain_needs_no_recursion_and_leaves_nothing_behind():
         gc.enable()
 
 
-# -- per-step gradients ------------------------------------------------------------------------------------------------
+# -- per-step gradients --------------------------------------------------------------------------------------------
 def test_per_step_contributions_of_the_hand_checkable_case():
     # h[t] = w h[t-1], h[0] = .9, w = .2: dh[t]/dw through the local use is h[t-1] times what follows
     w, h = tg.tensor(0.2, name="w"), tg.tensor(0.9)
@@ -102,7 +102,7 @@ def test_per_step_contributions_sum_to_the_gradient():
     np.testing.assert_allclose(sum(parts.values()), tg.gradients(loss, W), rtol=1e-13)
 
 
-# -- edges of the domain -----------------------------------------------------------------------------------------------
+# -- edges of the domain -------------------------------------------------------------------------------------------
 def test_ties_share_the_cotangent_equally():
     x = np.array([1.0, 3.0, 3.0])
     np.testing.assert_array_equal(tg.grad(np.max)(x), [0.0, 0.5, 0.5])
@@ -195,7 +195,7 @@ def test_broadcasting_is_undone_for_every_pair_of_shapes():
         assert tg.check_grads(lambda u, v: u * v + u / (2.0 + np.tanh(v)), a.value, b.value)
 
 
-# -- numpy habits ------------------------------------------------------------------------------------------------------
+# -- numpy habits --------------------------------------------------------------------------------------------------
 def test_an_array_on_the_left_defers_to_the_tensor():
     x = tg.tensor(np.ones(2))
     for y in (np.ones(2) * x, np.float64(2.0) * x, np.ones((2, 2)) @ x, 1.0 - x, 2.0**x):
@@ -220,7 +220,7 @@ def test_methods_are_those_of_an_array():
     assert [row.shape for row in x] == [(3,), (3,)]
 
 
-# -- what is refused ---------------------------------------------------------------------------------------------------
+# -- what is refused -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("value", [3, True, [1, 2], np.array([1]), np.array([True]), 1j, np.array([1j])], ids=str)
 def test_integers_booleans_and_complex_numbers_are_never_differentiated(value):
     with pytest.raises(tg.DtypeError, match="never differentiated"):
@@ -293,7 +293,7 @@ def test_cross_entropy_refuses_targets_that_are_no_classes(targets):
         tg.cross_entropy(tg.tensor(np.ones((1, 3))), targets)
 
 
-# -- recording ---------------------------------------------------------------------------------------------------------
+# -- recording -----------------------------------------------------------------------------------------------------
 def test_no_grad_records_nothing():
     x = tg.tensor(np.ones(2))
     with tg.no_grad():
@@ -338,7 +338,7 @@ def test_graph_finds_nodes_by_name_and_step():
         graph["q"]
 
 
-# -- functions of functions --------------------------------------------------------------------------------------------
+# -- functions of functions ----------------------------------------------------------------------------------------
 def test_higher_orders_by_nesting():
     f = lambda x: np.sin(x) * x  # noqa: E731
     g = f

@@ -427,7 +427,7 @@ WRONG_LOOPS = {
         "compute with a named 0/1 tensor instead",
     ),
     "a label": (lambda t, hs: labelled("odd" if t == 3 else "even", hs[-1]), "step 3 differs from step 2 at h/tanh/add/multiply: recorded at t=3, odd against t=2, even"),
-    "growing memory": (lambda t, hs: np.sum(np.stack(hs[1:]), axis=0), "step 2 differs from step 1 at h/tanh/add/sum/stack: 3 inputs against 2"),
+    "growing memory": (lambda t, hs: np.sum(np.stack(hs[1:]), axis=0), "step 3 differs from step 2 at h/tanh/add/sum/stack: 4 inputs against 3"),
     "work outside": (None, "step 2 differs from step 1 at h/tanh/add: each step reads a multiply of its own made outside of the steps; compute it inside them"),
 }  # fmt: skip
 

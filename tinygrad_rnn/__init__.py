@@ -48,10 +48,10 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(wanted: str) -> Any:
+    if wanted in _LATER:
+        return getattr(import_module(_LATER[wanted], __name__), wanted)
+    raise AttributeError(f"module {__name__!r} has no attribute {wanted!r}")
 
 
 def __dir__() -> list[str]:

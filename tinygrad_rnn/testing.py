@@ -16,7 +16,8 @@ def assert_derivation(model: Any, T: int = 4, seeds: int = 3) -> None:
     Raises `AssertionError` with the report as its message; `LanguageError` when the file cannot be read.
 
     >>> from tinygrad_rnn.testing import assert_derivation
-    >>> assert_derivation("sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\ndh[t] = W.T @ dh[t+1]    for t < T")
+    >>> model = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"
+    >>> assert_derivation(model + "dh[t] = W.T @ dh[t+1]    for t < T")
     """
     report = verify(Path(model) if isinstance(model, str) and "\n" not in model else model, T=T, seeds=seeds)
     if not report.ok:
@@ -26,11 +27,14 @@ def assert_derivation(model: Any, T: int = 4, seeds: int = 3) -> None:
 def assert_gradients(
     forward: Callable[..., Tensor], backward: Callable[..., Mapping[str, Any]], inputs: Mapping[str, Any]
 ) -> None:
-    """Assert that a hand-written backward function returns the gradients of the forward function; see `verify_backward`.
+    """Assert that a hand-written backward function returns the gradients of the forward function; see
+    `verify_backward`.
 
     >>> import numpy as np
     >>> from tinygrad_rnn.testing import assert_gradients
-    >>> assert_gradients(lambda w, x: np.sum(w * x), lambda w, x: {"w": x, "x": w}, {"w": np.ones(2), "x": np.arange(2.0)})
+    >>> def backward(w, x):
+    ...     return {"w": x, "x": w}
+    >>> assert_gradients(lambda w, x: np.sum(w * x), backward, {"w": np.ones(2), "x": np.arange(2.0)})
     """
     report = verify_backward(forward, backward, inputs)
     if not report.ok:

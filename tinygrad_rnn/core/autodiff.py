@@ -37,10 +37,11 @@ def gradients(
 ) -> Any:
     """The gradient of a scalar output with respect to each input (a Tensor, a sequence or a dict of them).
 
-    Values come back as floats and arrays of the input's shape and dtype, or as Tensors with `create_graph=True`; an input
-    the output does not depend on has gradient zero. `per_step=True` gives for each input a dict from time step to the
-    contribution of the uses at that step: the gradient with respect to the book's dummy copies W^(t) (document 004,
-    section 2.2.3); their sum is the gradient. `seed` (default 1) is the cotangent for an output that is not a scalar.
+    Values come back as floats and arrays of the input's shape and dtype, or as Tensors with `create_graph=True`; an
+    input the output does not depend on has gradient zero. `per_step=True` gives for each input a dict from time step
+    to the contribution of the uses at that step: the gradient with respect to the book's dummy copies W^(t) (document
+    004, section 2.2.3); their sum is the gradient. `seed` (default 1) is the cotangent for an output that is not a
+    scalar.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(0.2, name="w")
@@ -104,7 +105,8 @@ def _seed_of(output: Tensor) -> Value:
         return 1.0
     if output.size != 1:
         raise GraphError(
-            f"a gradient starts from a scalar, but this output has shape {output.shape}: sum it, or give a seed of that shape"
+            f"a gradient starts from a scalar, but this output has shape {output.shape}: "
+            "sum it, or give a seed of that shape"
         )
     return np.ones_like(output.value)
 
@@ -122,7 +124,7 @@ def _finish(g: Gradient, x: Tensor, create_graph: bool) -> Gradient:
     return _owned(g, x)
 
 
-# -- functions of functions --------------------------------------------------------------------------------------------
+# -- functions of functions ----------------------------------------------------------------------------------------
 def _leaves_of(tree: Any) -> list[Any]:
     if isinstance(tree, dict):
         return [leaf for value in tree.values() for leaf in _leaves_of(value)]
@@ -157,8 +159,9 @@ def _fresh(x: Any) -> Tensor:
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """A function that returns `(f(*args), gradient)` for a scalar-valued `f`.
 
-    The gradient is with respect to argument `argnums` (a number, or a tuple of them), which may be a float, an array, or
-    dicts, lists and tuples of those; it comes back in the same structure. On Tensors the result is differentiable again.
+    The gradient is with respect to argument `argnums` (a number, or a tuple of them), which may be a float, an array,
+    or dicts, lists and tuples of those; it comes back in the same structure. On Tensors the result is differentiable
+    again.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> value, g = tg.value_and_grad(lambda p: p["w"] ** 2 * p["x"])({"w": 3.0, "x": 2.0})

@@ -11,7 +11,7 @@ from .primitives import primitive, shape_of, spells
 from .tensor import Tensor
 
 
-# -- matrix product ----------------------------------------------------------------------------------------------------
+# -- matrix product ------------------------------------------------------------------------------------------------
 def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return np.expand_dims(g, -1) * b
@@ -39,8 +39,8 @@ def matmul(a: Any, b: Any) -> Any:
     return np.dot(a, b) if a.ndim == 2 and b.ndim == 2 else np.matmul(a, b)
 
 
-Tensor.__matmul__ = matmul  # type: ignore[attr-defined]
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)  # type: ignore[attr-defined]
+for _name, _method in {"__matmul__": matmul, "__rmatmul__": lambda self, other: matmul(other, self)}.items():
+    setattr(Tensor, _name, _method)
 
 
 @spells(np.dot)
@@ -87,7 +87,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return np.reshape(flat_a @ flat_b, (*row_shape, *column_shape))
 
 
-# -- Einstein summation ------------------------------------------------------------------------------------------------
+# -- Einstein summation --------------------------------------------------------------------------------------------
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -116,7 +116,7 @@ def _einsum_vjp(g: Any, y: Any, *xs: Any, subscripts: str) -> tuple[Any, ...]:
 
 
 def _einsum_vjp_of(i: int, g: Any, xs: Any, terms: list[str], output: str) -> Any:
-    """Contract the cotangent with the other operands; a repeated letter is a diagonal, a lonely one is spread by ones."""
+    """Contract the cotangent with the other operands; a repeated letter is a diagonal, a lonely one meets ones."""
     operands, subs = [g, *xs[:i], *xs[i + 1 :]], [output, *terms[:i], *terms[i + 1 :]]
     free = iter([letter for letter in _LETTERS if letter not in "".join(terms) + output])
     target = ""
@@ -154,7 +154,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
 
 
-# -- linear algebra ----------------------------------------------------------------------------------------------------
+# -- linear algebra ------------------------------------------------------------------------------------------------
 def _t(a: Any) -> Any:
     return np.swapaxes(a, -1, -2)
 
@@ -188,5 +188,5 @@ def det(a: Any) -> Any:
     return np.linalg.det(a)
 
 
-Tensor.dot = dot  # type: ignore[attr-defined]
-Tensor.trace = trace  # type: ignore[attr-defined]
+for _name, _method in {"dot": dot, "trace": trace}.items():
+    setattr(Tensor, _name, _method)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from .primitives import MATH_ERRORS, elementwise, primitive, spells
 from .tensor import PLAIN, Tensor, plain
 
-# -- arithmetic -------------------------------------------------------------------------------------------------------
+# -- arithmetic -----------------------------------------------------------------------------------------------------
 add = elementwise(
     "add", np.add, scalar=operator.add, arity=2, label="+", latex="{0} + {1}", vjp=lambda g, y, a, b: (g, g)
 )
@@ -33,7 +34,7 @@ divide = elementwise(
 negative = elementwise("negative", np.negative, scalar=operator.neg, label="−", latex="-{0}", vjp=lambda g, y, x: (-g,))
 identity = elementwise("identity", lambda x: x, scalar=lambda x: x, label="=", latex="{0}", vjp=lambda g, y, x: (g,))
 
-# -- comparisons as operations, without derivative ----------------------------------------------------------------------
+# -- comparisons as operations, without derivative ------------------------------------------------------------------
 greater = elementwise(
     "greater",
     lambda a, b: _mask(a, b, np.real(a) > np.real(b)),
@@ -50,14 +51,18 @@ equal = elementwise(
     label="=",
     latex=r"\left[{0} = {1}\right]",
 )
-sign = elementwise("sign", lambda x: np.sign(np.real(x)).astype(np.result_type(x).type(0).real.dtype), latex=r"\operatorname{{sign}}\left({0}\right)")  # fmt: skip
+sign = elementwise("sign", lambda x: _sign(x), latex=r"\operatorname{{sign}}\left({0}\right)")
+
+
+def _sign(x: Any) -> Any:
+    return np.sign(np.real(x)).astype(np.real(np.result_type(x).type(0)).dtype)
 
 
 def _mask(a: Any, b: Any, truth: Any) -> Any:
     return np.asarray(truth).astype(np.real(np.result_type(a, b).type(0)).dtype)
 
 
-# -- exponentials and logarithms ----------------------------------------------------------------------------------------
+# -- exponentials and logarithms -----------------------------------------------------------------------------------
 exp = elementwise("exp", np.exp, scalar=math.exp, latex=r"\exp\left({0}\right)", vjp=lambda g, y, x: (g * y,))
 expm1 = elementwise("expm1", np.expm1, scalar=math.expm1, vjp=lambda g, y, x: (g * (y + 1.0),))
 log = elementwise("log", np.log, scalar=math.log, latex=r"\log\left({0}\right)", vjp=lambda g, y, x: (g / x,))
@@ -83,17 +88,17 @@ logaddexp = elementwise(
 )  # fmt: skip
 spells(np.logaddexp)(logaddexp)
 
-# -- circular and hyperbolic functions ----------------------------------------------------------------------------------
-sin = elementwise("sin", np.sin, scalar=math.sin, latex=r"\sin\left({0}\right)", vjp=lambda g, y, x: (g * cos(x),))
-cos = elementwise("cos", np.cos, scalar=math.cos, latex=r"\cos\left({0}\right)", vjp=lambda g, y, x: (-g * sin(x),))
+# -- circular and hyperbolic functions ------------------------------------------------------------------------------
+sin = elementwise("sin", np.sin, scalar=math.sin, latex=r"\sin\left({0}\right)", vjp=lambda g, y, x: (g * np.cos(x),))
+cos = elementwise("cos", np.cos, scalar=math.cos, latex=r"\cos\left({0}\right)", vjp=lambda g, y, x: (-g * np.sin(x),))
 tan = elementwise(
     "tan", np.tan, scalar=math.tan, latex=r"\tan\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 + y * y),)
 )
 arcsin = elementwise("arcsin", np.arcsin, scalar=math.asin, vjp=lambda g, y, x: (g / sqrt(1.0 - x * x),))
 arccos = elementwise("arccos", np.arccos, scalar=math.acos, vjp=lambda g, y, x: (-g / sqrt(1.0 - x * x),))
 arctan = elementwise("arctan", np.arctan, scalar=math.atan, vjp=lambda g, y, x: (g / (1.0 + x * x),))
-sinh = elementwise("sinh", np.sinh, scalar=math.sinh, vjp=lambda g, y, x: (g * cosh(x),))
-cosh = elementwise("cosh", np.cosh, scalar=math.cosh, vjp=lambda g, y, x: (g * sinh(x),))
+sinh = elementwise("sinh", np.sinh, scalar=math.sinh, vjp=lambda g, y, x: (g * np.cosh(x),))
+cosh = elementwise("cosh", np.cosh, scalar=math.cosh, vjp=lambda g, y, x: (g * np.sinh(x),))
 tanh = elementwise(
     "tanh", np.tanh, scalar=math.tanh, latex=r"\tanh\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 - y * y),)
 )
@@ -102,7 +107,7 @@ arccosh = elementwise("arccosh", np.arccosh, scalar=math.acosh, vjp=lambda g, y,
 arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y, x: (g / (1.0 - x * x),))
 
 
-# -- the activations of neural networks ---------------------------------------------------------------------------------
+# -- the activations of neural networks ----------------------------------------------------------------------------
 #: by dtype: the largest exponent without overflow (so that no warning is raised where the answer is simply 0), and one;
 #: as 0-d arrays, which numpy takes twice as fast as Python floats
 _LIMITS = {
@@ -141,7 +146,7 @@ relu = elementwise(
     vjp=lambda g, y, x: (g * greater(x, 0.0),),
 )  # fmt: skip
 
-# -- piecewise: at a tie the cotangent is shared equally ----------------------------------------------------------------
+# -- piecewise: at a tie the cotangent is shared equally ------------------------------------------------------------
 absolute = elementwise(
     "abs", lambda x: np.abs(x) if not np.iscomplexobj(x) else np.where(np.real(x) < 0, -x, x), scalar=abs, label="|·|",
     latex=r"\left|{0}\right|", vjp=lambda g, y, x: (g * sign(x),),
@@ -167,7 +172,10 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
 @primitive(
     "where", inputs=2, elementwise=True, label="?:",
     latex=r"\operatorname{{where}}\left({0}, {1}\right)",
-    vjp=(lambda g, y, a, b, condition: where(condition, g, 0.0), lambda g, y, a, b, condition: where(condition, 0.0, g)),
+    vjp=(
+        lambda g, y, a, b, condition: where(condition, g, 0.0),
+        lambda g, y, a, b, condition: where(condition, 0.0, g),
+    ),
 )  # fmt: skip
 def _where(a: Any, b: Any, condition: Any) -> Any:
     return np.where(condition, a, b)
@@ -184,7 +192,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return _where(a, b, condition=plain(condition))
 
 
-# -- powers -------------------------------------------------------------------------------------------------------------
+# -- powers --------------------------------------------------------------------------------------------------------
 @primitive(
     "power_constant", elementwise=True, label="^", latex=r"{0}^{{n}}",
     vjp=(lambda g, y, x, n: g * 0.0 if n == 0 else g * (n * _power_constant(x, n=n - 1)),),
@@ -230,18 +238,21 @@ reciprocal = elementwise(
     "reciprocal", np.reciprocal, scalar=lambda x: 1.0 / x, latex=r"{0}^{{-1}}", vjp=lambda g, y, x: (-g * y * y,)
 )
 
-# -- operators of the Tensor --------------------------------------------------------------------------------------------
+# -- operators of the Tensor ----------------------------------------------------------------------------------------
 for _symbol, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "pow": power}.items():
     setattr(Tensor, f"__{_symbol}__", _function)
     setattr(Tensor, f"__r{_symbol}__", lambda self, other, function=_function: function(other, self))
-Tensor.__neg__ = negative  # type: ignore[attr-defined]
-Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-Tensor.__abs__ = absolute  # type: ignore[attr-defined]
+for _symbol, _function in {"neg": negative, "pos": lambda self: self, "abs": absolute}.items():
+    setattr(Tensor, f"__{_symbol}__", _function)
+
+
+def _compared(name: str) -> Callable[[Tensor, Any], Any]:
+    compare = getattr(operator, name)
+    return lambda self, other: compare(self.value, plain(other))
+
+
 for _symbol in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(
-        Tensor, f"__{_symbol}__",
-        lambda self, other, compare=getattr(operator, _symbol): compare(self.value, plain(other)),
-    )  # fmt: skip
+    setattr(Tensor, f"__{_symbol}__", _compared(_symbol))
 
 PLAIN |= {
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan, np.isinf,

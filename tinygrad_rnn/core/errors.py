@@ -34,8 +34,8 @@ class ReadOnlyError(TinygradError, TypeError):
 class LanguageError(TinygradError, ValueError):
     """Something in an equation file cannot be read, with file, line, column, a caret and what was expected.
 
-    Attributes: `message`, `name` (of the file), `line`, `column` (both from 1), `hint`, `excerpt` (the source line with its
-    underline, ready to print).
+    Attributes: `message`, `name` (of the file), `line`, `column` (both from 1), `hint`, `excerpt` (the source line
+    with its underline, ready to print).
     """
 
     def __init__(

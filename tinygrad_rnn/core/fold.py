@@ -6,6 +6,7 @@ unfolded again in `unfold`; drawing, derivation and compilation start from the a
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from .difference import Difference
@@ -71,9 +72,9 @@ class _Span:
             and timeline.difference(self.template, self.hi + 1, self.reads, loose) is None
         ):
             self.hi += 1
-        for t, p, j in sorted(loose, key=lambda place: -abs(place[0] - self.template)):
-            if self.lo <= t + (p + self.reads[p][j]) // stride <= self.hi:
-                self._leave(t)
+        for place in sorted(loose, key=lambda place: -abs(place[0] - self.template)):
+            if not self._may_differ(*place):
+                self._leave(place[0])
         self.initial = self._initial()
         self._check()
 
@@ -88,6 +89,13 @@ class _Span:
                 best = run
         middle = best[len(best) // 2] if best else 0
         return middle, [i for i in (middle - 1, middle + 1) if i in best]
+
+    def _may_differ(self, t: int, p: int, j: int) -> bool:
+        """Whether step t reads an initial value there: beyond the body, and in the very step it should be, if that exists."""
+        source = t + (p + self.reads[p][j]) // self.timeline.stride
+        found = self.timeline.split(self.timeline.lists[t][p].inputs[j])
+        elsewhere = found is not None and found[0] != source and 0 <= source < len(self.timeline.lists)
+        return not elsewhere and not self.lo <= source <= self.hi
 
     def _leave(self, t: int) -> None:
         if self.lo <= t < self.template:
@@ -153,7 +161,7 @@ class _Span:
         """The first two neighbouring steps that differ; those at the ends are asked last, as they may differ."""
         timeline = self.timeline
         steps = [i for i, busy in enumerate(timeline.busy) if busy]
-        pairs = list(zip(steps, steps[1:], strict=False))
+        pairs = list(pairwise(steps))
         for a, b in pairs[self.most : -self.most] + pairs:
             loose: list[tuple[int, int, int]] = []
             others = [b] if a == steps[0] else [a - 1, b]

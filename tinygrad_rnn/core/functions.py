@@ -12,8 +12,8 @@ from .tensor import Tensor, tensor
 def name(role: str, t: Any) -> Tensor:
     """Give a value its role in the model: the graph then knows it as `role` at the current time step.
 
-    A leaf, or a tensor that already has a name or was made in another scope, is passed through an identity node, so that
-    one value can play two roles.
+    A leaf, or a tensor that already has a name or was made in another scope, is passed through an identity node, so
+    that one value can play two roles.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> with tg.step(2):

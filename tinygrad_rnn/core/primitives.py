@@ -35,7 +35,8 @@ class Primitive:
     """
 
     __slots__ = (
-        "add_into", "differentiable", "elementwise", "forward", "joint", "label", "latex", "multilinear", "name", "scalar", "separate",
+        "add_into", "differentiable", "elementwise", "forward", "joint", "label", "latex", "multilinear", "name",
+        "scalar", "separate",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +76,7 @@ def spells(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 
 def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | None = None) -> Tensor:
-    """Compute `op` on the inputs and return the new node. Raises `ShapeError` naming the operation and where it stands."""
+    """Compute `op` on the inputs and return the new node; `ShapeError` names the operation and where it stands."""
     values = [x.value for x in inputs]
     try:
         value = op.forward(*values) if params is None else op.forward(*values, **params)
@@ -119,14 +120,14 @@ def primitive(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare the decorated forward function as a primitive.
 
-    The first `inputs` arguments are differentiated, the others are static parameters; `inputs=None` takes one sequence of
-    inputs. `vjp` is a tuple with one function per input, or a single function that returns the tuple.
+    The first `inputs` arguments are differentiated, the others are static parameters; `inputs=None` takes one sequence
+    of inputs. `vjp` is a tuple with one function per input, or a single function that returns the tuple.
     """
 
     def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
-        rules = {"separate": vjp} if isinstance(vjp, tuple) else {"joint": vjp}
+        rules: dict[str, Any] = {"separate": vjp} if isinstance(vjp, tuple) else {"joint": vjp}
         target = _spread(forward) if inputs is None else forward
-        op = Primitive(name, target, **rules, **printed)  # type: ignore[arg-type]
+        op = Primitive(name, target, **rules, **printed)
         call = _sequence_call(op, forward) if inputs is None else _call(op, forward, inputs)
         spells(*spellings)(call)
         return call
@@ -208,7 +209,8 @@ MATH_ERRORS = (ValueError, OverflowError, ZeroDivisionError)
 
 
 def _unary(op: Primitive) -> Callable[..., Any]:
-    forward, scalar = op.forward, op.scalar or float
+    forward: Callable[..., Any] = op.forward
+    scalar: Callable[..., Any] = op.scalar or float
 
     def call(x: Any) -> Any:
         if type(x) is not Tensor:
@@ -237,7 +239,8 @@ def _unary(op: Primitive) -> Callable[..., Any]:
 
 
 def _binary(op: Primitive) -> Callable[..., Any]:
-    forward, scalar = op.forward, op.scalar or float
+    forward: Callable[..., Any] = op.forward
+    scalar: Callable[..., Any] = op.scalar or float
 
     def call(a: Any, b: Any) -> Any:
         if type(a) is not Tensor:

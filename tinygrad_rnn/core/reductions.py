@@ -146,11 +146,13 @@ def _cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
 
 
 def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
-    """`-log softmax(logits)[target]` for integer targets, one number for each sample (documents 000 and 004, section 2.2).
+    """`-log softmax(logits)[target]` for integer targets, one number for each sample.
 
-    logits: float, any shape with the classes along `axis`; targets: integers of that shape without `axis`. The result has
-    the shape of the targets; sum or average it as the model says. Raises `ShapeError` when targets are not integers,
-    do not fit, or lie outside the classes.
+    The loss of documents 000 and 004, section 2.2.
+
+    logits: float, any shape with the classes along `axis`; targets: integers of that shape without `axis`. The result
+    has the shape of the targets; sum or average it as the model says. Raises `ShapeError` when targets are not
+    integers, do not fit, or lie outside the classes.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> round(float(tg.cross_entropy(np.array([0.0, 0.0]), 1)), 6)
@@ -205,7 +207,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     )
 
 
-# -- composed ---------------------------------------------------------------------------------------------------------
+# -- composed ------------------------------------------------------------------------------------------------------
 @spells(np.mean)
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Average over `axis`."""

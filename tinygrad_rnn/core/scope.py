@@ -14,7 +14,9 @@ Index = int | tuple[int, ...]
 
 
 class Scope:
-    """One place of the model: `parent`, `label`, `index`, the innermost time `step`, and whether operations are recorded."""
+    """One place of the model: `parent`, `label`, `index`, the innermost time `step`, and whether operations are
+    recorded.
+    """
 
     __slots__ = ("index", "label", "parent", "recording", "step")
 
@@ -23,7 +25,7 @@ class Scope:
     ) -> None:
         self.parent, self.label, self.index = parent, label, index
         inherited = parent is None or parent.recording
-        self.recording = inherited if recording is None else recording
+        self.recording: bool = inherited if recording is None else recording
         self.step: Index | None = index if index is not None or parent is None else parent.step
 
     @property

@@ -69,10 +69,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     return _getitem(x, index=plain(index))
 
 
-Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-
-
-# -- joining and splitting ----------------------------------------------------------------------------------------------
+# -- joining and splitting -----------------------------------------------------------------------------------------
 def _pieces(g: Any, y: Any, *xs: Any, axis: int = 0) -> tuple[Any, ...]:
     if axis is None:
         ends = np.cumsum([int(np.prod(shape_of(x))) for x in xs])
@@ -129,7 +126,7 @@ def hstack(xs: Any) -> Any:
     return np.concatenate(list(xs), axis=0 if len(shape_of(xs[0])) == 1 else 1)
 
 
-# -- axes ---------------------------------------------------------------------------------------------------------------
+# -- axes ----------------------------------------------------------------------------------------------------------
 @spells(np.ravel)
 def ravel(x: Any) -> Any:
     """All entries in one axis."""
@@ -174,7 +171,7 @@ def atleast_1d(x: Any) -> Any:
     return x if shape_of(x) else np.reshape(x, (1,))
 
 
-# -- repeating and reordering, as picks ---------------------------------------------------------------------------------
+# -- repeating and reordering, as picks ----------------------------------------------------------------------------
 @spells(np.take)
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Entries at `indices` along `axis` (of the flattened input if None); repeats add up in the gradient."""
@@ -184,7 +181,8 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 
 def embedding(weight: Any, indices: Any) -> Any:
-    """Rows of `weight` (num_embeddings, embedding_dim) at integer `indices` of any shape; raises `ShapeError` outside the table.
+    """Rows of `weight` (num_embeddings, embedding_dim) at integer `indices` of any shape; raises `ShapeError` outside
+    the table.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> tg.embedding(np.eye(3), [2, 0]).tolist()
@@ -222,7 +220,7 @@ def flip(x: Any, axis: Any = None) -> Any:
 
 @primitive(
     "roll", np.roll, multilinear=True,
-    vjp=(lambda g, y, x, shift, axis=None: np.roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis),),
+    vjp=(lambda g, y, x, shift, axis=None: np.roll(g, np.negative(shift), axis),),
 )  # fmt: skip
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     """Shift entries around the end of the axis."""
@@ -244,7 +242,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
     """Add entries around: constant ones, or copies of entries (`edge`, `reflect`, `symmetric`, `wrap`)."""
     if mode == "constant":
         return _pad_constant(x, pad_width=pad_width, **options)
-    positions = np.pad(np.arange(int(np.prod(shape_of(x)))).reshape(shape_of(x)), pad_width, mode=mode, **options)
+    positions = np.pad(np.arange(int(np.prod(shape_of(x)))).reshape(shape_of(x)), pad_width, mode=mode, **options)  # type: ignore[call-overload]
     return take(x, positions)
 
 
@@ -259,7 +257,7 @@ def sort(x: Any, axis: int | None = -1) -> Any:
     return x[tuple(grids)]
 
 
-# -- triangles and diagonals --------------------------------------------------------------------------------------------
+# -- triangles and diagonals ---------------------------------------------------------------------------------------
 @primitive("tril", np.tril, multilinear=True, vjp=(lambda g, y, m, k=0: np.tril(g, k),))
 def tril(m: Any, k: int = 0) -> Any:
     """The entries on and below diagonal `k`, zeros above."""
@@ -290,11 +288,11 @@ def diag(v: Any, k: int = 0) -> Any:
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonal of each matrix spanned by two axes, as the last axis of the result."""
     a = moveaxis(a, (axis1, axis2), (-2, -1))
-    rows, columns = np.nonzero(np.eye(*shape_of(a)[-2:], k=offset))
+    rows, columns = np.nonzero(np.eye(shape_of(a)[-2], shape_of(a)[-1], k=offset))
     return a[..., rows, columns]
 
 
-# -- the methods numpy users expect -------------------------------------------------------------------------------------
+# -- the methods numpy users expect --------------------------------------------------------------------------------
 def _method_reshape(self: Tensor, *shape: Any) -> Any:
     return reshape(self, shape[0] if len(shape) == 1 else shape)
 
@@ -304,7 +302,7 @@ def _method_transpose(self: Tensor, *axes: Any) -> Any:
 
 
 for _name, _method in {
-    "reshape": _method_reshape, "transpose": _method_transpose, "ravel": ravel, "flatten": ravel, "squeeze": squeeze,
+    "__getitem__": getitem, "reshape": _method_reshape, "transpose": _method_transpose, "ravel": ravel, "flatten": ravel, "squeeze": squeeze,
     "swapaxes": swapaxes, "repeat": repeat, "take": take, "diagonal": diagonal,
 }.items():  # fmt: skip
     setattr(Tensor, _name, _method)

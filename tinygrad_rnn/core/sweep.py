@@ -1,8 +1,9 @@
 """Walk the recorded graph backwards and apply each primitive's rule.
 
-`numeric` runs the rules on plain values: ordinary backpropagation. `recorded` runs the same rules on Tensors, so that the
-gradient is itself a graph, whose nodes stand in the scope and time step of the forward node they belong to. Broadcasting
-is undone here, once for all primitives. What to differentiate, and in which shape to return it, belongs to `autodiff`.
+`numeric` runs the rules on plain values: ordinary backpropagation. `recorded` runs the same rules on Tensors, so that
+the gradient is itself a graph, whose nodes stand in the scope and time step of the forward node they belong to.
+Broadcasting is undone here, once for all primitives. What to differentiate, and in which shape to return it, belongs
+to `autodiff`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def numeric(
 ) -> dict[int, Gradient]:
     """Gradients of the `kept` nodes (every leaf and named node if None), starting from `grads`.
 
-    Only `active` nodes are visited, latest first; the gradient of any other node is dropped as soon as it was passed on.
+    Only `active` nodes are visited, latest first; the gradient of any other node is dropped as soon as it was passed
+    on.
     """
     found: dict[int, Gradient] = {}
     summed: set[int] = set()  # gradients that are sums made here, so that the next term can be added in place
@@ -70,7 +72,9 @@ def numeric(
 def _scalar_stretch(
     order: list[int], active: dict[int, Tensor], grads: dict[int, Gradient], found: dict[int, Gradient]
 ) -> int:
-    """Sweep as `numeric` does while nodes are Python floats, without the checks that arrays need; says how far it came."""
+    """Sweep as `numeric` does while nodes are Python floats, without the checks that arrays need; says how far it
+    came.
+    """
     for n, i in enumerate(order):
         g = grads.get(i)
         if g is None:
@@ -141,7 +145,7 @@ def _add_in_place(op: Primitive, g: Gradient, node: Tensor, grads: dict[int, Gra
     if j not in summed:
         grads[j] = np.array(grads[j]) if j in grads else np.zeros(x.shape, np.result_type(g, x.dtype))
         summed.add(j)
-    op.add_into(grads[j], g, **node.params)  # type: ignore[misc]
+    op.add_into(grads[j], g, **(node.params or {}))  # type: ignore[misc]
 
 
 def recorded(

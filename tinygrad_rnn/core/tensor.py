@@ -19,7 +19,8 @@ from .scope import ROOT, Scope, current
 if TYPE_CHECKING:
     from .primitives import Primitive
 
-Value = float | np.ndarray
+#: a Python float or an ndarray; Any, because `type(x) is float` narrows nothing for a type checker
+Value = Any
 
 next_id = count().__next__
 
@@ -33,8 +34,8 @@ class Tensor:
     """A scalar or array that knows the operation and the inputs it came from.
 
     `value` is a Python float for a float64 scalar and an ndarray otherwise. `op`, `inputs` and `params` say how it was
-    computed (`op` is None for a leaf); `name` and `scope` say which quantity of the model it is, and at which time step.
-    `id` grows, so sorting by it is a topological order. Make leaves with `tensor`, never by calling this class.
+    computed (`op` is None for a leaf); `name` and `scope` say which quantity of the model it is, and at which time
+    step. `id` grows, so sorting by it is a topological order. Make leaves with `tensor`, never by calling this class.
     """
 
     __slots__ = ("__weakref__", "_grad", "id", "inputs", "name", "op", "params", "requires_grad", "scope", "value")
@@ -58,11 +59,29 @@ class Tensor:
         self.id = next_id()
         self.requires_grad = requires_grad
 
-    # -- what it is ---------------------------------------------------------------------------------------------------
+    if TYPE_CHECKING:
+        # attached by the tables beside this room
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __getattr__(self, method: str) -> Any: ...
+
+    # -- what it is -------------------------------------------------------------------------------------------------
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of each axis; `()` for a scalar."""
-        return () if type(self.value) is float else self.value.shape  # type: ignore[union-attr]
+        return () if type(self.value) is float else self.value.shape
 
     @property
     def ndim(self) -> int:
@@ -72,12 +91,12 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of entries."""
-        return 1 if type(self.value) is float else self.value.size  # type: ignore[union-attr]
+        return 1 if type(self.value) is float else self.value.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """numpy's dtype of the value; float64 for a scalar held as a Python float."""
-        return np.dtype(np.float64) if type(self.value) is float else self.value.dtype  # type: ignore[union-attr]
+        return np.dtype(np.float64) if type(self.value) is float else self.value.dtype
 
     @property
     def T(self) -> Tensor:
@@ -98,7 +117,7 @@ class Tensor:
 
     def item(self) -> float:
         """The value as a Python float; raises numpy's error unless there is exactly one entry."""
-        return self.value if type(self.value) is float else self.value.item()  # type: ignore[union-attr]
+        return self.value if type(self.value) is float else self.value.item()
 
     def numpy(self) -> np.ndarray:
         """The value as a read-only array: a graph may still need it."""
@@ -125,7 +144,7 @@ class Tensor:
 
         backward(self)
 
-    # -- how it looks -------------------------------------------------------------------------------------------------
+    # -- how it looks -----------------------------------------------------------------------------------------------
     def __repr__(self) -> str:
         made = "" if self.op is None else f", op={self.op.name}"
         named = "" if self.name is None else f", name={self.name!r}"
@@ -148,7 +167,7 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    # -- values never change while a graph can see them ---------------------------------------------------------------
+    # -- values never change while a graph can see them -------------------------------------------------------------
     def __setitem__(self, key: object, value: object) -> None:
         raise ReadOnlyError(
             "a Tensor is not written in place, because the graph still needs its old value: "
@@ -160,7 +179,7 @@ class Tensor:
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse_in_place
 
-    # -- numpy's spelling ---------------------------------------------------------------------------------------------
+    # -- numpy's spelling -------------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
             ours = DIFFERENTIABLE.get(ufunc)
@@ -219,8 +238,8 @@ def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> T
     """Make a leaf of the graph from a number or anything `np.asarray` takes.
 
     A float64 scalar is held as a Python float, everything else as an ndarray of its own dtype (float32 stays float32).
-    The array is copied, so later writes to the original do not reach the graph. Raises `DtypeError` when `requires_grad`
-    is asked of integers, booleans, complex numbers or objects.
+    The array is copied, so later writes to the original do not reach the graph. Raises `DtypeError` when
+    `requires_grad` is asked of integers, booleans, complex numbers or objects.
 
     >>> import tinygrad_rnn as tg
     >>> W = tg.tensor([[1.0, 2.0]], name="W")

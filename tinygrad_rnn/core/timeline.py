@@ -49,29 +49,32 @@ class Timeline:
         self._interned: dict[Scopes, Scopes] = {}
 
     def _after(self, outside: list[Tensor]) -> list[Tensor]:
-        """The nodes outside that read steps. What is computed there once for each step joins the steps."""
+        """The nodes outside that read steps. What is computed there once for each step joins the steps.
+
+        `sum(losses)` is a chain of additions, one for each step; its gradient makes one node for each step to read.
+        """
         at = {node.id: i for i, nodes in enumerate(self.lists) for node in nodes}
+        self._join(outside, at, _by_what_they_read(outside, at))
+        self._join(outside, at, _by_who_reads_them(outside, self.lists, at))
+        for nodes in self.lists:
+            nodes.sort(key=lambda node: node.id)
         after: dict[int, Tensor] = {}
-        guess: dict[int, int] = {}
+        for node in outside:
+            if node.id not in at and any(x.id in at or x.id in after for x in node.inputs):
+                after[node.id] = node
+        return list(after.values())
+
+    def _join(self, outside: list[Tensor], at: dict[int, int], guess: dict[int, int]) -> None:
+        """Let those nodes join the steps that are there, of one kind, for most of the steps."""
         groups: dict[Any, list[Tensor]] = {}
         for node in outside:
-            if not any(x.id in at or x.id in after for x in node.inputs):
-                continue
-            after[node.id] = node
-            kind = (node.op, node.name)
-            read = {at[x.id] for x in node.inputs if x.id in at}
-            # the sum so far is of the node's own kind, and says nothing about where the node belongs
-            read = read or {guess[x.id] for x in node.inputs if x.id in guess and (x.op, x.name) != kind}
-            if len(read) == 1:
-                guess[node.id] = read.pop()
-                groups.setdefault(kind, []).append(node)
+            if node.id in guess:
+                groups.setdefault((node.op, node.name), []).append(node)
         for nodes in groups.values():
             if 2 * len({guess[node.id] for node in nodes}) > max(sum(self.busy), 2):
                 for node in nodes:
-                    self.lists[guess[node.id]].append(after.pop(node.id))
-        for nodes in self.lists:
-            nodes.sort(key=lambda node: node.id)
-        return list(after.values())
+                    at[node.id] = guess[node.id]
+                    self.lists[at[node.id]].append(node)
 
     def labels(self, scope: Scope) -> Scopes:
         """The labels on a scope's path, None for the index of the step; one object for each sequence of labels."""
@@ -102,13 +105,13 @@ class Timeline:
                 node.op is not old.op
                 or node.name != old.name
                 or len(node.inputs) != len(old.inputs)
-                or (type(v) is not float or type(w) is not float)
-                and (np.shape(v) != np.shape(w) or node.dtype != old.dtype)
+                or ((type(v) is not float or type(w) is not float)
+                and (np.shape(v) != np.shape(w) or node.dtype != old.dtype))
                 or (node.params is not old.params and not same_static(node.params, old.params))
                 or (node.scope is not old.scope and self.labels(node.scope) is not self.labels(old.scope))
                 or (
                     node.op is None
-                    and (node.requires_grad != old.requires_grad or node.name is None and not same_value(v, w))
+                    and (node.requires_grad != old.requires_grad or (node.name is None and not same_value(v, w)))
                 )
             ):
                 return p, -1
@@ -136,6 +139,36 @@ class Timeline:
                 row.append(x if code is None or fixed else code - a * self.stride - p)
             rows.append(row)
         return rows
+
+
+def _by_what_they_read(outside: list[Tensor], at: dict[int, int]) -> dict[int, int]:
+    guess: dict[int, int] = {}
+    for node in outside:
+        steps = {at[x.id] for x in node.inputs if x.id in at}
+        # the sum so far is of the node's own kind, and says nothing about where the node belongs
+        kind = (node.op, node.name)
+        steps = steps or {guess[x.id] for x in node.inputs if x.id in guess and (x.op, x.name) != kind}
+        if len(steps) == 1:
+            guess[node.id] = steps.pop()
+    return guess
+
+
+def _by_who_reads_them(outside: list[Tensor], lists: list[list[Tensor]], at: dict[int, int]) -> dict[int, int]:
+    readers: dict[int, set[int]] = {node.id: set() for node in outside if node.op is not None and node.id not in at}
+    for i, nodes in enumerate(lists):
+        for node in nodes:
+            for x in node.inputs:
+                if x.id in readers:
+                    readers[x.id].add(i)
+    guess: dict[int, int] = {}
+    for node in reversed(outside):
+        steps = readers.get(node.id, ())
+        if len(steps) == 1 and not any(x.id in at for x in node.inputs):
+            (guess[node.id],) = steps
+        for x in node.inputs:
+            if node.id in readers and x.id in readers:
+                readers[x.id] |= steps or {-1}
+    return guess
 
 
 def _check_times(steps: dict[Any, list[Tensor]]) -> None:

@@ -19,8 +19,8 @@ def derive(model: Any, keep: Collection[str] | None = None, style: str | None = 
     """Derive the gradient of the loss with respect to every named quantity and parameter.
 
     model: a Model, the path or text of an equation file, a Run, a Graph or a loss Tensor. keep: the quantities whose
-    gradients appear (by default those of the file's own gradients section, or all but losses and pre-activations). style:
-    `"diag"` or `"hadamard"`, how a factor beside a gradient is written (by default what is shorter). Raises
+    gradients appear (by default those of the file's own gradients section, or all but losses and pre-activations).
+    style: `"diag"` or `"hadamard"`, how a factor beside a gradient is written (by default what is shorter). Raises
     `DerivationError` when the names kept do not cut every path through time, or an operation has no textbook form.
 
     >>> import tinygrad_rnn as tg

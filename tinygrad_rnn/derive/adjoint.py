@@ -1,8 +1,8 @@
 """The raw material of a derivation: what each named quantity's gradient receives from each of its consumers.
 
-The forward graph is cut at the kept names, the leaves and the loss. Each kept quantity's defining expression is run again
-on fresh leaves, one for each quantity it reads, and differentiated with a leaf `dw` as cotangent; what comes out is read
-as a form of the algebra. Nothing here knows any network.
+The forward graph is cut at the kept names, the leaves and the loss. Each kept quantity's defining expression is run
+again on fresh leaves, one for each quantity it reads, and differentiated with a leaf `dw` as cotangent; what comes out
+is read as a form of the algebra. Nothing here knows any network.
 """
 
 from __future__ import annotations
@@ -44,16 +44,17 @@ def contributions(loss: Tensor, keep: Collection[str], algebra: Algebra) -> list
 
 def _check_cut(graph: Graph, cut: dict[int, Tensor], loss: Tensor) -> None:
     """Every path through time must pass a kept name, or an expression would grow back to the first step."""
-    reach: dict[int, set[object]] = {}
+    reach: dict[int, set[tuple[str, object]]] = {}
     for node in graph.nodes:
         if node.id in cut:
             reach[node.id] = set()
             continue
-        steps = set().union(*[reach[x.id] for x in node.inputs]) if node.inputs else set()
+        steps: set[tuple[str, object]] = set().union(*[reach[x.id] for x in node.inputs])
         if node.name is not None and node.scope.step is not None and node is not loss:
             if any(name == node.name and step != node.scope.step for name, step in steps):
                 raise DerivationError(
-                    f"{node.name} feeds itself through time: keep it (keep=[..., {node.name!r}]), or the expressions never end"
+                    f"{node.name} feeds itself through time: keep it (keep=[..., {node.name!r}]), "
+                    "or the expressions never end"
                 )
             steps = steps | {(node.name, node.scope.step)}
         if node.op is not None and node.op.name == "add_n":
@@ -81,7 +82,9 @@ def _from_consumer(
             return
         cotangent = Tensor(np.ones_like(root.value) if root.shape else 1.0, None, (), None, None, ROOT, False)
         pulled = gradients(root, [copies[node.id] for node in wanted], create_graph=True, seed=cotangent)
-    known: dict[int, Form] = {cotangent.id: symbol(consumer, algebra.prefix) if kept is not None else Number((1, 1), 1.0)}
+    known: dict[int, Form] = {
+        cotangent.id: symbol(consumer, algebra.prefix) if kept is not None else Number((1, 1), 1.0)
+    }
     for original in _originals(consumer, cut):
         if original.name is not None and (original is not consumer or kept is not None):
             known[copies[original.id].id] = symbol(original)
@@ -95,7 +98,9 @@ def _originals(consumer: Tensor, cut: dict[int, Tensor]) -> list[Tensor]:
 
 
 def _clone(consumer: Tensor, cut: dict[int, Tensor]) -> tuple[list[Tensor], dict[int, Tensor], Tensor]:
-    """The defining expression on fresh leaves: the quantities it reads, the copy of every node, the copy of the consumer."""
+    """The defining expression on fresh leaves: the quantities it reads, the copy of every node, the copy of the
+    consumer.
+    """
     copies: dict[int, Tensor] = {}
     inputs: list[Tensor] = []
     for node in _originals(consumer, cut):

@@ -164,14 +164,14 @@ class Algebra:
         self.rules = frozenset(rules)
         self.length, self.prefix = length, prefix
 
-    # -- leaves -------------------------------------------------------------------------------------------------------
+    # -- leaves -----------------------------------------------------------------------------------------------------
     def number(self, value: float, shape: Shape = SCALAR) -> Form:
         """The same number in every entry; the length of the sequence and its inverse keep their name."""
         if self.length and value in (self.length, 1.0 / self.length):
             return self.power(Symbol(SCALAR, LENGTH), 1.0 if value == self.length else -1.0)
         return Number(shape, float(value))
 
-    # -- sums ---------------------------------------------------------------------------------------------------------
+    # -- sums -------------------------------------------------------------------------------------------------------
     def add(self, *forms: Form) -> Form:
         """The sum of forms."""
         return self.combine([(1.0, form) for form in forms])
@@ -229,7 +229,8 @@ class Algebra:
         ]
         return 1.0, self.product([*common, (self.combine(rests), 1.0)])
 
-    # -- products entry by entry ----------------------------------------------------------------------------------------
+    # -- products entry by entry
+    # ----------------------------------------------------------------------------------------
     def mul(self, *forms: Form) -> Form:
         """Product entry by entry."""
         return self.product([(form, 1.0) for form in forms])
@@ -239,7 +240,9 @@ class Algebra:
         return self.product([(form, float(n))])
 
     def product(self, factors: Iterable[tuple[Form, float]]) -> Form:
-        """A product of powers; sums with a gradient multiplied out, equal factors merged, numbers moved to the front."""
+        """A product of powers; sums with a gradient multiplied out, equal factors merged, numbers moved to the
+        front.
+        """
         flat: list[tuple[Form, float]] = []
         for form, n in factors:
             flat += [(f, k * n) for f, k in form.factors] if isinstance(form, Product) else [(form, n)]
@@ -262,7 +265,8 @@ class Algebra:
         form = flat[0][0] if lone else Product(shape, tuple(sorted(flat, key=_factor_order)))
         return form if coefficient == 1.0 else self.scale(coefficient, form)
 
-    # -- matrix products and transposes ------------------------------------------------------------------------------------
+    # -- matrix products and transposes
+    # ------------------------------------------------------------------------------------
     def dot(self, *forms: Form) -> Form:
         """Matrix product; a sum with a gradient multiplied out, numbers and scalars moved to the front."""
         flat: list[Form] = []
@@ -313,7 +317,7 @@ class Algebra:
         return Apply(shape or args[0].shape, function, args)
 
 
-# -- helpers of the normal form ------------------------------------------------------------------------------------------
+# -- helpers of the normal form ------------------------------------------------------------------------------------
 def _broadcast(shapes: Iterable[Shape]) -> Shape:
     rows, columns = 1, 1
     for r, c in shapes:

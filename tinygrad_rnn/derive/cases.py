@@ -1,8 +1,8 @@
 """From contributions step by step to equations with boundary cases.
 
-The gradient of a quantity at each step is a form with steps relative to it; steps with the same form are one equation, and
-`t = T`, `t < T`, `t > 2` fall out by themselves. Two lengths are compared, so that what is fixed to the end is told apart
-from what is fixed to the start. A parameter's terms are grouped in the same way and summed over their steps.
+The gradient of a quantity at each step is a form with steps relative to it; steps with the same form are one equation,
+and `t = T`, `t < T`, `t > 2` fall out by themselves. Two lengths are compared, so that what is fixed to the end is
+told apart from what is fixed to the start. A parameter's terms are grouped in the same way and summed over their steps.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def state_cases(name: str, runs: list[tuple[int, list[Contribution]]], algebra: 
 
 
 def parameter_cases(name: str, runs: list[tuple[int, list[Contribution]]], algebra: Algebra) -> list[Case]:
-    """The equations' parts for the gradient of a parameter: each case is a sum over its steps (one term if steps is None)."""
+    """The equations' parts for the gradient of a parameter: each case is a sum over its steps (one term if steps is
+    None).
+    """
     tables: list[dict[str, dict[int, Form]]] = []
     timeless: dict[str, Form] = {}
     for _, shares in runs:
@@ -123,7 +125,7 @@ def parameter_cases(name: str, runs: list[tuple[int, list[Contribution]]], algeb
     for key in tables[0]:
         if any(key not in table for table in tables[1:]):
             raise DerivationError(
-                f"d{name}: a term stands in the sequence of length {runs[0][0]} but not in the one of length {runs[1][0]}"
+                f"d{name}: a term stands in the sequence of length {runs[0][0]}, but not in that of {runs[1][0]}"
             )
         found += _cases([_spans(table[key]) for table in tables], [T for T, _ in runs], name)
     return _joined(found, algebra)

@@ -28,8 +28,8 @@ LENGTHS = (8, 9)
 class Derivation:
     """The gradient equations of a model or graph.
 
-    `equations` are equations of the recurrence language; `text()` prints them, `latex()` typesets them, `steps()` shows how
-    each came about, one rule a line.
+    `equations` are equations of the recurrence language; `text()` prints them, `latex()` typesets them, `steps()`
+    shows how each came about, one rule a line.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Derivation:
             names = [name for name in self.model.parameters if name in names]
         return list(dict.fromkeys(names))
 
-    # -- as equations --------------------------------------------------------------------------------------------------
+    # -- as equations -----------------------------------------------------------------------------------------------
     @cached_property
     def equations(self) -> list[Equation]:
         """Every gradient equation, boundary cases apart."""
@@ -121,7 +121,7 @@ class Derivation:
         assert total is not None
         return total
 
-    # -- as text -------------------------------------------------------------------------------------------------------
+    # -- as text ----------------------------------------------------------------------------------------------------
     def text(self) -> str:
         """The equations in the recurrence language, one a line.
 
@@ -142,7 +142,9 @@ class Derivation:
         return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
     def document(self) -> str:
-        """A complete equation file: the model's forward equations with these gradients. Raises `DerivationError` for a bare graph."""
+        """A complete equation file: the model's forward equations with these gradients. Raises `DerivationError` for a
+        bare graph.
+        """
         if self.model is None:
             raise DerivationError("a derivation of a graph has no forward equations to print; derive from a Model")
         document = replace(self.model.document, gradients=tuple(self.equations))
@@ -168,7 +170,9 @@ class Derivation:
         raise DerivationError(f"{of} does not read {by} directly; keep both names, and every name in between goes")
 
     def steps(self) -> list[tuple[str, str]]:
-        """How each equation came about: `(rule, equation)` from the chain rule to the final form, one rewrite a line."""
+        """How each equation came about: `(rule, equation)` from the chain rule to the final form, one rewrite a
+        line.
+        """
         found: list[tuple[str, str]] = []
         rules: list[str] = []
         stages = [("chain rule", self._derive(Algebra(())))]

@@ -28,5 +28,9 @@ def _before(form: Form, algebra: Algebra) -> Form:
             return scale if isinstance(inner[0], Symbol) else algebra.dot(scale, _before(inner[0], algebra))
     if isinstance(form, Chain) and form.factors[-1].cotangents:
         last = form.factors[-1]
-        return algebra.dot(*form.factors[:-1]) if isinstance(last, Symbol) else algebra.dot(*form.factors[:-1], _before(last, algebra))
+        return (
+            algebra.dot(*form.factors[:-1])
+            if isinstance(last, Symbol)
+            else algebra.dot(*form.factors[:-1], _before(last, algebra))
+        )
     raise DerivationError("this Jacobian is no product of matrices and diagonals")

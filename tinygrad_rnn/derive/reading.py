@@ -41,7 +41,7 @@ def shape_of(node: Tensor) -> Shape:
             f"a derivation speaks of columns, rows and matrices, but {_describe(node)} has shape {node.shape}: "
             "give vectors two axes, (n, 1) for a column"
         )
-    return node.shape  # type: ignore[return-value]
+    return node.shape
 
 
 def _describe(node: Tensor) -> str:
@@ -55,7 +55,8 @@ def _constant(node: Tensor, algebra: Algebra) -> Form:
     if values.size and np.all(values == values.flat[0]):
         return algebra.number(float(values.flat[0]), shape_of(node))
     raise DerivationError(
-        f"an array of shape {node.shape} without a name stands in the computation: give it one, so that it can be printed"
+        f"an array of shape {node.shape} without a name stands in the computation: "
+        "give it one, so that it can be printed"
     )
 
 
@@ -64,7 +65,8 @@ def _operation(node: Tensor, forms: list[Form], algebra: Algebra) -> Form:
     rule = _TABLE.get(node.op.name)
     if rule is None:
         raise DerivationError(
-            f"{_describe(node)}: the derivative through {node.op.name} has no textbook form here; name its result and keep it"
+            f"{_describe(node)}: the derivative through {node.op.name} has no textbook form here; "
+            "name its result and keep it"
         )
     return rule(algebra, node, forms)
 
@@ -83,7 +85,8 @@ def _over_rows(name: str) -> Rule:
         axis = (node.params or {}).get("axis", -1)
         if forms[0].shape[1 - axis % 2] != 1:
             raise DerivationError(
-                f"{_describe(node)}: {name} of a {forms[0].shape[0]} x {forms[0].shape[1]} matrix; only of a column or row"
+                f"{_describe(node)}: {name} of a {forms[0].shape[0]} x {forms[0].shape[1]} matrix; "
+                "only of a column or row"
             )
         return algebra.apply(name, *forms)
 
@@ -191,4 +194,6 @@ _TABLE: dict[str, Rule] = {
     "softmax": _over_rows("softmax"),
     "log_softmax": _over_rows("log_softmax"),
     "abs": _function("abs"),
-} | {name: _function(name) for name in ["tanh", "sigmoid", "relu", "softplus", "log", "log1p", "expm1", "sin", "cos", "sign", "sinh", "cosh"]}  # fmt: skip
+}
+_ENTRYWISE = ("tanh", "sigmoid", "relu", "softplus", "log", "log1p", "expm1", "sin", "cos", "sign", "sinh", "cosh")
+_TABLE |= {name: _function(name) for name in _ENTRYWISE}

@@ -77,7 +77,9 @@ class _Writer:
         return links[0] if len(links) == 1 else _joined("@", links)
 
     def _links(self, form: forms.Form) -> list[Expr]:
-        """A factor of a matrix product; in diag style a gradient with factors beside it is `diag(factors) @ gradient`."""
+        """A factor of a matrix product; in diag style a gradient with factors beside it is `diag(factors) @
+        gradient`.
+        """
         if isinstance(form, forms.Product) and self.style == DIAG and form.shape[1] == 1 and form.shape[0] > 1:
             gradient = [(f, n) for f, n in form.factors if f.cotangents and n == 1.0 and f.shape == form.shape]
             rest = [(f, n) for f, n in form.factors if not f.cotangents]

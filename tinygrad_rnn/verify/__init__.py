@@ -21,11 +21,12 @@ def verify(
 ) -> Report:
     """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T`.
 
-    `model` is a Model, a path, or the text of an equation file; `scale` and `values` change the probes as in `unroll`. Raises `LanguageError` when it cannot be read, has no loss
-    or states no gradients.
+    `model` is a Model, a path, or the text of an equation file; `scale` and `values` change the probes as in `unroll`.
+    Raises `LanguageError` when it cannot be read, has no loss or states no gradients.
 
     >>> import tinygrad_rnn as tg
-    >>> report = tg.verify("sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\ndW = sum(t, dh[t] @ h[t].T)")
+    >>> model = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"
+    >>> report = tg.verify(model + "dW = sum(t, dh[t] @ h[t].T)")
     >>> report.ok, report.rows[0].verdict
     (False, 'FAIL')
     """
@@ -42,14 +43,15 @@ def verify_backward(
 ) -> Report:
     """Judge a backward pass written in numpy against the graph of its forward pass.
 
-    inputs: a dict from names to arrays. `forward(**inputs)` is called with Tensors and returns the scalar loss; it names
-    its quantities with `tg.name` inside `tg.steps`. `backward(**inputs)` is called with arrays and returns a dict: for an
-    input the gradient, for a named quantity a dict (or list) of gradients by step. Each is compared with the engine within
-    rounding; a failed quantity says whether its own line is wrong and which term it lacks. Raises `GraphError` for unknown
-    names and wrong shapes.
+    inputs: a dict from names to arrays. `forward(**inputs)` is called with Tensors and returns the scalar loss; it
+    names its quantities with `tg.name` inside `tg.steps`. `backward(**inputs)` is called with arrays and returns a
+    dict: for an input the gradient, for a named quantity a dict (or list) of gradients by step. Each is compared with
+    the engine within rounding; a failed quantity says whether its own line is wrong and which term it lacks. Raises
+    `GraphError` for unknown names and wrong shapes.
 
     >>> import numpy as np, tinygrad_rnn as tg
-    >>> report = tg.verify_backward(lambda w, x: np.sum(np.tanh(w * x)), lambda w, x: {"w": x}, {"w": np.ones(2), "x": np.ones(2)})
+    >>> ones = {"w": np.ones(2), "x": np.ones(2)}
+    >>> report = tg.verify_backward(lambda w, x: np.sum(np.tanh(w * x)), lambda w, x: {"w": x}, ones)
     >>> report.ok, report.rows[0].name
     (False, 'dw')
     """

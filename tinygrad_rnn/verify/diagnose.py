@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     return _in_general(min(matchings, key=lambda m: m.open), equation) if matchings else None
 
 
-# -- matching -----------------------------------------------------------------------------------------------------------
+# -- matching ------------------------------------------------------------------------------------------------------
 def _matchings(values: Values) -> Iterator[Matching]:
     """How the user's terms compare with the right ones, for several choices of the gradients they may name."""
     equation, probe = values.equation, values.probe
@@ -129,9 +129,9 @@ def _pair_off(matching: Matching, values: Values) -> None:
         while progress:
             progress = False
             for mine in combinations(range(len(matching.left)), few):
-                mine_sum = sum(matching.left[i][1] for i in mine)
+                mine_sum = _total(matching.left, mine)
                 for theirs in combinations(range(len(matching.absent)), many):
-                    if values.same(mine_sum, sum(matching.absent[k][1] for k in theirs)):
+                    if values.same(mine_sum, _total(matching.absent, theirs)):
                         matching.right += [matching.left[i][0] for i in mine]
                         matching.left = [pair for i, pair in enumerate(matching.left) if i not in mine]
                         matching.absent = [pair for k, pair in enumerate(matching.absent) if k not in theirs]
@@ -141,7 +141,12 @@ def _pair_off(matching: Matching, values: Values) -> None:
                     break
 
 
-# -- explaining ---------------------------------------------------------------------------------------------------------
+def _total(pairs: Sequence[tuple[Any, np.ndarray]], chosen: Sequence[int] | None = None) -> Any:
+    """The sum of the values of some terms (all if None)."""
+    return sum(value for i, (_, value) in enumerate(pairs) if chosen is None or i in chosen)
+
+
+# -- explaining ----------------------------------------------------------------------------------------------------
 def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
     left, absent = matching.left, matching.absent
     if not left and absent:
@@ -151,7 +156,7 @@ def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Dia
         verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in left]
         says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
         return Diagnosis(kind, says, _right(matching) + verdicts)
-    if len(left) > 1 and values.same(-sum(v for _, v in left), sum(v for _, v in absent)):
+    if len(left) > 1 and values.same(-_total(left), _total(absent)):
         right = joined([term.with_body(term.body, -1) for term, _ in reversed(left)])
         says = f"the sign of the right-hand side is wrong: it should be `{text(right)}`"
         return Diagnosis(
@@ -232,7 +237,7 @@ def _without(
 ) -> list[tuple[TrueTerm, np.ndarray]]:
     for n in range(1, len(absent) + 1):
         for chosen in combinations(range(len(absent)), n):
-            if values.same(sum(absent[k][1] for k in chosen), reached):
+            if values.same(_total(absent, chosen), reached):
                 return [pair for k, pair in enumerate(absent) if k not in chosen]
     return absent
 
@@ -343,7 +348,7 @@ def _lost_parentheses(matching: Matching, values: Values, probes: Sequence[Probe
         for edit in parenthesised(one.body, one.sign * two.sign, two.body):
             term = one.with_body(edit.expr)
             reached = values.of(term.expr)
-            if values.same(reached, sum(v for _, v in matching.absent)):
+            if values.same(reached, _total(matching.absent)):
                 says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
                 if _confirmed(matching, [(one, Fix(PARENTHESES, says, term))], [], 1, values, probes):
                     verdicts = _right(matching) + [TermVerdict(str(t), WRONG, says) for t in (one, two)]

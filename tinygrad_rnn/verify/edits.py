@@ -1,7 +1,7 @@
 """Small changes to a term, each one a mistake undone: another index, a transpose, a sign, another factor.
 
-Given what the user wrote, `edits` lists what could have been meant, likeliest first. Whether an edit explains anything is
-for `diagnose` to find out.
+Given what the user wrote, `edits` lists what could have been meant, likeliest first. Whether an edit explains anything
+is for `diagnose` to find out.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ extrapolation of central differences takes its place, and the bound says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ STEP = 1e-100
 
 
 class GradientError(TinygradError, AssertionError):
-    """A gradient differs from the reference by more than rounding; the message says which, by how much and how it was judged."""
+    """A gradient differs from the reference by more than rounding; the message says which, by how much and how it was
+    judged.
+    """
 
 
 def directional(output: Tensor, inputs: Sequence[Tensor], directions: Sequence[Value]) -> float:
@@ -36,7 +39,7 @@ def directional(output: Tensor, inputs: Sequence[Tensor], directions: Sequence[V
     moved = {x: np.asarray(x.value) + 1j * STEP * np.asarray(v) for x, v in zip(inputs, directions, strict=True)}
     with np.errstate(all="ignore"):
         (value,) = Graph(output).replay(moved)
-    return float(np.sum(np.imag(value))) / STEP
+    return float(np.sum(np.imag(np.asarray(value)))) / STEP
 
 
 def richardson(f: Callable[[float], float], step: float = 0.1, levels: int = 8) -> tuple[float, float]:
@@ -76,8 +79,8 @@ def check_grads(f: Callable[..., Any], *args: Any, order: int = 2, seed: int = 0
     outputs: list[Tensor] = [f(*leaves)]
     for k in range(1, order + 1):
         weights = [rng.standard_normal(y.shape) for y in outputs]
-        terms = [np.sum(w * y) for w, y in zip(weights, outputs, strict=True)]
-        scalar = sum(terms[1:], terms[0])
+        terms: list[Any] = [np.sum(w * y) for w, y in zip(weights, outputs, strict=True)]
+        scalar: Tensor = sum(terms[1:], terms[0])
         outputs = gradients(scalar, leaves, create_graph=True)
         _check_directions(scalar, leaves, outputs, k, rng)
     return True
@@ -90,14 +93,14 @@ def _check_directions(scalar: Tensor, leaves: list[Tensor], grads: list[Tensor],
                 f"order {order}, argument {i}: the gradient has shape {g.shape}, the argument {leaf.shape}"
             )
         v = rng.standard_normal(leaf.shape)
-        got = np.sum(g * v)
+        got: Any = np.sum(g * v)
         if not isinstance(got, Tensor):
             continue
         size = float(magnitudes([got])[0])
         try:
             wanted, error, method = directional(scalar, [leaf], [v]), 0.0, "the complex step"
         except TypeError:
-            wanted, error = richardson(lambda s, leaf=leaf, v=v: _moved(scalar, leaf, s * v))
+            wanted, error = richardson(partial(_moved, scalar, leaf, v))
             method = "Richardson differences"
         bound = SAFETY * EPS * size + 100.0 * error
         if not abs(got.item() - wanted) <= bound:
@@ -107,7 +110,7 @@ def _check_directions(scalar: Tensor, leaves: list[Tensor], grads: list[Tensor],
             )
 
 
-def _moved(scalar: Tensor, leaf: Tensor, by: Any) -> float:
+def _moved(scalar: Tensor, leaf: Tensor, v: Any, s: float) -> float:
     with np.errstate(all="ignore"):
-        (value,) = Graph(scalar).replay({leaf: np.asarray(leaf.value) + by})
+        (value,) = Graph(scalar).replay({leaf: np.asarray(leaf.value) + s * v})
     return float(np.sum(value))

@@ -2,7 +2,8 @@
 
 The forward function runs on Tensors and so records its graph; the engine's gradients are the reference. A wrong value
 also makes everything computed from it wrong, so each returned quantity is checked a second time against the derivation
-with the *returned* values on its right-hand side: that finds the line with the mistake, and a term that is missing in it.
+with the *returned* values on its right-hand side: that finds the line with the mistake, and a term that is missing in
+it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def judge_backward(
     loss = forward(**leaves)
     if not isinstance(loss, Tensor):
         raise GraphError(
-            f"forward has to return the loss as a Tensor, not {type(loss).__name__}: write it with np.* and tg.* functions"
+            f"forward has to return the loss as a Tensor, not {type(loss).__name__}: "
+            "write it with np.* and tg.* functions"
         )
     graph = Graph(loss)
     stated = _stated(backward(**{key: np.array(plain(value)) for key, value in inputs.items()}), leaves, graph)
@@ -80,7 +82,8 @@ def _stated(returned: Mapping[str, Any], leaves: Mapping[str, Tensor], graph: Gr
         steps = sorted({n.scope.step for n in graph.nodes if n.name == name and isinstance(n.scope.step, int)})
         if not steps:
             raise GraphError(
-                f"backward returned {key!r}, but the forward pass has no quantity {name!r}: it names {', '.join(sorted(named))}"
+                f"backward returned {key!r}, but the forward pass has no quantity {name!r}: "
+                f"it names {', '.join(sorted(named))}"
             )
         given = value.items() if isinstance(value, Mapping) else zip(steps, value, strict=False)
         stated |= {(name, int(step)): np.asarray(part, dtype=float) for step, part in given}
@@ -96,7 +99,8 @@ def _step(place: Place, value: np.ndarray, truth: Tensor, size: np.ndarray) -> S
     name, step = place
     if value.shape != truth.shape:
         raise GraphError(
-            f"backward returned d{name} of shape {value.shape}{'' if step is None else f' at t={step}'}, but {name} has {truth.shape}"
+            f"backward returned d{name} of shape {value.shape}{'' if step is None else f' at t={step}'}, "
+            f"but {name} has {truth.shape}"
         )
     errors, bounds = np.abs(value - np.asarray(truth.value)), FREEDOM * SAFETY * EPS * size
     if not np.all(np.isfinite(value)):
@@ -113,7 +117,7 @@ def _row(quantity: str, steps: list[Step]) -> Row:
     return Row(name, 0, verdict, steps, "")
 
 
-# -- which line is wrong -----------------------------------------------------------------------------------------------
+# -- which line is wrong -------------------------------------------------------------------------------------------
 def _explained(rows: list[Row], loss: Tensor, stated: Mapping[Place, np.ndarray], graph: Graph) -> list[Row]:
     """The failed rows, each with what its own line lacks, or with the remark that it only follows from others."""
     keep = {name for name, step in stated if step is not None}
@@ -144,7 +148,7 @@ def _lookup(stated: Mapping[Place, np.ndarray], graph: Graph) -> Callable[[str, 
 
 def _fault(
     row: Row, shares: list[Contribution], stated: Mapping[Place, np.ndarray], lookup: Any, algebra: Algebra
-) -> dict[str, str]:
+) -> dict[str, Any]:
     quantity = row.name.removeprefix("d").removesuffix("[t]")
     terms: dict[str, dict[int | None, np.ndarray]] = {}
     steps = [step for name, step in stated if name == quantity]

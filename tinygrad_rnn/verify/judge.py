@@ -1,7 +1,8 @@
 """Judge a hand derivation: each gradient equation, at each time step, against the engine.
 
-Local mode: the right-hand side sees reference values, so an equation is wrong by its own fault only. A difference counts as
-a mistake when rounding cannot explain it (`magnitude`); where rounding could explain everything, the verdict is INCONCLUSIVE.
+Local mode: the right-hand side sees reference values, so an equation is wrong by its own fault only. A difference
+counts as a mistake when rounding cannot explain it (`magnitude`); where rounding could explain everything, the verdict
+is INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class Probe:
         return self.evaluator.operand((name, step), self.local) if held is None else held
 
     def truth(self, equation: Equation, step: int | None, whole: bool = False) -> Gradient:
-        """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass, not of one line."""
+        """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass, not of one
+        line.
+        """
         role = self.model.role(equation)
         if role == "boundary":
             return Gradient(np.zeros(()), np.zeros(()))

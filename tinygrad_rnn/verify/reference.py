@@ -1,4 +1,6 @@
-"""The truth a derivation is judged against: the engine's gradients on one probe, themselves checked by the complex step."""
+"""The truth a derivation is judged against: the engine's gradients on one probe, themselves checked by the complex
+step.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class EngineCheck:
-    """How many gradients of the engine were compared with the complex step, the largest difference relative to its terms, and whether rounding explains all."""
+    """How many gradients of the engine were compared with the complex step, the largest difference relative to its
+    terms, and whether rounding explains all.
+    """
 
     gradients: int
     worst: float
@@ -104,4 +108,5 @@ class EngineCheck:
 
     def __str__(self) -> str:
         verdict = "agree to rounding" if self.ok else "DISAGREE"
-        return f"engine and complex step {verdict}: {self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
+        compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
+        return f"engine and complex step {verdict}: {compared}"

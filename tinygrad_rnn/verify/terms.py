@@ -138,7 +138,9 @@ class Values:
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
 
     def of(self, expr: Expr, steps: frozenset[int] | None = None) -> np.ndarray | None:
-        """The value at every step of the equation, one after the other (0 outside `steps`); None if it has none of this shape."""
+        """The value at every step of the equation, one after the other (0 outside `steps`); None if it has none of
+        this shape.
+        """
         parts = []
         for step in self.steps:
             if steps is not None and step not in steps:
