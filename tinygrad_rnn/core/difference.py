@@ -1,4 +1,4 @@
-"""Say where two steps of a graph differ: the path from a named quantity, what stands there and what stood a step before."""
+"""Say where two steps of a graph differ: the path from a named quantity, what stands there, what stood there before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Difference:
         return f"step {start + self.b} differs from step {start + self.a}{f' at {path}' if path else ''}: {self.what()}"
 
     def path(self) -> str:
-        """From the first named quantity that uses the node down to it, as `h/tanh/add`; not to an operation that differs."""
+        """From the first named quantity that uses the node down to it, as `h/tanh/add`; short of one that differs."""
         nodes = self.new if self.position < len(self.new) else self.old
         user: dict[int, Tensor] = {}
         for node in nodes:
@@ -83,7 +83,11 @@ class Difference:
                 f"an unnamed array of shape {new.shape} has other values at each step; name it inside the step, "
                 'as in tg.tensor(x, name="x", requires_grad=False), and it becomes an input'
             )
-        return f"{self.show(new, self.b)} against {self.show(old, self.a)}"
+        shown = self.show(new, self.b), self.show(old, self.a)
+        if shown[0] == shown[1]:
+            places = [self.timeline.split(x) or (0, 0) for x in (new, old)]
+            shown = f"{shown[0]} as node {places[0][1]} of its step", f"as node {places[1][1]}"
+        return f"{shown[0]} against {shown[1]}"
 
     def show(self, x: Tensor, step: int) -> str:
         if is_constant(x):

@@ -1,7 +1,7 @@
 """Fold an unfolded graph back into the recurrence that produced it.
 
-The only question answered here is "are these steps the same step?". What a recurrence is stands in `recurrence`, how one is
-unfolded again in `unfold`; drawing, derivation and compilation start from the answer, and none of them compares steps.
+The only question answered here is "are these steps the same step?". What a recurrence is stands in `recurrence`, how one
+is unfolded again in `unfold`; drawing, derivation, compilation start from the answer, none compares steps.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .timeline import FoldError, Timeline, is_constant, same_value
 def fold(graph: Graph) -> Recurrence:
     """The recurrence that a graph with time steps repeats, whatever its length; forward and backward graphs alike.
 
-    Steps are the same when their operations are, one by one in the order of recording: primitive, static arguments, name,
-    shape, dtype, and what is read (the same step, a step a fixed distance away, one and the same node, or a constant of
-    the same value). Steps at both ends may differ (initial states; in a gradient, contributions that only inner steps
-    have) and are kept apart, at most as many on either side as the longest delay plus one. A sum written in Python
-    outside of the steps, as `sum(losses)`, is folded as if written inside.
+    Steps are the same when their operations are, one by one in the order of recording: primitive, static arguments,
+    name, shape, dtype, and what is read (the same step, a step a fixed distance away, one and the same node, or a
+    constant of the same value). Steps at both ends may differ (initial states; in a gradient, contributions that only
+    inner steps have) and are kept apart, at most as many on either side as the longest delay plus one. What is computed
+    outside of the steps once for each, as `sum(losses)` is, folds as if it stood inside.
 
-    From a single length, what is T can not be told from what is constant: a loss divided by T keeps the recorded number.
+    From a single length T cannot be told from a constant: a loss divided by T keeps the recorded number.
 
-    Raises `FoldError` when steps differ elsewhere, when there is no single time (2-D nets, trees, loops in loops), or when
-    there are too few steps to tell.
+    Raises `FoldError` when steps differ elsewhere, when there is no single time (2-D nets, trees, loops in loops), or
+    when there are too few steps to tell.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> from tinygrad_rnn.core.fold import fold
@@ -52,7 +52,7 @@ def fold(graph: Graph) -> Recurrence:
     return _Writer(timeline, _Span(timeline)).recurrence(graph)
 
 
-# -- which steps are the same -------------------------------------------------------------------------------------------
+# -- which steps are the same -----------------------------------------------------------------------------------------
 class _Span:
     """The longest run of same steps around a middle one: the steps `lo` to `hi`, and what the ends read beyond them."""
 
@@ -91,7 +91,7 @@ class _Span:
         return middle, [i for i in (middle - 1, middle + 1) if i in best]
 
     def _may_differ(self, t: int, p: int, j: int) -> bool:
-        """Whether step t reads an initial value there: beyond the body, and in the very step it should be, if that exists."""
+        """Whether step t reads an initial value there: from beyond the body, and from that very step if it exists."""
         source = t + (p + self.reads[p][j]) // self.timeline.stride
         found = self.timeline.split(self.timeline.lists[t][p].inputs[j])
         elsewhere = found is not None and found[0] != source and 0 <= source < len(self.timeline.lists)
@@ -104,7 +104,7 @@ class _Span:
             self.hi = t - 1
 
     def _initial(self) -> dict[tuple[int, int], Tensor]:
-        """What the body reads beyond its ends, by position and distance; a step that sees something else there leaves."""
+        """What the body reads beyond its ends, by position and distance; a step that reads something else leaves."""
         while True:
             found: dict[tuple[int, int], Tensor] = {}
             near = [t for t in range(self.lo, self.hi + 1) if min(t - self.lo, self.hi - t) < self.reach]
@@ -155,7 +155,8 @@ class _Span:
     def _advice(self) -> str:
         count = sum(self.timeline.busy)
         steps = "1 step is" if count == 1 else f"{count} steps are"
-        return f"{steps} too few to tell the ends of the sequence from its middle: unroll {max(self._enough, count + 1)} or more"
+        enough = max(self._enough, count + 1)
+        return f"{steps} too few to tell the ends of the sequence from its middle: unroll {enough} or more"
 
     def _first_difference(self) -> Difference | None:
         """The first two neighbouring steps that differ; those at the ends are asked last, as they may differ."""
@@ -172,7 +173,7 @@ class _Span:
         return None
 
 
-# -- writing down what was found ----------------------------------------------------------------------------------------
+# -- writing down what was found --------------------------------------------------------------------------------------
 class _Writer:
     """Turns nodes into instructions, by where they stand relative to the body."""
 
@@ -295,9 +296,7 @@ class _Writer:
             name = ".".join([*[label for label in self.timeline.labels(node.scope) if label], node.name])
             at: Any = node.scope.step
             if at is not None and at in values.setdefault(name, {}):
-                raise FoldError(
-                    f"two leaves are called {name} at step {at}: give them names of their own, so that values can be told apart"
-                )
+                raise FoldError(f"two leaves are called {name} at step {at}: give each a name of its own")
             values.setdefault(name, {})[at] = node.value
         body = [self.instruction(node, ()) for node in self.timeline.lists[self.span.template]]
         positions = {node.place: p for p, node in enumerate(body) if node.op is None and node.name is not None}

@@ -22,7 +22,7 @@ class Part:
 
 
 def parts(reads: Edges) -> tuple[Part, ...]:
-    """The passes over time, each after those it needs; loops of one direction share a pass unless another lies between."""
+    """The passes over time, each after those it needs; loops of one direction share one unless another lies between."""
     level: dict[int, tuple[int, int]] = {}  # position -> (number of turns before it, direction of the last pass or 0)
     found: dict[tuple[int, int], list[int]] = {}
     for component in components([[p for p, _ in targets] for targets in reads]):

@@ -18,7 +18,7 @@ from .primitives import Primitive
 from .tensor import Tensor, Value
 
 
-# -- what an instruction may read ---------------------------------------------------------------------------------------
+# -- what an instruction may read -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Here:
     """The node at `position` of the same step."""
@@ -36,7 +36,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class At:
-    """The node at `position` of one step, counted as Python counts: 0, 1, ... from the first step, -1, ... from the last."""
+    """The node at `position` of one step, counted as in Python: 0, 1, ... from the first, -1, ... from the last."""
 
     step: int
     position: int
@@ -106,7 +106,7 @@ Step = tuple[Instruction, ...]
 
 @dataclass(frozen=True)
 class Carry:
-    """What one step takes from another: the node at `position`, `shift` steps away, and what stands for it outside the body.
+    """What one step takes from another: the node at `position`, `shift` steps away; and from where at the ends.
 
     `initial` holds |shift| references in the order of time: to the steps before the body's first, or after its last.
     """
@@ -119,7 +119,10 @@ class Carry:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """A named leaf: its `position` in the body (None if it stands in the first or last steps or in no step) and its recorded values by step."""
+    """A named leaf that is no parameter, and its recorded `values` by step.
+
+    `position` is its place in the body, None if it stands in the first or last steps alone, or in no step.
+    """
 
     name: str
     position: int | None
@@ -128,7 +131,7 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """What `fold` finds: `body` is the step that repeats; `first` and `last` are the steps at the ends that differ from it.
+    """What `fold` finds: `body` is the step that repeats, `first` and `last` are the steps at the ends that differ.
 
     `after` holds what belongs to no step and reads some; `outputs` are those of the graph. `start` is the number of the
     first recorded step, `T` how many of the recorded steps compute something. But for `T` and the values in `inputs`,
@@ -191,7 +194,7 @@ def computes(step: Iterable[Instruction]) -> bool:
     return any(instruction.op is not None for instruction in step)
 
 
-# -- how it reads -------------------------------------------------------------------------------------------------------
+# -- how it reads -----------------------------------------------------------------------------------------------------
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@", "power": "**"}
 _FORMS = {"negative": "-{0}", "transpose": "{0}.T", "square": "{0} ** 2", "identity": "{0}"}
 
@@ -228,7 +231,8 @@ class _Printer:
         lines += [f"inputs: {', '.join(given)}"] if given else []
         for c in it.carry:
             lines.append(
-                f"carry: {c.name}[t{c.shift:+d}], at the {'start' if c.shift < 0 else 'end'} {', '.join(map(self.outside, c.initial))}"
+                f"carry: {c.name}[t{c.shift:+d}], at the {'start' if c.shift < 0 else 'end'} "
+                + ", ".join(map(self.outside, c.initial))
             )
         for i, step in enumerate(it.first):
             lines += self.block(f"at t = {self.from_start(i)}:", step, f"[{self.from_start(i)}]")

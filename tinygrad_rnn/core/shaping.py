@@ -70,7 +70,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 # -- joining and splitting -----------------------------------------------------------------------------------------
-def _pieces(g: Any, y: Any, *xs: Any, axis: int = 0) -> tuple[Any, ...]:
+def _pieces(g: Any, y: Any, *xs: Any, axis: int | None = 0) -> tuple[Any, ...]:
     if axis is None:
         ends = np.cumsum([int(np.prod(shape_of(x))) for x in xs])
         return tuple(
@@ -302,7 +302,8 @@ def _method_transpose(self: Tensor, *axes: Any) -> Any:
 
 
 for _name, _method in {
-    "__getitem__": getitem, "reshape": _method_reshape, "transpose": _method_transpose, "ravel": ravel, "flatten": ravel, "squeeze": squeeze,
+    "__getitem__": getitem,
+    "reshape": _method_reshape, "transpose": _method_transpose, "ravel": ravel, "flatten": ravel, "squeeze": squeeze,
     "swapaxes": swapaxes, "repeat": repeat, "take": take, "diagonal": diagonal,
 }.items():  # fmt: skip
     setattr(Tensor, _name, _method)

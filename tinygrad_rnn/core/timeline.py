@@ -1,7 +1,7 @@
 """Which node stands where in time, and where two steps first differ.
 
-The nodes of a graph, step by step in the order of recording. `fold` asks here whether two steps correspond; what to make of
-the answer, and how to say it to a person, is not decided here.
+The nodes of a graph, step by step in the order of recording. `fold` asks here whether two steps correspond; what
+to make of the answer, and how to say it to a person, is not decided here.
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ class Timeline:
                 node.op is not old.op
                 or node.name != old.name
                 or len(node.inputs) != len(old.inputs)
-                or ((type(v) is not float or type(w) is not float)
-                and (np.shape(v) != np.shape(w) or node.dtype != old.dtype))
+                or (
+                    (type(v) is not float or type(w) is not float)
+                    and (np.shape(v) != np.shape(w) or node.dtype != old.dtype)
+                )
                 or (node.params is not old.params and not same_static(node.params, old.params))
                 or (node.scope is not old.scope and self.labels(node.scope) is not self.labels(old.scope))
                 or (
@@ -128,7 +130,7 @@ class Timeline:
         return None if len(model) == len(nodes) else (min(len(model), len(nodes)), -1)
 
     def reads(self, a: int, *others: int) -> list[list[Any]]:
-        """What each node of step a reads: a difference of places, or the node itself where the other steps read the same."""
+        """What each node of step a reads: a difference of places, or the node itself if the others read the same."""
         rows: list[list[Any]] = []
         for p, node in enumerate(self.lists[a]):
             beside = [self.lists[b][p].inputs for b in others if p < len(self.lists[b])]
@@ -204,7 +206,7 @@ def same_value(a: Value, b: Value) -> bool:
         return True
     if type(a) is float or type(b) is float:
         return type(a) is type(b) and pack("d", a) == pack("d", b)
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()  # type: ignore[union-attr]
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
 def same_static(a: Any, b: Any) -> bool:

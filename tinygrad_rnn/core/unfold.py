@@ -1,6 +1,6 @@
 """Unfold a recurrence into the graph of any length.
 
-Every node is recorded anew, from the values of the leaves on; what repeats and what differs at the ends is known already.
+Every node is recorded anew, from the values of the leaves on; what repeats and what differs is known already.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def unfold(recurrence: Recurrence, T: int, values: Mapping[tuple[str, int], Any]
     """The graph of `recurrence` over T steps that compute something, on the parameters it was recorded with.
 
     values: for a named leaf of a step its value, by (name, step); where nothing is given, the recorded value. Steps are
-    numbered as in the recorded graph. Raises `GraphError` when T is too short for the steps at the ends, or a leaf has no
-    value at a step.
+    numbered as in the recorded graph. Raises `GraphError` when T is too short for the steps at the ends, or a leaf has
+    no value at a step.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> from tinygrad_rnn.core.fold import fold
@@ -40,7 +40,7 @@ def unfold(recurrence: Recurrence, T: int, values: Mapping[tuple[str, int], Any]
     shortest = recurrence.ends + 1
     if shortest > T:
         raise GraphError(
-            f"T = {T} is too short: {recurrence.ends} steps at the ends differ from the others, so T is {shortest} or more"
+            f"T = {T} is too short: {recurrence.ends} steps at the ends differ from the rest, so T >= {shortest}"
         )
     known = {i.name: i for i in recurrence.inputs} | {i.name.rpartition(".")[2]: i for i in recurrence.inputs}
     for name, step in values or {}:
@@ -52,7 +52,7 @@ def unfold(recurrence: Recurrence, T: int, values: Mapping[tuple[str, int], Any]
 
 
 class _Unfolding:
-    """Builds the steps side by side: each goes on until it needs a node that is not there yet, and waits for that one."""
+    """Builds the steps side by side: each goes on until it reads a node that is not there yet, and waits for it."""
 
     def __init__(self, recurrence: Recurrence, T: int, values: dict[tuple[str, int], Any]) -> None:
         self.recurrence, self.values = recurrence, values
@@ -148,7 +148,7 @@ class _Unfolding:
         found = self.recurrence.initial.get((position, distance))
         if found is None:
             raise GraphError(
-                f"T = {self.hi - self.lo + 1 + self.recurrence.ends} is too short: the steps at the ends read further than that"
+                f"T = {self.hi - self.lo + 1 + self.recurrence.ends} is too short: the steps at the ends read further"
             )
         return self._resolve(found, lane)
 
@@ -162,14 +162,14 @@ class _Unfolding:
         return known
 
     def _leaf(self, instruction: Instruction, step: int) -> Tensor:
-        value = instruction.value if instruction.name is None else self._value(instruction, step)
-        return Tensor(value, None, (), None, instruction.name, current(), instruction.requires_grad)  # type: ignore[arg-type]
+        value = self._value(instruction, step) if instruction.value is None else instruction.value
+        return Tensor(value, None, (), None, instruction.name, current(), instruction.requires_grad)
 
     def _value(self, instruction: Instruction, step: int) -> Value:
         place = instruction.place or ""
         for key in ((place, step), (instruction.name, step)):
             if key in self.values:
-                given = np.array(plain(self.values[key]), dtype=instruction.dtype)  # type: ignore[index]
+                given = np.array(plain(self.values[key]), dtype=instruction.dtype)
                 return as_value(given)
         if step not in self.recorded.get(place, {}):
             raise GraphError(
@@ -179,7 +179,7 @@ class _Unfolding:
 
 
 def compute(op: Primitive, inputs: tuple[Tensor, ...], params: Mapping[str, Any] | None) -> Tensor:
-    """Record `op` on the inputs as its own call does: on Python floats by its scalar form, so that values agree to the last bit."""
+    """Record `op` as its own call does: on Python floats by its scalar form, so that values agree to the last bit."""
     values = [x.value for x in inputs]
     if op.scalar is not None and params is None and all(type(value) is float for value in values):
         try:

@@ -188,7 +188,7 @@ def _sums(expr: Binary) -> Iterator[Edit]:
     yield Edit(other, SIGN, expr, other, 31)
     if expr.op == "-":
         swapped = Binary(expr.span, "-", expr.right, expr.left, expr.sign)
-        yield Edit(swapped, SIGN, expr, swapped, 29)
+        yield Edit(swapped, SIGN, expr, swapped, 32 if isinstance(expr.left, Number) else 29)
 
 
 def _products(expr: Expr, factors: list[Expr], ops: list[str], pool: Sequence[Expr]) -> Iterator[Edit]:
