@@ -202,6 +202,6 @@ def _contraction_cases() -> dict[str, list[Case]]:
 CASES: dict[str, list[Case]] = _elementwise_cases() | _reduction_cases() | _shaping_cases() | _contraction_cases()
 
 #: comparisons that derivatives use: they have no derivative themselves
-WITHOUT_DERIVATIVE = {"greater", "equal", "sign", "onehot"}
+WITHOUT_DERIVATIVE = {"greater", "equal", "sign", "onehot", "stop"}
 
 __all__ = ["CASES", "WITHOUT_DERIVATIVE", "contractions", "reductions"]

@@ -20,7 +20,7 @@ from tinygrad_rnn.language import load
 RECORDED = 12  # steps; more than the longest delay's ends take
 
 
-# -- the nets: each builds a loss over T steps from parameters and inputs that depend on the step alone ------------------
+# -- the nets: each builds a loss over T steps from parameters and inputs that depend on the step alone ---------------
 def parameter(name, *shape):
     return tg.tensor(np.random.default_rng([1, *name.encode()]).normal(size=shape) * 0.6, name=name)
 
@@ -309,7 +309,7 @@ def test_a_second_derivative_folds_too(net):
     assert_isomorphic(longer, unfold(fold(graph), 23, values_of(longer)))
 
 
-# -- what is found -------------------------------------------------------------------------------------------------------
+# -- what is found ----------------------------------------------------------------------------------------------------
 def carried(recurrence):
     return {(c.name, c.shift) for c in recurrence.carry}
 
@@ -531,7 +531,7 @@ def test_two_steps_that_differ_are_too_few_to_fold():
 # -- graphs that are something else -----------------------------------------------------------------------------------
 def test_a_graph_without_steps_says_so():
     with pytest.raises(
-        FoldError, match="nothing in this graph belongs to a time step: run its loop as `for t in tg.steps"
+        FoldError, match=r"nothing in this graph belongs to a time step: run its loop as `for t in tg\.steps"
     ):
         fold(tg.Graph(tg.tensor(1.0) * 2.0))
 
@@ -580,7 +580,7 @@ def test_two_leaves_of_one_name_in_a_step_are_refused():
         fold(graph)
 
 
-# -- unfolding refuses -----------------------------------------------------------------------------------------------------
+# -- unfolding refuses ------------------------------------------------------------------------------------------------
 def test_unfolding_names_the_leaf_without_a_value_and_the_unknown_name():
     recurrence = fold(record("rnn", "forward", 4))
     with pytest.raises(

@@ -169,6 +169,7 @@ def normal(*shape: int) -> np.ndarray:
 
 SQUARE = normal(3, 3) + 3.0 * np.eye(3)
 TIED = np.array([[1.0, 2.0, 2.0], [0.5, 0.5, 0.5]])
+TIED_WITH_IT = np.array([[1.0, 3.0, 0.0], [0.5, 0.0, 1.0]])
 ROWS = np.array([2, 0, 2, 2])
 LABELS = np.array([1, 3, 3])
 Case = tuple[Callable[..., Any], Callable[..., Any], tuple[np.ndarray, ...]]
@@ -227,7 +228,7 @@ CASES: dict[str, Case] = {
     "var": (lambda x: np.var(x, axis=0, ddof=1), lambda x: torch.var(x, 0), (normal(4, 3),)),
     "std": (lambda x: np.std(x, axis=0, ddof=1), lambda x: torch.std(x, 0), (normal(4, 3),)),
     "max with ties": (lambda x: np.max(x, axis=1), lambda x: torch.amax(x, 1), (TIED,)),
-    "maximum with ties": (np.maximum, lambda a, b: torch.maximum(a, b), (TIED, TIED[::-1].copy())),
+    "maximum with ties": (np.maximum, lambda a, b: torch.maximum(a, b), (TIED, TIED_WITH_IT)),
     "sort": (lambda x: np.sort(x, axis=0) ** 2, lambda x: torch.sort(x, 0).values ** 2, (normal(4, 3),)),
     "where": (
         lambda a, b: np.where(TIED > 1, a * a, np.exp(b)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.autodiff import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .core.contractions import matmul
-from .core.elementwise import logaddexp, relu, sigmoid, softplus, where
+from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
     DtypeError,
     GraphError,

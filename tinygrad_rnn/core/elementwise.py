@@ -34,6 +34,9 @@ divide = elementwise(
 negative = elementwise("negative", np.negative, scalar=operator.neg, label="−", latex="-{0}", vjp=lambda g, y, x: (-g,))
 identity = elementwise("identity", lambda x: x, scalar=lambda x: x, label="=", latex="{0}", vjp=lambda g, y, x: (g,))
 
+#: its value, through which no gradient flows
+stop = elementwise("stop", np.real, scalar=lambda x: x, label="stop", latex=r"\operatorname{{stop}}\left({0}\right)")
+
 # -- comparisons as operations, without derivative ------------------------------------------------------------------
 greater = elementwise(
     "greater",

@@ -126,8 +126,8 @@ class Tensor:
         return array
 
     def detach(self) -> Tensor:
-        """The same value as a leaf without history: gradients stop here."""
-        return Tensor(self.value, None, (), None, self.name, current(), False)
+        """The same value as a leaf without history: gradients stop here (`stop` does so and stays in the graph)."""
+        return Tensor(self.value, None, (), None, None, current(), False)
 
     def backward(self) -> None:
         """Fill `.grad` of every leaf and named tensor that this scalar depends on; calling it twice is harmless.

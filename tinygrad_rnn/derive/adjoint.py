@@ -18,7 +18,7 @@ from ..core.primitives import record
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor
 from .algebra import Algebra, Form, Number, Symbol
-from .reading import DerivationError, read, shape_of
+from .reading import TEXTBOOK, DerivationError, read, shape_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,15 @@ def contributions(loss: Tensor, keep: Collection[str], algebra: Algebra) -> list
 def _check_cut(graph: Graph, cut: dict[int, Tensor], loss: Tensor) -> None:
     """Every path through time must pass a kept name, or an expression would grow back to the first step."""
     reach: dict[int, set[tuple[str, object]]] = {}
+    depth: dict[int, int] = {}  # steps crossed since the last kept name, sums apart
     for node in graph.nodes:
+        crossed = [depth[x.id] + (x.scope.step != node.scope.step and _carries(node)) for x in node.inputs]
+        depth[node.id] = 0 if node.id in cut else max(crossed, default=0)
+        if depth[node.id] > DEEPEST:
+            raise DerivationError(
+                f"a state of the loop has no name, so that {node.name or 'the loss'} at {node.scope} reaches back "
+                f"{DEEPEST} steps: name it with tg.name (and keep it)"
+            )
         if node.id in cut:
             reach[node.id] = set()
             continue
@@ -60,6 +68,15 @@ def _check_cut(graph: Graph, cut: dict[int, Tensor], loss: Tensor) -> None:
         if node.op is not None and node.op.name == "add_n":
             steps = set()  # a sum over time joins steps without feeding one into the next
         reach[node.id] = steps
+
+
+#: an expression may reach back so many steps without passing a kept name
+DEEPEST = 4
+
+
+def _carries(node: Tensor) -> bool:
+    """Whether an operation feeds one step into the next; a running sum only collects."""
+    return node.scope.step is not None and node.op is not None and node.op.name not in ("add", "add_n", "identity")
 
 
 def symbol(node: Tensor, prefix: str = "") -> Symbol:
@@ -89,7 +106,17 @@ def _from_consumer(
         if original.name is not None and (original is not consumer or kept is not None):
             known[copies[original.id].id] = symbol(original)
     for node, g in zip(wanted, pulled, strict=True):
-        yield Contribution(node, kept, read(g, known, algebra))
+        try:
+            yield Contribution(node, kept, read(g, known, algebra))
+        except DerivationError as error:
+            raise DerivationError(f"{_said(consumer, kept, cut)}: {error}") from None
+
+
+def _said(consumer: Tensor, kept: Tensor | None, cut: dict[int, Tensor]) -> str:
+    """The quantity that cannot be derived, and the operations in it that no textbook form is known for."""
+    what = "the loss" if kept is None else f"{kept.name} at {kept.scope}"
+    ops = {n.op.name for n in _originals(consumer, cut) if n.op is not None} - TEXTBOOK
+    return f"{what}, computed with {', '.join(sorted(ops))}" if ops else what
 
 
 def _originals(consumer: Tensor, cut: dict[int, Tensor]) -> list[Tensor]:

@@ -76,17 +76,17 @@ class Number(Form):
 
 @dataclass(frozen=True, eq=False)
 class Symbol(Form):
-    """A named quantity: `name`, and `index` — None, or a step relative to t (an int), or an absolute one ("T", "0")."""
+    """A named quantity: `name`, and `index`, its step (absolute, or relative to t) or None."""
 
     name: str
-    index: int | str | None = None
+    index: int | None = None
     cotangent: bool = False
 
     @property
     def head(self) -> str:
         if self.index is None:
             return self.name
-        return f"{self.name}[{self.index}]" if isinstance(self.index, str) else f"{self.name}[t{self.index:+d}]"
+        return f"{self.name}[t{self.index:+d}]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +249,7 @@ class Algebra:
         shape = _broadcast([form.shape for form, _ in flat])
         if "distribute" in self.rules:
             for i, (form, n) in enumerate(flat):
-                if isinstance(form, Sum) and form.cotangents and n == 1.0:
+                if isinstance(form, Sum) and n == 1.0 and (form.cotangents or self._cancels(form, flat)):
                     rest = flat[:i] + flat[i + 1 :]
                     return self.combine([(c, self.product([(part, 1.0), *rest])) for c, part in form.terms])
         coefficient = 1.0
@@ -264,6 +264,13 @@ class Algebra:
         lone = len(flat) == 1 and flat[0][1] == 1.0 and flat[0][0].shape == shape
         form = flat[0][0] if lone else Product(shape, tuple(sorted(flat, key=_factor_order)))
         return form if coefficient == 1.0 else self.scale(coefficient, form)
+
+    def _cancels(self, total: Sum, factors: list[tuple[Form, float]]) -> bool:
+        """Whether a factor beside a sum is divided by inside it, so that multiplying out makes it shorter."""
+        above = {f.key for f, n in factors if n > 0}
+        return "powers" in self.rules and any(
+            n < 0 and f.key in above for _, part in total.terms for f, n in _factors(part)
+        )
 
     # -- matrix products and transposes
     # ------------------------------------------------------------------------------------

@@ -26,13 +26,11 @@ class Span:
     hi_from_end: bool
 
     @property
-    def single(self) -> str | None:
-        """The step as it is written in an index, when there is just one and it is at an end."""
+    def single(self) -> Index | None:
+        """The step as it is written in an index, when there is just one."""
         if self.lo != self.hi or self.lo_from_end != self.hi_from_end:
             return None
-        if self.lo_from_end:
-            return "T" if self.lo == 0 else None
-        return str(self.lo)
+        return Index("T" if self.lo_from_end else None, self.lo)
 
     def condition(self, variable: str = "t") -> Condition | None:
         """The condition that says the same; None for all steps."""
@@ -89,14 +87,20 @@ def latest(form: Form) -> int | None:
 def state_cases(name: str, runs: list[tuple[int, list[Contribution]]], algebra: Algebra) -> list[Case]:
     """The equations for the gradient of a quantity that has a value at each step; `runs` holds (T, contributions)."""
     tables: list[dict[int, Form]] = []
-    for T, shares in runs:
+    for _, shares in runs:
         forms: dict[int, list[Form]] = {}
         for share in shares:
             step = share.target.scope.step
-            if share.target.name == name and isinstance(step, int) and 1 <= step <= T:
+            if share.target.name == name and share.target.op is not None and isinstance(step, int):
                 forms.setdefault(step, []).append(moved(share.form, -step, algebra))
         tables.append({step: algebra.add(*parts) for step, parts in sorted(forms.items())})
     return _cases([_spans(table) for table in tables], [T for T, _ in runs], name)
+
+
+def timeless_case(name: str, shares: list[Contribution], algebra: Algebra) -> list[Case]:
+    """The equation for a kept quantity without time, such as a mean over all steps."""
+    forms = [share.form for share in shares if share.target.name == name and share.target.scope.step is None]
+    return [Case(None, algebra.add(*forms))] if forms else []
 
 
 def parameter_cases(name: str, runs: list[tuple[int, list[Contribution]]], algebra: Algebra) -> list[Case]:
@@ -122,11 +126,12 @@ def parameter_cases(name: str, runs: list[tuple[int, list[Contribution]]], algeb
                 at[step] = algebra.add(at[step], form) if step in at else form
         tables.append(table)
     found = [Case(None, form) for form in timeless.values()]
+    if any(table.keys() != tables[0].keys() for table in tables[1:]):
+        raise DerivationError(
+            f"d{name}: its terms in a sequence of length {runs[0][0]} are not those of length {runs[1][0]}: "
+            "is something read at one fixed step by all others?"
+        )
     for key in tables[0]:
-        if any(key not in table for table in tables[1:]):
-            raise DerivationError(
-                f"d{name}: a term stands in the sequence of length {runs[0][0]}, but not in that of {runs[1][0]}"
-            )
         found += _cases([_spans(table[key]) for table in tables], [T for T, _ in runs], name)
     return _joined(found, algebra)
 

@@ -9,20 +9,20 @@ from functools import cached_property
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from ..language import Equation, Model, Run, parse
-from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum
+from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum, walk
 from ..language.expressions import Number as Num
 from ..language.latex import latex
 from ..language.printer import text
 from . import algebra as forms
 from .adjoint import Contribution, contributions
 from .algebra import RULES, SCALAR, Algebra, Apply, Form, Number, Product
-from .cases import Case, moved, parameter_cases, state_cases
+from .cases import Case, moved, parameter_cases, state_cases, timeless_case
 from .jacobian import jacobian_form
 from .reading import DerivationError
 from .writing import DIAG, HADAMARD, NOWHERE, write
 
-#: lengths of the two sequences that are compared: long enough for delays of up to three steps
-LENGTHS = (8, 9)
+#: the shorter of the two sequences that are compared has at least so many steps
+SHORTEST = 8
 
 
 class Derivation:
@@ -35,9 +35,21 @@ class Derivation:
     def __init__(
         self, runs: list[tuple[int, Tensor]], keep: Collection[str], style: str | None, model: Model | None = None
     ) -> None:
-        self.runs, self.keep, self.model = runs, list(keep), model
+        self.runs, self.keep, self.model = runs, [keep] if isinstance(keep, str) else list(keep), model
         self._asked = style
         self.graph = Graph(runs[0][1])
+        self._check_arguments()
+        self._cases: dict[str, list[Case]] = self._derive(Algebra())
+
+    def _check_arguments(self) -> None:
+        if self._asked not in (None, DIAG, HADAMARD):
+            raise DerivationError(f"style is {DIAG!r} or {HADAMARD!r}, not {self._asked!r}")
+        named = {node.name for node in self.graph.nodes if node.name and node.op is not None}
+        for name in self.keep:
+            if name not in named:
+                raise DerivationError(
+                    f"keep: nothing computed is called {name!r}; names are {', '.join(sorted(named))}"
+                )
 
     @cached_property
     def style(self) -> str:
@@ -51,15 +63,19 @@ class Derivation:
         return "D" if any(name.startswith("d") and name[1:] in names for name in names) else "d"
 
     def _shares(self, algebra: Algebra) -> list[tuple[int, list[Contribution]]]:
-        return [(T, contributions(loss, self.keep, Algebra(algebra.rules, T, self.prefix))) for T, loss in self.runs]
-
-    @cached_property
-    def _cases(self) -> dict[str, list[Case]]:
-        return self._derive(Algebra())
+        # from one length alone, a number that happens to equal it could not be told from it
+        lengths = [T if len(self.runs) > 1 else None for T, _ in self.runs]
+        return [
+            (T, contributions(loss, self.keep, Algebra(algebra.rules, length, self.prefix)))
+            for (T, loss), length in zip(self.runs, lengths, strict=True)
+        ]
 
     def _derive(self, algebra: Algebra) -> dict[str, list[Case]]:
         shares = self._shares(algebra)
-        found = {f"{self.prefix}{name}": state_cases(name, shares, algebra) for name in self._states()}
+        found = {
+            f"{self.prefix}{name}": state_cases(name, shares, algebra) or timeless_case(name, shares[0][1], algebra)
+            for name in self._states()
+        }
         found |= {f"{self.prefix}{name}": parameter_cases(name, shares, algebra) for name in self._parameters()}
         return {name: cases for name, cases in found.items() if cases}
 
@@ -92,9 +108,10 @@ class Derivation:
         return found
 
     def _state_equation(self, name: str, case: Case, style: str) -> Equation:
-        assert case.steps is not None
+        if case.steps is None:
+            return Equation(Ref(NOWHERE, name), None, write(case.form, style), NOWHERE)
         at = case.steps.single
-        index = Index("T") if at == "T" else Index("t") if at is None else Index(None, int(at))
+        index = at or Index("t")
         when = None if at is not None else case.steps.condition()
         return Equation(
             Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE
@@ -102,7 +119,9 @@ class Derivation:
 
     def _filling(self, name: str, index: Index, rhs: Expr, form: Form) -> Expr:
         """A scalar that stands for a whole column: times a column of ones."""
-        node = next(node for node in self.graph.nodes if node.name == name[1:] and node.op is not None)
+        node = next(
+            node for node in self.graph.nodes if node.name == name.removeprefix(self.prefix) and node.op is not None
+        )
         if node.size == 1 or not _flat(form):
             return rhs
         ones = Call(NOWHERE, "ones_like", (Ref(NOWHERE, name[1:], index),))
@@ -175,25 +194,26 @@ class Derivation:
         """
         found: list[tuple[str, str]] = []
         rules: list[str] = []
-        stages = [("chain rule", self._derive(Algebra(())))]
+        stages = [("chain rule", self._derive(Algebra(())), HADAMARD)]
         for rule, says in RULES.items():
             rules.append(rule)
-            stages.append((says, self._derive(Algebra(rules))))
+            stages.append((says, self._derive(Algebra(rules)), HADAMARD))
+        stages.append((f"write what stands beside a gradient in {self.style} style", self._cases, self.style))
         for name in self._cases:
             shown: set[str] = set()
-            for says, stage in stages:
-                for line in self._lines(name, stage.get(name, [])):
+            for says, stage, style in stages:
+                for line in self._lines(name, stage.get(name, []), style):
                     if line not in shown:
                         shown.add(line)
                         found.append((says, line))
         return found
 
-    def _lines(self, name: str, cases: list[Case]) -> list[str]:
+    def _lines(self, name: str, cases: list[Case], style: str) -> list[str]:
         if name[1:] in self._states():
-            return [text(self._state_equation(name, case, HADAMARD)) for case in reversed(cases)]
+            return [text(self._state_equation(name, case, style)) for case in reversed(cases)]
         if not cases:
             return []
-        return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(cases, HADAMARD), NOWHERE))]
+        return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(cases, style), NOWHERE))]
 
 
 def _quantity(written: str) -> tuple[str, int]:
@@ -225,8 +245,20 @@ def _crowded(form: Form) -> bool:
 
 def derive_model(model: Model, keep: Collection[str] | None, style: str | None) -> Derivation:
     """Derive from a model of the recurrence language; by default in the vocabulary of its own gradients section."""
-    runs = [(T, model.unroll(T).loss) for T in LENGTHS]
+    runs = [(T, model.unroll(T).loss) for T in _lengths(model)]
     return Derivation(runs, _vocabulary(model, runs[0][1]) if keep is None else keep, style, model)
+
+
+def _lengths(model: Model) -> tuple[int, int]:
+    """Two lengths that show every delay, and that no number of the model could be taken for."""
+    nodes = [node for equation in model.forward for node in walk(equation.rhs)]
+    delay = max([abs(node.index.offset) for node in nodes if isinstance(node, Ref) and node.index], default=0)
+    numbers = {float(node.value) for node in nodes if isinstance(node, Num)}
+    numbers |= {float(n) for shape in model.shapes.values() for n in shape}
+    T = max(SHORTEST, 2 * delay + 3)
+    while any(n in numbers or 1.0 / n in numbers for n in (T, T + 1)):
+        T += 1
+    return T, T + 1
 
 
 def derive_graph(graph: Graph | Tensor | Run, keep: Collection[str] | None, style: str | None) -> Derivation:
@@ -234,7 +266,10 @@ def derive_graph(graph: Graph | Tensor | Run, keep: Collection[str] | None, styl
     if isinstance(graph, Run):
         graph = graph.graph
     loss = graph if isinstance(graph, Tensor) else graph.outputs[0]
-    steps = [n.scope.step for n in Graph(loss).nodes if n.op is not None and isinstance(n.scope.step, int)]
+    places = [n.scope.step for n in Graph(loss).nodes if n.op is not None and n.scope.step is not None]
+    if any(isinstance(place, tuple) for place in places):
+        raise DerivationError("steps are pairs or paths: a 2-D net or a tree has no single t to derive along")
+    steps = [place for place in places if isinstance(place, int)]
     if not steps:
         raise DerivationError("no operation of this graph belongs to a time step: build it inside tg.steps(T)")
     return Derivation([(max(steps), loss)], default_names(loss) if keep is None else keep, style)
@@ -244,12 +279,10 @@ def _vocabulary(model: Model, loss: Tensor) -> list[str]:
     stated = [model.quantities.base(e.target.key) for e in model.gradients]
     names = [key[0] for key in stated if key is not None and key[1]]
     available = default_names(loss)
-    chosen = [
-        name
-        for name in dict.fromkeys(names)
-        if any(n.name == name and n.op is not None and n.size > 1 for n in Graph(loss).nodes)
-    ]
-    return chosen or available
+    stated_and_computed = {
+        n.name for n in Graph(loss).nodes if n.op is not None and (n.size > 1 or n.name in available)
+    }
+    return [name for name in dict.fromkeys(names) if name in stated_and_computed] or available
 
 
 def default_names(loss: Tensor) -> list[str]:
@@ -260,9 +293,10 @@ def default_names(loss: Tensor) -> list[str]:
         readers.setdefault(source.id, []).append(target)
     kept: dict[str, bool] = {}
     for node in graph.nodes:
-        if node.name is None or node.op is None or node.size == 1:
-            continue
         uses = readers.get(node.id, [])
+        carried = any(use.scope.step not in (None, node.scope.step) for use in uses)
+        if node.name is None or node.op is None or (node.size == 1 and not carried):
+            continue
         inner = (
             len(uses) == 1
             and uses[0].name is not None

@@ -113,6 +113,8 @@ def total(algebra: Algebra, form: Form) -> Form:
     """The sum of all entries."""
     if isinstance(form, Sum) and (form.cotangents or len(form.terms) == 1):
         return algebra.combine([(c, total(algebra, part)) for c, part in form.terms])
+    if isinstance(form, Apply) and form.function in ("onehot", "softmax"):
+        return algebra.number(1.0)
     return form if form.shape == SCALAR else algebra.apply("sum", form, shape=SCALAR)
 
 
@@ -167,6 +169,7 @@ def _greater(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
 
 _TABLE: dict[str, Rule] = {
     "identity": lambda algebra, node, forms: forms[0],
+    "stop": lambda algebra, node, forms: forms[0],
     "add": lambda algebra, node, forms: algebra.add(*forms),
     "add_n": lambda algebra, node, forms: algebra.add(*forms),
     "subtract": lambda algebra, node, forms: algebra.combine([(1.0, forms[0]), (-1.0, forms[1])]),
@@ -197,3 +200,6 @@ _TABLE: dict[str, Rule] = {
 }
 _ENTRYWISE = ("tanh", "sigmoid", "relu", "softplus", "log", "log1p", "expm1", "sin", "cos", "sign", "sinh", "cosh")
 _TABLE |= {name: _function(name) for name in _ENTRYWISE}
+
+#: the primitives that can be read in a forward expression and whose derivative can be read as well
+TEXTBOOK = frozenset(_TABLE)

@@ -12,14 +12,14 @@ NOWHERE = Span(1, 1, 1, 0, 0)
 DIAG, HADAMARD = "diag", "hadamard"
 
 
-def write(form: forms.Form, style: str = DIAG, at: str | None = None) -> Expr:
-    """The expression a form stands for; relative steps are written from t, or from `at` ("T", "1")."""
+def write(form: forms.Form, style: str = DIAG, at: Index | None = None) -> Expr:
+    """The expression a form stands for; relative steps are written from t, or from the step `at`."""
     return _Writer(style, at).expr(form)
 
 
 class _Writer:
-    def __init__(self, style: str, at: str | None) -> None:
-        self.style, self.at = style, at
+    def __init__(self, style: str, at: Index | None) -> None:
+        self.style, self.at = style, at or Index("t")
 
     def expr(self, form: forms.Form) -> Expr:
         match form:
@@ -46,11 +46,7 @@ class _Writer:
             return Time(NOWHERE, Index("T"))
         if form.index is None:
             return Ref(NOWHERE, form.name)
-        if isinstance(form.index, str):
-            return Ref(NOWHERE, form.name, Index("T") if form.index == "T" else Index(None, int(form.index)))
-        if self.at is None or self.at == "T":
-            return Ref(NOWHERE, form.name, Index(self.at or "t", form.index))
-        return Ref(NOWHERE, form.name, Index(None, int(self.at) + form.index))
+        return Ref(NOWHERE, form.name, Index(self.at.variable, self.at.offset + form.index))
 
     def _sum(self, form: forms.Sum) -> Expr:
         total: Expr | None = None

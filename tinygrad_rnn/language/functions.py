@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementwise import greater, relu, sigmoid, softplus
+from ..core.elementwise import greater, relu, sigmoid, sign, softplus, stop
 from ..core.reductions import cross_entropy, log_softmax, logsumexp, norm, onehot, softmax
-from ..core.tensor import Tensor, plain
+from ..core.tensor import plain
 from . import operands
 from .operands import Operand, column, entrywise, pairwise
 
@@ -66,10 +66,6 @@ def _sigmoid_slope(x: Any) -> Any:
     return y * (1.0 - y)
 
 
-def _stop(x: Any) -> Any:
-    return x.detach() if isinstance(x, Tensor) else x
-
-
 def _cross_entropy(o: Operand, y: Operand) -> Operand:
     if y.classes:
         return Operand(np.sum(cross_entropy(o.value, y.value, axis=0)))
@@ -96,8 +92,9 @@ _declare("sqrt", "same", "x", _entrywise(np.sqrt))
 _declare("sin", "same", "x", _entrywise(np.sin), r"\sin")
 _declare("cos", "same", "x", _entrywise(np.cos), r"\cos")
 _declare("abs", "same", "x", _entrywise(np.abs))
+_declare("sign", "same", "x", _entrywise(sign))
 _declare("ones_like", "same", "x", _entrywise(lambda x: np.ones(np.shape(plain(x)))))
-_declare("stop", "same", "x", _entrywise(_stop))
+_declare("stop", "same", "x", _entrywise(stop))
 _declare("tanh'", "same", "x", _entrywise(_tanh_slope), r"\tanh'")
 _declare("sigmoid'", "same", "x", _entrywise(_sigmoid_slope), r"\sigma'")
 _declare("relu'", "same", "x", _entrywise(lambda x: greater(x, 0.0)), r"\operatorname{relu}'")

@@ -125,6 +125,8 @@ def _total(pairs: Sequence[tuple[Any, np.ndarray]], chosen: Sequence[int] | None
 # -- explaining ----------------------------------------------------------------------------------------------------
 def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
     left, absent = matching.left, matching.absent
+    if not left and not absent:
+        return None
     if not left and absent:
         return _missing(matching, values)
     if left and not absent:
@@ -269,6 +271,8 @@ def _passes(probe: Probe, equation: Equation, step: int | None) -> bool:
 def _in_general(matching: Matching, equation: Equation) -> Diagnosis:
     """No small edit fits: say which terms are right, which are not, and what the right ones are."""
     verdicts = _right(matching)
+    if not matching.open:
+        return Diagnosis("", "it differs by less than a billionth of its size: no term explains it", verdicts)
     verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term, _ in matching.left]
     verdicts += [TermVerdict(str(true), MISSING, "is missing") for true, _ in matching.absent]
     wrong = ", ".join(f"`{term}`" for term, _ in matching.left)

@@ -118,18 +118,16 @@ class Probe:
         return self.evaluator.operand((name, step), self.local) if held is None else held
 
     def truth(self, equation: Equation, step: int | None, whole: bool = False) -> Gradient:
-        """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass, not of one
-        line.
+        """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass.
+
+        A quantity that does not exist at the step, as dh[T+1], is 0 by convention.
         """
-        role = self.model.role(equation)
-        if role == "boundary":
-            return Gradient(np.zeros(()), np.zeros(()))
         base = self.model.quantities.base(equation.target.key)
-        assert base is not None
-        if role == "copy":
+        if self.model.role(equation) == "copy":
+            assert base is not None
             assert step is not None
             return self.reference.copy(base[0], step)
-        if not self.reference.has(base[0], step):
+        if base is None or not self.reference.has(base[0], step):
             return Gradient(np.zeros(()), np.zeros(()))
         return self.reference.whole(base[0], step) if whole else self.reference.of(base[0], step)
 

@@ -73,12 +73,9 @@ def _uses_diag(equation: Equation) -> bool:
     return any(isinstance(node, Call) and node.function == "diag" for node in walk(equation.rhs))
 
 
-def _step_written(equation: Equation) -> str | None:
-    """`T`, or the number, where the target names one step; None where it runs over t."""
-    index = equation.target.index
-    if index is None or not equation.fixed or (index.variable and index.offset):
-        return None
-    return index.variable or str(index.offset)
+def _step_written(equation: Equation) -> Index | None:
+    """The index of a target that names one step; None where it runs over t."""
+    return equation.target.index if equation.fixed else None
 
 
 def _shares(probe: Probe, keep: tuple[str, ...], algebra: Algebra) -> list[Contribution]:
@@ -89,7 +86,7 @@ def _shares(probe: Probe, keep: tuple[str, ...], algebra: Algebra) -> list[Contr
     return cache[key]
 
 
-def _state_terms(shares: list[Contribution], algebra: Algebra, style: str, at: str | None) -> list[TrueTerm]:
+def _state_terms(shares: list[Contribution], algebra: Algebra, style: str, at: Index | None) -> list[TrueTerm]:
     totals: dict[int, list[Form]] = {}
     for share in shares:
         step = share.target.scope.step
@@ -111,7 +108,7 @@ def _parts(form: Form) -> list[tuple[float, Form]]:
     return list(form.terms) if isinstance(form, Sum) else [(1.0, form)]
 
 
-def _term(c: float, part: Form, style: str, algebra: Algebra, at: str | None = None) -> Term:
+def _term(c: float, part: Form, style: str, algebra: Algebra, at: Index | None = None) -> Term:
     return Term(1 if c > 0 else -1, write(algebra.scale(abs(c), part), style, at))
 
 
@@ -130,7 +127,7 @@ def _parameter_terms(
         if equation.target.index is not None:
             terms.append(TrueTerm(term, None if steps == set(range(1, T + 1)) else frozenset(steps)))
         elif steps == {T}:
-            terms.append(TrueTerm(_term(c, form, style, algebra, "T"), None))
+            terms.append(TrueTerm(_term(c, form, style, algebra, Index("T")), None))
         elif steps == {0}:
             terms.append(TrueTerm(term, None))
         else:
