@@ -99,6 +99,7 @@ CASES = {
     "relu'(h[t])": lambda q: (q["h"] > 0) * 1.0,
     "softplus'(h[t])": lambda q: sigmoid(q["h"]),
     "stop(h[t])": lambda q: q["h"],
+    "sign(h[t])": lambda q: np.sign(q["h"]),
     "rows(h[t], 2, 3)": lambda q: q["h"][1:3],
     "ones_like(h[t]) + ones_like(alpha)": lambda q: 2 * np.ones_like(q["h"]),
     "softmax(h[t])": lambda q: softmax(q["h"]),

@@ -8,7 +8,7 @@ this probe proves nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,14 +35,10 @@ class Certificate:
     killed: int = 0
     equivalent: int = 0
     survivors: tuple[str, ...] = ()
+    uncertified: tuple[str, ...] = ()
 
     def __add__(self, other: Certificate) -> Certificate:
-        return Certificate(
-            self.mutants + other.mutants,
-            self.killed + other.killed,
-            self.equivalent + other.equivalent,
-            self.survivors + other.survivors,
-        )
+        return Certificate(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def ok(self) -> bool:
@@ -51,16 +47,20 @@ class Certificate:
 
     def __str__(self) -> str:
         text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
+        if self.uncertified:
+            text += f" (none could be made of {', '.join(self.uncertified)})"
         return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
 
 
 def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:
-    """Run the mutants of one equation on the probes; `strong` probes decide which mutants say the same as the truth."""
+    """Run the mutants of one equation on the probes; `strong` probes of the same length decide which are really wrong."""
     truth = _reference(strong[0], equation)
     if truth is None:
-        return Certificate()
+        return Certificate(uncertified=(equation.name,))
     on_probes = [Values(probe, equation) for probe in probes]
     on_strong = [Values(probe, equation) for probe in strong]
+    steps = set(on_strong[0].steps)
+    truth = [true for true in truth if true.steps is None or true.steps & steps]
     total = Certificate()
     for name, mutant in _mutants(truth):
         if not any(_noticed(values, mutant) for values in on_strong):

@@ -1,0 +1,269 @@
+"""Expressions and equations as MathML, which a browser typesets by itself: the look of `latex`, nothing to load.
+
+Parts can be marked: `marks` gives an expression of the tree a class name, and that part is wrapped in an `mrow` of this
+class. What a mark looks like is decided by the page. Every name and number is escaped here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import TYPE_CHECKING
+
+from .expressions import (
+    Binary,
+    Call,
+    Condition,
+    Equation,
+    Expr,
+    Index,
+    Number,
+    Ref,
+    Stack,
+    Sum,
+    Time,
+    Transpose,
+    Unary,
+    spine,
+)
+from .functions import FUNCTIONS
+from .printer import ATOM, LEVELS, SIGN, level
+
+if TYPE_CHECKING:
+    from .model import Model
+
+_ACCENTS = {"\u0303": "~", "\u0302": "^", "\u0304": "\u00af", "\u0307": "\u02d9"}
+_RELATIONS = {"<=": "≤", ">=": "≥", "!=": "≠"}
+_SIGNS = {"-": "\u2212", "*": "⊙"}
+_SAID = {"sigmoid": "σ", "softplus": "ζ", "maximum": "max", "minimum": "min", "log_softmax": "log softmax"}
+_ONE_NUMBER = ("entries", "entries of a column", "against", "equal", "dot")
+_GREEK = {
+    unicodedata.name(letter).rpartition(" ")[2].lower().replace("lamda", "lambda"): letter
+    for letter in "αβγδεζηθικλμνξπρστυφχψω"
+}
+_GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
+_APPLY = "<mo>\u2061</mo>"
+
+
+def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int, str] | None = None) -> str:
+    """A `<math>` element for an expression or equation.
+
+    With `model`, types decide what is a matrix (bold) and which products are entry by entry, and dX is the gradient of
+    X; without it a capital letter is a matrix. `marks` maps `id(part)` to the class of a part of `node`.
+
+    >>> from tinygrad_rnn.language import parse
+    >>> print(mathml(parse("h = 2 * x").forward[0].rhs))
+    <math displaystyle="true"><mn>2</mn><mspace width="0.17em"/><mi>x</mi></math>
+    """
+    writer = _Writer(model, marks or {})
+    if isinstance(node, Equation):
+        when = f'<mspace width="1.2em"/>{condition(node.when)}' if node.when else ""
+        body = f"{writer.ref(node.target)}<mo>=</mo>{writer.expr(node.rhs)}{when}"
+    else:
+        body = writer.expr(node)
+    return whole(body)
+
+
+def whole(body: str) -> str:
+    """A `<math>` element around what it holds."""
+    return f'<math displaystyle="true">{body}</math>'
+
+
+def condition(when: Condition) -> str:
+    """`for t < T`, without a `<math>` around it."""
+    return f"<mtext>for\u00a0</mtext>{_bounds(when)}"
+
+
+class _Writer:
+    def __init__(self, model: Model | None, marks: Mapping[int, str]) -> None:
+        self.model, self.marks = model, marks
+
+    def expr(self, expr: Expr) -> str:
+        return self._marked(expr, self._chain(expr) if isinstance(expr, Binary) else self._plain(expr))
+
+    def _marked(self, expr: Expr, said: str) -> str:
+        mark = self.marks.get(id(expr))
+        return said if mark is None else f'<mrow class="{escape(mark)}">{said}</mrow>'
+
+    def _plain(self, expr: Expr) -> str:
+        match expr:
+            case Number():
+                return _number(expr.value)
+            case Time():
+                return _index(expr.index)
+            case Ref():
+                return self.ref(expr)
+            case Unary():
+                return f'<mo form="prefix">{_SIGNS.get(expr.op, expr.op)}</mo>{self._within(expr.operand, SIGN)}'
+            case Transpose():
+                inner = expr.operand
+                below = self.expr(inner) if isinstance(inner, Ref) and not self._is_gradient(inner) else None
+                below = below or self._within(inner, ATOM, bracketed=self._is_gradient(inner))
+                return f"<msup>{_row(below)}<mo>⊤</mo></msup>"
+            case Call(function="norm"):
+                return f"<mrow><mo>‖</mo>{self.expr(expr.args[0])}<mo>‖</mo></mrow>"
+            case Call():
+                return f"{_function(expr.function)}{_APPLY}{_brackets('<mo>,</mo>'.join(map(self.expr, expr.args)))}"
+            case Sum():
+                return self._sum(expr)
+            case Stack():
+                rows = "".join(f"<mtr><mtd>{self.expr(part)}</mtd></mtr>" for part in expr.parts)
+                return f"<mrow><mo>[</mo><mtable>{rows}</mtable><mo>]</mo></mrow>"
+        raise TypeError(f"cannot print {expr!r}")  # pragma: no cover
+
+    def ref(self, ref: Ref) -> str:
+        """A quantity, or the gradient of one."""
+        base = self.model.quantities.base(ref.key) if self.model else None
+        if base is not None:
+            return f"<msub><mo>∇</mo>{_row(self._quantity(base[0], ref.index, base))}</msub><mi>L</mi>"
+        return self._quantity(ref.name, ref.index, ref.key)
+
+    def _quantity(self, name: str, index: Index | None, key: tuple[str, bool]) -> str:
+        shape = self.model.shapes_.names.get(key) if self.model else None
+        bold = min(shape) > 1 if shape else name[0].isupper() and index is None
+        letter, below = _symbol(name, bold)
+        time = "" if index is None else f'<mrow><mo stretchy="false">(</mo>{_index(index)}<mo stretchy="false">)</mo></mrow>'
+        if below and time:
+            return f"<msubsup>{letter}{below}{time}</msubsup>"
+        if below or time:
+            kind = "msub" if below else "msup"
+            return f"<{kind}>{letter}{below or time}</{kind}>"
+        return letter
+
+    # -- operators: as in `latex`, along the left spine ---------------------------------------------------------------
+    def _chain(self, expr: Binary) -> str:
+        first, operators = spine(expr)
+        said, binds, scalar = self._within(first, 0), level(first), self._is_scalar(first)
+        gradient = self._is_gradient(first)
+        for node in operators:
+            here = LEVELS[node.op]
+            if node.op == "/":
+                said, binds = f"<mfrac>{_row(said)}{_row(self.expr(node.right))}</mfrac>", ATOM
+            elif node.op == "**":
+                bare = isinstance(node.left, Number | Time) or (isinstance(node.left, Ref) and node.left.index is None)
+                said = f"<msup>{_row(said) if bare and not gradient else _brackets(said)}{_row(self.expr(node.right))}</msup>"
+                binds = ATOM
+            else:
+                if binds < here or (gradient and here == 2):
+                    said = _brackets(said)
+                right = self._within(node.right, here + 1, bracketed=here == 2 and self._is_gradient(node.right))
+                said, binds = said + self._operator(node, scalar) + right, here
+            scalar = scalar and self._is_scalar(node.right)
+            gradient = False
+            if node is not expr:
+                said = self._marked(node, said)
+        return said
+
+    def _operator(self, node: Binary, scalar: bool) -> str:
+        if node.op in "+-":
+            return f"<mo>{_SIGNS.get(node.op, node.op)}</mo>"
+        if node.op == "@":
+            return '<mspace width="0.08em"/>'
+        return '<mspace width="0.17em"/>' if scalar or self._is_scalar(node.right) else "<mo>⊙</mo>"
+
+    def _is_gradient(self, expr: Expr) -> bool:
+        return isinstance(expr, Ref) and self.model is not None and self.model.quantities.base(expr.key) is not None
+
+    def _is_scalar(self, expr: Expr) -> bool:
+        """Whether it is one number, by the types of the names in it."""
+        stack = [expr]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Ref):
+                base = self.model.quantities.base(node.key) or node.key if self.model else None
+                if self.model is None or base is None or self.model.shapes_.names.get(base) != (1, 1):
+                    return False
+            elif not (isinstance(node, Call) and FUNCTIONS[node.function].rule in _ONE_NUMBER):
+                stack += node.children
+        return True
+
+    def _within(self, expr: Expr, least: int, bracketed: bool = False) -> str:
+        said = self.expr(expr)
+        loose = level(expr) < least or isinstance(expr, Sum) or (least == 2 and isinstance(expr, Unary))
+        return _brackets(said) if loose or bracketed else said
+
+    def _sum(self, expr: Sum) -> str:
+        sign = {"sum": "<mo>∑</mo>", "prod": "<mo>∏</mo>"}.get(expr.kind, "<mi>mean</mi>")
+        body = self._within(expr.body, 2)
+        if expr.over.tests:
+            return f"<munder>{sign}{_row(_bounds(expr.over))}</munder>{body}"
+        variable = f"<mi>{escape(expr.variable)}</mi>"
+        if expr.kind == "mean":
+            return f"<munder>{sign}{variable}</munder>{body}"
+        return f"<munderover>{sign}<mrow>{variable}<mo>=</mo><mn>1</mn></mrow><mi>T</mi></munderover>{body}"
+
+
+def _row(said: str) -> str:
+    return f"<mrow>{said}</mrow>"
+
+
+def _brackets(said: str) -> str:
+    return f"<mrow><mo>(</mo>{said}<mo>)</mo></mrow>"
+
+
+def _number(value: int | float) -> str:
+    return f"<mn>{escape(str(value))}</mn>"
+
+
+def _index(index: Index) -> str:
+    if index.variable is None:
+        return _number(index.offset)
+    variable = f"<mi>{escape(index.variable)}</mi>"
+    if not index.offset:
+        return variable
+    return f"{variable}<mo>{'+' if index.offset > 0 else _SIGNS['-']}</mo><mn>{abs(index.offset)}</mn>"
+
+
+def _relation(relation: str) -> str:
+    return f"<mo>{escape(_RELATIONS.get(relation, relation))}</mo>"
+
+
+def _bounds(when: Condition) -> str:
+    tests, variable = when.tests, f"<mi>{escape(when.variable)}</mi>"
+    if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
+        low = _relation(tests[0][0].replace(">", "<"))
+        return f"{_index(tests[0][1])}{low}{variable}{_relation(tests[1][0])}{_index(tests[1][1])}"
+    return "<mo>,</mo>".join(f"{variable}{_relation(relation)}{_index(bound)}" for relation, bound in tests)
+
+
+def _function(name: str) -> str:
+    plain = name.rstrip("'")
+    letter = f"<mi mathvariant=\"normal\">{escape(_SAID.get(plain, plain).replace('_', ' '))}</mi>"
+    primes = len(name) - len(plain)
+    return f"<msup>{letter}<mo>{'′' * primes}</mo></msup>" if primes else letter
+
+
+def _symbol(name: str, bold: bool) -> tuple[str, str]:
+    """The letter of a name and what stands below it: `W_i` is W and i, `c̃` an accent, `delta` a Greek letter."""
+    plain = name.rstrip("'")
+    head, _, below = plain.partition("_")
+    letters, lowered, accents = "", "", []
+    for char in unicodedata.normalize("NFD", head):
+        if char in _ACCENTS and letters:
+            accents.append(_ACCENTS[char])
+        elif unicodedata.decomposition(char).startswith("<sub>"):
+            lowered += unicodedata.normalize("NFKC", char)
+        else:
+            letters += char
+    said = _letters(letters, bold)
+    for accent in accents:
+        said = f'<mover accent="true">{said}<mo stretchy="false">{accent}</mo></mover>'
+    primes = "′" * (len(name) - len(plain))
+    said = f"<msup>{said}<mo>{primes}</mo></msup>" if primes else said
+    lowered += below
+    return said, _letters(lowered, False) if lowered else ""
+
+
+def _letters(word: str, bold: bool) -> str:
+    said = escape(_GREEK.get(word, word))
+    if bold:
+        # browsers know no variant but "normal": the weight is a matter of style
+        return f'<mi mathvariant="normal" style="font-weight:bold">{said}</mi>'
+    if len(said) > 1 and not word.isdigit():
+        return f'<mi style="font-style:italic">{said}</mi>'
+    return f"<mn>{said}</mn>" if word.isdigit() else f"<mi>{said}</mi>"
+
+
+#: for pages that typeset an equation in pieces
+Writer: Callable[[Model | None, Mapping[int, str]], _Writer] = _Writer
