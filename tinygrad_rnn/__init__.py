@@ -31,6 +31,9 @@ from .draw import draw
 from .verify import verify, verify_backward
 
 if TYPE_CHECKING:
+    from .core.fold import FoldError, fold
+    from .core.recurrence import Recurrence
+    from .core.unfold import unfold
     from .language import Model, Run, load, load_all
     from .verify.gradcheck import check_grads
     from .verify.report import Report
@@ -39,6 +42,10 @@ __version__ = "0.1.0"
 
 #: imported when first asked for: the engine alone starts in a third of the time
 _LATER = {
+    "FoldError": ".core.fold",
+    "Recurrence": ".core.recurrence",
+    "fold": ".core.fold",
+    "unfold": ".core.unfold",
     "Model": ".language",
     "Run": ".language",
     "load": ".language",

@@ -1,7 +1,7 @@
 """Fold an unfolded graph back into the recurrence that produced it.
 
 The only question answered here is "are these steps the same step?". What a recurrence is stands in `recurrence`, how
-one is unfolded again in `unfold`; drawing, derivation and compilation start from the answer, none of them compares steps.
+one is unfolded again in `unfold`; drawing, derivation and compilation start from the answer, none compares steps.
 """
 
 from __future__ import annotations

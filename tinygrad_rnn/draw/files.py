@@ -52,7 +52,10 @@ def _content(layout: Layout, suffix: str) -> bytes:
 
 def write_atomically(path: Path, content: bytes) -> Path:
     """Write beside the target and move it there, so a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -129,13 +129,15 @@ class Evaluator(Resolver):
 
     # -- values -------------------------------------------------------------------------------------------------------
     def _looked_up(self, place: Place) -> Any:
-        """What the lookup says; it is asked only for the gradient of something that exists in the run."""
+        """What the lookup says; it is asked for the gradient of what exists in the run, or is stated beyond its ends."""
         name, step = place
         base = self.model.quantities.base((name, step is not None))
         if self._lookup is None or base is None:
             return None
         copy = step is not None and not base[1] and 1 <= step <= self.T
-        return self._lookup(name, step) if copy or (base[0], step) in self.run.values else None
+        stated_beyond = step is not None and not 1 <= step <= self.T and step in self.coverage.get((name, True), {})
+        exists = copy or stated_beyond or (base[0], step) in self.run.values
+        return self._lookup(name, step) if exists else None
 
     def _batch(self, base: Place | tuple[str, bool], step: int | None) -> int | None:
         """Whether the quantity differs from sample to sample, as its value in the run tells."""

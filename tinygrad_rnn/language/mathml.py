@@ -7,7 +7,7 @@ class. What a mark looks like is decided by the page. Every name and number is e
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -58,20 +58,43 @@ def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int
     """
     writer = _Writer(model, marks or {})
     if isinstance(node, Equation):
-        when = f'<mspace width="1.2em"/>{condition(node.when)}' if node.when else ""
+        when = f'<mspace width="1.2em"/>{_condition(node.when)}' if node.when else ""
         body = f"{writer.ref(node.target)}<mo>=</mo>{writer.expr(node.rhs)}{when}"
     else:
         body = writer.expr(node)
-    return whole(body)
+    return _whole(body)
 
 
-def whole(body: str) -> str:
-    """A `<math>` element around what it holds."""
+def pieces(
+    equation: Equation, model: Model | None = None, marks: Mapping[int, str] | None = None
+) -> tuple[str, list[tuple[Expr, str]], str]:
+    """An equation as several `<math>` elements, so that a narrow page can break it between its terms.
+
+    Returns the left side with its `=`; each additive term with its sign, beside its expression; the condition or "".
+    """
+    writer = _Writer(model, marks or {})
+    parts = []
+    for sign, addend in addends(equation.rhs):
+        bracketed = writer.expr(addend) if not sign else writer.within(addend, 2)
+        lead = f'<mo form="infix">{_SIGNS.get(sign, sign)}</mo>' if sign else ""
+        parts.append((addend, _whole(lead + bracketed)))
+    when = _whole(_condition(equation.when)) if equation.when else ""
+    return _whole(f"{writer.ref(equation.target)}<mo form=\"postfix\">=</mo>"), parts, when
+
+
+def addends(expr: Expr) -> list[tuple[str, Expr]]:
+    """The operands of the outermost sums and differences, each with the operator before it ("" for the first)."""
+    first, operators = spine(expr)
+    last = max((i for i, node in enumerate(operators) if node.op not in ("+", "-")), default=-1)
+    head = first if last < 0 else operators[last]
+    return [("", head), *((node.op, node.right) for node in operators[last + 1 :])]
+
+
+def _whole(body: str) -> str:
     return f'<math displaystyle="true">{body}</math>'
 
 
-def condition(when: Condition) -> str:
-    """`for t < T`, without a `<math>` around it."""
+def _condition(when: Condition) -> str:
     return f"<mtext>for\u00a0</mtext>{_bounds(when)}"
 
 
@@ -80,6 +103,7 @@ class _Writer:
         self.model, self.marks = model, marks
 
     def expr(self, expr: Expr) -> str:
+        """An expression with its mark."""
         return self._marked(expr, self._chain(expr) if isinstance(expr, Binary) else self._plain(expr))
 
     def _marked(self, expr: Expr, said: str) -> str:
@@ -95,11 +119,11 @@ class _Writer:
             case Ref():
                 return self.ref(expr)
             case Unary():
-                return f'<mo form="prefix">{_SIGNS.get(expr.op, expr.op)}</mo>{self._within(expr.operand, SIGN)}'
+                return f'<mo form="prefix">{_SIGNS.get(expr.op, expr.op)}</mo>{self.within(expr.operand, SIGN)}'
             case Transpose():
                 inner = expr.operand
                 below = self.expr(inner) if isinstance(inner, Ref) and not self._is_gradient(inner) else None
-                below = below or self._within(inner, ATOM, bracketed=self._is_gradient(inner))
+                below = below or self.within(inner, ATOM, bracketed=self._is_gradient(inner))
                 return f"<msup>{_row(below)}<mo>⊤</mo></msup>"
             case Call(function="norm"):
                 return f"<mrow><mo>‖</mo>{self.expr(expr.args[0])}<mo>‖</mo></mrow>"
@@ -134,7 +158,7 @@ class _Writer:
     # -- operators: as in `latex`, along the left spine ---------------------------------------------------------------
     def _chain(self, expr: Binary) -> str:
         first, operators = spine(expr)
-        said, binds, scalar = self._within(first, 0), level(first), self._is_scalar(first)
+        said, binds, scalar = self.within(first, 0), level(first), self._is_scalar(first)
         gradient = self._is_gradient(first)
         for node in operators:
             here = LEVELS[node.op]
@@ -147,7 +171,7 @@ class _Writer:
             else:
                 if binds < here or (gradient and here == 2):
                     said = _brackets(said)
-                right = self._within(node.right, here + 1, bracketed=here == 2 and self._is_gradient(node.right))
+                right = self.within(node.right, here + 1, bracketed=here == 2 and self._is_gradient(node.right))
                 said, binds = said + self._operator(node, scalar) + right, here
             scalar = scalar and self._is_scalar(node.right)
             gradient = False
@@ -178,14 +202,15 @@ class _Writer:
                 stack += node.children
         return True
 
-    def _within(self, expr: Expr, least: int, bracketed: bool = False) -> str:
+    def within(self, expr: Expr, least: int, bracketed: bool = False) -> str:
+        """An expression, in brackets when its outermost operator binds less than `least`."""
         said = self.expr(expr)
         loose = level(expr) < least or isinstance(expr, Sum) or (least == 2 and isinstance(expr, Unary))
         return _brackets(said) if loose or bracketed else said
 
     def _sum(self, expr: Sum) -> str:
         sign = {"sum": "<mo>∑</mo>", "prod": "<mo>∏</mo>"}.get(expr.kind, "<mi>mean</mi>")
-        body = self._within(expr.body, 2)
+        body = self.within(expr.body, 2)
         if expr.over.tests:
             return f"<munder>{sign}{_row(_bounds(expr.over))}</munder>{body}"
         variable = f"<mi>{escape(expr.variable)}</mi>"
@@ -263,7 +288,3 @@ def _letters(word: str, bold: bool) -> str:
     if len(said) > 1 and not word.isdigit():
         return f'<mi style="font-style:italic">{said}</mi>'
     return f"<mn>{said}</mn>" if word.isdigit() else f"<mi>{said}</mi>"
-
-
-#: for pages that typeset an equation in pieces
-Writer: Callable[[Model | None, Mapping[int, str]], _Writer] = _Writer

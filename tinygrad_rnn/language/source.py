@@ -16,6 +16,7 @@ from ..core.errors import LanguageError
 
 LARGEST_FILE = 1_000_000
 WINDOW = 100
+LONGEST_LINE = 400
 
 
 class Span(NamedTuple):
@@ -95,8 +96,12 @@ class Source:
         """An error at `span`, its line underlined there with `^` and at `marks` with `~`; the notes stand below."""
         line = self.line(span.line)
         shown = _underlined(line, span, [m for m in marks if m.line == span.line]) if line.strip() else []
-        excerpt = [*shown, *notes]
-        return LanguageError(message, self.name, span.line, span.column, "\n".join(excerpt), hint)
+        excerpt = [*shown, *map(_clipped, notes)]
+        return LanguageError(_clipped(message), self.name, span.line, span.column, "\n".join(excerpt), hint)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 2] + " …"
 
 
 def _underlined(line: str, span: Span, marks: list[Span]) -> list[str]:

@@ -16,6 +16,7 @@ from ..core.errors import LanguageError
 from .source import Source, Span
 
 MOST_TOKENS = 2000
+LONGEST_NAME = 100
 DEEPEST = 100
 
 OPERATORS = {"+", "-", "*", "/", "@", "**"}
@@ -96,6 +97,8 @@ def _token(source: Source, kind: str, text: str, span: Span) -> Iterator[Token]:
 
 def _name(source: Source, text: str, span: Span) -> str:
     name = unicodedata.normalize("NFC", re.sub("[′’]", "'", text))
+    if len(name) > LONGEST_NAME:
+        raise source.error(f"a name of {len(name):,} characters", span, hint=f"names have at most {LONGEST_NAME}")
     if name.startswith("∇"):
         name = "d" + name[1:]
     first = text.removeprefix("∇")[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import LanguageError
+from ..core.errors import GraphError, LanguageError
 from ..core.tensor import Tensor
 from ..language import Equation, Evaluator, Model, Run, load
 from ..language.operands import Operand
@@ -26,6 +26,8 @@ from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step
 
 #: a bound above this share of the gradient could hide a mistake: nothing is concluded from it
 BLUNT = 1e-6
+#: terms below this have bounds among the subnormal numbers
+SMALLEST = 1e-290
 #: a derivation shows its recurrence, its last and its first step from here on
 SHORTEST = 3
 
@@ -47,8 +49,11 @@ def judge(
         raise LanguageError(
             "there is nothing to verify: no gradient equation is stated", model.document.source.name, hint=hint
         )
-    probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
-    check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
+    if seeds < 1:
+        raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
+    with np.errstate(all="ignore"):
+        probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
+        check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
     rows = [_row(equation, probes) for equation in equations]
     certificate = _certificate(equations, probes) if certified and T >= SHORTEST else None
     return Report(
@@ -110,7 +115,11 @@ class Probe:
             return None
         if step is not None and not key[1]:
             return self.reference.copy(key[0], step).value if 1 <= step <= self.run.T else None
-        return self.reference.of(key[0], step).value if self.reference.has(key[0], step) else None
+        if self.reference.has(key[0], step):
+            return self.reference.of(key[0], step).value
+        # what is stated for a step outside the sequence is 0, whatever the user's own equation gives
+        beyond = step in self.evaluator.coverage.get((name, True), {})
+        return np.zeros_like(self.reference.of(key[0], self.run.T).value) if beyond else None
 
     def operand(self, name: str, step: int | None) -> Operand:
         """A quantity as the equations see it in local mode; raises `LanguageError` where there is none."""
@@ -149,7 +158,10 @@ class Probe:
     def _compared(self, stated: Tensor, truth: Gradient, step: int | None) -> Step:
         (size,) = magnitudes([stated])
         errors = np.abs(np.asarray(stated.value) - truth.value)
-        bounds = SAFETY * EPS * (size + truth.size)
+        size = size + truth.size
+        if 0.0 < float(np.max(size, initial=0.0)) < SMALLEST:
+            return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are too small to be told from 0")
+        bounds = SAFETY * EPS * size
         return _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
 
 
@@ -193,7 +205,8 @@ def _worst_step(found: list[Step]) -> Step:
 
 
 def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
-    return EngineCheck(sum(c.gradients for c in checks), max(c.worst for c in checks), all(c.ok for c in checks))
+    worst = float(np.max([c.worst for c in checks]))  # numpy's max keeps a nan
+    return EngineCheck(sum(c.gradients for c in checks), worst, all(c.ok for c in checks))
 
 
 def _notes(model: Model, T: int) -> list[str]:

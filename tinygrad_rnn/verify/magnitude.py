@@ -18,6 +18,9 @@ from ..core.tensor import Tensor
 #: how many units of rounding each magnitude may hide: covers the length of sums and the quality of libm
 SAFETY = 32.0
 
+#: x - logsumexp(x) rounds in units of the largest x, which its derivative does not see
+CANCELLING = {"log_softmax", "cross_entropy"}
+
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -56,6 +59,8 @@ def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
         for partial, size in zip(partials, of_inputs, strict=True):
             total = total + np.abs(partial) * size
         return total
+    if op.name in CANCELLING:
+        total = total + np.max(of_inputs[0], initial=0.0)
     for unit in np.eye(node.size).reshape((node.size, *node.shape)):
         pulled = _pull(node, unit)
         share = sum(float(np.sum(np.abs(p) * size)) for p, size in zip(pulled, of_inputs, strict=True))

@@ -17,6 +17,8 @@ from .gradcheck import STEP, directional
 from .magnitude import EPS, SAFETY, magnitudes
 
 Place = tuple[str, int | None]
+#: the complex step leaves its square behind
+LEFT_BEHIND = 1e4 * STEP**2
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ class Reference:
                 wanted = directional(self.run.loss, [node], [v])
                 size = float(np.sum(np.abs(gradient) * np.abs(v))) + float(np.sum(self._sizes[place] * np.abs(v)))
                 error = abs(float(np.sum(gradient * v)) - wanted)
-                ok = ok and bool(error <= SAFETY * EPS * size + STEP)  # the step leaves its square behind
-                worst = max(worst, error / size if size else error)
+                if not np.isfinite(error + size):
+                    return EngineCheck(len(self.places), float("nan"), False)
+                ok = ok and error <= SAFETY * EPS * size + LEFT_BEHIND
+                worst = max(worst, error / size if size > LEFT_BEHIND else 0.0)
         return EngineCheck(len(self.places), worst, ok)
 
     def whole(self, name: str, step: int | None) -> Gradient:
@@ -98,8 +102,8 @@ class Reference:
 
 @dataclass(frozen=True)
 class EngineCheck:
-    """How many gradients of the engine were compared with the complex step, the largest difference relative to its
-    terms, and whether rounding explains all.
+    """The engine against the complex step: how many gradients, the largest difference as a share of the terms (nan when
+    values are not finite), and whether rounding explains it.
     """
 
     gradients: int
@@ -107,6 +111,8 @@ class EngineCheck:
     ok: bool
 
     def __str__(self) -> str:
+        if self.worst != self.worst:
+            return "engine and complex step cannot be compared: values of this probe are not finite"
         verdict = "agree to rounding" if self.ok else "DISAGREE"
         compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
         return f"engine and complex step {verdict}: {compared}"

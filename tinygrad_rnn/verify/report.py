@@ -1,12 +1,15 @@
-"""What a verification found, and how it is told: as text, as data."""
+"""What a verification found, as data. How it is told stands in `terminal`, `markdown_report` and `html`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .mutants import Certificate
 from .reference import EngineCheck
+
+if TYPE_CHECKING:
+    from ..language import Model
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
@@ -51,10 +54,18 @@ class Row:
         """The step that decided."""
         return max(self.steps, key=lambda s: (s.verdict == FAIL, s.error - s.bound), default=None)
 
+    def at(self, verdict: str) -> list[int]:
+        """The time steps with this verdict."""
+        return [step.t for step in self.steps if step.verdict == verdict and step.t is not None]
+
 
 @dataclass(frozen=True)
 class Report:
-    """All verdicts on a derivation. `ok` is true when every equation passes and the engine agrees with the complex step."""
+    """All verdicts on a derivation. `ok` is true when every equation passes and the engine agrees with the complex step.
+
+    `str(report)` is for a terminal; `to_dict()`, `to_markdown()` and `to_html()` are the same as data, as Markdown and
+    as one page. `subject` is the model that was judged: with it the page knows types and has a picture.
+    """
 
     model: str
     source: str
@@ -65,6 +76,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     probe: Certificate | None = None
     follow: list[Row] = field(default_factory=list)
+    subject: Model | None = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -82,6 +94,19 @@ class Report:
         """Whether the derivation is right."""
         return self.verdict == PASS
 
+    @property
+    def failed(self) -> list[Row]:
+        """The wrong equations."""
+        return [row for row in self.rows if row.verdict == FAIL]
+
+    @property
+    def downstream(self) -> list[str]:
+        """Equations that are right by themselves but come out wrong when the user's own values go in."""
+        wrong = {(row.name, row.line) for row in self.failed}
+        if not wrong:
+            return []
+        return [row.name for row in self.follow if row.verdict == FAIL and (row.name, row.line) not in wrong]
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready data."""
         return {
@@ -90,60 +115,61 @@ class Report:
             "verdict": self.verdict,
             "T": self.T,
             "seeds": self.seeds,
-            "equations": [
+            "mode": "local",
+            "equations": [_equation(row) for row in self.rows],
+            "follow_through": [
                 {
                     "name": row.name,
                     "line": row.line,
                     "verdict": row.verdict,
-                    "mistake": row.mistake,
-                    "explanation": row.explanation,
-                    "terms": [{"text": t.text, "verdict": t.verdict, "explanation": t.explanation} for t in row.terms],
-                    "steps": [{"t": s.t, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)} for s in row.steps],
+                    "steps": [{"t": s.t, "verdict": s.verdict} for s in row.steps],
                 }
-                for row in self.rows
+                for row in self.follow
             ],
-            "mode": "local",
-            "follow_through": [
-                {"name": row.name, "verdict": row.verdict, "steps": [{"t": s.t, "verdict": s.verdict} for s in row.steps]} for row in self.follow
-            ],
-            "probe": None if self.probe is None else {
-                "mutants": self.probe.mutants, "killed": self.probe.killed, "equivalent": self.probe.equivalent,
-                "survivors": list(self.probe.survivors),
+            "probe": None
+            if self.probe is None
+            else {"mutants": self.probe.mutants, "killed": self.probe.killed, "equivalent": self.probe.equivalent},
+            "survivors": [] if self.probe is None else list(self.probe.survivors),
+            "engine": {
+                "ok": self.engine.ok,
+                "gradients": self.engine.gradients,
+                "worst": _number(self.engine.worst),
             },
-            "engine": {"ok": self.engine.ok, "gradients": self.engine.gradients, "worst": self.engine.worst},
-            "notes": self.notes,
+            "notes": list(self.notes),
         }
 
+    def to_markdown(self) -> str:
+        """The report as Markdown."""
+        from .markdown_report import markdown
+
+        return markdown(self)
+
+    def to_html(self) -> str:
+        """The report as one HTML page that needs nothing else: no network, no script."""
+        from .html import page
+
+        return page(self)
+
     def __str__(self) -> str:
-        width = max(len(row.name) for row in self.rows)
-        lines = [f"{self.model}: {self.verdict}    ({self.source}, T = {self.T}, {self.seeds} random probes)", ""]
-        for row in self.rows:
-            lines += _lines(row, width)
-        lines += ["", str(self.engine)]
-        lines += [f"the probe {self.probe}"] if self.probe is not None else []
-        downstream = [row.name for row in self.follow if row.verdict == FAIL]
-        if downstream and any(row.verdict == FAIL for row in self.rows):
-            lines.append(f"followed through with their own values, these come out wrong: {', '.join(downstream)}")
-        lines += self.notes
-        return "\n".join(lines)
+        from .terminal import plain
+
+        return plain(self)
+
+
+def _equation(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "line": row.line,
+        "verdict": row.verdict,
+        "mistake": row.mistake,
+        "explanation": row.explanation,
+        "terms": [{"text": t.text, "verdict": t.verdict, "explanation": t.explanation} for t in row.terms],
+        "steps": [
+            {"t": s.t, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)} for s in row.steps
+        ],
+    }
 
 
 def _number(x: float) -> float | None:
     """JSON knows no nan."""
     return x if x == x and abs(x) != float("inf") else None
-
-
-def _lines(row: Row, width: int) -> list[str]:
-    worst = row.worst
-    if worst is None:
-        return [f"  {row.name:<{width}}  line {row.line:>3}  {row.verdict:<12}  {row.why}"]
-    figures = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}"
-    lines = [f"  {row.name:<{width}}  line {row.line:>3}  {row.verdict:<12}  {figures}" + (f"  ({worst.why})" if worst.why else "")]
-    if row.verdict == FAIL:
-        failed = [str(s.t) for s in row.steps if s.verdict == FAIL and s.t is not None]
-        right = [str(s.t) for s in row.steps if s.verdict == PASS and s.t is not None]
-        where = f"wrong at t = {', '.join(failed)}" if failed else "wrong"
-        if failed and right:
-            where += f"; right at t = {', '.join(right)}"
-        lines += [f"  {'':<{width}}            {said}" for said in (" ".join(row.text.split()), where, row.explanation) if said]
-    return lines
