@@ -163,7 +163,6 @@ def test_the_complex_step_is_exact_to_rounding(tree, seed):
 
 
 #: x - max(x) rounds in units of max(x), however small the result
-SHIFTED = ("log_softmax", "cross_entropy")
 
 
 # -- operations that reduce -------------------------------------------------------------------------------------------

@@ -1,0 +1,200 @@
+"""A report as one HTML page: equations typeset by the browser, mistakes marked in them, the unfolded graph beside.
+
+The page needs nothing else: no network, no script, no font. Every text is escaped where it enters. A mark is a colour
+and a sign, so that the page says the same in grey and on paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..core.errors import TinygradError
+from ..language import Model
+from ..language.mathml import mathml, pieces
+from .marks import Marked, correction, expression, marked, quoted
+from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step, TermVerdict
+from .stylesheet import CSS
+
+if TYPE_CHECKING:
+    from .notes import Block, Notes
+
+SIGNS = {PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?"}
+_CLASSES = {PASS: "pass", FAIL: "fail", INCONCLUSIVE: "open"}
+#: pictures of longer sequences leave their middle out, strips say ranges
+MOST_STEPS = 8
+_WIDE = 600
+
+
+def page(report: Report) -> str:
+    """The page of one derivation."""
+    where = f"{report.source} · {_probes(report)}"
+    return _document(f"{report.model}: {report.verdict}", _title(report.model, report.verdict, where), _section(report))
+
+
+def notes_page(notes: Notes) -> str:
+    """The page of a file of notes: a table of contents with verdicts, and a section for each block."""
+    head = _title(notes.name, notes.verdict, _probes(notes))
+    entries = "".join(
+        f'<li>{_badge(block.verdict)} <a href="#block-{n}">{escape(block.title)}</a>, line {block.line}</li>'
+        for n, block in enumerate(notes.blocks, start=1)
+    )
+    sections = "".join(_block(n, block) for n, block in enumerate(notes.blocks, start=1))
+    return _document(f"{notes.name}: {notes.verdict}", head, f'<ol class="contents">{entries}</ol>{sections}')
+
+
+def _block(number: int, block: Block) -> str:
+    head = f'<h2 id="block-{number}">{escape(block.title)} <small>line {block.line}</small> {_badge(block.verdict)}</h2>'
+    body = f"<pre>{escape(block.message)}</pre>" if block.report is None else _section(block.report)
+    return f'<section class="block">{head}{body}</section>'
+
+
+def _document(title: str, head: str, body: str) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<header>{head}</header>\n"
+        f"<main>{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _title(name: str, verdict: str, where: str) -> str:
+    return f"<h1>{escape(name)} {_badge(verdict)}</h1><p>{escape(where)}</p>"
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="badge {_CLASSES.get(verdict, "none")}">{SIGNS.get(verdict, "–")}\u00a0{verdict}</span>'
+
+
+def _probes(report: Report | Notes) -> str:
+    return f"T = {report.T} · {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+
+
+# -- one derivation ------------------------------------------------------------------------------------------------
+def _section(report: Report) -> str:
+    rows = "".join(_row(marked(row, report), report) for row in report.rows)
+    picture, wide = _picture(report)
+    return (
+        f'<div class="sheet{" wide" if wide else ""}"><div class="equations">{rows}</div>{picture}</div>'
+        f'<div class="foot">{"".join(f"<p>{said}</p>" for said in _foot(report))}</div>'
+    )
+
+
+def _row(found: Marked, report: Report) -> str:
+    row = found.row
+    line = f'<span class="line">line {row.line}</span>' if row.line else ""
+    details = _details(row, report) if row.verdict == FAIL else f"<p>{escape(row.why)}</p>" if row.why else ""
+    return (
+        f'<article class="row {_CLASSES[row.verdict]}"><div class="verdict">{_badge(row.verdict)}{line}</div>'
+        f'<div class="equation">{_formula(found, report.subject)}{details}</div>{_strip(row, report.T)}</article>'
+    )
+
+
+def _formula(found: Marked, model: Model | None) -> str:
+    """The equation in pieces that may stand on several lines, each with what is to be said below it."""
+    if found.equation is None:
+        return f'<p class="formula"><code>{escape(found.row.text or found.row.name)}</code></p>'
+    left, terms, when = pieces(found.equation, model, found.classes)
+    said = [f'<span class="piece">{left}</span>']
+    for addend, math in terms:
+        verdicts = found.below.get(id(addend), [])
+        below = "".join(_below(verdict, model) for verdict in verdicts)
+        said.append(f'<span class="piece{" marked" if verdicts else ""}">{math}{below}</span>')
+    for term in found.absent:
+        said.append(f'<span class="piece absent">{_math(term.text, model)}<small>✗ missing</small></span>')
+    if when:
+        said.append(f'<span class="piece">{when}</span>')
+    return f'<p class="formula">{" ".join(said)}</p>'
+
+
+def _below(verdict: TermVerdict, model: Model | None) -> str:
+    should = correction(verdict)
+    if should:
+        return f"<small>✗ should be {_math(should, model)}</small>"
+    return f"<small>✗ {'does not belong here' if verdict.verdict == 'extra' else 'wrong'}</small>"
+
+
+def _math(said: str, model: Model | None) -> str:
+    expr = expression(said)
+    return f"<code>{escape(said)}</code>" if expr is None else mathml(expr, model)
+
+
+def _details(row: Row, report: Report) -> str:
+    parts = [f'<p class="written">written <code>{escape(row.text)}</code></p>'] if row.text else []
+    if row.explanation:
+        said = "".join(
+            _math(part, report.subject) if is_math else escape(part) for part, is_math in quoted(row.explanation)
+        )
+        kind = f"<b>{escape(row.mistake)}</b>: " if row.mistake else ""
+        parts.append(f"<p>{kind}{said}.</p>")
+    worst = row.worst
+    if worst is not None:
+        at = "" if worst.t is None else f" at t = {worst.t}"
+        parts.append(f'<p class="figures">largest error {worst.error:.1e}{at}; rounding explains {worst.bound:.1e}</p>')
+    if len(row.terms) > 1:
+        terms = "".join(
+            f'<li class="{escape(term.verdict)}"><span>{"✓" if term.verdict == "right" else "✗"} '
+            f"{escape(term.verdict)}</span> {_math(term.text, report.subject)}</li>"
+            for term in row.terms
+        )
+        parts.append(f'<ul class="terms">{terms}</ul>')
+    return "".join(parts)
+
+
+def _strip(row: Row, T: int) -> str:
+    """One cell a time step, or a stretch of steps; a parameter has one for all."""
+    cells = []
+    for steps in _stretches(row.steps, T):
+        first, last = steps[0], steps[-1]
+        at = "all\u00a0t" if first.t is None else f"{first.t}" if first is last else f"{first.t}–{last.t}"
+        worst = max(steps, key=lambda s: s.error - s.bound)
+        hint = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}"
+        cells.append(
+            f'<li class="{_CLASSES[first.verdict]}" title="{hint}"><i>{at}</i><b>{SIGNS[first.verdict]}</b></li>'
+        )
+    return f'<ol class="strip" aria-label="verdict by time step">{"".join(cells)}</ol>'
+
+
+def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
+    """Every step by itself, in a long sequence the runs of one verdict."""
+    found: list[list[Step]] = []
+    for step in steps:
+        if T > MOST_STEPS and found and found[-1][-1].verdict == step.verdict and found[-1][-1].t == (step.t or 0) - 1:
+            found[-1].append(step)
+        else:
+            found.append([step])
+    return found
+
+
+def _foot(report: Report) -> Iterator[str]:
+    if report.failed and report.follow:
+        names = [row.name for row in report.follow if row.name in set(report.downstream)]
+        listed = ", ".join(f"<code>{escape(name)}</code>" for name in dict.fromkeys(names))
+        wrong = f"these come out wrong as well: {listed}" if names else "no other equation comes out wrong"
+        yield f"<b>Downstream.</b> Followed through with your own values, {wrong}."
+    yield f"<b>Engine.</b> {escape(str(report.engine))}."
+    if report.probe is not None:
+        same = f" ({report.probe.equivalent} more say the same as the truth)" if report.probe.equivalent else ""
+        yield f"<b>Probe.</b> It {escape(str(report.probe))}{same}."
+    yield from (escape(note) + "." for note in report.notes)
+    yield f'<span class="version">tinygrad_rnn {escape(__version__)}. Each right-hand side is given the true values.</span>'
+
+
+def _picture(report: Report) -> tuple[str, bool]:
+    """The unfolded graph as a figure, and whether it is a wide one; nothing where there is no model or no picture."""
+    if report.subject is None:
+        return "", False
+    from ..draw.layout import lay_out
+    from ..draw.svg import to_svg
+    from ..draw.view import view
+
+    try:
+        layout = lay_out(view(report.subject.unroll(report.T), level="named", steps=4))
+        svg = to_svg(layout)
+    except TinygradError as error:
+        return f"<figure><figcaption>{escape(str(error))}</figcaption></figure>", False
+    caption = f"{escape(report.model)}, unfolded over {report.T} time steps"
+    figure = f'<figure style="--width:{layout.width:.0f}px"><div>{svg}</div><figcaption>{caption}</figcaption></figure>'
+    return figure, layout.width > _WIDE
