@@ -18,12 +18,12 @@ from tinygrad_rnn.derive.reading import DerivationError
 from tinygrad_rnn.language.expressions import Ref, walk
 from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.judge import Probe
+from tinygrad_rnn.verify.probe import Probe
 
 STYLES = ("diag", "hadamard")
 LENGTHS = (3, 5, 9)
 #: choices of what to keep that are tried for each model, where there are more
-SUBSETS = 16
+SUBSETS = 14
 
 every_model = pytest.mark.parametrize("name", names())
 
@@ -64,7 +64,7 @@ def lines(forward: str, keep: list[str] | None = None, style: str | None = None)
     return tg.derive(forward, keep, style).text().splitlines()
 
 
-# -- every choice of what to keep ---------------------------------------------------------------------------------------
+# -- every choice of what to keep --------------------------------------------------------------------------------------
 @cache
 def reads(name: str) -> dict[str, set[str]]:
     """Which quantities each quantity's equation reads, whatever the step."""
@@ -135,7 +135,7 @@ def test_a_derivation_has_an_equation_for_each_gradient_it_uses_and_each_paramet
     assert {f"d{quantity}" for quantity in reads(name)} & used <= stated
 
 
-# -- as the book prints it ----------------------------------------------------------------------------------------------
+# -- as the book prints it ---------------------------------------------------------------------------------------------
 BOOK = """\
 do[t] = softmax(o[t]) - onehot(y[t])
 dh[T] = V.T @ do[T]
@@ -165,12 +165,14 @@ dW_i = sum(t, dz_i[t] @ h[t-1].T)
 db_f = sum(t, dz_f[t])"""
 PEEPHOLE = """\
 dc[T] = dh[T] * o[T] * (1 - tanh(c[T])**2) + dz_o[T] * p_o
-dc[t] = dc[t+1] * f[t+1] + dz_f[t+1] * p_f + dz_i[t+1] * p_i + dh[t] * o[t] * (1 - tanh(c[t])**2) + dz_o[t] * p_o    for t < T
+dc[t] = dc[t+1] * f[t+1] + dz_f[t+1] * p_f + dz_i[t+1] * p_i \
++ dh[t] * o[t] * (1 - tanh(c[t])**2) + dz_o[t] * p_o    for t < T
 dp_i = sum(t, dz_i[t] * c[t-1])
 dp_f = sum(t, dz_f[t] * c[t-1])
 dp_o = sum(t, dz_o[t] * c[t])"""
 GRU_BEFORE = """\
-dh[t] = (W_n.T @ da_n[t+1]) * r[t+1] + W_r.T @ da_r[t+1] + W_z.T @ da_z[t+1] + dh[t+1] * z[t+1] + V.T @ de[t]    for t < T
+dh[t] = (W_n.T @ da_n[t+1]) * r[t+1] + W_r.T @ da_r[t+1] + W_z.T @ da_z[t+1] + dh[t+1] * z[t+1] \
++ V.T @ de[t]    for t < T
 da_n[t] = dh[t] * (1 - n[t]**2) * (1 - z[t])
 da_r[t] = (W_n.T @ da_n[t]) * h[t-1] * r[t] * (1 - r[t])
 da_z[t] = dh[t] * z[t] * (1 - z[t]) * (h[t-1] - n[t])
@@ -215,7 +217,7 @@ def test_the_style_says_how_a_factor_beside_a_gradient_is_written():
     assert hadamard == "dh[t] = W.T @ (dh[t+1] * (1 - h[t+1]**2)) + V.T @ do[t]    for t < T"
 
 
-# -- where the loss is read, and how far back ---------------------------------------------------------------------------
+# -- where the loss is read, and how far back --------------------------------------------------------------------------
 SIZES = "sizes: x = 3, h = 4\n"
 STATE = SIZES + "h[t] = tanh(W @ h[t-1] + U @ x[t])\n"
 OUTPUT = "sizes: x = 3, h = 4, o = 5\nh[t] = tanh(b + W @ h[t-1] + U @ x[t])\no[t] = c + V @ h[t]\n"
@@ -300,7 +302,7 @@ def test_a_first_step_of_its_own_gives_its_parameter_one_term():
     ]
 
 
-# -- what a step may hold -----------------------------------------------------------------------------------------------
+# -- what a step may hold ----------------------------------------------------------------------------------------------
 CORE = "sizes: x = 3, h = 4, p = 5\nh[t] = tanh(W @ h[t-1] + U @ x[t])\no[t] = V @ h[t]\np[t] = softmax(o[t])\n"
 ENTROPY = "L[t] = -sum(onehot(y[t]) * log(p[t]))\nL = sum(t, L[t])"
 
@@ -365,9 +367,15 @@ def test_an_expression_of_the_language_derives_to_equations_that_pass(what):
     lines(SIZES + f"h[t] = {EXPRESSIONS[what]}\nL = sum(t, squared_error(h[t], y[t]))")
 
 
-@pytest.mark.parametrize(
-    "loss", ["sum(t, h[t].T @ A @ h[t])", "sum(t, logsumexp(h[t]))", "mean(t, mean(h[t]**2))", "sum(t, cross_entropy(h[t], y[t]))"]
-)  # fmt: skip
+KINDS_OF_LOSS = [
+    "sum(t, h[t].T @ A @ h[t])",
+    "sum(t, logsumexp(h[t]))",
+    "mean(t, mean(h[t]**2))",
+    "sum(t, cross_entropy(h[t], y[t]))",
+]
+
+
+@pytest.mark.parametrize("loss", KINDS_OF_LOSS)
 def test_a_loss_of_another_kind_derives_to_equations_that_pass(loss):
     lines(f"sizes: h = 3\nh[t] = tanh(W @ h[t-1])\nL = {loss}")
 
@@ -381,9 +389,10 @@ def test_two_layers_pass_down_through_the_layer_above():
     assert f"dh[t] = {BACK} + S.T @ diag(1 - k[t]**2) @ dk[t]    for t < T" in found
 
 
-@pytest.mark.parametrize(
-    "sizes", ["x = 1, h = 1, o = 1", "x = 1, h = 4, o = 2", "x = 3, h = 1, o = 4", "x = 3, h = 4, o = 1"]
-)
+NARROW = ["x = 1, h = 1, o = 1", "x = 1, h = 4, o = 2", "x = 3, h = 1, o = 4", "x = 3, h = 4, o = 1"]
+
+
+@pytest.mark.parametrize("sizes", NARROW)
 def test_columns_of_one_row_are_derived(sizes):
     lines(OUTPUT.replace("x = 3, h = 4, o = 5", sizes) + "L = sum(t, squared_error(o[t], y[t]))", ["h", "o"])
 
@@ -421,8 +430,9 @@ def test_a_learned_initial_state_has_its_gradient_stated(forward, stated):
     assert stated <= set(lines(f"sizes: h = 4\n{forward}\nL = sum(t, sum(h[t]**2))"))
 
 
-# -- random recurrences -------------------------------------------------------------------------------------------------
-LEAVES = ["W @ h[t-1]", "R @ h[t-1]", "U @ x[t]", "b", "h[t-1]", "W @ h[t-2]", "R @ g[t-1]", "x[t]"]
+# -- random recurrences ------------------------------------------------------------------------------------------------
+SQUARE = [*(f"{v} = 3" for v in "xhgyb"), *(f"{M} = 3 x 3" for M in "WRUA"), "alpha = 1"]
+LEAVES = ["(W @ h[t-1])", "(R @ h[t-1])", "(U @ x[t])", "b", "h[t-1]", "(W @ h[t-2])", "(R @ g[t-1])", "x[t]"]
 
 
 def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -446,15 +456,12 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     style=st.sampled_from([None, *STYLES]),
 )
 def test_a_random_recurrence_derives_to_equations_that_pass(h, g, loss, T, style):
-    each = "squared_error(h[t] + A @ g[t], y[t])"
-    forward = (
-        "sizes: x = 3, h = 3, g = 3, y = 3, alpha = 1, W = 3 x 3, R = 3 x 3, U = 3 x 3, A = 3 x 3, b = 3\n"
-        f"h[t] = tanh({h})\ng[t] = tanh({g})\nL = {loss.format(each)}"
-    )
-    assert_right(tg.derive(forward, keep=["h", "g"], style=style), (T,))
+    equations = f"h[t] = tanh({h})\ng[t] = tanh({g})\nL = {loss.format('squared_error(h[t] + A @ g[t], y[t])')}"
+    used = [size for size in SQUARE if re.search(rf"\b{size.partition(' ')[0]}\b", equations)]
+    assert_right(tg.derive(f"sizes: {', '.join(used)}\n{equations}", keep=["h", "g"], style=style), (T,))
 
 
-# -- independence of the length -----------------------------------------------------------------------------------------
+# -- independence of the length ----------------------------------------------------------------------------------------
 NOT_SHIPPED = {
     "skip": SIZES + "h[t] = tanh(W @ h[t-1] + R @ h[t-3] + U @ x[t])\n" + AGAINST,
     "mean": OUTPUT + "L = mean(t, cross_entropy(o[t], y[t]))",
@@ -478,7 +485,7 @@ def test_a_number_that_happens_to_be_a_length_stays_a_number(number):
     lines(f"sizes: h = 4\nh[t] = tanh({number} * (W @ h[t-1]))\nL = sum(t, sum(h[t]**2))")
 
 
-# -- text and LaTeX -----------------------------------------------------------------------------------------------------
+# -- text and LaTeX ----------------------------------------------------------------------------------------------------
 @every_model
 @pytest.mark.parametrize("style", STYLES)
 def test_the_text_parses_back_to_the_same_equations(name, style):
@@ -507,7 +514,7 @@ def test_the_latex_is_balanced_with_one_line_for_each_equation(name, style):
         assert len(re.findall(r"\\left\b", row)) == len(re.findall(r"\\right\b", row))
 
 
-# -- from a Python loop -------------------------------------------------------------------------------------------------
+# -- from a Python loop ------------------------------------------------------------------------------------------------
 def vanilla_loop(T: int) -> tg.Tensor:
     rng = np.random.default_rng(0)
     shapes = {"W": (4, 4), "U": (4, 3), "b": (4, 1), "V": (5, 4), "c": (5, 1)}
@@ -557,7 +564,7 @@ def test_a_graph_has_no_file_to_print():
         tg.derive(vanilla_loop(3)).document()
 
 
-# -- step by step -------------------------------------------------------------------------------------------------------
+# -- step by step ------------------------------------------------------------------------------------------------------
 @cache
 def stages(name: str) -> dict[str, list[tuple[str, str]]]:
     """For each equation, known by its left-hand side and condition, the lines of `steps` with their rules."""
@@ -577,15 +584,10 @@ def test_steps_start_at_the_chain_rule_and_end_at_the_final_text(name):
 @every_model
 def test_each_line_of_the_steps_is_a_right_equation(name):
     forward = derived(name).document().partition("gradients:")[0]
+    assert all(len(set(found)) == len(found) for found in stages(name).values())
     for k in range(max(map(len, stages(name).values()))):
         shown = [found[k][1] for found in stages(name).values() if k < len(found)]
         assert wrong("\n".join([f"{forward}gradients:", *shown, ""]), T=4) == []
-
-
-@every_model
-def test_no_step_is_shown_twice(name):
-    shown = [line for _, line in derived(name).steps()]
-    assert len(set(shown)) == len(shown)
 
 
 def test_the_steps_of_the_vanilla_state_are_those_of_a_lecture():
@@ -596,7 +598,7 @@ def test_the_steps_of_the_vanilla_state_are_those_of_a_lecture():
     ]
 
 
-# -- one step's Jacobian ------------------------------------------------------------------------------------------------
+# -- one step's Jacobian -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("name", "of", "by", "expected"),
     [
@@ -609,7 +611,7 @@ def test_the_jacobian_of_one_step(name, of, by, expected):
     assert derived(name).jac(of, by) == expected
 
 
-# -- what cannot be derived says why ------------------------------------------------------------------------------------
+# -- what cannot be derived says why -----------------------------------------------------------------------------------
 def loop(step, shape=(4, 1), T=5):
     W = tg.tensor(np.random.default_rng(0).normal(size=(4, 4)), name="W")
     with tg.step(0):
@@ -642,9 +644,9 @@ def test_a_batch_is_refused():
 
 
 def test_an_operation_without_textbook_form_is_refused_with_its_place():
-    with pytest.raises(DerivationError, match="h at t=1, computed with cumsum: .* no textbook form"):
+    with pytest.raises(DerivationError, match=r"h at t=1, computed with cumsum: .* no textbook form"):
         tg.derive(loop(lambda W, h: tg.name("h", np.cumsum(W @ h, axis=0)))).text()
-    with pytest.raises(DerivationError, match="h at t=1: .* no textbook form"):
+    with pytest.raises(DerivationError, match=r"h at t=1: .* no textbook form"):
         tg.derive(loop(lambda W, h: tg.name("h", np.sort(W @ h, axis=0)))).text()
 
 
@@ -698,3 +700,10 @@ def test_a_quantity_read_at_one_step_by_all_is_right_or_refused():
     except DerivationError:
         return
     assert_right(derivation, (5, 12))
+
+
+@pytest.mark.xfail(
+    strict=True, reason="derive/derivation.py, _parameter_expression: a gradient that cancels is `sum(t, 0)`"
+)
+def test_a_gradient_that_cancels_has_the_shape_of_its_parameter():
+    lines("sizes: h = 3, W = 3 x 3\nh[t] = tanh(R @ h[t-1] + W @ h[t-1] - W @ h[t-1])\nL = sum(t, sum(h[t]))")

@@ -7,52 +7,83 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from . import __version__
 from .core.errors import TinygradError
 
 RIGHT, WRONG, UNUSABLE, UNDECIDED = 0, 1, 2, 3
+#: what a shell reports of a program whose reader has gone
+READER_GONE = 141
+_FILE = "equation file (.rnn, or Markdown with blocks marked rnn), or a shipped model's name (see: tinygrad-rnn models)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for bad input."""
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without Greek letters gets their code points
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments)
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
     except TinygradError as error:
-        print(error, file=sys.stderr)
-    except OSError as error:
-        print(f"{error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        print(_one_screen(str(error)), file=sys.stderr)
     except BrokenPipeError:
-        pass
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
+        return READER_GONE
+    except OSError as error:
+        print(_one_screen(f"{error.filename or 'file'}: {error.strerror or error}"), file=sys.stderr)
     return UNUSABLE
+
+
+def _one_screen(message: str, lines: int = 20, width: int = 240) -> str:
+    """The message, without the middle of what is too long to be read."""
+    shown = message.splitlines()[:lines]
+    return "\n".join(line if len(line) <= width else f"{line[:160]} … {line[-60:]}" for line in shown)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinygrad-rnn",
-        description="Recurrent networks as one explicit graph: verify a hand derivation, draw the unfolded network.",
+        description="Recurrent networks as one explicit graph: verify a hand derivation, derive the right one, draw the "
+        "unfolded network.",
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-rnn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    verify = commands.add_parser("verify", help="judge the gradient equations of FILE, per equation and time step")
-    verify.add_argument("file", metavar="FILE", help="equation file (.rnn, or Markdown with blocks marked rnn), or a shipped model's name")
+    verify = commands.add_parser("verify", help="judge the gradient equations of FILE, per equation, term and time step")
+    verify.add_argument("file", metavar="FILE", help=_FILE)
     verify.add_argument("--T", type=_positive, default=4, help="length of the sequence (default 4)")
     verify.add_argument("--seeds", type=_positive, default=3, help="number of random probes (default 3)")
     verify.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
+    verify.add_argument("--html", metavar="OUT", help="also write the report as one self-contained page")
     verify.set_defaults(run=_verify)
 
+    derive = commands.add_parser("derive", help="derive the gradient equations of FILE")
+    derive.add_argument("file", metavar="FILE", help=_FILE)
+    form = derive.add_mutually_exclusive_group()
+    form.add_argument("--latex", action="store_true", help="print a LaTeX align* environment")
+    form.add_argument("--steps", action="store_true", help="show how each equation comes about, one rewrite a line")
+    derive.add_argument("--style", choices=["diag", "hadamard"], help="how a factor beside a gradient is written")
+    derive.add_argument("--keep", type=_names, metavar="h,c", help="the quantities whose gradients appear")
+    derive.set_defaults(run=_derive)
+
     draw = commands.add_parser("draw", help="draw the unfolded graph of FILE")
-    draw.add_argument("file", metavar="FILE", help="equation file, or a shipped model's name")
+    draw.add_argument("file", metavar="FILE", help=_FILE)
     draw.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write: .svg, .pdf, .png or .dot")
     draw.add_argument("--steps", type=_positive, default=4, help="time steps to unfold (default 4)")
     draw.add_argument("--level", choices=["named", "op"], default="named", help="named quantities, or every operation")
     draw.add_argument("--backward", action="store_true", help="draw the flow of gradients as well")
     draw.set_defaults(run=_draw)
+
+    models = commands.add_parser("models", help="list the models that ship, which stand for FILE everywhere")
+    models.set_defaults(run=_models)
 
     demo = commands.add_parser("demo", help="verify the book's derivation and write its pictures")
     demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder for the pictures (default demo)")
@@ -67,13 +98,48 @@ def _positive(text: str) -> int:
     return number
 
 
-def _verify(arguments: argparse.Namespace) -> int:
-    from .models import resolve
-    from .verify import verify
+def _names(text: str) -> list[str]:
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("names of quantities, with commas between, are needed")
+    return found
 
-    report = verify(resolve(arguments.file), T=arguments.T, seeds=arguments.seeds)
-    print(json.dumps(report.to_dict(), ensure_ascii=False, allow_nan=False) if arguments.json else report)
-    return {"PASS": RIGHT, "FAIL": WRONG}.get(report.verdict, UNDECIDED)
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from .draw.files import write_atomically
+    from .models import resolve
+    from .verify.notes import judge_file
+    from .verify.terminal import show
+
+    report = judge_file(resolve(arguments.file), T=arguments.T, seeds=arguments.seeds)
+    if arguments.html:
+        write_atomically(Path(arguments.html), report.to_html().encode())
+    if arguments.json:
+        print(json.dumps(report.to_dict(), allow_nan=False))
+    else:
+        show(report, sys.stdout)
+        _wrote(arguments.html)
+    return {"PASS": RIGHT, "FAIL": WRONG, "UNUSABLE": UNUSABLE}.get(report.verdict, UNDECIDED)
+
+
+def _derive(arguments: argparse.Namespace) -> int:
+    from .derive import derive
+    from .models import resolve
+
+    derivation = derive(resolve(arguments.file), keep=arguments.keep, style=arguments.style)
+    if arguments.steps:
+        print("\n".join(_rewrites(derivation.steps())))
+    else:
+        print(derivation.latex() if arguments.latex else derivation.text())
+    return RIGHT
+
+
+def _rewrites(steps: Sequence[tuple[str, str]]) -> Iterable[str]:
+    """One rewrite a line, under the quantity it belongs to."""
+    width = max((len(rule) for rule, _ in steps), default=0)
+    for number, (name, group) in enumerate(groupby(steps, key=lambda step: step[1].split(" ")[0].split("[")[0])):
+        yield f"{chr(10) if number else ''}{name}"
+        yield from (f"  {rule:<{width}}  {equation}" for rule, equation in group)
 
 
 def _draw(arguments: argparse.Namespace) -> int:
@@ -83,8 +149,32 @@ def _draw(arguments: argparse.Namespace) -> int:
 
     run = load(resolve(arguments.file)).unroll(arguments.steps)
     write(run, arguments.output, level=arguments.level, backward=arguments.backward)
-    print(f"wrote {arguments.output}")
+    _wrote(arguments.output)
     return RIGHT
+
+
+def _models(_: argparse.Namespace) -> int:
+    from .language import load
+    from .models import names, resolve
+
+    rows = [("NAME", "WHAT IT IS", "EQUATIONS OF")]
+    for name in names():
+        model = load(resolve(name))
+        rows.append((name, model.name, model.document.source_note or _source(resolve(name))))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for row in rows:
+        print(f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}")
+    return RIGHT
+
+
+def _source(path: Path) -> str:
+    """What a model's own comment says of where its forward equations come from: the documents and their sections."""
+    lines = [line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    start = next((n for n, line in enumerate(lines) if line.startswith("Forward equations:")), None)
+    if start is None:
+        return ""
+    said = " ".join(lines[start : start + 3]).removeprefix("Forward equations:").strip()
+    return re.split(r"[.:;] |\.$|, wh", re.sub(r" \([^)]*\)", "", said))[0]
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -92,17 +182,23 @@ def _demo(arguments: argparse.Namespace) -> int:
     from .language import load
     from .models import resolve
     from .verify import verify
+    from .verify.terminal import show
 
     model = load(resolve("vanilla"))
     report = verify(model)
-    print(report)
+    show(report, sys.stdout)
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     for level in ("named", "op"):
         target = folder / f"vanilla-{level}.svg"
         write(model.unroll(4), target, level=level)
-        print(f"wrote {target}")
+        _wrote(target)
     return RIGHT if report.ok else WRONG
+
+
+def _wrote(path: str | Path | None) -> None:
+    if path:
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":

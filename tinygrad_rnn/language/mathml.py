@@ -44,6 +44,8 @@ _GREEK = {
 }
 _GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
 _APPLY = "<mo>\u2061</mo>"
+_NABLA = '<mi mathvariant="normal">∇</mi>'
+_TALL = ("<mo>(", "<mfrac", "<mtable", "<munder")
 
 
 def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int, str] | None = None) -> str:
@@ -76,7 +78,7 @@ def pieces(
     parts = []
     for sign, addend in addends(equation.rhs):
         bracketed = writer.expr(addend) if not sign else writer.within(addend, 2)
-        lead = f'<mo form="infix">{_SIGNS.get(sign, sign)}</mo>' if sign else ""
+        lead = f'<mo lspace="0" rspace="0.25em">{_SIGNS.get(sign, sign)}</mo>' if sign else ""
         parts.append((addend, _whole(lead + bracketed)))
     when = _whole(_condition(equation.when)) if equation.when else ""
     return _whole(f"{writer.ref(equation.target)}<mo form=\"postfix\">=</mo>"), parts, when
@@ -121,10 +123,7 @@ class _Writer:
             case Unary():
                 return f'<mo form="prefix">{_SIGNS.get(expr.op, expr.op)}</mo>{self.within(expr.operand, SIGN)}'
             case Transpose():
-                inner = expr.operand
-                below = self.expr(inner) if isinstance(inner, Ref) and not self._is_gradient(inner) else None
-                below = below or self.within(inner, ATOM, bracketed=self._is_gradient(inner))
-                return f"<msup>{_row(below)}<mo>⊤</mo></msup>"
+                return self._transpose(expr.operand)
             case Call(function="norm"):
                 return f"<mrow><mo>‖</mo>{self.expr(expr.args[0])}<mo>‖</mo></mrow>"
             case Call():
@@ -140,7 +139,7 @@ class _Writer:
         """A quantity, or the gradient of one."""
         base = self.model.quantities.base(ref.key) if self.model else None
         if base is not None:
-            return f"<msub><mo>∇</mo>{_row(self._quantity(base[0], ref.index, base))}</msub><mi>L</mi>"
+            return f"<msub>{_NABLA}{_row(self._quantity(base[0], ref.index, base))}</msub><mi>L</mi>"
         return self._quantity(ref.name, ref.index, ref.key)
 
     def _quantity(self, name: str, index: Index | None, key: tuple[str, bool]) -> str:
@@ -154,6 +153,12 @@ class _Writer:
             kind = "msub" if below else "msup"
             return f"<{kind}>{letter}{below or time}</{kind}>"
         return letter
+
+    def _transpose(self, inner: Expr) -> str:
+        said = self.within(inner, ATOM, bracketed=self._is_gradient(inner))
+        if said.startswith("<msub>") and isinstance(inner, Ref):  # the sign stands above the index, not after it
+            return f"<msubsup>{said.removeprefix('<msub>').removesuffix('</msub>')}<mo>⊤</mo></msubsup>"
+        return f"<msup>{_row(said)}<mo>⊤</mo></msup>"
 
     # -- operators: as in `latex`, along the left spine ---------------------------------------------------------------
     def _chain(self, expr: Binary) -> str:
@@ -224,7 +229,10 @@ def _row(said: str) -> str:
 
 
 def _brackets(said: str) -> str:
-    return f"<mrow><mo>(</mo>{said}<mo>)</mo></mrow>"
+    """Brackets that grow only around what is tall, as a book sets them."""
+    tall = any(part in said for part in _TALL) or said.count('<mo stretchy="false">(') > said.count("<msup><mi>")
+    fixed = "" if tall else ' stretchy="false"'
+    return f"<mrow><mo{fixed}>(</mo>{said}<mo{fixed}>)</mo></mrow>"
 
 
 def _number(value: int | float) -> str:

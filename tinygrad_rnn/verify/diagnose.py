@@ -23,7 +23,7 @@ from .terms import Term, Values, joined, names, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
-    from .judge import Probe
+    from .probe import Probe
 
 RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
 BOUNDARY = "boundary"

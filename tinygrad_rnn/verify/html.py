@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..core.errors import TinygradError
 from ..language import Model
 from ..language.mathml import mathml, pieces
-from .marks import Marked, correction, expression, marked, quoted
+from .marks import Marked, correction, expression, marked, quoted, shortened
 from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step, TermVerdict
 from .stylesheet import CSS
 
@@ -30,19 +31,20 @@ _WIDE = 600
 
 def page(report: Report) -> str:
     """The page of one derivation."""
-    where = f"{report.source} · {_probes(report)}"
+    where = f"{PurePath(report.source).name} · {_probes(report)}"  # the page may travel: no folders of this machine
     return _document(f"{report.model}: {report.verdict}", _title(report.model, report.verdict, where), _section(report))
 
 
 def notes_page(notes: Notes) -> str:
     """The page of a file of notes: a table of contents with verdicts, and a section for each block."""
-    head = _title(notes.name, notes.verdict, _probes(notes))
+    name = PurePath(notes.name).name
+    head = _title(name, notes.verdict, _probes(notes))
     entries = "".join(
         f'<li>{_badge(block.verdict)} <a href="#block-{n}">{escape(block.title)}</a>, line {block.line}</li>'
         for n, block in enumerate(notes.blocks, start=1)
     )
     sections = "".join(_block(n, block) for n, block in enumerate(notes.blocks, start=1))
-    return _document(f"{notes.name}: {notes.verdict}", head, f'<ol class="contents">{entries}</ol>{sections}')
+    return _document(f"{name}: {notes.verdict}", head, f'<ol class="contents">{entries}</ol>{sections}')
 
 
 def _block(number: int, block: Block) -> str:
@@ -85,7 +87,7 @@ def _section(report: Report) -> str:
 def _row(found: Marked, report: Report) -> str:
     row = found.row
     line = f'<span class="line">line {row.line}</span>' if row.line else ""
-    details = _details(row, report) if row.verdict == FAIL else f"<p>{escape(row.why)}</p>" if row.why else ""
+    details = _details(found, report) if row.verdict == FAIL else f"<p>{escape(row.why)}</p>" if row.why else ""
     return (
         f'<article class="row {_CLASSES[row.verdict]}"><div class="verdict">{_badge(row.verdict)}{line}</div>'
         f'<div class="equation">{_formula(found, report.subject)}{details}</div>{_strip(row, report.T)}</article>'
@@ -99,17 +101,20 @@ def _formula(found: Marked, model: Model | None) -> str:
     left, terms, when = pieces(found.equation, model, found.classes)
     said = [f'<span class="piece">{left}</span>']
     for addend, math in terms:
-        verdicts = found.below.get(id(addend), [])
-        below = "".join(_below(verdict, model) for verdict in verdicts)
-        said.append(f'<span class="piece{" marked" if verdicts else ""}">{math}{below}</span>')
+        below = "".join(_below(verdict, model) for verdict in found.below.get(id(addend), []))
+        said.append(f'<span class="piece">{math}{below}</span>')
     for term in found.absent:
-        said.append(f'<span class="piece absent">{_math(term.text, model)}<small>✗ missing</small></span>')
+        plus = "" if term.text.startswith("-") else "+ "
+        math = f"<span>{plus}{_math(term.text, model)}</span>"
+        said.append(f'<span class="piece absent">{math}<small>✗ {escape(term.explanation or "is missing")}</small></span>')
     if when:
         said.append(f'<span class="piece">{when}</span>')
     return f'<p class="formula">{" ".join(said)}</p>'
 
 
 def _below(verdict: TermVerdict, model: Model | None) -> str:
+    if verdict.verdict == "right":
+        return '<small class="right">✓</small>'
     should = correction(verdict)
     if should:
         return f"<small>✗ should be {_math(should, model)}</small>"
@@ -121,26 +126,23 @@ def _math(said: str, model: Model | None) -> str:
     return f"<code>{escape(said)}</code>" if expr is None else mathml(expr, model)
 
 
-def _details(row: Row, report: Report) -> str:
-    parts = [f'<p class="written">written <code>{escape(row.text)}</code></p>'] if row.text else []
+def _details(found: Marked, report: Report) -> str:
+    row, model = found.row, report.subject
+    parts = []
     if row.explanation:
-        said = "".join(
-            _math(part, report.subject) if is_math else escape(part) for part, is_math in quoted(row.explanation)
-        )
         kind = f"<b>{escape(row.mistake)}</b>: " if row.mistake else ""
-        parts.append(f"<p>{kind}{said}.</p>")
+        parts.append(f"<p>{kind}{_sentence(shortened(row, found), model)}.</p>")
+    if row.text and found.equation is not None:
+        parts.append(f'<p class="written">written <code>{escape(row.text)}</code></p>')
     worst = row.worst
     if worst is not None:
         at = "" if worst.t is None else f" at t = {worst.t}"
         parts.append(f'<p class="figures">largest error {worst.error:.1e}{at}; rounding explains {worst.bound:.1e}</p>')
-    if len(row.terms) > 1:
-        terms = "".join(
-            f'<li class="{escape(term.verdict)}"><span>{"✓" if term.verdict == "right" else "✗"} '
-            f"{escape(term.verdict)}</span> {_math(term.text, report.subject)}</li>"
-            for term in row.terms
-        )
-        parts.append(f'<ul class="terms">{terms}</ul>')
     return "".join(parts)
+
+
+def _sentence(said: str, model: Model | None) -> str:
+    return "".join(_math(part, model) if is_math else escape(part) for part, is_math in quoted(said))
 
 
 def _strip(row: Row, T: int) -> str:
@@ -173,13 +175,14 @@ def _foot(report: Report) -> Iterator[str]:
         names = [row.name for row in report.follow if row.name in set(report.downstream)]
         listed = ", ".join(f"<code>{escape(name)}</code>" for name in dict.fromkeys(names))
         wrong = f"these come out wrong as well: {listed}" if names else "no other equation comes out wrong"
-        yield f"<b>Downstream.</b> Followed through with your own values, {wrong}."
-    yield f"<b>Engine.</b> {escape(str(report.engine))}."
+        yield f"Followed through with your own values, {wrong}."
+    yield f"{escape(str(report.engine)).replace('engine', 'Engine', 1)}."
     if report.probe is not None:
         same = f" ({report.probe.equivalent} more say the same as the truth)" if report.probe.equivalent else ""
-        yield f"<b>Probe.</b> It {escape(str(report.probe))}{same}."
+        yield f"The probe {escape(str(report.probe))}{same}."
     yield from (escape(note) + "." for note in report.notes)
-    yield f'<span class="version">tinygrad_rnn {escape(__version__)}. Each right-hand side is given the true values.</span>'
+    local = "each right-hand side sees the true values of what it names, so that what is marked is what is wrong"
+    yield f'<span class="version">Local mode: {local}. tinygrad_rnn {escape(__version__)}.</span>'
 
 
 def _picture(report: Report) -> tuple[str, bool]:
@@ -191,10 +194,13 @@ def _picture(report: Report) -> tuple[str, bool]:
     from ..draw.view import view
 
     try:
-        layout = lay_out(view(report.subject.unroll(report.T), level="named", steps=4))
+        graph = report.subject.unroll(report.T).graph
+        layout = lay_out(view(graph, level="named", steps=6))
+        if wide := layout.width > _WIDE:  # beside a column of equations there is more room downwards
+            layout = lay_out(view(graph, level="named", steps=6, direction="TB"))
         svg = to_svg(layout)
     except TinygradError as error:
         return f"<figure><figcaption>{escape(str(error))}</figcaption></figure>", False
     caption = f"{escape(report.model)}, unfolded over {report.T} time steps"
     figure = f'<figure style="--width:{layout.width:.0f}px"><div>{svg}</div><figcaption>{caption}</figcaption></figure>'
-    return figure, layout.width > _WIDE
+    return figure, wide

@@ -44,14 +44,14 @@ def marked(row: Row, report: Report) -> Marked:
     found = Marked(row, _equation(row, report.subject))
     if found.equation is None or row.verdict != FAIL:
         return found
-    wrong = [verdict for verdict in row.terms if verdict.verdict in ("wrong", "extra")]
     if not row.terms:
         found.classes[id(found.equation.rhs)] = "wrong"
     written = terms_of(found.equation.rhs)
-    for verdict in wrong:
+    for verdict in row.terms:
         term = next((t for t in written if str(t) == verdict.text), None)
         if term is None:
-            found.classes[id(found.equation.rhs)] = "wrong"
+            if verdict.verdict in ("wrong", "extra"):
+                found.classes[id(found.equation.rhs)] = "wrong"
             continue
         written.remove(term)
         _mark(found, term, verdict)
@@ -63,6 +63,8 @@ def _mark(found: Marked, term: Term, verdict: TermVerdict) -> None:
     for _, addend in addends(found.equation.rhs):
         if any(node is term.body for node in walk(addend)):
             found.below.setdefault(id(addend), []).append(verdict)
+    if verdict.verdict == "right":
+        return
     culprit = _culprit(term.body, verdict)
     found.classes[id(term.body)] = "wrong" if culprit is None else "within"
     if culprit is not None:
@@ -86,6 +88,20 @@ def correction(verdict: TermVerdict) -> str:
         body = verdict.text.removeprefix("-")
         return body if body != verdict.text else f"-({body})"
     found = _BECOMES.search(verdict.explanation) or _SHOULD_BE.search(verdict.explanation)
+    return found[1] if found else ""
+
+
+def shortened(row: Row, found: Marked) -> str:
+    """The explanation, without what the marked equation shows already: the term it is in, and what that becomes."""
+    shown = [verdict for below in found.below.values() for verdict in below if correction(verdict)]
+    said = row.explanation
+    for verdict in shown:
+        said = said.replace(f", which makes it `{correction(verdict)}`", "").replace(f" in `{_within(verdict)}`", "")
+    return said
+
+
+def _within(verdict: TermVerdict) -> str:
+    found = re.search(r" in `([^`]+)`", verdict.explanation)
     return found[1] if found else ""
 
 

@@ -21,7 +21,7 @@ from .terms import Term, Values, transposed
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
-    from .judge import Probe
+    from .probe import Probe
 
 #: a mutant counts as noticed when it differs from the truth by more than this share of it
 NOTICED = 1e-9
@@ -53,7 +53,7 @@ class Certificate:
 
 
 def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:
-    """Run the mutants of one equation on the probes; `strong` probes of the same length decide which are really wrong."""
+    """Run the mutants of one equation on the probes; `strong` ones of the same length decide which are wrong."""
     truth = _reference(strong[0], equation)
     if truth is None:
         return Certificate(uncertified=(equation.name,))

@@ -151,9 +151,9 @@ class Report:
         return page(self)
 
     def __str__(self) -> str:
-        from .terminal import plain
+        from .terminal import text
 
-        return plain(self)
+        return text(self)
 
 
 def _equation(row: Row) -> dict[str, Any]:

@@ -37,20 +37,15 @@ h1 .badge.pass { border-color: currentcolor; padding: .05rem .4rem; }
   break-inside: avoid; }
 .verdict { display: flex; flex-direction: column; align-items: flex-start; padding-top: .5rem; }
 .line { font-size: .82rem; }
-.formula { margin: 0; display: flex; flex-wrap: wrap; align-items: flex-start; gap: .1rem .3rem; }
-.piece { display: inline-flex; flex-direction: column; justify-content: flex-start; max-width: 100%; min-height: 2.6rem;
-  overflow-x: auto; overflow-y: hidden; }
-.piece > math, .piece > code { min-height: 2.6rem; }
-.piece small { color: var(--fail); font-size: .88rem; padding: 0 .2rem .15rem .9rem; }
+.formula { margin: 0; padding: .35rem 0 .15rem; overflow-x: auto; overflow-y: hidden; line-height: 1.9; }
+.piece { display: inline-flex; flex-direction: column; align-items: flex-start; vertical-align: baseline; margin-bottom: .25rem; }
+.piece small { color: var(--fail); font-size: .86rem; line-height: 1.5; align-self: center; padding: .1rem .3rem 0; }
+.piece small.right { color: var(--pass); }
 .absent { border: 1.5px dashed var(--fail); border-radius: 3px; padding: 0 .3rem; }
 mrow.wrong { background: var(--tint); border-bottom: 3px solid var(--fail); }
 mrow.within { border-bottom: 1.5px dotted var(--fail); }
 .written { font-size: .92rem; }
 .figures { font-size: .88rem; }
-.terms { list-style: none; margin: .4rem 0; padding: 0; }
-.terms li { display: flex; gap: .6rem; align-items: baseline; overflow-x: auto; overflow-y: hidden; }
-.terms li > span { flex: 0 0 5rem; font: 600 .8rem system-ui, "DejaVu Sans", sans-serif; color: var(--fail); }
-.terms li.right > span { color: var(--pass); }
 .strip { list-style: none; display: flex; flex-wrap: wrap; gap: 3px; margin: 0; padding: .35rem 0 0; }
 .strip li { min-width: 1.75rem; padding: 0 .25rem; text-align: center; border: 1px solid; border-radius: 3px;
   font: .8rem/1.25 system-ui, "DejaVu Sans", sans-serif; }
@@ -58,7 +53,7 @@ mrow.within { border-bottom: 1.5px dotted var(--fail); }
 .strip i { display: block; font-style: normal; font-size: .68rem; color: var(--faint); }
 figure { margin: 1.25rem 0 0; min-width: 0; }
 figure > div { overflow-x: auto; }
-figure svg { display: block; width: var(--width); max-width: 100%; min-width: min(var(--width), 340px); height: auto; margin: 0 auto; }
+figure svg { display: block; width: var(--width); max-width: 100%; min-width: calc(var(--width) * .7); height: auto; margin: 0 auto; }
 figcaption { font-size: .88rem; text-align: center; margin-top: .4rem; }
 .foot { margin-top: 1.5rem; border-top: 2px solid var(--ink); padding-top: .6rem; font-size: .94rem; }
 
@@ -74,14 +69,12 @@ figcaption { font-size: .88rem; text-align: center; margin-top: .4rem; }
   .verdict { flex-direction: row; gap: .5rem; align-items: baseline; padding-top: 0; }
   .strip { grid-row: 1; grid-column: 2; justify-content: flex-end; padding-top: 0; }
   .equation { grid-column: 1 / -1; }
-  .terms li > span { flex-basis: 4.4rem; }
-  figure svg { min-width: min(var(--width), 560px); }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   .sheet, .sheet.wide { display: block; }
   .row, figure { break-inside: avoid; }
-  .piece, .terms li, figure > div { overflow: visible; }
+  .formula, figure > div { overflow: visible; }
   figure svg { max-width: 100%; min-width: 0; max-height: 22cm; }
 }
 """

@@ -31,9 +31,10 @@ _CODES = {
 }
 
 
-def plain(report: Report) -> str:
-    """The report without colour."""
-    return text(report)
+def show(report: Report | Notes, stream: TextIO) -> None:
+    """Print a report or a file of notes, in colour where that is welcome."""
+    colour = wants_colour(stream)
+    print(text(report, colour) if isinstance(report, Report) else notes_text(report, colour), file=stream)
 
 
 def wants_colour(stream: TextIO) -> bool:

@@ -21,7 +21,7 @@ from ..language.operands import Operand, dense
 from ..language.printer import text
 
 if TYPE_CHECKING:
-    from .judge import Probe
+    from .probe import Probe
 
 #: two values of one term differ by less than this share of their size when they say the same
 CLOSE = 1e-9

@@ -19,7 +19,7 @@ from ..language.expressions import Sum as TimeSum
 from .terms import Term, names
 
 if TYPE_CHECKING:
-    from .judge import Probe
+    from .probe import Probe
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""One random run of a model on which equations are judged, with the reference gradients of that run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import LanguageError
+from ..core.tensor import Tensor
+from ..language import Equation, Evaluator, Model, Run
+from ..language.operands import Operand
+from .magnitude import EPS, SAFETY, magnitudes
+from .reference import Gradient, Reference
+from .report import FAIL, INCONCLUSIVE, PASS, Step
+
+#: a bound above this share of the gradient could hide a mistake: nothing is concluded from it
+BLUNT = 1e-6
+#: terms below this have bounds among the subnormal numbers
+SMALLEST = 1e-290
+
+
+@dataclass
+class Probe:
+    """One run with its reference gradients, on which equations are judged."""
+
+    model: Model
+    run: Run
+    reference: Reference = field(init=False)
+    #: contributions derived on this run, by vocabulary: see `truth`
+    derived: dict[Any, Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.reference = Reference(self.run)
+        self.evaluator = Evaluator(self.model, self.run)
+        self.own = Evaluator(self.model, self.run)
+        self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
+
+    def reference_value(self, name: str, step: int | None) -> np.ndarray | None:
+        """The reference value of dX (local mode); None for what the user has to state."""
+        key = self.model.quantities.base((name, step is not None))
+        if key is None:
+            return None
+        if step is not None and not key[1]:
+            return self.reference.copy(key[0], step).value if 1 <= step <= self.run.T else None
+        if self.reference.has(key[0], step):
+            return self.reference.of(key[0], step).value
+        # what is stated for a step outside the sequence is 0, whatever the user's own equation gives
+        beyond = step in self.evaluator.coverage.get((name, True), {})
+        return np.zeros_like(self.reference.of(key[0], self.run.T).value) if beyond else None
+
+    def operand(self, name: str, step: int | None) -> Operand:
+        """A quantity as the equations see it in local mode; raises `LanguageError` where there is none."""
+        held = self.run.values.get((name, step))
+        return self.evaluator.operand((name, step), self.local) if held is None else held
+
+    def truth(self, equation: Equation, step: int | None, whole: bool = False) -> Gradient:
+        """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass.
+
+        A quantity that does not exist at the step, as dh[T+1], is 0 by convention.
+        """
+        base = self.model.quantities.base(equation.target.key)
+        if self.model.role(equation) == "copy":
+            assert base is not None
+            assert step is not None
+            return self.reference.copy(base[0], step)
+        if base is None or not self.reference.has(base[0], step):
+            return Gradient(np.zeros(()), np.zeros(()))
+        return self.reference.whole(base[0], step) if whole else self.reference.of(base[0], step)
+
+    def judge(self, equation: Equation, step: int | None) -> Step:
+        """The verdict on one equation at one step, its right-hand side seeing reference values."""
+        with np.errstate(all="ignore"):
+            stated = self.evaluator.right_hand_side(equation, step, self.local)
+            return self._compared(stated, self.truth(equation, step), step)
+
+    def follow(self, equation: Equation, step: int | None) -> Step:
+        """The verdict when the right-hand side sees what the user's own equations give."""
+        with np.errstate(all="ignore"):
+            try:
+                stated = self.own.right_hand_side(equation, step)
+            except LanguageError as error:
+                return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message)
+            return self._compared(stated, self.truth(equation, step, whole=True), step)
+
+    def _compared(self, stated: Tensor, truth: Gradient, step: int | None) -> Step:
+        (size,) = magnitudes([stated])
+        errors = np.abs(np.asarray(stated.value) - truth.value)
+        size = size + truth.size
+        if 0.0 < float(np.max(size, initial=0.0)) < SMALLEST:
+            return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are too small to be told from 0")
+        bounds = SAFETY * EPS * size
+        return _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
+
+
+def _judged(step: int | None, errors: np.ndarray, bounds: np.ndarray, scale: float) -> Step:
+    if not (np.all(np.isfinite(errors)) and np.all(np.isfinite(bounds))):
+        return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are not finite")
+    excess = errors - bounds
+    if not excess.size:
+        return Step(step, PASS, 0.0, 0.0)
+    worst = np.unravel_index(int(np.argmax(excess)), excess.shape)
+    error, bound = float(errors[worst]), float(np.broadcast_to(bounds, errors.shape)[worst])
+    if excess[worst] > 0.0:
+        return Step(step, FAIL, error, bound)
+    if scale and float(np.max(bounds)) > BLUNT * scale:
+        return Step(step, INCONCLUSIVE, error, bound, "rounding could hide a mistake of this size")
+    return Step(step, PASS, error, bound)
