@@ -11,7 +11,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify import mutants
-from tinygrad_rnn.verify.judge import Probe
+from tinygrad_rnn.verify.probe import Probe
 from tinygrad_rnn.verify.mutants import Certificate, certify
 
 every_model = pytest.mark.parametrize("name", names())
@@ -45,7 +45,7 @@ def equation(model: tg.Model, name: str) -> Equation:
     return next(e for e in model.gradients if e.name == name)
 
 
-# -- a good probe -------------------------------------------------------------------------------------------------------
+# -- a good probe ------------------------------------------------------------------------------------------------------
 @every_model
 @pytest.mark.parametrize("T", [3, 5])
 def test_every_wrong_version_of_a_shipped_derivation_is_noticed(name, T):
@@ -59,26 +59,40 @@ def test_every_wrong_version_of_a_shipped_derivation_is_noticed(name, T):
 
 
 @every_model
-def test_mutants_of_a_shipped_derivation_all_say_something_else(name):
-    """With weights that have nothing in common no change of the catalogue is harmless."""
-    report = tg.verify(shipped(name))
-    assert report.probe is not None
-    assert report.probe.equivalent == 0
+def test_only_the_transpose_of_one_number_changes_nothing(name):
+    model = shipped(name)
+    judged = probes(model)
+    for stated in model.gradients:
+        if model.role(stated) != "gradient":
+            continue
+        steps = set(model.steps_of(stated, 4))
+        truth = [true for true in mutants._reference(judged[0], stated) or [] if not true.steps or true.steps & steps]
+        made = [
+            said for said, _ in mutants._mutants(truth) if any(f"{n} transposed" in said for n in one_number(model))
+        ]
+        assert certify(stated, judged, probes(model, first=50)).equivalent == len(made)
 
 
-@pytest.mark.parametrize("kind", ["without ", "another sign in", "a factor dropped in", "a step off in", "transposed in", "a factor squared in", "(1 - v)**2 in", "v * (1 - v) in", "tanh twice in", "mean for sum in", "last step only in", "first step left out in", "last step left out in", "another sign inside in"])  # fmt: skip
+def one_number(model: tg.Model) -> list[str]:
+    return [name for name, value in model.unroll(3).parameters.items() if np.size(value) == 1]
+
+
+KINDS = [
+    *("without ", "another sign in", "another sign inside in", "a factor dropped in", "a factor squared in"),
+    *("a step off in", "transposed in", "(1 - v)**2 in", "v * (1 - v) in", "tanh twice in"),
+    *("mean for sum in", "last step only in", "first step left out in", "last step left out in"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_catalogue_holds_the_mistakes_people_make(kind):
     model = shipped("vanilla")
     probe = probes(model, seeds=1)[0]
-    made = [
-        name
-        for stated in model.gradients
-        for name, _ in mutants._mutants(mutants._reference(probe, stated) or [])
-    ]
+    made = [name for stated in model.gradients for name, _ in mutants._mutants(mutants._reference(probe, stated) or [])]
     assert any(kind in name for name in made)
 
 
-# -- a bad probe --------------------------------------------------------------------------------------------------------
+# -- a bad probe -------------------------------------------------------------------------------------------------------
 @every_model
 def test_a_probe_without_a_past_is_inconclusive(name):
     model = shipped(name)
@@ -137,7 +151,7 @@ def test_a_delay_that_the_sequence_does_not_reach_is_inconclusive():
     assert report.verdict != "PASS"
 
 
-# -- mutants that are no mistakes ---------------------------------------------------------------------------------------
+# -- mutants that are no mistakes --------------------------------------------------------------------------------------
 def test_a_mutant_that_says_the_same_is_counted_as_equivalent_and_not_as_a_survivor():
     """The transpose of one number is that number."""
     model = tg.load(SCALAR)
@@ -157,15 +171,15 @@ def test_a_mutant_that_says_the_same_is_counted_as_equivalent_and_not_as_a_survi
 def test_a_symmetric_weight_makes_its_transpose_a_survivor_and_not_an_equivalent():
     """Other probes can tell W from its transpose: this one cannot, so it proves nothing."""
     model = shipped("vanilla")
-    W = model.unroll(4).parameters["W", None]
-    symmetric = {("W", None): W + W.T}
+    W = model.unroll(4).parameters["W"]
+    symmetric = {"W": W + W.T}
     report = tg.verify(model, values=symmetric)
     assert report.verdict == "INCONCLUSIVE"
     assert report.probe is not None
     assert [said for said in report.probe.survivors if "W transposed" in said]
 
 
-# -- breaking it shows --------------------------------------------------------------------------------------------------
+# -- breaking it shows -------------------------------------------------------------------------------------------------
 def test_a_judge_that_cannot_tell_certifies_nothing(monkeypatch):
     """A mutant that nobody notices is no mutant: the count falls, and the report says so."""
     monkeypatch.setattr(mutants, "NOTICED", float("inf"))
@@ -197,11 +211,7 @@ def test_certificates_add_up():
     assert str(total) == "kills 6 of 7 wrong versions of these equations; not a"
 
 
-@pytest.mark.parametrize("T", [4])
-def test_what_the_report_holds_is_what_is_written_to_json(T):
-    report = tg.verify(shipped("vanilla"), T=T)
-    probe = report.to_dict()["probe"]
-    assert report.probe is not None
-    assert probe["mutants"] == probe["killed"] == report.probe.killed
-    assert probe["equivalent"] == report.probe.equivalent
-    assert probe["survivors"] == []
+def test_the_certificate_is_written_to_json():
+    probe = tg.verify(SCALAR).to_dict()["probe"]
+    assert probe["mutants"] == probe["killed"] > 40
+    assert probe["equivalent"] == 1

@@ -96,7 +96,7 @@ def _section(row: Row, depth: int) -> Iterator[str]:
 
 
 def _sentence(said: str) -> str:
-    return " ".join(code(part) if is_code else escaped(part) for part, is_code in quoted(said)).replace(" ,", ",")
+    return " ".join(code(part) if is_code else escaped(part) for part, is_code in quoted(said)).replace(" ,", ",").replace(" ;", ";")
 
 
 def escaped(said: str) -> str:

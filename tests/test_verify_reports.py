@@ -1,0 +1,479 @@
+"""Reports: each form tells the same verdicts, marks the mistake where it stands, and lets no stranger's text through."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from functools import cache
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.language import load, parse
+from tinygrad_rnn.language.expressions import Ref
+from tinygrad_rnn.language.mathml import addends, mathml, pieces
+from tinygrad_rnn.language.source import Span
+from tinygrad_rnn.models import names, resolve
+from tinygrad_rnn.verify.marks import correction, marked
+from tinygrad_rnn.verify.notes import Notes, judge_file, judge_model
+from tinygrad_rnn.verify.report import Report
+from tinygrad_rnn.verify.terminal import WIDTH, text, wants_colour
+
+WRONG = Path(__file__).parent / "corpus" / "wrong"
+#: one file for each kind of explanation
+KINDS = {
+    "vanilla_square_outside": "wrong factor",
+    "vanilla_h_of_this_step": "wrong step",
+    "vanilla_transpose_missing": "transpose",
+    "vanilla_sign": "sign",
+    "vanilla_mean_for_sum": "wrong sum",
+    "vanilla_diag_on_the_left": "order",
+    "vanilla_boundary_too_early": "boundary",
+    "vanilla_state_added_unchanged": "extra term",
+    "lstm_cell_path_missing": "missing term",
+    "lstm_002_gate_parentheses": "parentheses",
+    "leaky_alpha_sign": "sign",
+}
+kinds = pytest.mark.parametrize("stem", KINDS)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SMALL = "sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\n"
+RIGHT = SMALL + "gradients:\ndW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)\n"
+MISTAKEN = RIGHT.replace("h[t-1].T)", "h[t].T)")
+UNREADABLE = RIGHT.replace("tanh", "tahn")
+
+
+@cache
+def report(stem: str) -> Report:
+    """The report on a file of the corpus, or on a shipped model."""
+    path = WRONG / f"{stem}.rnn"
+    found = judge_file(path if path.exists() else resolve(stem), seeds=1)
+    assert isinstance(found, Report)
+    return found
+
+
+@cache
+def page(stem: str) -> str:
+    return report(stem).to_html()
+
+
+class Outline(HTMLParser):
+    """The elements of a page; fails where a tag is closed that was not opened."""
+
+    VOID = ("meta", "br", "rect", "path", "circle")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+# -- MathML -----------------------------------------------------------------------------------------------------------
+def math(formula: str) -> str:
+    return mathml(parse(f"q[t] = {formula}\n").forward[0].rhs)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_shipped_equation_is_well_formed_mathml(name):
+    model = load(resolve(name))
+    for equation in (*model.forward, *model.gradients):
+        assert ElementTree.fromstring(mathml(equation, model)).tag == "math"
+        left, terms, when = pieces(equation, model)
+        for part in (left, *(said for _, said in terms), *([when] if when else [])):
+            ElementTree.fromstring(part)
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("h[t-1]", "<msup><mi>h</mi><mrow><mo stretchy=\"false\">(</mo><mi>t</mi><mo>−</mo><mn>1</mn>"),
+        ("z_i[t]", "<msubsup><mi>z</mi><mi>i</mi><mrow>"),
+        ("W", 'style="font-weight:bold">W</mi>'),
+        ("W.T", "<mo>⊤</mo></msup>"),
+        ("W_f.T", "<mi>f</mi><mo>⊤</mo></msubsup>"),
+        ("a[t] * b[t]", "<mo>⊙</mo>"),
+        ("a[t] / 2", "<mfrac>"),
+        ("diag(a[t])", "diag</mi><mo>\u2061</mo>"),
+        ("sigmoid'(a[t])", "<msup><mi mathvariant=\"normal\">σ</mi><mo>′</mo></msup>"),
+        ("alpha", "<mi>α</mi>"),
+        ("c̃[t]", '<mover accent="true"><mi>c</mi>'),
+        ("sum(t > 1, a[t])", "<munder><mo>∑</mo>"),
+        ("[h[t-1]; x[t]]", "<mtable><mtr><mtd>"),
+        ("norm(a[t])", "<mo>‖</mo>"),
+    ],
+)
+def test_notation_is_that_of_the_book(formula, expected):
+    ElementTree.fromstring(math(formula))
+    assert expected in math(formula)
+
+
+def test_matrices_are_bold_and_scalars_have_no_sign_between():
+    model = load("sizes: h = 2\nh[t] = a * (w @ h[t-1])\nL = sum(h[T])")
+    said = mathml(model.forward[0], model)
+    assert 'style="font-weight:bold">w</mi>' in said
+    assert 'style="font-weight:bold">a' not in said
+    assert "⊙" not in math("2 * a[t]")
+    assert "⊙" not in math("W @ a[t]")
+
+
+@pytest.mark.parametrize("formula", ["(a[t] + b[t]) * c[t]", "a[t] - (b[t] - c[t])", "b[t] * (-a[t])", "(a[t] @ b[t])**2"])
+def test_brackets_stay_where_they_are_needed(formula):
+    assert "(</mo>" in re.sub(r'<mo stretchy="false">\(</mo><mi>t', "", math(formula))
+
+
+def test_no_brackets_are_added():
+    assert "(</mo>" not in math("W @ v * u + w")
+
+
+def test_terms_are_those_of_the_outermost_sum():
+    rhs = parse("q[t] = a[t] * (b[t] - c[t]) - d[t] + sum(t, e[t] + f[t])\n").forward[0].rhs
+    assert [(sign, type(part).__name__) for sign, part in addends(rhs)] == [("", "Binary"), ("-", "Ref"), ("+", "Sum")]
+    assert [sign for sign, _ in addends(parse("q = (a + b) * c\n").forward[0].rhs)] == [""]
+
+
+def test_what_is_no_name_is_escaped():
+    assert "<script>" not in mathml(Ref(Span(1, 1, 1, 0, 0), "<script>"))
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("stem", [*KINDS, "vanilla", "lstm_003"])
+def test_the_page_is_whole_and_needs_nothing_else(stem):
+    outline = Outline(page(stem))
+    tags = {tag for tag, _ in outline.tags}
+    assert {"math", "svg", "style"} <= tags
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "form"}
+    assert not [a for _, a in outline.tags for key in a if key in ("src", "action", "xlink:href") or key.startswith("on")]
+    assert all((attributes.get("href") or "#").startswith("#") for _, attributes in outline.tags)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\((?!#)", page(stem))
+
+
+@pytest.mark.parametrize("stem", [*KINDS, "vanilla"])
+def test_the_page_shows_a_verdict_for_each_equation_and_step(stem):
+    outline, judged = Outline(page(stem)), report(stem)
+    articles = [a["class"] for tag, a in outline.tags if tag == "article"]
+    words = {"PASS": "row pass", "FAIL": "row fail", "INCONCLUSIVE": "row open"}
+    assert articles == [words[row.verdict] for row in judged.rows]
+    cells = [a for tag, a in outline.tags if tag == "li" and "error" in (a.get("title") or "")]
+    assert len(cells) == sum(len(row.steps) for row in judged.rows)
+    assert sum(cell["class"] == "fail" for cell in cells) == sum(
+        step.verdict == "FAIL" for row in judged.rows for step in row.steps
+    )
+
+
+@kinds
+def test_the_mistake_is_marked_in_the_equation_by_more_than_colour(stem):
+    (row,) = report(stem).failed
+    assert row.mistake == KINDS[stem]
+    (article,) = re.findall(r'<article class="row fail">.*?</article>', page(stem), re.DOTALL)
+    formula = re.search(r'<p class="formula">.*?</p>', article, re.DOTALL)[0]
+    assert "✗" in formula
+    if {term.verdict for term in row.terms} & {"wrong", "extra"}:
+        assert '<mrow class="wrong">' in formula
+    else:
+        assert 'class="piece absent"' in formula
+    assert formula.count('<small class="right">✓') == sum(term.verdict == "right" for term in row.terms)
+
+
+def test_only_the_wrong_part_of_a_term_is_marked():
+    (row,) = report("vanilla_square_outside").failed
+    found = marked(row, report("vanilla_square_outside"))
+    (part,) = [node for node in _walk(found.equation.rhs) if found.classes.get(id(node)) == "wrong"]
+    assert mathml(part) == math("(1 - h[t+1])**2")
+
+
+def _walk(expr):
+    yield expr
+    for child in expr.children:
+        yield from _walk(child)
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["vanilla_square_outside", "vanilla_h_of_this_step", "vanilla_transpose_missing", "vanilla_sign", "leaky_alpha_sign",
+     "vanilla_mean_for_sum", "vanilla_diag_on_the_left"],
+)  # fmt: skip
+def test_the_equation_is_right_once_the_term_is_what_it_should_be(stem):
+    (row,) = report(stem).failed
+    (term,) = [term for term in row.terms if correction(term)]
+    equations = (WRONG / f"{stem}.rnn").read_text(encoding="utf-8")
+    written, should = term.text, correction(term)
+    if written.startswith("sum(t, ") and not should.startswith("sum("):
+        written = written.removeprefix("sum(t, ").removesuffix(")")
+    if written.startswith("-("):
+        written, should = f"- {written[2:-1]}", f"+ {should}"
+    assert written in equations
+    assert tg.verify(equations.replace(written, should), seeds=1).ok
+    should_be = load(WRONG / f"{stem}.rnn")
+    assert mathml(parse(f"q[t] = {correction(term)}\n").forward[0].rhs, should_be) in page(stem)
+
+
+def test_a_page_without_a_model_has_equations_but_no_picture():
+    bare = replace(report("vanilla_square_outside"), subject=None)
+    html = bare.to_html()
+    Outline(html)
+    assert "<math" in html
+    assert "<svg" not in html
+
+
+def test_a_report_on_handwritten_code_has_a_page():
+    found = tg.verify_backward(_weighted, lambda w, x: {"w": w}, _ONES)
+    html = found.to_html()
+    Outline(html)
+    assert "FAIL" in html
+    assert "line 0" not in html + str(found) + found.to_markdown()
+
+
+def _weighted(w, x):
+    return (w * x) @ x
+
+
+_ONES = {"w": [1.0, 2.0], "x": [3.0, 4.0]}
+
+
+@pytest.mark.parametrize("T", [3, 30])
+def test_a_long_sequence_keeps_its_strip_short(T):
+    found = judge_model(load(WRONG / "vanilla_boundary_too_early.rnn"), T=T, seeds=1)
+    cells = [a for tag, a in Outline(found.to_html()).tags if tag == "li" and "title" in a]
+    assert len(cells) < 20
+
+
+# -- strangers --------------------------------------------------------------------------------------------------------
+HOSTILE = "</title><script>alert(1)</script> `|* \x1b[31m [x](javascript:y) &amp; \"'"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Report:
+    """A wrong derivation whose every name and comment would like to be markup."""
+    path = tmp_path_factory.mktemp("evil") / "<img src=x onerror=y>`|.rnn"
+    body = RIGHT.replace("h[t-1].T)", "h[t].T)  # <script>alert(2)</script> `|")
+    path.write_text(f"model: {HOSTILE}\n# {HOSTILE}\n{body}", encoding="utf-8")
+    found = judge_file(path, seeds=1)
+    assert isinstance(found, Report)
+    return replace(found, notes=[HOSTILE, *found.notes])
+
+
+def test_nothing_hostile_reaches_the_page(hostile):
+    html = hostile.to_html()
+    outline = Outline(html)
+    assert not {tag for tag, _ in outline.tags} & {"script", "img"}
+    assert unescape(re.search(r"<title>(.*?)</title>", html)[1]).startswith("</title><script>")
+    assert "javascript:y" not in [a.get("href") for _, a in outline.tags]
+
+
+def test_nothing_hostile_reaches_the_terminal(hostile):
+    assert "\x1b" not in str(hostile)
+    assert "\x1b" not in re.sub(r"\x1b\[[0-9;]*m(FAIL|PASS|INCONCLUSIVE|right|wrong|missing|extra) *\x1b\[0m", "", text(hostile, True))
+
+
+def test_nothing_hostile_reaches_markdown(hostile):
+    said = hostile.to_markdown()
+    assert "\x1b" not in said
+    outside = re.sub(r"(`+)[^`].*?\1", "", said)
+    assert not re.search(r"(?<!\\)<script|(?<!\\)\]\(|(?<!\\)<img", outside)
+    table = [line for line in said.splitlines() if line.startswith("| ")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table[:2]}) == 1
+
+
+def test_a_hostile_heading_in_notes_is_text(tmp_path):
+    path = tmp_path / "notes.md"
+    path.write_text(f"# {HOSTILE}\n```rnn\n{UNREADABLE}```\n# {HOSTILE}\n```rnn\n{RIGHT}```\n", encoding="utf-8")
+    notes = judge_file(path, seeds=1)
+    assert not {tag for tag, _ in Outline(notes.to_html()).tags} & {"script", "img"}
+    assert "\x1b" not in str(notes) + notes.to_markdown()
+
+
+# -- the terminal -----------------------------------------------------------------------------------------------------
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert wants_colour(Terminal())
+    assert not wants_colour(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not wants_colour(Terminal())
+
+
+@kinds
+def test_colour_says_nothing_that_words_do_not_say(stem):
+    coloured = text(report(stem), colour=True)
+    assert "\x1b" in coloured
+    plain = str(report(stem))
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+    assert plain.isascii() or "c̃" in plain
+
+
+@kinds
+def test_details_stand_only_under_what_fails(stem):
+    judged = report(stem)
+    (row,) = judged.failed
+    lines = str(judged).splitlines()
+    rows = [line for line in lines if re.match(r"  \S+ +line +\d+  ", line)]
+    assert [line.split()[3] for line in rows] == [row.verdict for row in judged.rows]
+    details = lines[lines.index(next(line for line in rows if " FAIL " in line)) + 1 :]
+    joined = " ".join(" ".join(details).split())
+    assert " ".join(row.text.split()) in joined
+    assert f"wrong at t = {', '.join(map(str, row.at('FAIL')))}" in joined or not row.at("FAIL")
+    assert row.explanation in joined
+    for term in row.terms if len(row.terms) > 1 else ():
+        assert re.search(rf"{term.verdict} +{re.escape(term.text)}", "\n".join(details))
+    assert max(map(len, lines)) <= WIDTH + 40
+    assert str(judged.engine) in lines
+    assert f"kills {judged.probe.killed} of {judged.probe.mutants}" in str(judged)
+
+
+def test_what_the_mistake_does_downstream_is_said():
+    assert report("vanilla_square_outside").downstream == ["db", "dW", "dU"]
+    assert "come out wrong as well: db, dW, dU" in str(report("vanilla_square_outside"))
+    assert "no other equation comes out wrong" in str(report("vanilla_mean_for_sum"))
+    assert report("vanilla").downstream == []
+    assert "follow" not in str(report("vanilla"))
+
+
+def test_an_answer_stays_on_one_screen():
+    assert len(str(report("vanilla_square_outside")).splitlines()) <= 24
+
+
+# -- data and Markdown ------------------------------------------------------------------------------------------------
+@kinds
+def test_json_has_the_stated_form(stem):
+    found = json.loads(json.dumps(report(stem).to_dict(), allow_nan=False))
+    assert found["mode"] == "local"
+    assert set(found["probe"]) == {"mutants", "killed", "equivalent"}
+    for equation in found["equations"]:
+        assert {"name", "line", "verdict", "steps", "terms", "mistake"} <= set(equation)
+        assert all(set(term) == {"text", "verdict", "explanation"} for term in equation["terms"])
+        assert all(set(step) == {"t", "verdict", "error", "bound"} for step in equation["steps"])
+        assert bool(equation["mistake"]) == (equation["verdict"] == "FAIL")
+
+
+@kinds
+def test_markdown_tells_every_verdict_and_quotes_the_equation(stem):
+    judged, said = report(stem), report(stem).to_markdown()
+    rows = re.findall(r"^\| `([^`]+)` \| (\d+) \| \*\*(\w+)\*\*", said, re.MULTILINE)
+    assert rows == [(row.name, str(row.line), row.verdict) for row in judged.rows]
+    (row,) = judged.failed
+    assert f"```\n{row.text}\n```" in said
+    assert re.sub(r"\s", "", row.explanation) in re.sub(r"[\s\\]", "", said)
+
+
+# -- notes ------------------------------------------------------------------------------------------------------------
+BLOCKS = {"right": RIGHT, "wrong": MISTAKEN, "unreadable": UNREADABLE, "forward only": SMALL}
+
+
+def write_notes(folder: Path, *kinds: str) -> Path:
+    """A Markdown file with a heading and a block of each kind."""
+    path = folder / "notes.md"
+    path.write_text("".join(f"# The {kind} one\n\n```rnn\n{BLOCKS[kind]}```\n\n" for kind in kinds), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kinds_of_blocks", "verdict"),
+    [
+        (["right"], "PASS"),
+        (["right", "forward only"], "PASS"),
+        (["right", "wrong"], "FAIL"),
+        (["unreadable", "wrong", "right"], "FAIL"),
+        (["unreadable", "right"], "UNUSABLE"),
+        (["unreadable"], "UNUSABLE"),
+        (["forward only"], "UNUSABLE"),
+    ],
+)
+def test_the_worst_block_decides_about_the_notes(tmp_path, kinds_of_blocks, verdict):
+    notes = judge_file(write_notes(tmp_path, *kinds_of_blocks), seeds=1)
+    assert isinstance(notes, Notes)
+    assert notes.verdict == verdict
+    assert notes.ok == (verdict == "PASS")
+    assert len(notes.blocks) == len(kinds_of_blocks)
+
+
+def test_notes_are_reported_by_heading_and_line(tmp_path):
+    path = write_notes(tmp_path, "right", "unreadable", "wrong")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    notes = judge_file(path, seeds=1)
+    for block in notes.blocks:
+        assert lines[block.line - 2] == "```rnn"
+        assert lines[block.line - 4] == f"# {block.heading}"
+        assert f"line {block.line}: {block.heading}: {block.verdict}" in str(notes)
+    (row,) = notes.blocks[2].report.failed
+    assert lines[row.line - 1] == row.text
+    assert "did you mean tanh" in str(notes)
+    found = json.loads(json.dumps(notes.to_dict(), allow_nan=False))
+    assert [(b["heading"], b["ok"]) for b in found["blocks"]] == [
+        ("The right one", True), ("The unreadable one", False), ("The wrong one", False)
+    ]  # fmt: skip
+    assert found["ok"] is False
+    assert found["blocks"][2]["equations"][0]["line"] == row.line
+    Outline(notes.to_html())
+    assert notes.to_markdown().count("\n## ") == 3
+
+
+def test_notes_with_one_block_are_verified_as_ever(tmp_path):
+    assert tg.verify(write_notes(tmp_path, "right")).ok
+
+
+def test_notes_without_a_block_are_refused(tmp_path):
+    (tmp_path / "notes.md").write_text("# Nothing\n\n```python\n1\n```\n")
+    with pytest.raises(tg.LanguageError, match="no block marked rnn"):
+        judge_file(tmp_path / "notes.md")
+
+
+# -- in a browser -----------------------------------------------------------------------------------------------------
+MEASURE = """<script>
+const tall = [...document.querySelectorAll("math")].filter(m => m.getBoundingClientRect().height > 0).length;
+const marks = [...document.querySelectorAll("mrow.wrong")].map(m => getComputedStyle(m).borderBottomStyle);
+const sum = document.querySelector("munderover"), letter = document.querySelector("math mi");
+const grows = sum.getBoundingClientRect().height > 2 * letter.getBoundingClientRect().height;
+document.title = JSON.stringify({tall, marks, grows, scroll: document.documentElement.scrollWidth, inner: innerWidth});
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("stem", ["vanilla_square_outside", "lstm_cell_path_missing"])
+def test_a_browser_shows_the_page_without_a_complaint(tmp_path, stem, width):
+    file = tmp_path / "page.html"
+    file.write_text(page(stem).replace("</body>", MEASURE), encoding="utf-8")
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1000", "--enable-logging=stderr",
+        "--dump-dom", file.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "CONSOLE" not in done.stderr
+    assert "✗&nbsp;FAIL" in done.stdout or "✗\u00a0FAIL" in done.stdout
+    found = json.loads(unescape(re.search(r"<title>(\{.*?\})</title>", done.stdout)[1]))
+    assert found["tall"] == page(stem).count("<math ")
+    assert found["grows"], "sums are typeset, not printed in a row"
+    assert found["marks"] == ["solid"] * page(stem).count('class="wrong"')
+    assert found["scroll"] <= found["inner"] == width, "the page is no wider than its window"
