@@ -252,10 +252,9 @@ def derive_model(model: Model, keep: Collection[str] | None, style: str | None) 
 def _lengths(model: Model) -> tuple[int, int]:
     """Two lengths that show every delay, and that no number of the model could be taken for."""
     nodes = [node for equation in model.forward for node in walk(equation.rhs)]
-    delay = max([abs(node.index.offset) for node in nodes if isinstance(node, Ref) and node.index], default=0)
     numbers = {float(node.value) for node in nodes if isinstance(node, Num)}
     numbers |= {float(n) for shape in model.shapes.values() for n in shape}
-    T = max(SHORTEST, 2 * delay + 3)
+    T = max(SHORTEST, 2 * model.longest_delay + 3)
     while any(n in numbers or 1.0 / n in numbers for n in (T, T + 1)):
         T += 1
     return T, T + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import LanguageError
-from .expressions import Document, Equation
+from .expressions import Document, Equation, Ref, walk
 from .grammar import parse
 from .markdown import blocks
 from .quantities import Quantities, show
@@ -38,6 +38,12 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<model {self.name!r}: {len(self.forward)} equations, {len(self.gradients)} gradients>"
+
+    @property
+    def longest_delay(self) -> int:
+        """The most steps that an equation reaches back or ahead."""
+        reads = [node for equation in self.forward for node in walk(equation.rhs) if isinstance(node, Ref)]
+        return max([abs(ref.index.offset) for ref in reads if ref.index and ref.index.variable], default=0)
 
     def unroll(
         self, T: int, seed: int = 0, batch: int = 1, values: Mapping[Any, Any] | None = None, scale: float = 1.0

@@ -43,7 +43,7 @@ def corrected(
     for fix in [*_other_sums(term), *_edited(term, pool, values)]:
         assert fix.term is not None
         reached = values.of(fix.term.expr)
-        if any(values.same(reached, goal) for goal in goals):
+        if any(values.same(reached, goal) for goal in goals) and values.well_typed(fix.term.expr):
             assert reached is not None
             yield fix, reached
 

@@ -49,7 +49,8 @@ def judge(
         probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
         check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
     rows = [_row(equation, probes) for equation in equations]
-    certificate = _certificate(equations, probes) if certified and T >= SHORTEST else None
+    shortest = max(SHORTEST, model.longest_delay + 2)
+    certificate = _certificate(equations, probes) if certified and T >= shortest else None
     return Report(
         model.name,
         model.document.source.name,
@@ -57,9 +58,10 @@ def judge(
         seeds,
         rows,
         check,
-        _notes(model, T),
+        _notes(model, T, shortest),
         certificate,
         _follow_through(equations, probes),
+        shortest=shortest,
     )
 
 
@@ -115,10 +117,11 @@ def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
     return EngineCheck(sum(c.gradients for c in checks), worst, all(c.ok for c in checks))
 
 
-def _notes(model: Model, T: int) -> list[str]:
+def _notes(model: Model, T: int, shortest: int) -> list[str]:
     notes = []
-    if T < SHORTEST:
-        notes.append(f"T = {T} cannot show a recurrence with both its ends: use T = {SHORTEST} or more")
+    if T < shortest:
+        shown = "a recurrence" if shortest == SHORTEST else f"a delay of {model.longest_delay} steps"
+        notes.append(f"T = {T} cannot show {shown} with both its ends: use T = {shortest} or more")
     stated = {model.quantities.base(e.target.key) for e in model.gradients}
     missing = [f"d{name}" for name in model.parameters if (name, False) not in stated]
     if missing:

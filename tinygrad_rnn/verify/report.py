@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All verdicts on a derivation. `ok` is true when every equation passes and the engine agrees with the complex step.
+    """All verdicts on a derivation; `ok` is true when every equation passes on a probe that can tell.
 
     `str(report)` is for a terminal; `to_dict()`, `to_markdown()` and `to_html()` are the same as data, as Markdown and
     as one page. `subject` is the model that was judged: with it the page knows types and has a picture.
@@ -76,6 +76,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
     probe: Certificate | None = None
     follow: list[Row] = field(default_factory=list)
+    #: the shortest sequence that shows every delay with both its ends
+    shortest: int = 3
     subject: Model | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -87,7 +89,7 @@ class Report:
             return FAIL
         passed = all(row.verdict == PASS for row in self.rows)
         certified = self.probe is None or self.probe.ok
-        return PASS if passed and certified and self.T >= 3 else INCONCLUSIVE
+        return PASS if passed and certified and self.T >= self.shortest else INCONCLUSIVE
 
     @property
     def ok(self) -> bool:

@@ -7,14 +7,15 @@ at all steps of the equation at once, so that two terms are compared as wholes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import TinygradError
+from ..core.errors import LanguageError, TinygradError
 from ..core.tensor import plain
 from ..derive.writing import NOWHERE
+from ..language import Model, parse
 from ..language.evaluate import evaluate
 from ..language.expressions import Binary, Equation, Expr, Ref, Sum, Transpose, Unary, spine, walk
 from ..language.operands import Operand, dense
@@ -171,6 +172,17 @@ class Values:
         """A quantity as a plain operand; raises `LanguageError` where there is none."""
         held = self.probe.operand(name, step)
         return Operand(plain(held.value), held.rows, held.columns, held.batch, held.diagonal, held.classes)
+
+    def well_typed(self, expr: Expr) -> bool:
+        """Whether the recurrence language takes the expression for this equation's right-hand side."""
+        model, equation = self.probe.model, self.equation
+        helpers = tuple(e for e in model.gradients if model.role(e) == "helper")
+        stated = Equation(equation.target, equation.when, expr, NOWHERE)
+        try:
+            Model(parse(text(replace(model.document, gradients=(*helpers, stated)))))
+        except LanguageError:
+            return False
+        return True
 
     def same(self, a: np.ndarray | None, b: np.ndarray | None) -> bool:
         """Whether two values agree as far as their own size lets one tell."""
