@@ -37,13 +37,17 @@ def missing(what: str, peer: str) -> Row:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table with aligned columns."""
-    cells = [HEADER, *(astuple(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
+    return aligned(HEADER, [astuple(row) for row in rows])
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Any cells as a Markdown table with aligned columns."""
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
 
     def line(values: Sequence[str]) -> str:
         return "| " + " | ".join(value.ljust(width) for value, width in zip(values, widths, strict=True)) + " |"
 
-    return "\n".join([line(HEADER), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, cells[1:])])
+    return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
 
 
 def keep(section: str, text: str, page: Path = PAGE) -> None:

@@ -130,9 +130,28 @@ def test_unusable_answers_are_refused(returned, says):
         tg.verify_backward(forward, lambda **v: returned, inputs())
 
 
-def test_nan_is_inconclusive_not_right():
+def test_nan_is_wrong_where_the_truth_is_finite():
     report = tg.verify_backward(lambda w: np.sum(w * w), lambda w: {"w": w * np.nan}, {"w": np.ones(2)})
+    assert report.verdict == "FAIL"
+    report = tg.verify_backward(lambda w: np.sum(1.0 / w), lambda w: {"w": -1.0 / w**2}, {"w": np.zeros(2)})
     assert report.verdict == "INCONCLUSIVE"
+
+
+def test_single_precision_and_class_numbers_are_inputs_too():
+    w = np.linspace(-1, 1, 5, dtype=np.float32)
+    assert tg.verify_backward(lambda w: np.sum(np.tanh(w)), lambda w: {"w": 1 - np.tanh(w) ** 2}, {"w": w}).ok
+    with pytest.raises(tg.DtypeError, match="pass it as floats"):
+        tg.verify_backward(lambda w: np.sum(w * w), lambda w: {"w": 2 * w}, {"w": np.array([1, 2])})
+
+
+def test_what_is_not_returned_is_not_judged_and_said_so():
+    def forward(a, b):
+        return np.sum(a * b)
+
+    report = tg.verify_backward(forward, lambda a, b: {"a": b}, {"a": np.ones(2), "b": np.ones(2)})
+    assert "not returned, so not judged: db" in str(report)
+    with pytest.raises(tg.GraphError, match="empty dict"):
+        tg.verify_backward(forward, lambda a, b: {}, {"a": np.ones(2), "b": np.ones(2)})
 
 
 def test_assertions_carry_the_report():

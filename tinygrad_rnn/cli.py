@@ -51,13 +51,13 @@ def _one_screen(message: str, lines: int = 20, width: int = 240) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinygrad-rnn",
-        description="Recurrent networks as one explicit graph: verify a hand derivation, derive the right one, draw the "
-        "unfolded network.",
+        description="Recurrent networks as one explicit graph: verify a hand derivation, derive the right one, "
+        "draw the unfolded network.",
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-rnn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    verify = commands.add_parser("verify", help="judge the gradient equations of FILE, per equation, term and time step")
+    verify = commands.add_parser("verify", help="judge the gradient equations of FILE, term by term and step by step")
     verify.add_argument("file", metavar="FILE", help=_FILE)
     verify.add_argument("--T", type=_positive, default=4, help="length of the sequence (default 4)")
     verify.add_argument("--seeds", type=_positive, default=3, help="number of random probes (default 3)")

@@ -178,6 +178,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         for i, tree in zip(numbers, _rebuilt(trees, leaves), strict=True):
             given[i] = tree
         y = f(*given, **kwargs)
+        if y is None:
+            raise GraphError("the function to differentiate returned None: does it end in a return?")
         if not isinstance(y, Tensor):
             found: list[Any] = [_finish(None, x, nested) for x in leaves]
         else:

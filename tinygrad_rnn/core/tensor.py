@@ -160,6 +160,11 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __float__(self) -> float:
+        if self.requires_grad:
+            raise NotDifferentiableError(
+                "this call would turn a Tensor into a plain float and lose its gradient: "
+                "use t.item() if that is meant, or the numpy function (np.tanh for math.tanh)"
+            )
         return float(self.item())
 
     def __bool__(self) -> bool:
@@ -255,6 +260,8 @@ def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> T
                 f"values of dtype {held.dtype} are never differentiated: write them as floats "
                 f"({_short(value)} -> .astype(float)), or pass requires_grad=False"
             )
+    if type(held) is not float:
+        held.flags.writeable = False  # the graph needs the value as it is
     return Tensor(held, None, (), None, name, current(), requires_grad)
 
 
@@ -264,7 +271,7 @@ def constant(value: Any) -> Tensor:
         return Tensor(value, None, (), None, None, ROOT, False)
     if isinstance(value, int) and not isinstance(value, bool):
         return Tensor(float(value), None, (), None, None, ROOT, False)
-    held = as_value(value)
+    held = as_value(value, copy=True)  # a buffer that its owner fills anew must not change the graph
     if type(held) is not float and held.dtype.kind not in "fiubc":
         raise DtypeError(f"cannot compute with a value of type {type(value).__name__}: {_short(value)}")
     return Tensor(held, None, (), None, None, ROOT, False)

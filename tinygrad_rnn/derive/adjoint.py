@@ -34,12 +34,24 @@ def contributions(loss: Tensor, keep: Collection[str], algebra: Algebra) -> list
     """For every kept node and leaf below the loss, its share from each kept node that reads it."""
     graph = Graph(loss)
     cut = {node.id: node for node in graph.nodes if node is not loss and (node.op is None or node.name in keep)}
+    _check_names(graph, keep)
     _check_cut(graph, cut, loss)
     found: list[Contribution] = []
     for consumer in graph.nodes:
         if consumer is loss or (consumer.id in cut and consumer.op is not None):
             found += _from_consumer(consumer, cut, None if consumer is loss else consumer, algebra)
     return found
+
+
+def _check_names(graph: Graph, keep: Collection[str]) -> None:
+    seen: set[tuple[str, object]] = set()
+    for node in graph.nodes:
+        if node.name in keep:
+            if (node.name, node.scope.step) in seen:
+                raise DerivationError(
+                    f"two quantities are called {node.name} at {node.scope}: give each a name of its own"
+                )
+            seen.add((str(node.name), node.scope.step))
 
 
 def _check_cut(graph: Graph, cut: dict[int, Tensor], loss: Tensor) -> None:

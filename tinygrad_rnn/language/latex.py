@@ -22,7 +22,7 @@ from .expressions import (
     spine,
 )
 from .functions import FUNCTIONS
-from .printer import ATOM, LEVELS, SIGN, level
+from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
     from .model import Model
@@ -138,7 +138,7 @@ class _Writer:
     def _chain(self, expr: Binary) -> str:
         first, operators = spine(expr)
         said, binds, scalar = self._within(first, 0), level(first), self._is_scalar(first)
-        gradient = self._is_gradient(first)
+        gradient, before = self._is_gradient(first), ""
         for node in operators:
             here = LEVELS[node.op]
             if node.op == "/":
@@ -150,7 +150,7 @@ class _Writer:
                     said = rf"\left({said}\right)"
                 said, binds = f"{said}^{{{self.expr(node.right)}}}", ATOM
             else:
-                if binds < here or (gradient and here == 2):
+                if binds < here or (gradient and here == 2) or mixed(before, node.op):
                     said = rf"\left({said}\right)"
                 right = self._within(node.right, here + 1)
                 if here == 2 and self._is_gradient(node.right):
@@ -159,7 +159,7 @@ class _Writer:
                 sign = node.op if here == 1 else "" if node.op == "@" else r"\," if plain else r"\odot"
                 said, binds = " ".join(part for part in (said, sign, right) if part), here
             scalar = scalar and self._is_scalar(node.right)
-            gradient = False
+            gradient, before = False, "" if binds == ATOM else node.op
         return said
 
     def _is_gradient(self, expr: Expr) -> bool:

@@ -28,7 +28,7 @@ from .expressions import (
     spine,
 )
 from .functions import FUNCTIONS
-from .printer import ATOM, LEVELS, SIGN, level
+from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
     from .model import Model
@@ -81,7 +81,7 @@ def pieces(
         lead = f'<mo lspace="0" rspace="0.25em">{_SIGNS.get(sign, sign)}</mo>' if sign else ""
         parts.append((addend, _whole(lead + bracketed)))
     when = _whole(_condition(equation.when)) if equation.when else ""
-    return _whole(f"{writer.ref(equation.target)}<mo form=\"postfix\">=</mo>"), parts, when
+    return _whole(f'{writer.ref(equation.target)}<mo form="postfix">=</mo>'), parts, when
 
 
 def addends(expr: Expr) -> list[tuple[str, Expr]]:
@@ -146,7 +146,7 @@ class _Writer:
         shape = self.model.shapes_.names.get(key) if self.model else None
         bold = min(shape) > 1 if shape else name[0].isupper() and index is None
         letter, below = _symbol(name, bold)
-        time = "" if index is None else f'<mrow><mo stretchy="false">(</mo>{_index(index)}<mo stretchy="false">)</mo></mrow>'
+        time = "" if index is None else _brackets(_index(index))
         if below and time:
             return f"<msubsup>{letter}{below}{time}</msubsup>"
         if below or time:
@@ -164,22 +164,23 @@ class _Writer:
     def _chain(self, expr: Binary) -> str:
         first, operators = spine(expr)
         said, binds, scalar = self.within(first, 0), level(first), self._is_scalar(first)
-        gradient = self._is_gradient(first)
+        gradient, before = self._is_gradient(first), ""
         for node in operators:
             here = LEVELS[node.op]
             if node.op == "/":
                 said, binds = f"<mfrac>{_row(said)}{_row(self.expr(node.right))}</mfrac>", ATOM
             elif node.op == "**":
                 bare = isinstance(node.left, Number | Time) or (isinstance(node.left, Ref) and node.left.index is None)
-                said = f"<msup>{_row(said) if bare and not gradient else _brackets(said)}{_row(self.expr(node.right))}</msup>"
+                base = _row(said) if bare and not gradient else _brackets(said)
+                said = f"<msup>{base}{_row(self.expr(node.right))}</msup>"
                 binds = ATOM
             else:
-                if binds < here or (gradient and here == 2):
+                if binds < here or (gradient and here == 2) or mixed(before, node.op):
                     said = _brackets(said)
                 right = self.within(node.right, here + 1, bracketed=here == 2 and self._is_gradient(node.right))
                 said, binds = said + self._operator(node, scalar) + right, here
             scalar = scalar and self._is_scalar(node.right)
-            gradient = False
+            gradient, before = False, "" if binds == ATOM else node.op
             if node is not expr:
                 said = self._marked(node, said)
         return said
@@ -210,7 +211,7 @@ class _Writer:
     def within(self, expr: Expr, least: int, bracketed: bool = False) -> str:
         """An expression, in brackets when its outermost operator binds less than `least`."""
         said = self.expr(expr)
-        loose = level(expr) < least or isinstance(expr, Sum) or (least == 2 and isinstance(expr, Unary))
+        loose = level(expr) < least or isinstance(expr, Sum) or (isinstance(expr, Unary) and least >= 2)
         return _brackets(said) if loose or bracketed else said
 
     def _sum(self, expr: Sum) -> str:
@@ -262,7 +263,7 @@ def _bounds(when: Condition) -> str:
 
 def _function(name: str) -> str:
     plain = name.rstrip("'")
-    letter = f"<mi mathvariant=\"normal\">{escape(_SAID.get(plain, plain).replace('_', ' '))}</mi>"
+    letter = f'<mi mathvariant="normal">{escape(_SAID.get(plain, plain).replace("_", " "))}</mi>'
     primes = len(name) - len(plain)
     return f"<msup>{letter}<mo>{'′' * primes}</mo></msup>" if primes else letter
 

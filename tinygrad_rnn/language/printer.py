@@ -83,15 +83,18 @@ def _chain(expr: Binary) -> str:
     for node in operators:
         here = LEVELS[node.op]
         power = node.op == "**"
-        # A @ b * c is read by nobody at once: both kinds of product get their own brackets
-        mixed = (before == "@") != (node.op == "@") and before in _PRODUCTS and node.op in _PRODUCTS
-        if binds < here + power or mixed:
+        if binds < here + power or mixed(before, node.op):
             said = f"({said})"
         before = node.op
         right = _within(node.right, SIGN if power else here + 1)
         said = f"{said}**{right}" if power else f"{said} {node.op} {right}"
         binds = here
     return said
+
+
+def mixed(before: str, op: str) -> bool:
+    """Whether two kinds of product meet: A @ b * c is read by nobody at once, so each kind gets its own brackets."""
+    return before in _PRODUCTS and op in _PRODUCTS and (before == "@") != (op == "@")
 
 
 def _within(expr: Expr, least: int) -> str:

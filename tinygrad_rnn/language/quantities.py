@@ -57,6 +57,7 @@ class Quantities:
         for equation in document.gradients:
             for ref in refs(equation):
                 self._check_known(ref)
+        self._check_misspelt()
         for equations in (*self.defined.values(), *self.stated.values()):
             self._check_overlaps(equations)
 
@@ -197,6 +198,20 @@ class Quantities:
                     hint=f"its gradient is called d{show(key)}; "
                     f"only steps outside the sequence, as {key[0]}[T+1] = 0, may be stated here",
                 )
+
+    def _check_misspelt(self) -> None:
+        """A target like `dss[t]` that no equation reads is hardly a helper: more likely a gradient, misspelt."""
+        read = {ref.key for equation in self.document.gradients for ref in refs(equation)}
+        gradients = [f"d{show(key)}" for key in self.used if key not in self.classes]
+        for key, equations in self.helpers.items():
+            if key in read or not key[0].startswith("d"):
+                continue
+            near = get_close_matches(show(key), gradients, n=1, cutoff=0.5)
+            raise self.source.error(
+                f"there is no quantity {key[0][1:]}, and nothing reads {show(key)}",
+                equations[0].target.span,
+                hint=f"did you mean {near[0]} ?" if near else f"gradients are called {listed(gradients[:8])}",
+            )
 
     def _check_known(self, ref: Ref) -> None:
         if ref.key in self.used or ref.key in self.helpers or self.base(ref.key):

@@ -37,7 +37,9 @@ class Resolver:
         self.values: dict[Place, Operand] = {}
         self.root = current()
         self._scopes: dict[int, Scope] = {}
-        self._reads: dict[int, tuple[Expr, list[Ref | Sum]]] = {}  # the expression is kept, so that its id stays its own
+        self._reads: dict[
+            int, tuple[Expr, list[Ref | Sum]]
+        ] = {}  # the expression is kept, so that its id stays its own
 
     # -- for the heirs ------------------------------------------------------------------------------------------------
     def equation(self, place: Place) -> Equation | None:

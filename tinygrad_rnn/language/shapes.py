@@ -170,6 +170,13 @@ class Shapes:
                     raise self._misfits.product(node, equation)
                 return Type(types[0].rows, types[1].columns)
             case Binary(op="**"):
+                if isinstance(node.right, Time):
+                    written = f"{node.left}" if isinstance(node.left, Ref) else "it"
+                    raise self.source.error(
+                        f"this is the power {node.right.index}, entry by entry",
+                        node.right.span,
+                        hint=f"a transpose is written {written}.T or {written}ᵀ",
+                    )
                 if not _is_number(node.right):
                     raise self.source.error(
                         "an exponent is a number",
@@ -293,7 +300,9 @@ class Shapes:
     def _rows(self, node: Call, types: list[Type]) -> Type:
         first, last = (_whole(arg) for arg in node.args[1:])
         if first is None or last is None or not 1 <= first <= last:
-            raise self._misfits.wants(node.args[1], "two whole numbers, the first and the last row, as in rows(v, 1, 4)")
+            raise self._misfits.wants(
+                node.args[1], "two whole numbers, the first and the last row, as in rows(v, 1, 4)"
+            )
         have = self.probe(node.args[0])
         if have is not None and last > have[0]:
             raise self._misfits.wants(node.args[2], f"a row of {have[0]} at most")

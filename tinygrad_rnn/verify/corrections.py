@@ -53,7 +53,13 @@ def _edited(term: Term, pool: Sequence[Expr], values: Values) -> Iterator[Fix]:
         fixed = term.with_body(edit.expr)
         says = _sentence(edit, term, values)
         whole = text(fixed.body)
-        yield Fix(edit.kind, says if whole in says else f"{says}, which makes it `{whole}`", fixed)
+        yield Fix(
+            edit.kind,
+            says
+            if whole in says or (edit.kind == SIGN and edit.written is term.body)
+            else f"{says}, which makes it `{whole}`",
+            fixed,
+        )
 
 
 def _sentence(edit: Edit, term: Term, values: Values) -> str:

@@ -102,6 +102,8 @@ def _check_directions(scalar: Tensor, leaves: list[Tensor], grads: list[Tensor],
         except TypeError:
             wanted, error = richardson(partial(_moved, scalar, leaf, v))
             method = "Richardson differences"
+        if not np.isfinite(got.item()) or not np.isfinite(scalar.item()):
+            raise GradientError(f"order {order}, argument {i}: the function or its derivative is not finite there")
         bound = SAFETY * EPS * size + 100.0 * error
         if not abs(got.item() - wanted) <= bound:
             raise GradientError(

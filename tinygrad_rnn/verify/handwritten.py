@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.autodiff import gradients
-from ..core.errors import GraphError, LanguageError, TinygradError
+from ..core.errors import DtypeError, GraphError, LanguageError, TinygradError
 from ..core.graph import Graph
 from ..core.tensor import Tensor, plain, tensor
 from ..derive.adjoint import Contribution, contributions
@@ -41,6 +41,8 @@ def judge_backward(
     forward: Callable[..., Tensor], backward: Callable[..., Mapping[str, Any]], inputs: Mapping[str, Any], name: str
 ) -> Report:
     """See `tinygrad_rnn.verify_backward`."""
+    if not isinstance(inputs, Mapping):
+        raise GraphError(f"inputs is a dict from names to arrays, not {type(inputs).__name__}")
     leaves = {key: _leaf(key, value) for key, value in inputs.items()}
     loss = forward(**leaves)
     if not isinstance(loss, Tensor):
@@ -49,7 +51,7 @@ def judge_backward(
             "write it with np.* and tg.* functions"
         )
     graph = Graph(loss)
-    stated = _stated(backward(**{key: np.array(plain(value)) for key, value in inputs.items()}), leaves, graph)
+    stated = _stated(backward(**{key: _double(value) for key, value in inputs.items()}), leaves, graph)
     nodes = {place: _node(place, leaves, graph) for place in stated}
     recorded = dict(zip(nodes, gradients(loss, list(nodes.values()), create_graph=True), strict=True))
     sizes = dict(zip(recorded, magnitudes(recorded.values()), strict=True))
@@ -60,22 +62,40 @@ def judge_backward(
     if any(row.verdict == FAIL for row in rows):
         rows = _explained(rows, loss, stated, graph)
     T = max((step for _, step in stated if step is not None), default=0)
-    return Report(name, "hand-written backward", max(T, 3), 1, rows, EngineCheck(len(recorded), 0.0, True), [])
+    return Report(
+        name, "hand-written backward", max(T, 3), 1, rows, EngineCheck(len(recorded), 0.0, True), _notes(leaves, stated)
+    )
+
+
+def _notes(leaves: Mapping[str, Tensor], stated: Mapping[Place, np.ndarray]) -> list[str]:
+    missing = [f"d{name}" for name, leaf in leaves.items() if leaf.requires_grad and (name, None) not in stated]
+    return [f"not returned, so not judged: {', '.join(missing)}"] if missing else []
 
 
 def _leaf(key: str, value: Any) -> Tensor:
-    array = np.asarray(plain(value))
+    array = _double(value)
     return tensor(array, name=key, requires_grad=array.dtype.kind == "f")
+
+
+def _double(value: Any) -> np.ndarray:
+    """A copy; floats in double precision, in which the two passes are compared."""
+    array = np.array(plain(value))
+    return array.astype(float) if array.dtype.kind == "f" else array
 
 
 def _stated(returned: Mapping[str, Any], leaves: Mapping[str, Tensor], graph: Graph) -> dict[Place, np.ndarray]:
     """What backward returned, by quantity and step; a leading `d` in a key may stand or not."""
-    if not isinstance(returned, Mapping):
-        raise GraphError(f"backward has to return a dict from names to gradients, not {type(returned).__name__}")
+    if not isinstance(returned, Mapping) or not returned:
+        found = "an empty dict" if returned == {} else type(returned).__name__
+        raise GraphError(f"backward has to return a dict from names to gradients, not {found}")
     named = {node.name for node in graph.nodes if node.name}
     stated: dict[Place, np.ndarray] = {}
     for key, value in returned.items():
         name = key if key in leaves or key in named else key.removeprefix("d")
+        if name in leaves and not leaves[name].requires_grad:
+            raise DtypeError(
+                f"backward returned {key!r}, but inputs[{name!r}] holds {leaves[name].dtype}: pass it as floats"
+            )
         if name in leaves:
             stated[name, None] = np.asarray(value, dtype=float)
             continue
@@ -103,8 +123,10 @@ def _step(place: Place, value: np.ndarray, truth: Tensor, size: np.ndarray) -> S
             f"but {name} has {truth.shape}"
         )
     errors, bounds = np.abs(value - np.asarray(truth.value)), FREEDOM * SAFETY * EPS * size
+    if not np.all(np.isfinite(np.asarray(truth.value))):
+        return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "the true gradient is not finite")
     if not np.all(np.isfinite(value)):
-        return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are not finite")
+        return Step(step, FAIL, float("inf"), float(np.max(bounds, initial=0.0)), "nan or inf was returned")
     worst = np.unravel_index(int(np.argmax(errors - bounds)), errors.shape) if errors.size else ()
     error, bound = (float(errors[worst]), float(bounds[worst])) if errors.size else (0.0, 0.0)
     return Step(step, FAIL if error > bound else PASS, error, bound)
@@ -173,13 +195,11 @@ def _fault(
                     "mistake": "missing term",
                     "explanation": "; ".join(f"the term `{said}` is missing" for said in chosen),
                 }
-    right = " + ".join(terms).replace("+ -", "- ")
-    return {
-        "mistake": "wrong term",
-        "explanation": f"this line should be `{row.name} = {right}`"
-        if quantity and steps[0] is not None
-        else "this line is wrong",
-    }
+    if steps[0] is None:
+        return {"mistake": "wrong term", "explanation": "this line is wrong"}
+    wrong = next(step for step in steps if np.max(np.abs(residual[step]), initial=0.0) > CLOSE * scale)
+    right = " + ".join(said for said, values in terms.items() if wrong in values).replace("+ -", "- ")
+    return {"mistake": "wrong term", "explanation": f"this line should be `{row.name} = {right}` (at t = {wrong})"}
 
 
 def _values(form: Form, at: int | None, lookup: Any, algebra: Algebra) -> list[tuple[str, np.ndarray]]:

@@ -48,9 +48,9 @@ def notes_page(notes: Notes) -> str:
 
 
 def _block(number: int, block: Block) -> str:
-    head = f'<h2 id="block-{number}">{escape(block.title)} <small>line {block.line}</small> {_badge(block.verdict)}</h2>'
+    title = f"{escape(block.title)} <small>line {block.line}</small> {_badge(block.verdict)}"
     body = f"<pre>{escape(block.message)}</pre>" if block.report is None else _section(block.report)
-    return f'<section class="block">{head}{body}</section>'
+    return f'<section class="block"><h2 id="block-{number}">{title}</h2>{body}</section>'
 
 
 def _document(title: str, head: str, body: str) -> str:
@@ -101,12 +101,15 @@ def _formula(found: Marked, model: Model | None) -> str:
     left, terms, when = pieces(found.equation, model, found.classes)
     said = [f'<span class="piece">{left}</span>']
     for addend, math in terms:
-        below = "".join(_below(verdict, model) for verdict in found.below.get(id(addend), []))
+        verdicts = found.below.get(id(addend), [])
+        spoken = [verdict for verdict in verdicts if verdict.verdict != "right"] or verdicts
+        below = "".join(dict.fromkeys(_below(verdict, model) for verdict in spoken))
         said.append(f'<span class="piece">{math}{below}</span>')
     for term in found.absent:
         plus = "" if term.text.startswith("-") else "+ "
         math = f"<span>{plus}{_math(term.text, model)}</span>"
-        said.append(f'<span class="piece absent">{math}<small>✗ {escape(term.explanation or "is missing")}</small></span>')
+        why = escape(term.explanation or "is missing")
+        said.append(f'<span class="piece absent">{math}<small>✗ {why}</small></span>')
     if when:
         said.append(f'<span class="piece">{when}</span>')
     return f'<p class="formula">{" ".join(said)}</p>'

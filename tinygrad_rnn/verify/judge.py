@@ -50,7 +50,7 @@ def judge(
         check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
     rows = [_row(equation, probes) for equation in equations]
     shortest = max(SHORTEST, model.longest_delay + 2)
-    certificate = _certificate(equations, probes) if certified and T >= shortest else None
+    certificate = _certificate(equations, probes) if certified and shortest <= T else None
     return Report(
         model.name,
         model.document.source.name,
@@ -119,11 +119,25 @@ def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
 
 def _notes(model: Model, T: int, shortest: int) -> list[str]:
     notes = []
-    if T < shortest:
+    if shortest > T:
         shown = "a recurrence" if shortest == SHORTEST else f"a delay of {model.longest_delay} steps"
         notes.append(f"T = {T} cannot show {shown} with both its ends: use T = {shortest} or more")
     stated = {model.quantities.base(e.target.key) for e in model.gradients}
-    missing = [f"d{name}" for name in model.parameters if (name, False) not in stated]
+    missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + _steps_left_out(model, T)
     if missing:
         notes.append(f"not stated, so not judged: {', '.join(missing)}")
     return notes
+
+
+def _steps_left_out(model: Model, T: int) -> list[str]:
+    """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
+    found = []
+    for key, equations in model.quantities.stated.items():
+        base = model.quantities.base(key)
+        if base is None or not key[1] or not base[1]:
+            continue
+        exists = model.quantities.coverage(model.quantities.defined.get(base, []), T)
+        stated = model.quantities.coverage(equations, T)
+        left_out = [step for step in exists if step not in stated and 1 <= step <= T]
+        found += [f"{key[0]}[T]" if step == T else f"{key[0]}[{step}]" for step in left_out]
+    return found

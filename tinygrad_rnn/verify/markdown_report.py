@@ -64,14 +64,14 @@ def _table(report: Report) -> Iterator[str]:
     for row in report.rows:
         worst = row.worst
         figures = [f"{worst.error:.1e}", f"{worst.bound:.1e}"] if worst is not None else ["", ""]
-        cells = [code(row.name), str(row.line or ""), f"**{row.verdict}**", *_steps(row, report.T, len(times)), *figures]
+        verdict = [code(row.name), str(row.line or ""), f"**{row.verdict}**"]
+        cells = [*verdict, *_steps(row, report.T, len(times)), *figures]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _steps(row: Row, T: int, columns: int) -> list[str]:
     if columns == 1 and T > 1:
-        said = [f"{_SIGNS[verdict]} {len(row.at(verdict))}" for verdict in (PASS, FAIL, INCONCLUSIVE) if row.at(verdict)]
-        return [" ".join(said)]
+        return [" ".join(f"{sign} {len(row.at(verdict))}" for verdict, sign in _SIGNS.items() if row.at(verdict))]
     found = {step.t: _SIGNS[step.verdict] for step in row.steps}
     return [found.get(t, "") for t in range(1, columns + 1)]
 
@@ -96,7 +96,8 @@ def _section(row: Row, depth: int) -> Iterator[str]:
 
 
 def _sentence(said: str) -> str:
-    return " ".join(code(part) if is_code else escaped(part) for part, is_code in quoted(said)).replace(" ,", ",").replace(" ;", ";")
+    parts = (code(part) if is_code else escaped(part) for part, is_code in quoted(said))
+    return " ".join(parts).replace(" ,", ",").replace(" ;", ";")
 
 
 def escaped(said: str) -> str:

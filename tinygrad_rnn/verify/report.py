@@ -89,7 +89,7 @@ class Report:
             return FAIL
         passed = all(row.verdict == PASS for row in self.rows)
         certified = self.probe is None or self.probe.ok
-        return PASS if passed and certified and self.T >= self.shortest else INCONCLUSIVE
+        return PASS if passed and certified and self.shortest <= self.T else INCONCLUSIVE
 
     @property
     def ok(self) -> bool:

@@ -19,9 +19,10 @@ p { margin: .35rem 0; }
 code, pre { font: .84em/1.45 "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 pre { overflow-x: auto; border: 1px solid var(--rule); padding: .75rem; }
 code { overflow-wrap: anywhere; }
-math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "Libertinus Math", math, serif; font-size: 1.08em; }
-.badge { font: 600 .8rem/1.4 system-ui, "Helvetica Neue", "DejaVu Sans", sans-serif; border: 1.5px solid; border-radius: 3px;
-  padding: .05rem .4rem; white-space: nowrap; vertical-align: .12em; }
+math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "Libertinus Math", math, serif;
+  font-size: 1.08em; }
+.badge { font: 600 .8rem/1.4 system-ui, "Helvetica Neue", "DejaVu Sans", sans-serif; border: 1.5px solid;
+  border-radius: 3px; padding: .05rem .4rem; white-space: nowrap; vertical-align: .12em; }
 .pass .badge, .badge.pass, .strip .pass { color: var(--pass); }
 .badge.pass { border-color: transparent; padding-left: 0; padding-right: 0; }
 .badge.fail, .strip .fail { color: var(--fail); }
@@ -38,7 +39,8 @@ h1 .badge.pass { border-color: currentcolor; padding: .05rem .4rem; }
 .verdict { display: flex; flex-direction: column; align-items: flex-start; padding-top: .5rem; }
 .line { font-size: .82rem; }
 .formula { margin: 0; padding: .35rem 0 .15rem; overflow-x: auto; overflow-y: hidden; line-height: 1.9; }
-.piece { display: inline-flex; flex-direction: column; align-items: flex-start; vertical-align: baseline; margin-bottom: .25rem; }
+.piece { display: inline-flex; flex-direction: column; align-items: flex-start; vertical-align: baseline;
+  margin-bottom: .25rem; }
 .piece small { color: var(--fail); font-size: .86rem; line-height: 1.5; align-self: center; padding: .1rem .3rem 0; }
 .piece small.right { color: var(--pass); }
 .absent { border: 1.5px dashed var(--fail); border-radius: 3px; padding: 0 .3rem; }
@@ -53,7 +55,8 @@ mrow.within { border-bottom: 1.5px dotted var(--fail); }
 .strip i { display: block; font-style: normal; font-size: .68rem; color: var(--faint); }
 figure { margin: 1.25rem 0 0; min-width: 0; }
 figure > div { overflow-x: auto; }
-figure svg { display: block; width: var(--width); max-width: 100%; min-width: calc(var(--width) * .7); height: auto; margin: 0 auto; }
+figure svg { display: block; width: var(--width); max-width: 100%; min-width: calc(var(--width) * .7);
+  height: auto; margin: 0 auto; }
 figcaption { font-size: .88rem; text-align: center; margin-top: .4rem; }
 .foot { margin-top: 1.5rem; border-top: 2px solid var(--ink); padding-top: .6rem; font-size: .94rem; }
 
