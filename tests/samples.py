@@ -88,8 +88,12 @@ def _elementwise_cases() -> dict[str, list[Case]]:
         (lambda b: 2.0**b, (M,)),
     ]
     cases["power_constant"] = [
-        (lambda x: x**3, (M,)), (lambda x: x**-1.5, (P,)), (lambda x: x**0, (M,)), (lambda x: x**1, (M,)), (lambda x: x**3, (M[0, 0],)),
-    ]  # fmt: skip
+        (lambda x: x**3, (M,)),
+        (lambda x: x**-1.5, (P,)),
+        (lambda x: x**0, (M,)),
+        (lambda x: x**1, (M,)),
+        (lambda x: x**3, (M[0, 0],)),
+    ]
     cases["clip"] = [(lambda x: np.clip(x, -1.0, 1.0), (M,))]
     cases["where"] = [(lambda a, b: np.where(M > 0, a, b), (M, P)), (lambda a: np.where(M > 0, a, 0.0), (M,))]
     return cases
@@ -99,17 +103,20 @@ def _reduction_cases() -> dict[str, list[Case]]:
     cases: dict[str, list[Case]] = {}
     for name, f in {"sum": np.sum, "max": np.max, "min": np.min, "logsumexp": tg.logsumexp}.items():
         cases[name] = [
-            (lambda x, f=f: f(x), (M,)), (lambda x, f=f: f(x, axis=0), (M,)), (lambda x, f=f: f(x, axis=-1, keepdims=True), (M,)),
+            (lambda x, f=f: f(x), (M,)),
+            (lambda x, f=f: f(x, axis=0), (M,)),
+            (lambda x, f=f: f(x, axis=-1, keepdims=True), (M,)),
             (lambda x, f=f: f(x, axis=(0, 2)), (BATCH,)),
-        ]  # fmt: skip
+        ]
     cases["sum"].append((lambda x: np.sum(x, axis=0), (M[:, :0],)))
     cases["add_n"] = [(lambda a, b, c: tg.add_n([a, b, c, a]), (M, P, UNIT))]
     for name, f in {"softmax": tg.softmax, "log_softmax": tg.log_softmax}.items():
         cases[name] = [(lambda x, f=f: f(x), (M,)), (lambda x, f=f: f(x, axis=0), (BATCH,))]
     cases["cross_entropy"] = [
-        (lambda x: tg.cross_entropy(x, np.array([2, 0])), (M,)), (lambda x: tg.cross_entropy(x, np.array([1, 0, 1]), axis=0), (M,)),
+        (lambda x: tg.cross_entropy(x, np.array([2, 0])), (M,)),
+        (lambda x: tg.cross_entropy(x, np.array([1, 0, 1]), axis=0), (M,)),
         (lambda x: tg.cross_entropy(x, 2), (V,)),
-    ]  # fmt: skip
+    ]
     cases["norm"] = [(np.linalg.norm, (M,)), (lambda x: np.linalg.norm(x, axis=1, keepdims=True), (M,))]
     cases["norm"] += [
         (lambda x: np.linalg.norm(x, ord=1, axis=0), (M,)),
@@ -136,16 +143,29 @@ def _shaping_cases() -> dict[str, list[Case]]:
     rows = np.array([1, 0, 1, 1])
     return {
         "reshape": [(lambda x: np.reshape(x, (3, -1)), (M,)), (lambda x: x.reshape(6), (M,))],
-        "transpose": [(np.transpose, (M,)), (lambda x: np.transpose(x, (2, 0, 1)), (BATCH,)), (lambda x: x.T, (BATCH,))],
-        "broadcast_to": [(lambda x: np.broadcast_to(x, (2, 3, 4)), (V,)), (lambda x: np.broadcast_to(x, (5, 2, 3)), (M,))],
+        "transpose": [
+            (np.transpose, (M,)),
+            (lambda x: np.transpose(x, (2, 0, 1)), (BATCH,)),
+            (lambda x: x.T, (BATCH,)),
+        ],
+        "broadcast_to": [
+            (lambda x: np.broadcast_to(x, (2, 3, 4)), (V,)),
+            (lambda x: np.broadcast_to(x, (5, 2, 3)), (M,)),
+        ],
         "getitem": [
-            (lambda x: x[1], (M,)), (lambda x: x[:, ::-2], (M,)), (lambda x: x[rows], (M,)), (lambda x: x[rows, np.array([0, 2, 0, 0])], (M,)),
-            (lambda x: x[M > 0], (M,)), (lambda x: x[..., None, 1], (BATCH,)), (lambda x: x[1, 2], (M,)),
+            (lambda x: x[1], (M,)),
+            (lambda x: x[:, ::-2], (M,)),
+            (lambda x: x[rows], (M,)),
+            (lambda x: x[rows, np.array([0, 2, 0, 0])], (M,)),
+            (lambda x: x[M > 0], (M,)),
+            (lambda x: x[..., None, 1], (BATCH,)),
+            (lambda x: x[1, 2], (M,)),
             (lambda x: x[:, [0, 0], 1:], (BATCH,)),
         ],
         "scatter_add": [(lambda g: shaping.scatter_add(g, index=rows, shape=(3,)), (V,))],
         "concatenate": [
-            (lambda a, b: np.concatenate([a, b, a]), (M, P)), (lambda a, b: np.concatenate([a, b[:, :1]], axis=-1), (M, P)),
+            (lambda a, b: np.concatenate([a, b, a]), (M, P)),
+            (lambda a, b: np.concatenate([a, b[:, :1]], axis=-1), (M, P)),
             (lambda a, b: np.concatenate([a, b], axis=None), (M, V)),
         ],
         "stack": [(lambda a, b: np.stack([a, b], axis=1), (M, P)), (lambda a, b: np.stack([a, b], axis=-1), (M, P))],
@@ -163,40 +183,64 @@ def _shaping_cases() -> dict[str, list[Case]]:
         "tile": [(lambda x: np.tile(x, 3), (M,)), (lambda x: np.tile(x, (2, 1, 3)), (M,))],
         "flip": [(np.flip, (M,)), (lambda x: np.flip(x, axis=1), (M,))],
         "roll": [(lambda x: np.roll(x, 2), (M,)), (lambda x: np.roll(x, (1, -1), axis=(0, 1)), (M,))],
-        "pad": [(lambda x: np.pad(x, 1), (M,)), (lambda x: np.pad(x, ((0, 1), (2, 0)), constant_values=3.0), (M,)), (lambda x: np.pad(x, 1, mode="edge"), (M,)), (lambda x: np.pad(x, 1, mode="reflect"), (M,))],
+        "pad": [
+            (lambda x: np.pad(x, 1), (M,)),
+            (lambda x: np.pad(x, ((0, 1), (2, 0)), constant_values=3.0), (M,)),
+            (lambda x: np.pad(x, 1, mode="edge"), (M,)),
+            (lambda x: np.pad(x, 1, mode="reflect"), (M,)),
+        ],
         "sort": [(np.sort, (M,)), (lambda x: np.sort(x, axis=0), (M,)), (lambda x: np.sort(x, axis=None), (M,))],
         "tril": [(np.tril, (SQUARE,)), (lambda x: np.tril(x, -1), (BATCH,))],
         "triu": [(np.triu, (SQUARE,)), (lambda x: np.triu(x, 1), (BATCH,))],
         "diag": [(np.diag, (V,)), (lambda v: np.diag(v, 1), (V,)), (np.diag, (M,))],
-        "diagonal": [(np.diagonal, (M,)), (lambda x: np.diagonal(x, 1, 1, 2), (BATCH,)), (lambda x: np.diagonal(x, -1), (SQUARE,))],
-    }  # fmt: skip
+        "diagonal": [
+            (np.diagonal, (M,)),
+            (lambda x: np.diagonal(x, 1, 1, 2), (BATCH,)),
+            (lambda x: np.diagonal(x, -1), (SQUARE,)),
+        ],
+    }
 
 
 def _contraction_cases() -> dict[str, list[Case]]:
     A, B, W = _around(-1, 1, 2, 3), _around(-1, 1, 3, 4), _around(-1, 1, 3)
     return {
         "matmul": [
-            (np.matmul, (A, B)), (np.matmul, (A, W)), (np.matmul, (W, B)), (np.matmul, (W, W[::-1].copy())), (np.matmul, (BATCH, V)),
-            (np.matmul, (W, BATCH)), (np.matmul, (A, BATCH)), (np.matmul, (BATCH[:, None], B.T)),
+            (np.matmul, (A, B)),
+            (np.matmul, (A, W)),
+            (np.matmul, (W, B)),
+            (np.matmul, (W, W[::-1].copy())),
+            (np.matmul, (BATCH, V)),
+            (np.matmul, (W, BATCH)),
+            (np.matmul, (A, BATCH)),
+            (np.matmul, (BATCH[:, None], B.T)),
         ],
         "dot": [(np.dot, (A, B)), (np.dot, (W, W)), (np.dot, (A, BATCH)), (np.dot, (A, W[0]))],
         "inner": [(np.inner, (A, W)), (np.inner, (A, B.T)), (np.inner, (A, W[0]))],
         "outer": [(np.outer, (W, V)), (np.outer, (A, V))],
         "tensordot": [
-            (lambda a, b: np.tensordot(a, b, axes=1), (A, B)), (lambda a, b: np.tensordot(a, b, axes=([1, 0], [1, 0])), (BATCH, A)),
+            (lambda a, b: np.tensordot(a, b, axes=1), (A, B)),
+            (lambda a, b: np.tensordot(a, b, axes=([1, 0], [1, 0])), (BATCH, A)),
             (lambda a, b: np.tensordot(a, b, axes=0), (A, V)),
         ],
         "einsum": [
-            (lambda a, b: np.einsum("ij,jk->ik", a, b), (A, B)), (lambda a, b: np.einsum("ij,jk", a, b), (A, B)),
-            (lambda a: np.einsum("ii->i", a), (SQUARE,)), (lambda a: np.einsum("ii", a), (SQUARE,)), (lambda a: np.einsum("ij->j", a), (A,)),
+            (lambda a, b: np.einsum("ij,jk->ik", a, b), (A, B)),
+            (lambda a, b: np.einsum("ij,jk", a, b), (A, B)),
+            (lambda a: np.einsum("ii->i", a), (SQUARE,)),
+            (lambda a: np.einsum("ii", a), (SQUARE,)),
+            (lambda a: np.einsum("ij->j", a), (A,)),
             (lambda a, b: np.einsum("...j,jk->...k", a, b), (BATCH[..., :3] if False else BATCH.transpose(0, 2, 1), B)),
-            (lambda a, b, c: np.einsum("bij,i,b->j", a, b, c), (BATCH, W, V[:2])), (lambda a: np.einsum("ij,ij->i", a, a), (A,)),
+            (lambda a, b, c: np.einsum("bij,i,b->j", a, b, c), (BATCH, W, V[:2])),
+            (lambda a: np.einsum("ij,ij->i", a, a), (A,)),
         ],
         "trace": [(np.trace, (SQUARE,)), (lambda x: np.trace(x, 1, 1, 2), (BATCH,))],
-        "solve": [(np.linalg.solve, (SQUARE, B)), (np.linalg.solve, (SQUARE, W)), (np.linalg.solve, (SQUARE + np.zeros((2, 1, 1)), BATCH))],
+        "solve": [
+            (np.linalg.solve, (SQUARE, B)),
+            (np.linalg.solve, (SQUARE, W)),
+            (np.linalg.solve, (SQUARE + np.zeros((2, 1, 1)), BATCH)),
+        ],
         "inv": [(np.linalg.inv, (SQUARE,)), (np.linalg.inv, (SQUARE + np.array([0.0, 0.2])[:, None, None],))],
         "det": [(np.linalg.det, (SQUARE,)), (np.linalg.det, (SQUARE + np.array([0.0, 0.2])[:, None, None],))],
-    }  # fmt: skip
+    }
 
 
 CASES: dict[str, list[Case]] = _elementwise_cases() | _reduction_cases() | _shaping_cases() | _contraction_cases()

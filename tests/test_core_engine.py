@@ -82,7 +82,7 @@ def test_per_step_contributions_of_the_hand_checkable_case():
     # h[t] = w h[t-1], h[0] = .9, w = .2: dh[t]/dw through the local use is h[t-1] times what follows
     w, h = tg.tensor(0.2, name="w"), tg.tensor(0.9)
     states = [h]
-    for t in tg.steps(1, 4):
+    for _ in tg.steps(1, 4):
         h = tg.name("h", w * h)
         states.append(h)
     local = [tg.gradients(states[t], w, per_step=True)[t] for t in (1, 2, 3)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +216,14 @@ def test_the_style_says_how_a_factor_beside_a_gradient_is_written():
     diag, hadamard = (tg.derive(shipped("vanilla"), style=style).text().splitlines()[2] for style in STYLES)
     assert diag == "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + V.T @ do[t]    for t < T"
     assert hadamard == "dh[t] = W.T @ (dh[t+1] * (1 - h[t+1]**2)) + V.T @ do[t]    for t < T"
+
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "derive.md"
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
+def test_the_page_on_derivations_shows_what_is_printed(name):
+    assert f"```rnn\n{derived(name).document().rstrip()}\n```" in PAGE.read_text(encoding="utf-8")
 
 
 # -- where the loss is read, and how far back --------------------------------------------------------------------------

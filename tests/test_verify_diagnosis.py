@@ -128,17 +128,7 @@ def _put(term: str, written: str, meant: str) -> str:
     return f"{inner[1]}{meant})" if inner else meant
 
 
-UNFIT = {"leaky_share_missing": "edits.py, _here: a factor of one entry is proposed as diag(1 - alpha) @ dmu[t]"}
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=pytest.mark.xfail(strict=True, reason=UNFIT[path.stem]) if path.stem in UNFIT else ())
-        for path in WRONG
-    ],
-    ids=lambda path: path.stem,
-)
+@every_wrong_file
 def test_the_correction_applied_makes_the_equation_right(path):
     row = failed(judged(path))
     right_hand_side = corrected(row)

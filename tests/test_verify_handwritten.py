@@ -49,7 +49,7 @@ def backward(mistake="", **v):
         c[t] = f * c[t - 1] + i * g
         o = sigma(z["o"] + v["p_o"] * c[t])
         h[t] = o * np.tanh(c[t])
-        gate[t] = dict(i=i, f=f, g=g, o=o)
+        gate[t] = {"i": i, "f": f, "g": g, "o": o}
     zero = np.zeros((H, 1))
     dz = {T + 1: dict.fromkeys(GATES, zero)}
     d = {k: {} for k in "ifgohc"}
@@ -155,15 +155,16 @@ def test_what_is_not_returned_is_not_judged_and_said_so():
 
 
 def test_assertions_carry_the_report():
-    with pytest.raises(AssertionError, match="dW.*FAIL"):
+    with pytest.raises(AssertionError, match=r"dW.*FAIL"):
         assert_derivation("sizes: h = 2\nh[t] = W @ h[t-1]\nL = sum(h[T])\ngradients:\ndW = sum(t, dh[t] @ h[t].T)")
-    with pytest.raises(AssertionError, match="dw.*FAIL"):
+    with pytest.raises(AssertionError, match=r"dw.*FAIL"):
         assert_gradients(lambda w: np.sum(w * w), lambda w: {"w": w}, {"w": np.ones(2)})
 
 
 def test_declared_truncation_is_judged_against_what_it_claims():
     # h[t] = w h[t-1], h[0] = .9, w = .2: with the gradient stopped, each step contributes h[t-1] alone
-    text = "sizes: h = 1, w = 1\nh[t] = w * stop(h[t-1])\nL = sum(t, h[t])\ngradients:\ndh[t] = 1\ndw = sum(t, h[t-1] * dh[t])"
+    text = "sizes: h = 1, w = 1\nh[t] = w * stop(h[t-1])\nL = sum(t, h[t])\n"
+    text += "gradients:\ndh[t] = 1\ndw = sum(t, h[t-1] * dh[t])"
     assert tg.verify(text).ok
     run = tg.load(text).unroll(3, values={"w": 0.2, ("h", 0): 0.9})
     assert [round(run["h", t].item(), 4) for t in (1, 2, 3)] == [0.18, 0.036, 0.0072]

@@ -149,7 +149,7 @@ def test_brackets_stay_where_they_are_needed(formula):
 
 
 def test_no_brackets_are_added():
-    assert "(</mo>" not in math("W @ v * u + w")
+    assert "(</mo>" not in math("W @ v + u * w")
 
 
 def test_terms_are_those_of_the_outermost_sum():

@@ -129,7 +129,7 @@ class Evaluator(Resolver):
 
     # -- values -------------------------------------------------------------------------------------------------------
     def _looked_up(self, place: Place) -> Any:
-        """What the lookup says; it is asked for the gradient of what exists in the run, or is stated beyond its ends."""
+        """What the lookup says; it is asked for what exists in the run, or is stated beyond its ends."""
         name, step = place
         base = self.model.quantities.base((name, step is not None))
         if self._lookup is None or base is None:

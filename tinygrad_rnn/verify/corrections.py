@@ -51,15 +51,9 @@ def corrected(
 def _edited(term: Term, pool: Sequence[Expr], values: Values) -> Iterator[Fix]:
     for edit in edits(term.body, pool):
         fixed = term.with_body(edit.expr)
-        says = _sentence(edit, term, values)
-        whole = text(fixed.body)
-        yield Fix(
-            edit.kind,
-            says
-            if whole in says or (edit.kind == SIGN and edit.written is term.body)
-            else f"{says}, which makes it `{whole}`",
-            fixed,
-        )
+        says, whole = _sentence(edit, term, values), text(fixed.body)
+        turned = edit.kind == SIGN and edit.written is term.body
+        yield Fix(edit.kind, says if turned or whole in says else f"{says}, which makes it `{whole}`", fixed)
 
 
 def _sentence(edit: Edit, term: Term, values: Values) -> str:

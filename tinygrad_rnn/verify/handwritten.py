@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -28,7 +29,7 @@ from ..language.evaluate import evaluate
 from ..language.operands import Operand
 from ..language.printer import text
 from .magnitude import EPS, SAFETY, magnitudes
-from .reference import EngineCheck
+from .reference import compared
 from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step
 from .terms import CLOSE
 
@@ -41,6 +42,13 @@ def judge_backward(
     forward: Callable[..., Tensor], backward: Callable[..., Mapping[str, Any]], inputs: Mapping[str, Any], name: str
 ) -> Report:
     """See `tinygrad_rnn.verify_backward`."""
+    with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
+        return _judged(forward, backward, inputs, name)
+
+
+def _judged(
+    forward: Callable[..., Tensor], backward: Callable[..., Mapping[str, Any]], inputs: Mapping[str, Any], name: str
+) -> Report:
     if not isinstance(inputs, Mapping):
         raise GraphError(f"inputs is a dict from names to arrays, not {type(inputs).__name__}")
     leaves = {key: _leaf(key, value) for key, value in inputs.items()}
@@ -61,10 +69,9 @@ def judge_backward(
     rows = [_row(quantity, steps) for quantity, steps in found.items()]
     if any(row.verdict == FAIL for row in rows):
         rows = _explained(rows, loss, stated, graph)
-    T = max((step for _, step in stated if step is not None), default=0)
-    return Report(
-        name, "hand-written backward", max(T, 3), 1, rows, EngineCheck(len(recorded), 0.0, True), _notes(leaves, stated)
-    )
+    T = max((step for _, step in stated if step is not None), default=3)
+    check = compared(loss, list(nodes.values()), [np.asarray(g.value) for g in recorded.values()], list(sizes.values()))
+    return Report(name, "hand-written backward", max(T, 3), 1, rows, check, _notes(leaves, stated))
 
 
 def _notes(leaves: Mapping[str, Tensor], stated: Mapping[Place, np.ndarray]) -> list[str]:
@@ -197,9 +204,12 @@ def _fault(
                 }
     if steps[0] is None:
         return {"mistake": "wrong term", "explanation": "this line is wrong"}
-    wrong = next(step for step in steps if np.max(np.abs(residual[step]), initial=0.0) > CLOSE * scale)
-    right = " + ".join(said for said, values in terms.items() if wrong in values).replace("+ -", "- ")
-    return {"mistake": "wrong term", "explanation": f"this line should be `{row.name} = {right}` (at t = {wrong})"}
+    wrong = [step for step in steps if np.max(np.abs(residual[step]), initial=0.0) > CLOSE * scale]
+    cases = Counter(tuple(said for said, at in terms.items() if step in at) for step in wrong)
+    case, times = cases.most_common(1)[0]
+    right = " + ".join(case).replace("+ -", "- ")
+    where = "" if times == len(wrong) else f" (at {times} of the {len(wrong)} wrong steps)"
+    return {"mistake": "wrong term", "explanation": f"this line should be `{row.name} = {right}`{where}"}
 
 
 def _values(form: Form, at: int | None, lookup: Any, algebra: Algebra) -> list[tuple[str, np.ndarray]]:

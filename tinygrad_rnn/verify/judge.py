@@ -61,6 +61,7 @@ def judge(
         _notes(model, T, shortest),
         certificate,
         _follow_through(equations, probes),
+        subject=model,
         shortest=shortest,
     )
 

@@ -4,6 +4,7 @@ step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,20 +77,8 @@ class Reference:
 
     def check(self, seed: int = 0) -> EngineCheck:
         """The engine against the complex step: each gradient in two random directions."""
-        rng = np.random.default_rng(seed)
-        worst, ok = 0.0, True
-        for place, node in zip(self.places, self.nodes, strict=True):
-            gradient = np.asarray(self._recorded[place].value, dtype=float)
-            for _ in range(2):
-                v = rng.standard_normal(node.shape)
-                wanted = directional(self.run.loss, [node], [v])
-                size = float(np.sum(np.abs(gradient) * np.abs(v))) + float(np.sum(self._sizes[place] * np.abs(v)))
-                error = abs(float(np.sum(gradient * v)) - wanted)
-                if not np.isfinite(error + size):
-                    return EngineCheck(len(self.places), float("nan"), False)
-                ok = ok and error <= SAFETY * EPS * size + LEFT_BEHIND
-                worst = max(worst, error / size if size > LEFT_BEHIND else 0.0)
-        return EngineCheck(len(self.places), worst, ok)
+        values = [np.asarray(self._recorded[place].value, dtype=float) for place in self.places]
+        return compared(self.run.loss, self.nodes, values, [self._sizes[place] for place in self.places], seed)
 
     def whole(self, name: str, step: int | None) -> Gradient:
         """As `of`, with the terms of the whole backward pass counted, not those of its last line alone."""
@@ -116,3 +105,22 @@ class EngineCheck:
         verdict = "agree to rounding" if self.ok else "DISAGREE"
         compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
         return f"engine and complex step {verdict}: {compared}"
+
+
+def compared(
+    loss: Tensor, nodes: Sequence[Tensor], values: Sequence[np.ndarray], sizes: Sequence[np.ndarray], seed: int = 0
+) -> EngineCheck:
+    """Gradients of a loss against the complex step, each in two random directions; `sizes` are those of their terms."""
+    rng = np.random.default_rng(seed)
+    worst, ok = 0.0, True
+    for node, gradient, size_of in zip(nodes, values, sizes, strict=True):
+        for _ in range(2):
+            v = rng.standard_normal(node.shape)
+            wanted = directional(loss, [node], [v])
+            size = float(np.sum((np.abs(gradient) + size_of) * np.abs(v)))
+            error = abs(float(np.sum(gradient * v)) - wanted)
+            if not np.isfinite(error + size):
+                return EngineCheck(len(nodes), float("nan"), False)
+            ok = ok and error <= SAFETY * EPS * size + LEFT_BEHIND
+            worst = max(worst, error / size if size > LEFT_BEHIND else 0.0)
+    return EngineCheck(len(nodes), worst, ok)
