@@ -11,7 +11,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify import mutants
-from tinygrad_rnn.verify.mutants import Certificate, certify
+from tinygrad_rnn.verify.mutants import certify
+from tinygrad_rnn.verify.report import Certificate
 from tinygrad_rnn.verify.probe import Probe
 
 every_model = pytest.mark.parametrize("name", names())

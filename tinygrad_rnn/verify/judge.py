@@ -17,10 +17,9 @@ import numpy as np
 from ..core.errors import GraphError, LanguageError
 from ..language import Equation, Model, load
 from .diagnose import diagnose
-from .mutants import Certificate, certify
+from .mutants import certify
 from .probe import Probe
-from .reference import EngineCheck
-from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step
+from .report import FAIL, INCONCLUSIVE, PASS, Certificate, EngineCheck, Report, Row, Step
 
 #: a derivation shows its recurrence, its last and its first step from here on
 SHORTEST = 3

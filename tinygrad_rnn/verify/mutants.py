@@ -8,7 +8,6 @@ this probe proves nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..core.errors import TinygradError
 from ..derive.writing import NOWHERE
 from ..language.expressions import Binary, Call, Condition, Equation, Expr, Index, Number, Ref, Sum, walk
 from .edits import factors_of, product, with_children
+from .report import Certificate
 from .terms import Term, Values, transposed
 from .truth import TrueTerm, true_terms, vocabularies
 
@@ -25,31 +25,6 @@ if TYPE_CHECKING:
 
 #: a mutant counts as noticed when it differs from the truth by more than this share of it
 NOTICED = 1e-9
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """How many mutants there were, how many the probe killed, how many say the same as the truth; and the survivors."""
-
-    mutants: int = 0
-    killed: int = 0
-    equivalent: int = 0
-    survivors: tuple[str, ...] = ()
-    uncertified: tuple[str, ...] = ()
-
-    def __add__(self, other: Certificate) -> Certificate:
-        return Certificate(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def ok(self) -> bool:
-        """Whether every mutant that is wrong was noticed."""
-        return self.killed == self.mutants
-
-    def __str__(self) -> str:
-        text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
-        if self.uncertified:
-            text += f" (none could be made of {', '.join(self.uncertified)})"
-        return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
 
 
 def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:

@@ -16,6 +16,7 @@ from ..core.tensor import Tensor
 from ..language import Run
 from .gradcheck import STEP, directional
 from .magnitude import EPS, SAFETY, magnitudes
+from .report import EngineCheck
 
 Place = tuple[str, int | None]
 #: the complex step leaves its square behind
@@ -87,24 +88,6 @@ class Reference:
     @cached_property
     def _sizes(self) -> dict[Place, np.ndarray]:
         return dict(zip(self.places, magnitudes([self._recorded[p] for p in self.places]), strict=True))
-
-
-@dataclass(frozen=True)
-class EngineCheck:
-    """The engine against the complex step: how many gradients, the largest difference as a share of the terms (nan when
-    values are not finite), and whether rounding explains it.
-    """
-
-    gradients: int
-    worst: float
-    ok: bool
-
-    def __str__(self) -> str:
-        if self.worst != self.worst:
-            return "engine and complex step cannot be compared: values of this probe are not finite"
-        verdict = "agree to rounding" if self.ok else "DISAGREE"
-        compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
-        return f"engine and complex step {verdict}: {compared}"
 
 
 def compared(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from .mutants import Certificate
-from .reference import EngineCheck
 
 if TYPE_CHECKING:
     from ..language import Model
@@ -57,6 +54,49 @@ class Row:
     def at(self, verdict: str) -> list[int]:
         """The time steps with this verdict."""
         return [step.t for step in self.steps if step.verdict == verdict and step.t is not None]
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """The engine against the complex step: how many gradients, the largest difference as a share of the terms (nan when
+    values are not finite), and whether rounding explains it.
+    """
+
+    gradients: int
+    worst: float
+    ok: bool
+
+    def __str__(self) -> str:
+        if self.worst != self.worst:
+            return "engine and complex step cannot be compared: values of this probe are not finite"
+        verdict = "agree to rounding" if self.ok else "DISAGREE"
+        compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
+        return f"engine and complex step {verdict}: {compared}"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How many mutants there were, how many the probe killed, how many say the same as the truth; and the survivors."""
+
+    mutants: int = 0
+    killed: int = 0
+    equivalent: int = 0
+    survivors: tuple[str, ...] = ()
+    uncertified: tuple[str, ...] = ()
+
+    def __add__(self, other: Certificate) -> Certificate:
+        return Certificate(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every mutant that is wrong was noticed."""
+        return self.killed == self.mutants
+
+    def __str__(self) -> str:
+        text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
+        if self.uncertified:
+            text += f" (none could be made of {', '.join(self.uncertified)})"
+        return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
 
 
 @dataclass(frozen=True)
