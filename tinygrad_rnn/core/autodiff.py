@@ -25,7 +25,8 @@ def backward(output: Tensor) -> None:
         raise GraphError("backward: nothing below this tensor asks for a gradient")
     active = _differentiable_ancestors(output)
     for i, g in numeric(active, {output.id: _seed_of(output)}).items():
-        active[i].grad = _owned(g, active[i])
+        node = active[i]
+        node._grad = g if type(g) is float and type(node.value) is float else _owned(g, node)
 
 
 def gradients(
