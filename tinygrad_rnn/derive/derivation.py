@@ -103,7 +103,9 @@ class Derivation:
                 found.append(self._state_equation(f"{self.prefix}{name}", case, self.style))
         for name in self._parameters():
             if f"{self.prefix}{name}" in self._cases:
-                rhs = self._parameter_expression(self._cases[f"{self.prefix}{name}"], self.style)
+                rhs = self._parameter_expression(
+                    f"{self.prefix}{name}", self._cases[f"{self.prefix}{name}"], self.style
+                )
                 found.append(Equation(Ref(NOWHERE, f"{self.prefix}{name}"), None, rhs, NOWHERE))
         return found
 
@@ -117,28 +119,28 @@ class Derivation:
             Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE
         )
 
-    def _filling(self, name: str, index: Index, rhs: Expr, form: Form) -> Expr:
-        """A scalar that stands for a whole column: times a column of ones."""
+    def _filling(self, name: str, index: Index | None, rhs: Expr, form: Form) -> Expr:
+        """A number that stands for a whole column or matrix: times ones of its shape."""
+        quantity = name.removeprefix(self.prefix)
         node = next(
-            node for node in self.graph.nodes if node.name == name.removeprefix(self.prefix) and node.op is not None
+            node for node in self.graph.nodes if node.name == quantity and (index is None or node.op is not None)
         )
-        if node.size == 1 or not _flat(form):
+        if node.size == 1 or not _flat(form) or rhs == Num(NOWHERE, 0):
             return rhs
-        ones = Call(NOWHERE, "ones_like", (Ref(NOWHERE, name[1:], index),))
+        ones = Call(NOWHERE, "ones_like", (Ref(NOWHERE, quantity, index),))
         return ones if rhs == Num(NOWHERE, 1) else Binary(NOWHERE, "*", rhs, ones, NOWHERE)
 
-    def _parameter_expression(self, cases: list[Case], style: str) -> Expr:
+    def _parameter_expression(self, name: str, cases: list[Case], style: str) -> Expr:
         total: Expr | None = None
         for case in cases:
-            if case.steps is None:
-                part = write(case.form, style)
-            elif case.steps.single is not None:
-                part = write(case.form, style, case.steps.single)
-            else:
-                part = Sum(NOWHERE, "sum", case.steps.condition() or Condition("t"), write(case.form, style))
+            if isinstance(case.form, Number) and case.form.value == 0.0:
+                continue
+            at = case.steps.single if case.steps is not None else None
+            part = self._filling(name, None, write(case.form, style, at), case.form)
+            if case.steps is not None and at is None:
+                part = Sum(NOWHERE, "sum", case.steps.condition() or Condition("t"), part)
             total = part if total is None else Binary(NOWHERE, "+", total, part, NOWHERE)
-        assert total is not None
-        return total
+        return Num(NOWHERE, 0) if total is None else total
 
     # -- as text ----------------------------------------------------------------------------------------------------
     def text(self) -> str:
@@ -213,7 +215,7 @@ class Derivation:
             return [text(self._state_equation(name, case, style)) for case in reversed(cases)]
         if not cases:
             return []
-        return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(cases, style), NOWHERE))]
+        return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(name, cases, style), NOWHERE))]
 
 
 def _quantity(written: str) -> tuple[str, int]:
