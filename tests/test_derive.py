@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
@@ -24,7 +24,7 @@ from tinygrad_rnn.verify.probe import Probe
 STYLES = ("diag", "hadamard")
 LENGTHS = (3, 5, 9)
 #: choices of what to keep that are tried for each model, where there are more
-SUBSETS = 14
+SUBSETS = 8
 
 every_model = pytest.mark.parametrize("name", names())
 
@@ -110,7 +110,7 @@ def described(case: tuple[str, tuple[str, ...]]) -> str:
 def test_whatever_is_kept_the_derivation_is_right(case):
     """In both styles and at all lengths; of the larger models each choice has one of the six, in turn."""
     name, keep = case
-    if len(subsets(name)) <= 2 * SUBSETS:
+    if len(subsets(name)) <= 16:
         for style in STYLES:
             assert_right(tg.derive(shipped(name), keep=keep, style=style))
     else:
@@ -456,7 +456,8 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+# found examples are small as they are: shrinking one takes minutes
+@settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 @given(
     h=st.recursive(st.sampled_from(LEAVES), grown, max_leaves=6),
     g=st.recursive(st.sampled_from([*LEAVES, "h[t]"]), grown, max_leaves=4),
@@ -711,8 +712,5 @@ def test_a_quantity_read_at_one_step_by_all_is_right_or_refused():
     assert_right(derivation, (5, 12))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="derive/derivation.py, _parameter_expression: a gradient that cancels is `sum(t, 0)`"
-)
 def test_a_gradient_that_cancels_has_the_shape_of_its_parameter():
     lines("sizes: h = 3, W = 3 x 3\nh[t] = tanh(R @ h[t-1] + W @ h[t-1] - W @ h[t-1])\nL = sum(t, sum(h[t]))")
