@@ -12,8 +12,8 @@ from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify import mutants
 from tinygrad_rnn.verify.mutants import certify
-from tinygrad_rnn.verify.report import Certificate
 from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.verify.report import Certificate
 
 every_model = pytest.mark.parametrize("name", names())
 

@@ -56,6 +56,8 @@ _LATER = {
 
 
 def __getattr__(wanted: str) -> Any:
+    if wanted == "testing":
+        return import_module(".testing", __name__)
     if wanted in _LATER:
         return getattr(import_module(_LATER[wanted], __name__), wanted)
     raise AttributeError(f"module {__name__!r} has no attribute {wanted!r}")

@@ -162,9 +162,7 @@ def _exp(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
 def _greater(algebra: Algebra, node: Tensor, forms: list[Form]) -> Form:
     if isinstance(forms[1], Number) and forms[1].value == 0.0:
         return algebra.apply("relu'", forms[0])
-    raise DerivationError(
-        f"{_describe(node)}: a comparison has no textbook form; name the result of the maximum and keep it"
-    )
+    raise DerivationError(f"{_describe(node)}: a comparison (of a maximum, minimum or clip) has no textbook form here")
 
 
 _TABLE: dict[str, Rule] = {

@@ -34,6 +34,18 @@ def judge(
     certified: bool = True,
 ) -> Report:
     """See `tinygrad_rnn.verify`."""
+    with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
+        return _judged(model, T, seeds, scale, values, certified)
+
+
+def _judged(
+    model: Model | str | Path,
+    T: int,
+    seeds: int,
+    scale: float,
+    values: Mapping[Any, Any] | None,
+    certified: bool,
+) -> Report:
     if not isinstance(model, Model):
         model = load(model)
     equations = [e for e in model.gradients if model.role(e) != "helper"]
@@ -44,9 +56,8 @@ def judge(
         )
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
-    with np.errstate(all="ignore"):
-        probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
-        check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
+    probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
+    check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
     rows = [_row(equation, probes) for equation in equations]
     shortest = max(SHORTEST, model.longest_delay + 2)
     certificate = _certificate(equations, probes) if certified and shortest <= T else None
