@@ -16,7 +16,7 @@ from .tensor import Tensor, Value
 from .timeline import FoldError, Timeline, is_constant, same_value
 
 
-def fold(graph: Graph) -> Recurrence:
+def fold(graph: Graph | Tensor) -> Recurrence:
     """The recurrence that a graph with time steps repeats, whatever its length; forward and backward graphs alike.
 
     Steps are the same when their operations are, one by one in the order of recording: primitive, static arguments,
@@ -48,6 +48,8 @@ def fold(graph: Graph) -> Recurrence:
         h[t] = tanh(v2)
     outputs: h[T-1]
     """
+    if not isinstance(graph, Graph):
+        graph = getattr(graph, "graph", None) or Graph(graph)
     timeline = Timeline(graph)
     return _Writer(timeline, _Span(timeline)).recurrence(graph)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def derive(model: Any, keep: Collection[str] | None = None, style: str | None = None) -> Derivation:
     """Derive the gradient of the loss with respect to every named quantity and parameter.
 
-    model: a Model, the path or text of an equation file, a Run, a Graph or a loss Tensor. keep: the quantities whose
+    model: a Model, the name of a shipped model, the path or text of an equation
+    file, a Run, a Graph or a loss Tensor. keep: the quantities whose
     gradients appear (by default those of the file's own gradients section, or all but losses and pre-activations).
     style: `"diag"` or `"hadamard"`, how a factor beside a gradient is written (by default what is shorter). Raises
     `DerivationError` when the names kept do not cut every path through time, or an operation has no textbook form.
@@ -28,11 +29,12 @@ def derive(model: Any, keep: Collection[str] | None = None, style: str | None = 
     >>> derivation.text().splitlines()[1]
     'dh[t] = W.T @ dh[t+1]    for t < T'
     """
-    from ..language import Model, load
+    from ..language import Model
+    from ..models import load_any
     from .derivation import derive_graph, derive_model
 
     if isinstance(model, str | Path):
-        model = load(model)
+        model = load_any(model)
     return derive_model(model, keep, style) if isinstance(model, Model) else derive_graph(model, keep, style)
 
 

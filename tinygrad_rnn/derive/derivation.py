@@ -266,6 +266,8 @@ def derive_graph(graph: Graph | Tensor | Run, keep: Collection[str] | None, styl
     """Derive from a recorded graph whose steps are labelled."""
     if isinstance(graph, Run):
         graph = graph.graph
+    if not isinstance(graph, Graph | Tensor):
+        raise DerivationError(f"a derivation starts from a model, a run, a graph or a loss, not {type(graph).__name__}")
     loss = graph if isinstance(graph, Tensor) else graph.outputs[0]
     places = [n.scope.step for n in Graph(loss).nodes if n.op is not None and n.scope.step is not None]
     if any(isinstance(place, tuple) for place in places):

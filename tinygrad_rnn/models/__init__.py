@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..language import Model
 
 _FOLDER = Path(__file__).parent
 
@@ -23,4 +27,15 @@ def resolve(file: str | Path) -> Path:
     'vanilla.rnn'
     """
     path = Path(file)
-    return _FOLDER / f"{file}.rnn" if not path.exists() and str(file) in names() else path
+    return _FOLDER / f"{file}.rnn" if str(file) in names() and not path.exists() else path
+
+
+def load_any(source: str | Path) -> Model:
+    """The model of a shipped name, a path, or a text of several lines.
+
+    >>> load_any("lstm").name
+    'LSTM'
+    """
+    from ..language import load
+
+    return load(source if isinstance(source, str) and "\n" in source else resolve(source))

@@ -21,8 +21,8 @@ def verify(
 ) -> Report:
     """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T`.
 
-    `model` is a Model, a path, or the text of an equation file; `scale` and `values` change the probes as in `unroll`.
-    Raises `LanguageError` when it cannot be read, has no loss or states no gradients.
+    `model` is a Model, a shipped model's name, a path, or the text of an equation file; `scale` and `values` change
+    the probes as in `unroll`. Raises `LanguageError` when it cannot be read, has no loss or states no gradients.
 
     >>> import tinygrad_rnn as tg
     >>> model = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LanguageError
-from ..language import Equation, Model, load
+from ..language import Equation, Model
+from ..models import load_any
 from .diagnose import diagnose
 from .mutants import certify
 from .probe import Probe
@@ -47,7 +48,7 @@ def _judged(
     certified: bool,
 ) -> Report:
     if not isinstance(model, Model):
-        model = load(model)
+        model = load_any(model)
     equations = [e for e in model.gradients if model.role(e) != "helper"]
     if not equations:
         hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
