@@ -338,6 +338,16 @@ def test_graph_finds_nodes_by_name_and_step():
         graph["q"]
 
 
+def test_nodes_are_grouped_by_the_scopes_they_were_made_in():
+    x = tg.tensor(0.5)
+    with tg.scope("encoder"):
+        for _ in tg.steps(1, 3):
+            x = x * 2.0
+    groups = tg.Graph(x).collapse(depth=2)
+    assert [node.op.name for node in groups["encoder", "1"]] == ["multiply"]
+    assert set(groups) == {(), ("encoder", "1"), ("encoder", "2")}
+
+
 # -- functions of functions ----------------------------------------------------------------------------------------
 def test_higher_orders_by_nesting():
     f = lambda x: np.sin(x) * x  # noqa: E731

@@ -173,6 +173,18 @@ def test_every_illtyped_file_of_the_corpus_is_refused_with_a_hint():
         assert "did you mean" in caught.value.hint
 
 
+def runs_or_is_refused(text):
+    try:
+        model = load(text)
+        run = model.unroll(3)
+        evaluator = Evaluator(model, run)
+        for equation in model.gradients:
+            for step in model.steps_of(equation, 3):
+                evaluator.right_hand_side(equation, step)
+    except LanguageError as error:
+        assert len(str(error).splitlines()) <= 12
+
+
 LINES = st.sampled_from([line for text in MODELS.values() for line in text.splitlines() if line])
 
 
@@ -183,15 +195,7 @@ def test_models_torn_apart_are_a_run_or_a_language_error(chosen, inserted):
     for at, piece in inserted:
         text = text[: at % len(text)] + piece + text[at % len(text) :]
     text += "\nsizes: "
-    try:
-        model = load(text)
-        run = model.unroll(3)
-        evaluator = Evaluator(model, run)
-        for equation in model.gradients:
-            for step in model.steps_of(equation, 3):
-                evaluator.right_hand_side(equation, step)
-    except LanguageError as error:
-        assert len(str(error).splitlines()) <= 12
+    runs_or_is_refused(text)
 
 
 @settings(max_examples=120, deadline=1000)
@@ -201,12 +205,4 @@ def test_a_model_with_one_piece_changed_is_a_run_or_a_language_error(data):
     at = data.draw(st.integers(0, len(text) - 1))
     cut = data.draw(st.integers(0, 6))
     text = text[:at] + data.draw(PIECES) + text[at + cut :] + "\n"
-    try:
-        model = load(text)
-        run = model.unroll(3)
-        evaluator = Evaluator(model, run)
-        for equation in model.gradients:
-            for step in model.steps_of(equation, 3):
-                evaluator.right_hand_side(equation, step)
-    except LanguageError as error:
-        assert len(str(error).splitlines()) <= 12
+    runs_or_is_refused(text)

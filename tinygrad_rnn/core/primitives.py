@@ -3,12 +3,11 @@
 A primitive is declared once, in one place: what it computes, its derivative, how it prints. Its vector-Jacobian product
 (VJP) is written with operators and numpy's spelling only, so on raw arrays it is numeric backpropagation and on Tensors
 it builds the gradient as another graph. The declarations themselves stand in the tables `elementwise`, `reductions`,
-`shaping` and `contractions`; shapes that broadcasting changed are restored by `autodiff`, not here.
+`shaping` and `contractions`; shapes that broadcasting changed are restored by `sweep`, not here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from .errors import ShapeError, TinygradError
 from .scope import ROOT, current
-from .tensor import DIFFERENTIABLE, Tensor, Value, as_value, constant
+from .tensor import DIFFERENTIABLE, Tensor, as_value, constant
 
 Vjp = Callable[..., Any]
 
@@ -274,8 +273,3 @@ def _binary(op: Primitive) -> Callable[..., Any]:
 def shape_of(x: Any) -> tuple[int, ...]:
     """Shape of a Tensor, array or number."""
     return getattr(x, "shape", ())
-
-
-def is_finite(value: Value) -> bool:
-    """Whether every entry is a finite number."""
-    return math.isfinite(value) if type(value) is float else bool(np.isfinite(value).all())

@@ -34,10 +34,6 @@ class Box:
         """Distance from the centre to the outline in depth, at this offset along time."""
         return _reach(self.along, self.depth, self.round, offset)
 
-    def reach_along(self, offset: float) -> float:
-        """Distance from the centre to the outline along time, at this offset in depth."""
-        return _reach(self.depth, self.along, self.round, offset)
-
 
 def _reach(across: float, ahead: float, round_: bool, offset: float) -> float:
     corner = ahead if round_ else min(8.0, across, ahead)

@@ -47,10 +47,6 @@ class Operand:
         return self.rows == 1 and self.columns > 1
 
     @property
-    def is_column(self) -> bool:
-        return self.columns == 1 and self.rows > 1
-
-    @property
     def is_matrix(self) -> bool:
         return self.rows > 1 and self.columns > 1
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import TinygradError
-from ..derive.reading import DerivationError
 from ..language.expressions import Equation, walk
 from ..language.printer import text
 from .corrections import Fix, corrected, pool_of
@@ -73,7 +72,7 @@ def _matchings(values: Values) -> Iterator[Matching]:
         for fine in (False, True):
             try:
                 truth = true_terms(probe, equation, keep, fine)
-            except (DerivationError, TinygradError):
+            except TinygradError:
                 continue
             for split in (frozenset(), gradients) if fine else (frozenset(),):
                 matching = _match(values, terms_of(equation.rhs, frozenset(split)), truth)
@@ -185,18 +184,15 @@ def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> 
     absent = list(matching.absent)
     pool = pool_of([true.term.body for true, _ in absent], [term.body for term, _ in matching.left])
     for n, (term, value) in enumerate(matching.left):
-        others = sum((v for k, (_, v) in enumerate(matching.left) if k != n), np.zeros_like(value))
         goals = [v for _, v in absent]
-        rest = sum((v for _, v in absent), np.zeros_like(value))
         if len(matching.left) == 1 and len(absent) > 1:
-            goals.append(rest)
+            goals.append(_total(absent))
         elif len(matching.left) > 1:
-            goals.append(rest - others)
+            goals.append(_total(absent) - (_total(matching.left) - value))
         for fix, reached in corrected(term, goals, values, pool):
             remaining = _without(absent, reached, values)
-            if _confirmed(
-                matching, [*fixes, (term, fix)], remaining if n == len(matching.left) - 1 else None, n, values, probes
-            ):
+            last = n == len(matching.left) - 1  # earlier corrections are confirmed together with the last
+            if not last or _confirmed(matching, [*fixes, (term, fix)], remaining, values, probes):
                 fixes.append((term, fix))
                 absent = remaining
                 break
@@ -232,7 +228,7 @@ def _lost_parentheses(matching: Matching, values: Values, probes: Sequence[Probe
             reached = values.of(term.expr)
             if values.same(reached, _total(matching.absent)):
                 says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
-                if _confirmed(matching, [(one, Fix(PARENTHESES, says, term))], [], 1, values, probes):
+                if _confirmed(matching, [(one, Fix(PARENTHESES, says, term))], [], values, probes):
                     verdicts = _right(matching) + [TermVerdict(str(t), WRONG, says) for t in (one, two)]
                     return Diagnosis(PARENTHESES, says, verdicts)
     return None
@@ -241,14 +237,11 @@ def _lost_parentheses(matching: Matching, values: Values, probes: Sequence[Probe
 def _confirmed(
     matching: Matching,
     fixes: Sequence[tuple[Term, Fix]],
-    absent: list[tuple[TrueTerm, np.ndarray]] | None,
-    n: int,
+    absent: list[tuple[TrueTerm, np.ndarray]],
     values: Values,
     probes: Sequence[Probe],
 ) -> bool:
-    """Whether the equation with all its corrections passes on every probe; earlier corrections wait for the last."""
-    if absent is None:
-        return True
+    """Whether the equation with all its corrections passes on other probes too."""
     if any(true.steps is not None for true, _ in absent):
         return True  # a term of some steps only cannot stand in one equation with the others
     terms = [

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from ..derive.adjoint import Contribution, contributions
 from ..derive.algebra import RULES, Algebra, Form, Sum
-from ..derive.cases import latest, moved
+from ..derive.cases import Span, latest, moved
 from ..derive.derivation import default_names
 from ..derive.reading import DerivationError
 from ..derive.writing import DIAG, HADAMARD, NOWHERE, write
-from ..language.expressions import Call, Condition, Equation, Expr, Index, walk
+from ..language.expressions import Call, Condition, Equation, Index, walk
 from ..language.expressions import Sum as TimeSum
 from .terms import Term, names
 
@@ -131,21 +131,12 @@ def _parameter_terms(
         elif steps == {0}:
             terms.append(TrueTerm(term, None))
         else:
-            over = TimeSum(NOWHERE, "sum", _condition(steps, T), term.body)
+            over = TimeSum(NOWHERE, "sum", _span(steps, T).condition() or Condition("t"), term.body)
             terms.append(TrueTerm(Term(term.sign, term.body, over), None))
     return terms
 
 
-def _condition(steps: set[int], T: int) -> Condition:
+def _span(steps: set[int], T: int) -> Span:
+    """The steps as a derivation counts them: what comes late, from the end."""
     lo, hi = min(steps), max(steps)
-    if lo == hi:
-        return Condition("t", (("=", Index("T") if lo == T else Index(None, lo)),))
-    tests: list[tuple[str, Index]] = []
-    if lo > 1:
-        tests.append((">", Index(None, lo - 1)))
-    if hi < T:
-        tests.append(("<", Index("T", hi - T + 1)))
-    return Condition("t", tuple(tests))
-
-
-__all__ = ["Expr", "TrueTerm", "true_terms", "vocabularies"]
+    return Span(lo, hi, False, False) if lo == hi else Span(lo, hi - T, False, True)
