@@ -204,6 +204,7 @@ def _shaping_cases() -> dict[str, list[Case]]:
 def _contraction_cases() -> dict[str, list[Case]]:
     A, B, W = _around(-1, 1, 2, 3), _around(-1, 1, 3, 4), _around(-1, 1, 3)
     return {
+        "linear": [(tg.linear, (A, B.T.copy())), (tg.linear, (A[0], B.T.copy())), (tg.linear, (BATCH, B))],
         "matmul": [
             (np.matmul, (A, B)),
             (np.matmul, (A, W)),

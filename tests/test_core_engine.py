@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.core.errors import GraphError, ShapeError
 from tinygrad_rnn.core.primitives import PRIMITIVES
 
 
@@ -404,3 +405,36 @@ def test_the_derivative_tests_would_notice_a_wrong_joint_rule(name, monkeypatch)
     f, args = CASES[name][0]
     with pytest.raises(AssertionError, match="rounding explains"):
         tg.check_grads(f, *args, order=1)
+
+
+# -- leaves that take another value ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("start", [2.0, np.array([2.0, 1.0])], ids=["scalar", "array"])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_graph_recorded_before_an_assignment_refuses_to_be_differentiated(start, create_graph):
+    w = tg.tensor(start, name="w")
+    x = tg.tensor(start, name="x")
+    with tg.step(3):
+        y = np.sum(w * x)
+    w.assign(np.asarray(start) * 2)
+    with pytest.raises(GraphError, match="w was given another value after multiply at t=3"):
+        tg.gradients(y, x, create_graph=create_graph)
+    if not create_graph:
+        with pytest.raises(GraphError, match="detach"):
+            y.backward()
+    assert np.sum(w * x).item() == np.sum(2 * np.asarray(start) ** 2)
+
+
+def test_assign_keeps_dtype_and_copies():
+    w = tg.tensor(np.zeros(2, np.float32))
+    new = np.ones(2)
+    w.assign(new)
+    new[0] = 5.0
+    assert w.dtype == np.float32 and w.numpy().tolist() == [1.0, 1.0]
+
+
+def test_assign_refuses_computed_tensors_and_other_shapes():
+    w = tg.tensor(np.zeros(2), name="w")
+    with pytest.raises(GraphError, match="only a leaf"):
+        (w * 2.0).assign(np.zeros(2))
+    with pytest.raises(ShapeError, match=r"w has shape \(2,\)"):
+        w.assign(np.zeros(3))

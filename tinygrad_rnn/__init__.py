@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .core.autodiff import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from .core.contractions import matmul
+from .core.contractions import linear, matmul
 from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
     DtypeError,
@@ -53,15 +53,17 @@ _LATER = {
     "check_grads": ".verify.gradcheck",
     "Report": ".verify.report",
 }
+#: whole rooms and modules, reached as `tinygrad_rnn.nn`
+_ROOMS = {"analysis", "nn", "testing", "train"}
 
 
 def __getattr__(wanted: str) -> Any:
-    if wanted == "testing":
-        return import_module(".testing", __name__)
+    if wanted in _ROOMS:
+        return import_module(f".{wanted}", __name__)
     if wanted in _LATER:
         return getattr(import_module(_LATER[wanted], __name__), wanted)
     raise AttributeError(f"module {__name__!r} has no attribute {wanted!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATER])
+    return sorted([*globals(), *_LATER, *_ROOMS])

@@ -43,6 +43,30 @@ for _name, _method in {"__matmul__": matmul, "__rmatmul__": lambda self, other: 
     setattr(Tensor, _name, _method)
 
 
+def _linear_weight(g: Any, y: Any, x: Any, W: Any) -> Any:
+    g, x = (np.reshape(rows, (-1, shape_of(rows)[-1])) if len(shape_of(rows)) != 2 else rows for rows in (g, x))
+    return np.dot(g.T, x)
+
+
+@primitive(
+    "linear", inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}^\top",
+    vjp=(lambda g, y, x, W: matmul(g, W), _linear_weight),
+)  # fmt: skip
+def linear(x: Any, W: Any) -> Any:
+    """`x @ W.T`: what a matrix does to columns, for rows; the book's W h when a batch is more rows.
+
+    Shapes: x (..., D), W (H, D), result (..., H). Raises `ShapeError` where the last lengths differ.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> W = tg.tensor([[1.0, 2.0], [0.0, 1.0], [3.0, 0.0]])
+    >>> tg.linear(np.array([[1.0, 1.0]]), W).numpy().tolist()
+    [[3.0, 1.0, 3.0]]
+    """
+    if len(shape_of(W)) != 2 or not shape_of(x):
+        raise ShapeError(f"linear: needs rows and a matrix, but got {shape_of(x)} and {shape_of(W)}")
+    return np.dot(x, W.T)
+
+
 @spells(np.dot)
 def dot(a: Any, b: Any) -> Any:
     """numpy's `dot`: inner product of vectors, matrix product, product with a scalar."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import identity
+from .errors import GraphError
 from .primitives import MATH_ERRORS, Primitive, shape_of
 from .scope import Index, current, entered, move_to
 from .tensor import Tensor, as_value
@@ -51,6 +52,8 @@ def numeric(
         inputs = node.inputs
         for x, part in zip(inputs, _parts(op, g, node, active)):  # noqa: B905 - one part for each input
             j = x.id
+            if j > i:
+                raise _stale(x, node)
             if j not in active:
                 continue
             value = x.value
@@ -89,6 +92,8 @@ def _scalar_stretch(
         inputs = node.inputs
         if len(inputs) == 2 and node.params is None:
             a, b = inputs
+            if a.id > i or b.id > i:
+                return n  # `numeric` says what is wrong
             try:
                 pa, pb = op.joint(g, node.value, a.value, b.value)  # type: ignore[misc]
             except MATH_ERRORS:
@@ -100,6 +105,8 @@ def _scalar_stretch(
             if j in active:
                 grads[j] = grads[j] + pb if j in grads else pb
         else:
+            if any(x.id > i for x in inputs):
+                return n
             for x, part in zip(inputs, _parts(op, g, node, active), strict=True):
                 j = x.id
                 if j in active:
@@ -168,6 +175,8 @@ def recorded(
                 continue
             for x, part in zip(node.inputs, _recorded_parts(node.op, g, node, active), strict=True):
                 j = x.id
+                if j > i:
+                    raise _stale(x, node)
                 if j not in active:
                     continue
                 part = fit(part, x)
@@ -181,6 +190,14 @@ def _recorded_parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, 
     if op.joint is not None:
         return op.joint(g, node, *node.inputs, **(node.params or {}))
     return _separate_parts(op, g, node, node.inputs, node, active)
+
+
+def _stale(x: Tensor, node: Tensor) -> GraphError:
+    where = f" at {node.scope}" if str(node.scope) else ""
+    return GraphError(
+        f"{x.name or 'a leaf'} was given another value after {node.op and node.op.name}{where} had used it: "
+        "run the forward pass again, or detach the state that carries the older graph along"
+    )
 
 
 def _add_step(contributions: dict[Index | None, Gradient], t: Index | None, part: Gradient) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import DtypeError, NotDifferentiableError, ReadOnlyError
+from .errors import DtypeError, GraphError, NotDifferentiableError, ReadOnlyError, ShapeError
 from .scope import ROOT, Scope, current
 
 if TYPE_CHECKING:
@@ -128,6 +128,31 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same value as a leaf without history: gradients stop here (`stop` does so and stays in the graph)."""
         return Tensor(self.value, None, (), None, None, current(), False)
+
+    def assign(self, value: Any) -> None:
+        """Give a leaf another value of the same shape, as an optimiser's step does; the dtype stays.
+
+        A graph recorded before keeps its values, but differentiating it raises `GraphError`: it would mix old values
+        with new ones. Raises `GraphError` for a tensor that was computed, `ShapeError` for another shape.
+
+        >>> import tinygrad_rnn as tg
+        >>> w = tg.tensor(2.0, name="w")
+        >>> w.assign(1.5)
+        >>> w
+        tensor(1.5, name='w')
+        """
+        if self.op is not None:
+            raise GraphError(f"assign: {self!r} was computed; only a leaf takes another value")
+        held = as_value(plain(value)) if type(self.value) is float else np.array(plain(value), self.dtype)
+        if np.shape(held) != self.shape:
+            raise ShapeError(
+                f"assign: {self.name or 'the leaf'} has shape {self.shape}, the new value {np.shape(held)}"
+            )
+        if type(self.value) is float:
+            held = float(held)
+        else:
+            held.flags.writeable = False
+        self.value, self.id = held, next_id()
 
     def backward(self) -> None:
         """Fill `.grad` of every leaf and named tensor that this scalar depends on; calling it twice is harmless.

@@ -1,0 +1,157 @@
+"""What a layer is: parameters, buffers and other layers, found by walking its attributes, as in torch.
+
+Here parameters are found, named, counted, saved and loaded. What a layer computes is written in the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError, ShapeError
+from ..core.tensor import Tensor, tensor
+
+State = dict[str, np.ndarray]
+
+
+def parameter(name: str, value: Any) -> Tensor:
+    """A leaf that training changes; `name` is the book's symbol.
+
+    >>> from tinygrad_rnn.nn.module import parameter
+    >>> parameter("W", [[1.0]]).requires_grad
+    True
+    """
+    return tensor(value, name=name)
+
+
+class Module:
+    """A layer or a network. Subclasses set attributes in `__init__` and define `forward`; calling runs `forward`.
+
+    Attributes that are leaves asking for a gradient are parameters. Modules, and lists, tuples and dicts of modules,
+    are children. `training` says whether dropout and its kin are on.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> class Scale(tg.nn.Module):
+    ...     def __init__(self):
+    ...         self.w = tg.nn.parameter("w", 2.0)
+    ...     def forward(self, x):
+    ...         return self.w * x
+    >>> scale = Scale()
+    >>> scale(3.0).item(), [name for name, _ in scale.named_parameters()]
+    (6.0, ['w'])
+    """
+
+    training: bool = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; every subclass writes its own."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    # -- what it consists of ----------------------------------------------------------------------------------------
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        """Every Tensor, array and Module it holds, with its dotted name; not the parts of those Modules."""
+        for key, value in vars(self).items():
+            yield from _flat(key, value)
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Itself and every module inside, with dotted names ("" for itself)."""
+        yield prefix, self
+        for key, value in self._parts():
+            if isinstance(value, Module):
+                yield from value.named_modules(f"{prefix}.{key}" if prefix else key)
+
+    def modules(self) -> Iterator[Module]:
+        """Itself and every module inside."""
+        return (module for _, module in self.named_modules())
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly inside."""
+        return (value for _, value in self._parts() if isinstance(value, Module))
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter once, with the dotted name under which it is first found."""
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for key, value in module._parts():
+                if isinstance(value, Tensor) and value.op is None and value.requires_grad and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{prefix}.{key}" if prefix else key, value
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Every parameter once."""
+        return (value for _, value in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Arrays that are part of the state but not trained (see `register_buffer`)."""
+        for prefix, module in self.named_modules():
+            for key in vars(module).get("_buffers", ()):
+                yield f"{prefix}.{key}" if prefix else key, getattr(module, key)
+
+    def register_buffer(self, name: str, value: Any) -> None:
+        """Keep an array as an attribute that `state_dict` saves and no optimiser touches."""
+        vars(self).setdefault("_buffers", []).append(name)
+        setattr(self, name, np.asarray(value))
+
+    def num_parameters(self) -> int:
+        """How many numbers training changes."""
+        return sum(p.size for p in self.parameters())
+
+    # -- state ------------------------------------------------------------------------------------------------------
+    def state_dict(self) -> State:
+        """Copies of all parameters and buffers by dotted name."""
+        state = {name: np.array(p.value) for name, p in self.named_parameters()}
+        return state | {name: np.array(value) for name, value in self.named_buffers()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over parameters and buffers; raises, before anything changes, when names or shapes do not fit."""
+        own = self.state_dict()
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            told = [
+                f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
+            ]
+            raise GraphError(f"load_state_dict: the state is not that of this {type(self).__name__}; {'; '.join(told)}")
+        for name, value in own.items():
+            if np.shape(state[name]) != value.shape:
+                raise ShapeError(f"load_state_dict: {name} has shape {value.shape}, the state {np.shape(state[name])}")
+        for name, p in self.named_parameters():
+            p.assign(state[name])
+        for prefix, module in self.named_modules():
+            for key in vars(module).get("_buffers", ()):
+                setattr(module, key, np.array(state[f"{prefix}.{key}" if prefix else key]))
+
+    # -- modes ------------------------------------------------------------------------------------------------------
+    def train(self, mode: bool = True) -> Module:
+        """Turn dropout and its kin on (or off), here and in every module inside."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """`train(False)`."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients that `backward()` left; never needed, since `backward()` overwrites them."""
+        for p in self.parameters():
+            p.grad = None
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
+        return f"{type(self).__name__}({parts})"
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Tensor | Module):
+        yield key, value
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _flat(f"{key}.{i}", part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield from _flat(f"{key}.{name}", part)
