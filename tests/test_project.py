@@ -127,7 +127,7 @@ def test_readme_opens_with_a_picture_and_two_commands() -> None:
     assert (ROOT / picture[1]).is_file()
     setup, test = block[2].strip().splitlines()
     assert setup.endswith(".venv/bin/tinygrad-rnn demo")
-    assert test == ".venv/bin/python -m pytest -q"
+    assert test == ".venv/bin/python -m pytest -q -n auto"
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
