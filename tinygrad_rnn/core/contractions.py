@@ -44,7 +44,8 @@ for _name, _method in {"__matmul__": matmul, "__rmatmul__": lambda self, other: 
 
 
 def _linear_weight(g: Any, y: Any, x: Any, W: Any) -> Any:
-    g, x = (np.reshape(rows, (-1, shape_of(rows)[-1])) if len(shape_of(rows)) != 2 else rows for rows in (g, x))
+    if x.ndim != 2:
+        g, x = (np.reshape(rows, (-1, shape_of(rows)[-1])) for rows in (g, x))
     return np.dot(g.T, x)
 
 

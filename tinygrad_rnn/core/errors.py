@@ -31,6 +31,18 @@ class ReadOnlyError(TinygradError, TypeError):
     """An attempt to write into a value that a graph can see."""
 
 
+class NonFiniteError(TinygradError, FloatingPointError):
+    """A value or gradient is nan or inf; the message names where it first was."""
+
+
+class CheckpointError(TinygradError, ValueError):
+    """A file is no checkpoint, or not a whole one, or belongs to another model."""
+
+
+class MissingExtraError(TinygradError, ImportError):
+    """A package that is only needed for this is not installed; the message names the extra to install."""
+
+
 class LanguageError(TinygradError, ValueError):
     """Something in an equation file cannot be read, with file, line, column, a caret and what was expected.
 

@@ -209,6 +209,8 @@ def fit(part: Gradient, x: Tensor) -> Gradient:
     have, want = shape_of(part), x.shape
     if have != want:
         lead = len(have) - len(want)
+        if lead == 1 and want and have[1:] == want and type(part) is np.ndarray:
+            return np.add.reduce(part)  # a bias: half the time of np.sum
         axes = tuple(i for i in range(len(have)) if i < lead or want[i - lead] != have[i])
         part = np.sum(part, axis=axes, keepdims=True) if axes else part
         if shape_of(part) != want:

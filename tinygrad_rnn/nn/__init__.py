@@ -7,7 +7,73 @@ belongs to `train`, how a run is looked at to `analysis`.
 from __future__ import annotations
 
 from . import init
-from .module import Module, parameter
-from .random import get_rng_state, manual_seed, set_rng_state
-
-__all__ = ["Module", "get_rng_state", "init", "manual_seed", "parameter", "set_rng_state"]
+from .attention import (
+    AdditiveAttention,
+    AttentionDecoder,
+    DotAttention,
+)
+from .cell import Cell
+from .cells import (
+    GRUCell,
+    LSTMCell,
+    RNNCell,
+)
+from .dropout import Dropout
+from .generative import (
+    Autoregressive,
+    ConditionalRNN,
+    GenerativeRNN,
+    VectorRNN,
+)
+from .layers import (
+    GRU,
+    LSTM,
+    RNN,
+)
+from .lengths import (
+    BernoulliStop,
+    EndSymbol,
+    PredictedLength,
+    Sequences,
+)
+from .linear import (
+    MLP,
+    Embedding,
+    LayerNorm,
+    Linear,
+    Sequential,
+)
+from .losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    mse_loss,
+    nll_loss,
+)
+from .lstm_variants import (
+    ConcatenatedLSTMCell,
+    CoupledLSTMCell,
+    FullPeepholeLSTMCell,
+    NoForgetLSTMCell,
+    PeepholeLSTMCell,
+    ProjectedLSTMCell,
+)
+from .module import (
+    Module,
+    parameter,
+)
+from .normalized import (
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LayerNormRNNCell,
+)
+from .random import (
+    get_rng_state,
+    manual_seed,
+    set_rng_state,
+)
+from .recurrent import Recurrent
+from .seq2seq import (
+    Encoder,
+    EncoderDecoder,
+    Seq2Seq,
+)

@@ -1,0 +1,32 @@
+"""The adding problem over 100 steps: an LSTM remembers two numbers, a plain RNN guesses their sum."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from benchmarks.papers.outcome import Outcome, remember
+from benchmarks.papers.training import LastStep, updates
+from tinygrad_rnn import nn
+from tinygrad_rnn.train.tasks import adding_problem
+
+PUBLISHED = {"LSTM": "7e-4", "RNN": "7e-2"}
+
+
+def run(seed: int, count: int = 8000) -> None:
+    """Both layers, one seed."""
+    for form in PUBLISHED:
+        rng = nn.manual_seed(seed)
+        model = LastStep(getattr(nn, form)(2, 8), 8, 1)
+
+        def loss(k: int, model: LastStep = model, rng: np.random.Generator = rng, batch: int = 32) -> tg.Tensor:
+            x, y = adding_problem(batch, rng)
+            return np.mean((model(x)[:, 0] - y) ** 2)
+
+        minutes = updates(loss, tg.train.Adam(model.parameters(), lr=5e-3), count, clip=1.0, told=f"adding {form}")
+        with tg.no_grad():
+            error = loss(0, batch=2000).item()
+        setting = f"H 8, Adam .005, B 32, T 100, clip 1, {count} updates"
+        remember(
+            Outcome("adding problem", form, setting, "mean squared error", PUBLISHED[form], seed, error, count, minutes)
+        )

@@ -1,0 +1,80 @@
+"""RNN, LSTM and GRU say the same as torch's, in every option torch has: values and all gradients, to 1e-12 in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+
+from .reference import make_layers as make
+
+try:
+    import torch
+except ImportError:  # the tests against kept answers still run
+    torch = None
+
+CASES = make.cases()
+
+
+def needs_torch(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Skips, saying so, where there is no torch."""
+    return pytest.mark.torch(pytest.mark.skipif(torch is None, reason="torch is not installed")(test))
+
+
+def by_us(case: str) -> make.Arrays:
+    """What `make.by_torch` answers, from our layer."""
+    kind, options, call = CASES[case]
+    parameters, data = make.given(case)
+    layer = getattr(tg.nn, kind)(make.INPUT, make.HIDDEN, **options)
+    layer.load_torch(parameters)
+    leaves = {key: tg.tensor(value, name=key) for key, value in data.items()}
+    state = tuple(leaves[key] for key in ("h_0", "c_0") if key in leaves)
+    output, last = layer(
+        leaves["input"],
+        (state if kind == "LSTM" else state[0]) if state else None,
+        lengths=make.LENGTHS if call.startswith("lengths") else None,
+    )
+    last = last if isinstance(last, tuple) else (last,)
+    outputs = {"output": output, **dict(zip(("h_n", "c_n"), last, strict=False))}
+    loss = sum(np.sum(make.weights(case, key, y.shape) * y) for key, y in outputs.items())
+    gradients = tg.gradients(loss, leaves | dict(layer.named_parameters()))
+    found = {key: y.numpy() for key, y in outputs.items()} | {f"d{key}": gradients[key] for key in leaves}
+    return found | {f"d{key}": value for key, value in as_torch_names(layer, gradients).items()}
+
+
+def as_torch_names(layer: Any, gradients: make.Arrays) -> make.Arrays:
+    """The gradients by torch's names: both of its biases receive what our one receives, but for the GRU's inner one."""
+    shadow = type(layer)(**_options_of(layer))
+    shadow.load_state_dict({key: gradients[key] for key, _ in layer.named_parameters()})
+    found = shadow.to_torch()
+    for key in [key for key in found if key.startswith("bias_hh")]:
+        first, second = found[key.replace("hh", "ih")], found[key]
+        found[key] = np.where(np.arange(len(first)) < 2 * layer.hidden_size, first, second) if _is_gru(layer) else first
+    return found
+
+
+def _is_gru(layer: Any) -> bool:
+    return isinstance(layer, tg.nn.GRU)
+
+
+def _options_of(layer: Any) -> dict[str, Any]:
+    options = {key: getattr(layer, key) for key in ("input_size", "hidden_size", "num_layers", "bias", "bidirectional")}
+    return options | ({"proj_size": layer.proj_size} if isinstance(layer, tg.nn.LSTM) else {})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_layer_answers_what_torch_answered_once(case, kept=make.load()):  # noqa: B008 - read once
+    np.testing.assert_allclose(make.digest(by_us(case)), kept[case], rtol=1e-12, atol=1e-12)
+
+
+@needs_torch
+@pytest.mark.parametrize("case", [case for i, case in enumerate(CASES) if i % 7 == 0])
+def test_layer_equals_torch_entry_by_entry(case):
+    ours, theirs = by_us(case), make.by_torch(case)
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        np.testing.assert_allclose(ours[key], value, rtol=1e-12, atol=1e-12, err_msg=key)

@@ -1,0 +1,65 @@
+"""How every plot of a run looks: small, serif, no box, printable in grey.
+
+Here are the sheet a plot is drawn on and its colours; what is drawn stands with the data it shows. matplotlib is
+imported when a picture is asked for, never before, and no global setting of it is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..core.extras import extra
+
+INK, FAINT, BLUE, RED, GREEN, ORANGE = "#222222", "#9a9a9a", "#0072b2", "#b2401a", "#00795a", "#a86400"
+#: lines in a fixed order, each with a dash of its own, so that a grey print still tells them apart
+LINES: list[dict[str, Any]] = [
+    {"color": BLUE, "linestyle": "-"},
+    {"color": RED, "linestyle": "--"},
+    {"color": GREEN, "linestyle": "-."},
+    {"color": ORANGE, "linestyle": ":"},
+]
+_STYLE: dict[str, Any] = {
+    "font.family": "serif",
+    "font.serif": ["STIX Two Text", "STIXGeneral", "Times New Roman", "DejaVu Serif"],
+    "mathtext.fontset": "stix",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "svg.hashsalt": "tinygrad_rnn",  # the same numbers give the same file
+    "savefig.dpi": 200,
+}
+
+
+@contextmanager
+def sheet(path: str | os.PathLike[str], columns: int = 1, width: float = 5.0, height: float = 3.0) -> Iterator[Any]:
+    """Axes to draw on, one or a list of them side by side; the file is written when the block ends.
+
+    Raises `MissingExtraError` where matplotlib is not installed.
+    """
+    with extra("train"):
+        import matplotlib
+        from matplotlib.figure import Figure
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width * columns, height), layout="constrained")
+        axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+        yield axes[0] if columns == 1 else axes
+        figure.savefig(path, metadata=_without_date(path))
+
+
+def at_end(axes: Any, x: float, y: float, text: str, color: str = INK) -> None:
+    """A label at the right end of a line, in its colour: a legend nobody has to look up."""
+    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", color=color, va="center", annotation_clip=False)
+
+
+def _without_date(path: str | os.PathLike[str]) -> dict[str, None] | None:
+    return {"Date": None} if str(path).endswith(".svg") else {"CreationDate": None} if str(path).endswith(".pdf") else None

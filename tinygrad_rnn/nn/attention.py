@@ -1,0 +1,126 @@
+"""Attention: at each step a decoder looks at the source again, and how much it looks where is its alignment.
+
+The context is then a sequence as long as the source, in place of one vector (document 004, section 4.1, item 5). Here
+stand the two ways to compare states, and the decoder that uses them; encoders stand in `seq2seq`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.contractions import linear
+from ..core.errors import GraphError, ShapeError
+from ..core.functions import name
+from ..core.reductions import softmax
+from ..core.scope import step
+from ..core.tensor import Tensor
+from . import init
+from .dropout import leaf
+from .module import Module, parameter
+from .seq2seq import EncoderDecoder
+
+
+class AdditiveAttention(Module):
+    """e[t,s] = v · tanh(W_a g[t-1] + U_a h[s]) (Bahdanau, Cho and Bengio 2015, section A.1.2).
+
+    alpha[t,s] = softmax of e[t,s] over s,  C[t] = Σ_s alpha[t,s] h[s].
+    """
+
+    def __init__(self, query_size: int, key_size: int, attention_size: int, dtype: Any = np.float64) -> None:
+        bound = attention_size**-0.5
+        self.W_a = parameter("W_a", init.uniform((attention_size, query_size), bound, dtype))
+        self.U_a = parameter("U_a", init.uniform((attention_size, key_size), bound, dtype))
+        self.v = parameter("v", init.uniform((attention_size,), bound, dtype))
+
+    def prepare(self, keys: Any) -> Any:
+        """What does not change from step to step: U_a h[s], for all s at once."""
+        return linear(keys, self.U_a)
+
+    def energies(self, query: Any, prepared: Any) -> Any:
+        """e[t,s] for all s: (S, B)."""
+        m = name("m", np.tanh(linear(query, self.W_a) + prepared))
+        return name("e", m @ self.v)
+
+    def forward(self, query: Any, keys: Any, prepared: Any = None, inside: np.ndarray | None = None) -> Any:
+        """The context C (B, H) and the alignment alpha (S, B) for a query (B, G) and keys (S, B, H).
+
+        `inside` (S, B) is 0 where a key is padding, which then gets no weight.
+        """
+        e = self.energies(query, self.prepare(keys) if prepared is None else prepared)
+        if inside is not None:
+            e = np.where(inside > 0, e, -1e30)
+        alpha = name("alpha", softmax(e, axis=0))
+        return name("C", np.sum(np.expand_dims(alpha, -1) * keys, axis=0)), alpha
+
+
+class DotAttention(AdditiveAttention):
+    """e[t,s] = g[t-1] · h[s] (the "dot" score of Luong, Pham and Manning 2015, section 3.1): no weights of its own."""
+
+    def __init__(self) -> None:
+        pass
+
+    def prepare(self, keys: Any) -> Any:
+        return keys
+
+    def energies(self, query: Any, keys: Any) -> Any:
+        return name("e", np.sum(query * keys, axis=-1))
+
+
+class AttentionDecoder(EncoderDecoder):
+    """An `EncoderDecoder` whose context is looked up anew at each step.
+
+    C[t] = Σ_s alpha[t,s] h[s],  g[t] = tanh(b_g + W_g g[t-1] + U_g y[t-1] + R C[t]),  g[0] = 0.
+
+    `attention` is "additive" (its inner layer has `attention_size` entries, `decoder_size` if not given) or "dot" (the
+    two states then have one size). Calling it returns o and the alignment alpha (T, S, B).
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> model = tg.nn.AttentionDecoder(3, 4, output_size=5, decoder_size=6)
+    >>> o, alpha = model(np.array([[1, 2], [0, 4]]), np.ones((7, 2, 3)))
+    >>> o.shape, alpha.shape, bool(np.allclose(alpha.numpy().sum(axis=1), 1))
+    ((2, 2, 5), (2, 7, 2), True)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        decoder_size: int | None = None,
+        attention: str = "additive",
+        attention_size: int | None = None,
+        start: int = 0,
+        dtype: Any = np.float64,
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, decoder_size, "input", start, dtype)
+        if attention == "additive":
+            size = self.hidden_size if attention_size is None else attention_size
+            self.attention: AdditiveAttention = AdditiveAttention(self.hidden_size, hidden_size, size, dtype)
+        elif attention == "dot":
+            if self.hidden_size != hidden_size:
+                raise ShapeError(
+                    f"AttentionDecoder: dot needs states of one size, not {hidden_size} and {self.hidden_size}"
+                )
+            self.attention = DotAttention()
+        else:
+            raise GraphError(f"AttentionDecoder: attention is 'additive' or 'dot', not {attention!r}")
+
+    def begin(self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, **given: Any) -> tuple[Any, Any]:
+        keys = np.stack(self.encoder(x, rows, x_lengths))
+        inside = None if x_lengths is None else np.arange(len(keys)).reshape(-1, 1) < np.asarray(x_lengths)
+        with step(0):
+            g = leaf("g", np.zeros((*rows, self.hidden_size), self.dtype))
+        return (keys, self.attention.prepare(keys), inside), (g, None)
+
+    def step(self, given: Any, state: Any, y: Tensor, t: int) -> Any:
+        C, alpha = self.attention(state[0], *given)
+        return name("g", np.tanh(self.b_g + linear(state[0], self.W_g) + linear(y, self.U_g) + linear(C, self.R))), alpha
+
+    def readout(self, state: Any) -> Tensor:
+        return super().readout(state[0])
+
+    def forward(self, y: Any, x: Any = None, **given: Any) -> Any:
+        turns = list(self.given(y, x, **given))
+        return np.stack([turn.o for turn in turns]), np.stack([turn.state[1] for turn in turns])

@@ -1,0 +1,287 @@
+"""Networks that read the labels they gave: P(Y) as a product of conditionals, with no input, one vector, or a sequence.
+
+Here stand the loop over a network's own labels (scoring given ones, drawing new ones) and the networks of document 004,
+section 2.5. When a sequence ends is said in `lengths`; networks that first read another sequence stand in `seq2seq`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.contractions import linear
+from ..core.errors import GraphError, ShapeError
+from ..core.functions import name
+from ..core.reductions import add_n, cross_entropy, onehot, softmax
+from ..core.scope import no_grad, scope, step, steps
+from ..core.tensor import Tensor, plain
+from . import init
+from .dropout import leaf
+from .module import Module, parameter
+from .random import generator
+
+
+class Turn(NamedTuple):
+    """What stands in one step: its number, the state, the output o[t], and the label y[t] that was given or chosen."""
+
+    t: int
+    state: Any
+    o: Tensor
+    y: Tensor
+
+
+#: (t, o[t]) -> the labels of step t
+Choice = Callable[[int, Tensor], np.ndarray]
+
+
+class Autoregressive(Module):
+    """P(Y) = Π P(y[t] | y[t-1], ..., y[1]), perhaps given x (documents 000 and 004, section 2.5).
+
+    Labels y are class numbers of shape (T,) or (T, B); steps are counted t = 1, ..., T as in the documents, and
+    y[0] = `start` is a label that precedes every sequence. Subclasses write `begin`, `step` and `readout`. Options of a
+    subclass (`**given`) go to its `begin`.
+    """
+
+    label = "generative"
+    output_size: int
+    start: int = 0
+
+    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
+        """What all steps are given, and the state before the first; `rows` is (B,) or ()."""
+        raise NotImplementedError(f"{type(self).__name__} does not define begin()")
+
+    def step(self, given: Any, state: Any, y: Tensor, t: int) -> Any:
+        """The state of step t from the one before and the label before, `y` (B, output_size) one-hot."""
+        raise NotImplementedError(f"{type(self).__name__} does not define step()")
+
+    def readout(self, state: Any) -> Tensor:
+        """o[t], from which softmax makes probabilities of y[t]."""
+        raise NotImplementedError(f"{type(self).__name__} does not define readout()")
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+    def unfold(self, choose: Choice, T: int, x: Any = None, rows: tuple[int, ...] = (), **given: Any) -> Iterator[Turn]:
+        """Run T steps, each inside of its scope; `choose(t, o)` says the label, which the next step reads."""
+        with scope(self.label):
+            known, state = self.begin(x, rows, **given)
+            with step(0):
+                y = leaf("y", np.full(rows, self.start))
+            for t in steps(1, T + 1):
+                state = self.step(known, state, onehot(y, classes=self.output_size), t)
+                o = self.readout(state)
+                y = leaf("y", choose(t, o))
+                yield Turn(t, state, o, y)
+
+    def given(self, y: Any, x: Any = None, **given: Any) -> Iterator[Turn]:
+        """`unfold` with the labels y given (teacher forcing, document 004, section 2.3)."""
+        labels = labels_of(y, self.output_size, type(self).__name__)
+        return self.unfold(lambda t, o: labels[t - 1], len(labels), x, labels.shape[1:], **given)
+
+    # -- what a user asks -----------------------------------------------------------------------------------------------
+    def forward(self, y: Any, x: Any = None, **given: Any) -> Any:
+        """o[1], ..., o[T] when the labels y are given: (T, output_size) or (T, B, output_size)."""
+        return np.stack([turn.o for turn in self.given(y, x, **given)])
+
+    def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
+        """log P(y[1], ..., y[n] | x), one number for each sequence: (B,), or one number for y of shape (T,).
+
+        `lengths` (B,) holds each sequence's n; what stands behind is read by nobody.
+        """
+        labels = labels_of(y, self.output_size, type(self).__name__)
+        inside = within(lengths, labels.shape)
+        terms = []
+        for turn in self.given(labels, x, **given):
+            L = cross_entropy(turn.o, turn.y)
+            terms.append(name("L", L if inside is None else leaf("m", inside[turn.t - 1]) * L))
+        return -add_n(terms)
+
+    def sample(self, T: int, x: Any = None, batch: int | None = None, **given: Any) -> np.ndarray:
+        """Draw T labels for each of `batch` sequences, (T, B), or (T,) without `batch`: ancestral sampling."""
+        return self._free(drawn, T, x, batch, **given)
+
+    def greedy(self, T: int, x: Any = None, batch: int | None = None, **given: Any) -> np.ndarray:
+        """As `sample`, but always the most likely label: the network runs freely on its own best guesses."""
+        return self._free(lambda t, o: np.argmax(o.value, axis=-1), T, x, batch, **given)
+
+    def _free(self, choose: Choice, T: int, x: Any, batch: int | None, **given: Any) -> np.ndarray:
+        with no_grad():
+            return np.stack(
+                [turn.y.value for turn in self.unfold(choose, T, x, () if batch is None else (batch,), **given)]
+            )
+
+
+def drawn(t: int, o: Tensor) -> np.ndarray:
+    """A label for each row, drawn with the probabilities softmax(o)."""
+    cumulated = np.cumsum(softmax(o.value), axis=-1)
+    # divided by its end, so that rounding never leaves a draw above all of them
+    return np.sum(generator().random((*o.shape[:-1], 1)) >= cumulated / cumulated[..., -1:], axis=-1)
+
+
+def labels_of(y: Any, classes: int, kind: str) -> np.ndarray:
+    """Labels as an array of integers (T,) or (T, B); raises `ShapeError` for anything else."""
+    labels = np.asarray(plain(y))
+    if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
+        raise ShapeError(
+            f"{kind}: labels are integers of shape (T,) or (T, B), not {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ShapeError(f"{kind}: labels run from 0 to {classes - 1}, but one is {labels.min()} or {labels.max()}")
+    return labels
+
+
+def within(lengths: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """1.0 at the steps inside of each sequence, 0.0 behind: (T, B); None if no lengths are given."""
+    if lengths is None:
+        return None
+    ends = np.asarray(plain(lengths))
+    if ends.shape != shape[1:] or (ends.size and not 0 <= ends.min() <= ends.max() <= shape[0]):
+        raise ShapeError(
+            f"lengths have shape {ends.shape} and run up to {ends.max(initial=0)}, but the labels have shape {shape}"
+        )
+    return (np.arange(shape[0]).reshape((-1,) + (1,) * ends.ndim) < ends).astype(float)
+
+
+class GenerativeRNN(Autoregressive):
+    """No input at all: each label is the input of the next step (document 004, section 2.5.1).
+
+    h[t] = tanh(b + W h[t-1] + U y[t-1]),  o[t] = c + V h[t],  y one-hot.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> rng = tg.nn.manual_seed(0)
+    >>> model = tg.nn.GenerativeRNN(output_size=3, hidden_size=4)
+    >>> pairs = np.array([(i, j) for i in range(3) for j in range(3)]).T
+    >>> round(float(np.sum(np.exp(model.log_likelihood(pairs).numpy()))), 12)
+    1.0
+    """
+
+    def __init__(self, output_size: int, hidden_size: int, start: int = 0, dtype: Any = np.float64) -> None:
+        self.output_size, self.hidden_size, self.start, self.dtype = output_size, hidden_size, start, np.dtype(dtype)
+        if not 0 <= start < output_size:
+            raise GraphError(f"{type(self).__name__}: start is {start}, but labels run from 0 to {output_size - 1}")
+        self.W = self.weight("W", hidden_size, hidden_size)
+        self.U = self.weight("U", hidden_size, output_size)
+        self.b = self.weight("b", hidden_size)
+        self.V = self.weight("V", output_size, hidden_size)
+        self.c = self.weight("c", output_size)
+
+    def weight(self, symbol: str, *shape: int) -> Tensor:
+        """A parameter that starts uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size)."""
+        return parameter(symbol, init.uniform(shape, self.hidden_size**-0.5, self.dtype))
+
+    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
+        if x is not None:
+            raise GraphError("GenerativeRNN reads no x: use VectorRNN for one vector, ConditionalRNN for a sequence")
+        return None, self.zeros(rows)
+
+    def zeros(self, rows: tuple[int, ...]) -> Tensor:
+        """h[0] where nothing is known."""
+        with step(0):
+            return leaf("h", np.zeros((*rows, self.hidden_size), self.dtype))
+
+    def step(self, given: Any, h: Any, y: Tensor, t: int) -> Any:
+        return name("h", np.tanh(self.b + linear(h, self.W) + linear(y, self.U)))
+
+    def readout(self, h: Any) -> Tensor:
+        return name("o", self.c + linear(h, self.V))
+
+
+class VectorRNN(GenerativeRNN):
+    """One vector x as input: at each step, as the initial state, or both (document 004, section 2.5.2; 000's figure).
+
+    h[t] = tanh(b + W h[t-1] + U y[t-1] + R x),  h[0] = 0        vector="input": x has input_size entries
+    h[t] = tanh(b + W h[t-1] + U y[t-1]),        h[0] = x        vector="initial": x has hidden_size entries
+    h[t] = tanh(b + W h[t-1] + U y[t-1] + R x),  h[0] = x        vector="both"
+
+    x (n,) for labels (T,), (B, n) for labels (T, B); a Tensor, such as a network's view of an image, gets its gradient.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> model = tg.nn.VectorRNN(5, 4, vector="both")
+    >>> model.log_likelihood(np.array([1, 4, 2]), x=np.ones(4)).shape, model.R.shape
+    ((), (4, 4))
+    """
+
+    def __init__(
+        self,
+        output_size: int,
+        hidden_size: int,
+        input_size: int | None = None,
+        vector: str = "input",
+        start: int = 0,
+        dtype: Any = np.float64,
+    ) -> None:
+        super().__init__(output_size, hidden_size, start, dtype)
+        if vector not in ("input", "initial", "both"):
+            raise GraphError(f"VectorRNN: vector is 'input', 'initial' or 'both', not {vector!r}")
+        self.vector, self.input_size = vector, hidden_size if input_size is None else input_size
+        if vector != "input" and self.input_size != hidden_size:
+            raise ShapeError(f"VectorRNN: an initial state has {hidden_size} entries, but input_size is {input_size}")
+        if vector != "initial":
+            self.R = self.weight("R", hidden_size, self.input_size)
+
+    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
+        x = given_tensor("x", x, (*rows, self.input_size), type(self).__name__)
+        if self.vector == "input":
+            h = self.zeros(rows)
+        else:
+            with step(0):
+                h = name("h", x)
+        return None if self.vector == "initial" else linear(x, self.R), h
+
+    def step(self, Rx: Any, h: Any, y: Tensor, t: int) -> Any:
+        a = self.b + linear(h, self.W) + linear(y, self.U)
+        return name("h", np.tanh(a if Rx is None else a + Rx))
+
+
+class ConditionalRNN(GenerativeRNN):
+    """A sequence x of the same length, and its own labels through R (document 000's figure; document 004, 2.1.2, 2.4).
+
+    h[t] = tanh(b + W h[t-1] + U x[t] + R y[t-1]),  o[t] = c + V h[t]: any distribution over y given x, while without R
+    the labels are independent of each other given x.
+
+    x (T, D) for labels (T,), (T, B, D) for labels (T, B).
+    """
+
+    label = "conditional"
+
+    def __init__(
+        self, input_size: int, output_size: int, hidden_size: int, start: int = 0, dtype: Any = np.float64
+    ) -> None:
+        super().__init__(output_size, hidden_size, start, dtype)
+        self.input_size = input_size
+        self.U = self.weight("U", hidden_size, input_size)
+        self.R = self.weight("R", hidden_size, output_size)
+
+    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
+        return given_sequence(x, (*rows, self.input_size), type(self).__name__), self.zeros(rows)
+
+    def step(self, x: Any, h: Any, y: Tensor, t: int) -> Any:
+        return name("h", np.tanh(self.b + linear(h, self.W) + linear(x(t), self.U) + linear(y, self.R)))
+
+
+def given_tensor(role: str, value: Any, shape: tuple[int, ...], kind: str) -> Tensor:
+    """A vector that is given, as a node called `role`; raises `ShapeError` unless it has the shape."""
+    found = None if value is None else np.shape(plain(value))
+    if found != shape:
+        raise ShapeError(f"{kind}: {role} has to have shape {shape}, but {'is missing' if found is None else found}")
+    return value if isinstance(value, Tensor) else leaf(role, np.array(value, dtype=np.result_type(value, np.float32)))
+
+
+def given_sequence(value: Any, shape: tuple[int, ...], kind: str) -> Callable[[int], Tensor]:
+    """x[t] for t = 1, 2, ...: a leaf of its step, or a slice of a Tensor; raises `ShapeError` for other rows."""
+    found = None if value is None else np.shape(plain(value))
+    if found is None or found[1:] != shape or not found[0]:
+        told = "is missing" if found is None else f"has shape {found}"
+        raise ShapeError(f"{kind}: x has to have shape (steps, {', '.join(map(str, shape))}), but {told}")
+    if isinstance(value, Tensor):
+        return lambda t: name("x", value[present(t, len(value), kind)])
+    data = np.array(value, dtype=np.result_type(value, np.float32))
+    data.flags.writeable = False
+    return lambda t: leaf("x", data[present(t, len(data), kind)])
+
+
+def present(t: int, T: int, kind: str) -> int:
+    """The place of x[t], t = 1, ..., T; raises `ShapeError` behind the end."""
+    if t > T:
+        raise ShapeError(f"{kind}: x has {T} steps, but step {t} is asked for")
+    return t - 1

@@ -1,0 +1,198 @@
+"""RNN, LSTM and GRU with torch's arguments, defaults and return values, and with what its users ask for beside them.
+
+Which cell an option means is said here; the formulas stand in the rooms of the cells, the way along a sequence in
+`recurrent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+
+from ..core.errors import GraphError
+from . import torch_state
+from .cell import Cell
+from .cells import GRUCell, LSTMCell, RNNCell
+from .lstm_variants import (
+    ConcatenatedLSTMCell,
+    CoupledLSTMCell,
+    FullPeepholeLSTMCell,
+    NoForgetLSTMCell,
+    PeepholeLSTMCell,
+    ProjectedLSTMCell,
+)
+from .module import State
+from .normalized import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell
+from .recurrent import Recurrent
+
+
+class Noise(TypedDict, total=False):
+    """What every layer takes beside torch's arguments; see `Recurrent`."""
+
+    variational_dropout: float
+    zoneout: float | tuple[float, ...]
+    label: str
+
+
+class TorchLike(Recurrent):
+    """What RNN, LSTM and GRU share: they exchange weights with torch's layers of the same name."""
+
+    def load_torch(self, state: Mapping[str, Any]) -> None:
+        """Take over the `state_dict` of torch's layer of the same name and options, as torch tensors or arrays.
+
+        torch adds two biases wherever we have one: they are summed, except for the GRU's inside of the reset, where
+        both count. Raises `GraphError` or `ShapeError`, before anything changes, where the state does not fit.
+        """
+        torch_state.load(self, state)
+
+    def to_torch(self) -> State:
+        """A `state_dict` for torch's layer of the same name and options, as arrays: the way back from `load_torch`.
+
+        >>> import tinygrad_rnn as tg
+        >>> {key: value.shape for key, value in tg.nn.RNN(3, 4, bias=False).to_torch().items()}
+        {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4)}
+        """
+        return torch_state.dump(self)
+
+
+class RNN(TorchLike):
+    """torch's RNN: h[t] = f(b + W h[t-1] + U x[t]), f being tanh or relu (document 004, section 2.2).
+
+    `layer_norm` normalises what stands inside f. See `Recurrent` for shapes and for what all layers take.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> output, h = tg.nn.RNN(3, 4, num_layers=2)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 4), (2, 2, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        layer_norm: bool = False,
+        dtype: Any = np.float64,
+        **noise: Unpack[Noise],
+    ) -> None:
+        self.hidden_size, self.bias = hidden_size, bias
+        kind = LayerNormRNNCell if layer_norm else RNNCell
+        super().__init__(
+            lambda n: kind(n, hidden_size, bias, nonlinearity, dtype=dtype),
+            input_size, num_layers, batch_first, dropout, bidirectional, **noise,
+        )  # fmt: skip
+
+
+class LSTM(TorchLike):
+    """torch's LSTM (document 002, part 2; document 004, section 7.1), and its variants, one at a time.
+
+    `forget_bias` is what b_f starts at; `proj_size` as in torch. `peephole` lets the gates see the cell: True or
+    "diagonal" through a vector for each gate, "full" through matrices; `coupled` puts 1 - f for i; `forget_gate=False`
+    is the network of 1997; `concatenated` has one matrix for [h, x] per gate; `layer_norm` normalises what stands
+    inside the gates, and c. See `Recurrent` for shapes and for what all layers take.
+
+    Raises `GraphError` for two variants at once: they would need a formula of their own, given to `Recurrent`.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> output, (h, c) = tg.nn.LSTM(3, 4, peephole=True)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape, c.shape
+    ((5, 2, 4), (1, 2, 4), (1, 2, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        forget_bias: float | None = None,
+        peephole: bool | str = False,
+        coupled: bool = False,
+        forget_gate: bool = True,
+        concatenated: bool = False,
+        layer_norm: bool = False,
+        dtype: Any = np.float64,
+        **noise: Unpack[Noise],
+    ) -> None:
+        self.hidden_size, self.bias, self.proj_size = hidden_size, bias, proj_size
+        kind = _lstm_cell(
+            {
+                f"proj_size={proj_size}": ProjectedLSTMCell if proj_size else None,
+                f"peephole={peephole!r}": _peephole(peephole),
+                "coupled=True": CoupledLSTMCell if coupled else None,
+                "forget_gate=False": None if forget_gate else NoForgetLSTMCell,
+                "concatenated=True": ConcatenatedLSTMCell if concatenated else None,
+                "layer_norm=True": LayerNormLSTMCell if layer_norm else None,
+            }
+        )
+        more = {"proj_size": proj_size} if proj_size else {}
+        super().__init__(
+            lambda n: kind(n, hidden_size, bias, forget_bias=forget_bias, dtype=dtype, **more),
+            input_size, num_layers, batch_first, dropout, bidirectional, **noise,
+        )  # fmt: skip
+
+
+def _peephole(asked: bool | str) -> type[LSTMCell] | None:
+    kinds = {True: PeepholeLSTMCell, "diagonal": PeepholeLSTMCell, "full": FullPeepholeLSTMCell, False: None}
+    if asked not in kinds:
+        raise GraphError(f"LSTM: peephole is {asked!r}, but has to be True, False, 'diagonal' or 'full'")
+    return kinds[asked]
+
+
+def _lstm_cell(variants: Mapping[str, type[LSTMCell] | None]) -> Callable[..., Cell]:
+    chosen = {option: kind for option, kind in variants.items() if kind is not None}
+    if len(chosen) > 1:
+        raise GraphError(
+            f"LSTM: {' and '.join(chosen)} are two variants, which no formula here joins: "
+            "write a Cell with the step that is meant, and give it to Recurrent"
+        )
+    return next(iter(chosen.values()), LSTMCell)
+
+
+class GRU(TorchLike):
+    """torch's GRU: reset after the product, z keeps the past; the other forms by `reset_after` and `z_keeps` (see
+    `GRUCell`).
+
+    `layer_norm` normalises what stands inside the gates. See `Recurrent` for shapes and for what all layers take.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> output, h, trace = tg.nn.GRU(3, 4, batch_first=True)(np.ones((2, 5, 3)), trace=True)
+    >>> output.shape, sorted(trace), len(trace["z"])
+    ((2, 5, 4), ['h', 'm', 'n', 'r', 'x', 'z'], 5)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        reset_after: bool = True,
+        z_keeps: bool = True,
+        layer_norm: bool = False,
+        dtype: Any = np.float64,
+        **noise: Unpack[Noise],
+    ) -> None:
+        self.hidden_size, self.bias = hidden_size, bias
+        kind = LayerNormGRUCell if layer_norm else GRUCell
+        super().__init__(
+            lambda n: kind(n, hidden_size, bias, reset_after, z_keeps, dtype=dtype),
+            input_size, num_layers, batch_first, dropout, bidirectional, **noise,
+        )  # fmt: skip

@@ -1,0 +1,134 @@
+"""Losses: how far outputs are from what was wanted, as one number or as one for each sample.
+
+Names, arguments and reductions are torch's; the classes stand on the last axis, so that a time-first output (T, B, O)
+needs no moving around. A `mask` leaves entries out (padding, steps without a target). Likelihoods of whole sequences
+belong to the models that define them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.elementwise import softplus
+from ..core.errors import GraphError, ShapeError
+from ..core.primitives import shape_of
+from ..core.reductions import cross_entropy as _cross_entropy
+from ..core.tensor import plain
+
+
+def cross_entropy(
+    logits: Any, targets: Any, mask: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
+    """`-log softmax(logits)[target]` for integer targets (documents 000 and 004, sections 2.2 and 2.4).
+
+    logits (..., classes), targets (...), mask (...) of 0 and 1 or booleans. Targets equal to `ignore_index` and masked
+    ones count nothing, and `mean` divides by the number of the others. Raises `ShapeError` for shapes or classes that
+    do not fit, `GraphError` where nothing is left to average.
+
+    >>> import numpy as np
+    >>> from tinygrad_rnn import nn
+    >>> round(float(nn.cross_entropy(np.array([[2.0, 0.0], [0.0, 0.0]]), np.array([0, -100]))), 4)
+    0.1269
+    """
+    wanted = np.asarray(plain(targets))
+    ignored = wanted == ignore_index
+    losses = _cross_entropy(logits, np.where(ignored, 0, wanted) if np.any(ignored) else targets)
+    return _reduced("cross_entropy", losses, _kept("cross_entropy", ~ignored, mask), reduction)
+
+
+def nll_loss(
+    log_probabilities: Any, targets: Any, mask: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
+    """`-log_probabilities[target]`: the negative log-likelihood, for outputs that are logarithms already.
+
+    Arguments and errors as for `cross_entropy`.
+
+    >>> import numpy as np
+    >>> from tinygrad_rnn import nn
+    >>> round(float(nn.nll_loss(np.log([[0.25, 0.75]]), np.array([1]))), 4)
+    0.2877
+    """
+    wanted, shape = np.asarray(plain(targets)), shape_of(log_probabilities)
+    if not shape or wanted.dtype.kind not in "iu" or wanted.shape != shape[:-1]:
+        raise ShapeError(
+            f"nll_loss: log-probabilities {shape} need integer targets of shape {shape[:-1]}, "
+            f"not {wanted.dtype} of shape {wanted.shape}"
+        )
+    ignored = wanted == ignore_index
+    safe = np.where(ignored, 0, wanted)
+    if safe.size and not 0 <= safe.min() <= safe.max() < shape[-1]:
+        raise ShapeError(f"nll_loss: targets run from 0 to {shape[-1] - 1}, but one is {safe.min()} or {safe.max()}")
+    picked = log_probabilities[(*np.ogrid[tuple(slice(n) for n in safe.shape)], safe)]
+    return _reduced("nll_loss", -picked, _kept("nll_loss", ~ignored, mask), reduction)
+
+
+def mse_loss(outputs: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> Any:
+    """The squared difference, entry by entry.
+
+    outputs and targets of one shape; mask of that shape, or of its leading axes (one number for each sample).
+
+    >>> from tinygrad_rnn import nn
+    >>> float(nn.mse_loss(3.0, 1.0))
+    4.0
+    """
+    _same_shape("mse_loss", outputs, targets)
+    difference = outputs - targets
+    return _reduced("mse_loss", difference * difference, _kept("mse_loss", None, mask), reduction)
+
+
+def binary_cross_entropy_with_logits(logits: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> Any:
+    """`-log` of a Bernoulli unit's probability of its target: y log σ(z) + (1 - y) log(1 - σ(z)), without overflow.
+
+    logits and targets of one shape, targets between 0 and 1; mask as in `mse_loss`. Also for sets of symbols, each of
+    which is right or wrong on its own (document 004, section 2.6 has the stop unit).
+
+    >>> from tinygrad_rnn import nn
+    >>> round(float(nn.binary_cross_entropy_with_logits(0.0, 1.0)), 4)
+    0.6931
+    """
+    _same_shape("binary_cross_entropy_with_logits", logits, targets)
+    losses = softplus(logits) - logits * targets
+    return _reduced(
+        "binary_cross_entropy_with_logits", losses, _kept("binary_cross_entropy_with_logits", None, mask), reduction
+    )
+
+
+def _same_shape(loss: str, outputs: Any, targets: Any) -> None:
+    # broadcasting (T, B, 1) against (T, B) silently gives a loss over T x B x B pairs
+    if np.shape(plain(outputs)) != np.shape(plain(targets)):
+        raise ShapeError(
+            f"{loss}: outputs {np.shape(plain(outputs))} and targets {np.shape(plain(targets))} must have one shape"
+        )
+
+
+def _kept(loss: str, valid: Any, mask: Any) -> np.ndarray | None:
+    """What counts, as an array of weights; None where everything does."""
+    if mask is None:
+        return None if valid is None or np.all(valid) else np.asarray(valid)
+    weights = np.asarray(plain(mask))
+    if valid is None:
+        return weights
+    if weights.shape != np.shape(valid):
+        raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the targets {np.shape(valid)}")
+    return weights * valid
+
+
+def _reduced(loss: str, losses: Any, weights: np.ndarray | None, reduction: str) -> Any:
+    if reduction not in ("mean", "sum", "none"):
+        raise GraphError(f"{loss}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+    if weights is not None:
+        shape = shape_of(losses)
+        if weights.shape != shape[: weights.ndim]:
+            raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the losses {shape}")
+        weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
+        losses = losses * weights.astype(np.result_type(plain(losses)))
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return np.sum(losses)
+    count = float(np.prod(shape_of(losses))) if weights is None else float(np.sum(weights))
+    if not count:
+        raise GraphError(f"{loss}: every target is ignored or masked, so there is nothing to average")
+    return np.sum(losses) / count

@@ -1,0 +1,210 @@
+"""Any cell as a layer: several of them on top of each other, both directions, padding, dropout, traces.
+
+What happens within a step is said in the rooms of the cells, what happens along one sequence in `sequence`; RNN, LSTM
+and GRU, as torch has them, stand in `layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError, ShapeError
+from ..core.functions import name
+from ..core.scope import Scope, current, entered, scope, step, steps
+from ..core.tensor import Tensor, plain
+from .cell import Cell, States
+from .dropout import Locked, Zoneout, leaf, mask, probability
+from .module import Module
+from .sequence import Alter, Inputs, Padding, Trace, run
+
+
+class Recurrent(Module):
+    """Any cell as a layer: `output, state = layer(x)`; `cell(n)` makes a cell for inputs of size n.
+
+    Arguments as in torch: x (T, B, input_size), or (B, T, input_size) with `batch_first`, or (T, input_size) for a
+    single sequence. output (T, B, D * n) holds the first state of every step of the last layer, D = 2 if
+    `bidirectional`, else 1. A state is (num_layers * D, B, n); cells with several states take and return a tuple.
+
+    `readout` is applied to the output of each step, within the step. `dropout` acts between layers; `variational_dropout` with one mask per sequence on what each cell's weights see;
+    `zoneout` is a probability for every state, or one for each. `lengths` (B,) says where each sequence ends: outputs
+    beyond are 0, states are those of the last step, and backwards each sequence begins at its own end. `trace=True`
+    also returns every named quantity as a list over time, by name; by `l0_reverse.name` where there are several cells.
+
+    Raises `ShapeError` for shapes that do not fit, `GraphError` for options that make no sense.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> layer = tg.nn.Recurrent(lambda n: tg.nn.LSTMCell(n, 4), 3, bidirectional=True)
+    >>> output, (h, c) = layer(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 8), (2, 2, 4))
+    """
+
+    def __init__(
+        self,
+        cell: Callable[[int], Cell],
+        input_size: int,
+        num_layers: int = 1,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        variational_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        readout: Callable[[Any], Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        kind = type(self).__name__
+        if num_layers < 1:
+            raise GraphError(f"{kind}: num_layers is {num_layers}, but has to be at least 1")
+        self.label, self.readout = label or kind.lower(), readout
+        self.input_size, self.num_layers = input_size, num_layers
+        self.batch_first, self.bidirectional = batch_first, bidirectional
+        self.dropout = probability(kind, "dropout", dropout)
+        self.variational_dropout = probability(kind, "variational_dropout", variational_dropout)
+        self.cells: list[Cell] = []
+        directions = 1 + bidirectional
+        several = num_layers * directions > 1
+        self.labels = [
+            f"l{layer}{'_reverse' * back}" if several else ""
+            for layer in range(num_layers)
+            for back in range(directions)
+        ]
+        for i, place in enumerate(self.labels):
+            with entered(Scope(current(), label=place)) if place else entered(current()):
+                self.cells.append(cell(input_size if i < directions else directions * self.cells[0].output_size))
+        roles = self.cells[0].states
+        chances = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(roles)
+        if len(chances) != len(roles):
+            raise GraphError(f"{kind}: zoneout has {len(chances)} numbers, but the states are {', '.join(roles)}")
+        self.zoneout = tuple(probability(kind, "zoneout", p) for p in chances)
+
+    # -- forward ----------------------------------------------------------------------------------------------------
+    def forward(self, input: Any, state: Any = None, lengths: Any = None, trace: bool = False) -> Any:
+        with entered(Scope(current(), recording=current().recording or trace)):
+            inputs = self.inputs(input)
+            padding = None if lengths is None else Padding(lengths, inputs.T, inputs.batch, self.dtype)
+            if padding is not None:
+                inputs.hide(padding.here)
+            kept: Trace | None = {} if trace else None
+            outputs, last = self.over(inputs, inputs.T, inputs.batch, state, padding, kept)
+            output = np.stack(outputs, axis=inputs.time_axis)
+            if padding is not None:
+                output = output * (np.swapaxes(padding.on, 0, 1) if inputs.time_axis else padding.on)
+        return (output, last, kept) if trace else (output, last)
+
+    def over(
+        self,
+        inputs: Callable[[int], Any],
+        T: int,
+        batch: int | None,
+        state: Any = None,
+        padding: Padding | None = None,
+        trace: Trace | None = None,
+    ) -> tuple[list[Any], Any]:
+        """As `forward`, on the nodes `inputs(t)`: the outputs as a list of nodes over time, and the last states."""
+        with scope(self.label):
+            outputs, ends = self._layers(inputs, self._starts(state, batch, T), T, padding, trace)
+            if self.readout is not None:
+                outputs = [self.readout(h) for (h,) in each([outputs])]
+            last = tuple(np.stack(parts) for parts in zip(*ends, strict=True))
+        return outputs, last if len(last) > 1 else last[0]
+
+    def _layers(
+        self, inputs: Any, starts: list[States], T: int, padding: Padding | None, kept: Trace | None
+    ) -> tuple[list[Any], list[States]]:
+        ends: list[States] = []
+        directions = 1 + self.bidirectional
+        outputs: list[Any] = []
+        for layer in range(self.num_layers):
+            if layer:
+                inputs = self._dropped(outputs).__getitem__
+            found = []
+            for back in range(directions):
+                k = layer * directions + back
+                out, end = self._run(k, inputs, starts[k], T, bool(back), padding, kept)
+                found.append(out)
+                ends.append(end)
+            outputs = found[0] if len(found) == 1 else [np.concatenate(pair, axis=-1) for pair in each(found)]
+        return outputs, ends
+
+    def _run(
+        self, k: int, inputs: Any, start: States, T: int, back: bool, padding: Padding | None, kept: Trace | None
+    ) -> tuple[list[Any], States]:
+        """One cell over the sequence, in the scope of its place where there are several."""
+        cell, place = self.cells[k], self.labels[k]
+        alter: list[Alter] = []
+        if any(self.zoneout):
+            alter.append(Zoneout(self.zoneout, self.training))
+        if padding is not None:
+            alter.append(padding)
+        locked = None
+        if self.training and self.variational_dropout:
+            locked = Locked(self.variational_dropout, start[0].value, (cell.input_size, cell.output_size))
+        mine: Trace | None = None if kept is None else {}
+        with scope(place) if place else entered(current()):
+            outputs, end = run(cell, inputs, start, T, back, locked, alter, mine)
+        if kept is not None and mine is not None:
+            kept.update({f"{place}.{role}" if place else role: nodes for role, nodes in mine.items()})
+        return outputs, end
+
+    def _dropped(self, outputs: list[Any]) -> list[Any]:
+        """What the next layer sees of this one's outputs."""
+        if not self.dropout or not self.training:
+            return outputs
+        return [h * leaf("dropout", mask(h.shape, self.dropout, h.dtype)) for (h,) in each([outputs])]
+
+    # -- what comes in ----------------------------------------------------------------------------------------------
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the weights."""
+        return self.cells[0].dtype
+
+    def inputs(self, x: Any) -> Inputs:
+        """The input as nodes of its steps; raises `ShapeError` where its shape does not fit."""
+        return Inputs(x, self.input_size, self.batch_first, self.dtype, type(self).__name__)
+
+    def _starts(self, state: Any, batch: int | None, T: int) -> list[States]:
+        """The first states of every cell, as nodes of the step before the first."""
+        found: list[States] = []
+        roles, sizes = self.cells[0].states, self.cells[0].sizes
+        given = None if state is None else self._checked(state, roles, sizes, batch)
+        for k, cell in enumerate(self.cells):
+            back = self.bidirectional and k % 2 == 1
+            with scope(self.labels[k]) if self.labels[k] else entered(current()), step(T if back else -1):
+                if given is None:
+                    found.append(cell.initial(batch))
+                else:
+                    found.append(tuple(_start(role, part, k) for role, part in zip(roles, given, strict=True)))
+        return found
+
+    def _checked(
+        self, state: Any, roles: tuple[str, ...], sizes: tuple[int, ...], batch: int | None
+    ) -> tuple[Any, ...]:
+        given = tuple(state) if isinstance(state, tuple | list) else (state,)
+        if len(given) != len(roles):
+            raise ShapeError(
+                f"{type(self).__name__}: the state has {len(given)} parts, but has to be ({', '.join(roles)})"
+            )
+        for role, part, size in zip(roles, given, sizes, strict=True):
+            wanted = (len(self.cells), size) if batch is None else (len(self.cells), batch, size)
+            if np.shape(plain(part)) != wanted:
+                raise ShapeError(
+                    f"{type(self).__name__}: the state {role} has shape {np.shape(plain(part))}, "
+                    f"but has to be {wanted}: (num_layers * directions, batch, size)"
+                )
+        return tuple(
+            part if isinstance(part, Tensor) and part.requires_grad else np.array(plain(part), self.dtype)
+            for part in given
+        )
+
+
+def _start(role: str, part: Any, k: int) -> Tensor:
+    return name(role, part[k]) if isinstance(part, Tensor) else leaf(role, part[k])
+
+
+def each(found: Sequence[list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """What several runs put out, step by step, while its step lasts."""
+    for t in steps(len(found[0])):
+        yield tuple(outputs[t] for outputs in found)

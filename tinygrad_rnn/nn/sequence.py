@@ -1,0 +1,119 @@
+"""Run one cell over one sequence: reading the input step by step, padding, and keeping what was computed.
+
+How several runs make a layer is said in `recurrent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DtypeError, GraphError, ShapeError
+from ..core.functions import name
+from ..core.graph import ancestors
+from ..core.scope import current, steps
+from ..core.tensor import Tensor, next_id, plain
+from .cell import Cell, States
+from .dropout import Locked, leaf, replaced
+
+Trace = dict[str, list[Tensor]]
+#: (t, names of the states, new states, old states) -> the states that are carried on
+Alter = Callable[[int, tuple[str, ...], States, States], States]
+
+
+class Inputs:
+    """A sequence, time first, read step by step: `inputs(t)` is the node x of step t.
+
+    Data are sliced outside of the graph and enter each step as a leaf; only a Tensor that asks for a gradient is
+    sliced in the graph. Raises `ShapeError` for anything but (T, B, size), or (B, T, size), or (T, size).
+    """
+
+    def __init__(self, x: Any, size: int, batch_first: bool, dtype: Any, owner: str) -> None:
+        shape = np.shape(plain(x))
+        if len(shape) not in (2, 3) or shape[-1] != size:
+            wanted = f"(B, T, {size})" if batch_first else f"(T, B, {size})"
+            raise ShapeError(f"{owner}: the input has shape {shape}, but has to be {wanted} or (T, {size})")
+        self.time_axis = int(batch_first and len(shape) == 3)
+        self.T, self.batch = shape[self.time_axis], shape[1 - self.time_axis] if len(shape) == 3 else None
+        if not self.T:
+            raise ShapeError(f"{owner}: the input has no time steps: its shape is {shape}")
+        if isinstance(x, Tensor) and x.requires_grad:
+            self.x: Any = x
+        else:
+            self.x = np.array(np.moveaxis(np.asarray(plain(x)), self.time_axis, 0), dtype, order="C")
+        self.seen: list[Tensor | None] = [None] * self.T
+
+    def hide(self, here: np.ndarray) -> None:
+        """Put 0 where a sequence has ended, whatever stood there (`here` is (T, B, 1))."""
+        if isinstance(self.x, Tensor):
+            self.x = np.where(np.swapaxes(here, 0, 1) if self.time_axis else here, self.x, 0.0)
+        else:
+            self.x = np.where(here, self.x, 0.0)
+
+    def __call__(self, t: int) -> Tensor:
+        x = self.seen[t]
+        if x is None:
+            if isinstance(self.x, Tensor):
+                x = name("x", self.x[:, t] if self.time_axis else self.x[t])
+            else:
+                x = leaf("x", self.x[t])
+            self.seen[t] = x
+        return x
+
+
+class Padding:
+    """Sequences of different lengths in one batch: a state stays as it is where a sequence has ended, or, backwards,
+    where it has not begun. Raises `ShapeError`, `DtypeError` or `GraphError` for lengths that do not fit.
+    """
+
+    def __init__(self, lengths: Any, T: int, batch: int | None, dtype: Any) -> None:
+        found = np.asarray(lengths.value if isinstance(lengths, Tensor) else lengths)
+        if batch is None or found.shape != (batch,):
+            raise ShapeError(
+                f"lengths has shape {found.shape}, but has to hold one number for each of the {batch} samples"
+            )
+        if found.dtype.kind not in "iu":
+            raise DtypeError(f"lengths are whole numbers, not {found.dtype}")
+        if found.min() < 1 or found.max() > T:
+            raise GraphError(f"lengths run from {found.min()} to {found.max()}, but have to be from 1 to T = {T}")
+        self.here = (np.arange(T)[:, None] < found)[:, :, None]
+        self.on, self.off = self.here.astype(dtype), (~self.here).astype(dtype)
+
+    def __call__(self, t: int, roles: tuple[str, ...], new: States, old: States) -> States:
+        on, off = leaf("on", self.on[t]), leaf("off", self.off[t])
+        return tuple(replaced(role, n, on * n + off * o) for role, n, o in zip(roles, new, old, strict=True))
+
+
+def run(
+    cell: Cell,
+    inputs: Callable[[int], Any],
+    states: States,
+    T: int,
+    backwards: bool = False,
+    locked: Locked | None = None,
+    alter: Sequence[Alter] = (),
+    trace: Trace | None = None,
+) -> tuple[list[Any], States]:
+    """The outputs by time, and the states after the last step taken; each step is recorded in `tg.steps`."""
+    outputs: list[Any] = [None] * T
+    for t in steps(T - 1, -1, -1) if backwards else steps(T):
+        began = 0 if trace is None else next_id()
+        x = inputs(t)
+        new = cell.step(x, *states) if locked is None else locked.step(cell, x, states)
+        for change in alter:
+            new = change(t, cell.states, new, states)
+        states = new
+        outputs[t] = cell.output(*new)
+        if trace is not None:
+            _keep(trace, t, T, new, began)
+    return outputs, states
+
+
+def _keep(trace: Trace, t: int, T: int, states: States, began: int) -> None:
+    """Everything of this step that has a name: what the new states were computed from, as far as it was made now."""
+    here = current()
+    for node in ancestors([s for s in states if s.id > began], stop=range(began)):
+        if node.id > began and node.name and node.scope is here:
+            trace.setdefault(node.name, [node] * T)[t] = node

@@ -1,0 +1,118 @@
+"""Parameters laid end to end, so that an update rule is called once for many small ones and in portions for a large one.
+
+Here a user's way of listing parameters becomes groups, and a group becomes lanes: flat arrays of one dtype with what
+the optimiser remembers beside them. What a rule computes is in `optim`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError
+from ..core.tensor import Tensor
+
+Options = dict[str, Any]
+Buffers = dict[str, np.ndarray]
+#: (w, g, s, t, o) -> None, changing w and s in place; see `Optimizer.update`
+Rule = Callable[[np.ndarray, np.ndarray, Buffers, int, Options], None]
+
+#: entries that a rule works on at a time: its temporaries stay in the cache, and small parameters share the calls
+PORTION = 32_768
+
+
+def groups_of(params: Any) -> list[Options]:
+    """The groups a user wrote, as dicts; parameters without a group are one."""
+    if isinstance(params, Mapping):
+        return [{"params": params}]
+    if not isinstance(params, Iterable) or isinstance(params, Tensor):
+        raise GraphError(f"give the parameters as a list, such as model.parameters(), not as {type(params).__name__}")
+    listed = list(params)
+    if listed and all(isinstance(group, Mapping) for group in listed):
+        if any("params" not in group for group in listed):
+            raise GraphError('a group of parameters is a dict with "params" and the options of its own')
+        return [dict(group) for group in listed]
+    return [{"params": listed}]
+
+
+def named(params: Any, first: int) -> list[tuple[str, Tensor]]:
+    """Parameters with the names by which errors and dicts of gradients know them."""
+    pairs: list[tuple[str, Tensor]] = []
+    for i, item in enumerate(params.items() if isinstance(params, Mapping) else _listed(params), first):
+        name, p = item if isinstance(item, tuple) else (None, item)
+        if not isinstance(p, Tensor) or p.op is not None or not p.requires_grad:
+            what = f"{p!r} was computed or asks for no gradient" if isinstance(p, Tensor) else f"found {p!r}"
+            raise GraphError(f"a parameter is a leaf that asks for a gradient; {what}")
+        pairs.append((name or p.name or str(i), p))
+    return pairs
+
+
+def _listed(params: Any) -> list[Any]:
+    return [params] if isinstance(params, Tensor) else list(params)
+
+
+def lanes_of(group: Options) -> list[Lane]:
+    """The lanes of a group: neighbours of one dtype together, up to a portion; a larger parameter alone."""
+    lanes: list[list[Tensor]] = []
+    for p in group["params"]:
+        last = lanes[-1] if lanes else []
+        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > PORTION:
+            lanes.append([])
+        lanes[-1].append(p)
+    return [Lane(lane, group) for lane in lanes]
+
+
+class Lane:
+    """Some parameters end to end: where each begins, what is remembered of them, how many steps each has made."""
+
+    def __init__(self, params: list[Tensor], options: Options) -> None:
+        self.params, self.options = params, options
+        self.dtype = params[0].dtype
+        self.begin = [0, *accumulate(p.size for p in params)]
+        self.buffers: Buffers = {}
+        self.steps = [0] * len(params)
+
+    def move(self, grads: Sequence[Any], remembered: Mapping[str, float], rule: Rule) -> None:
+        """One step of every parameter that has a gradient; `remembered` are buffers and the values they start from."""
+        for name, start in remembered.items():
+            if name not in self.buffers:
+                self.buffers[name] = np.full(self.begin[-1], start, self.dtype)
+        if all(g is not None for g in grads) and len(set(self.steps)) == 1:
+            self._move(0, len(grads), grads, rule)
+            return
+        for i, g in enumerate(grads):
+            if g is not None:
+                self._move(i, i + 1, grads, rule)
+
+    def _move(self, first: int, last: int, grads: Sequence[Any], rule: Rule) -> None:
+        params, begin = self.params[first:last], self.begin[first]
+        w = np.concatenate([p.value for p in params], axis=None)
+        g = np.concatenate(grads[first:last], axis=None, dtype=self.dtype, casting="same_kind")
+        t = self.steps[first] + 1
+        for a in range(0, w.size, PORTION):
+            here = slice(begin + a, begin + min(a + PORTION, w.size))
+            state = {name: buffer[here] for name, buffer in self.buffers.items()}
+            rule(w[a : a + PORTION], g[a : a + PORTION], state, t, self.options)
+        for i, p in enumerate(params, first):
+            p.assign(w[self.begin[i] - begin : self.begin[i + 1] - begin].reshape(p.shape))
+            self.steps[i] = t
+
+    def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+        """For each parameter that has moved, the number of its steps and copies of what is remembered."""
+        for i, p in enumerate(self.params):
+            if self.steps[i]:
+                here = slice(self.begin[i], self.begin[i + 1])
+                yield p, {"step": self.steps[i]} | {k: b[here].reshape(p.shape).copy() for k, b in self.buffers.items()}
+
+    def load(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what `states` gave for each parameter, nothing for one that has not moved."""
+        self.buffers = {}
+        for i, state in enumerate(states):
+            self.steps[i] = int(state.get("step", 0))
+            for name, value in state.items():
+                if name != "step":
+                    buffer = self.buffers.setdefault(name, np.zeros(self.begin[-1], self.dtype))
+                    buffer[self.begin[i] : self.begin[i + 1]] = np.ravel(value)

@@ -1,0 +1,264 @@
+"""The training loop: batch, loss, gradient, clip, step, and now and then a look at how it goes.
+
+A run that was killed is taken up from its last checkpoint and ends in the same bits as one that was not. What a
+checkpoint holds is in `snapshot`, what the run says in `progress`, what it was like in `history`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from ..analysis.finite import first_nonfinite
+from ..core.autodiff import gradients
+from ..core.errors import CheckpointError, GraphError, NonFiniteError
+from ..core.tensor import Tensor
+from ..nn import Module
+from ..nn.random import get_rng_state, set_rng_state
+from . import clip as clipping
+from .checkpoint import checkpoints
+from .data import Batches, batches_of
+from .history import History
+from .optim import Optimizer
+from .progress import Log, Quiet, teller
+from .schedules import ReduceLROnPlateau, Schedule
+from .snapshot import load_checkpoint, save_checkpoint
+from .stopping import EarlyStopping
+
+LossFunction = Callable[[Any, Any], Tensor]
+
+
+def fit(
+    model: Module,
+    loss_fn: LossFunction,
+    data: Batches | Sequence[Any],
+    optimizer: Optimizer,
+    *,
+    steps: int | None = None,
+    epochs: int | None = None,
+    clip: float | clipping.Rule | None = None,
+    schedule: Schedule | ReduceLROnPlateau | None = None,
+    validate: Callable[[Module], float] | None = None,
+    early_stopping: EarlyStopping | None = None,
+    stop: Callable[[History], bool] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int | None = None,
+    keep: int = 3,
+    resume: bool = True,
+    nonfinite: str = "raise",
+    log: Log = True,
+    plot: str | os.PathLike[str] | None = None,
+) -> History:
+    """Train a model for `steps` steps, or `epochs` times through the data; returns what the run was like.
+
+    | Argument | Meaning |
+    |---|---|
+    | `loss_fn(model, batch)` | a scalar Tensor |
+    | `data` | a function from the step's number (from 0) to its batch, a `Minibatches`, or a list of batches |
+    | `clip` | the largest norm of all gradients together, or a rule of `train.clip` |
+    | `schedule` | moves once a step; `ReduceLROnPlateau` once a look, with what is watched there |
+    | `every` | a look at the run every so many steps (100, or an epoch), and one at the end |
+    | `validate(model)` | the number watched at a look, in `eval()` mode; else the mean loss since the look before |
+    | `early_stopping` | stops when what is watched no longer falls |
+    | `stop(history)` | asked at each look; true ends the run |
+    | `checkpoint` | a folder; the last `keep` looks are kept there, and an interrupted run goes on (`resume`) |
+    | `nonfinite` | `raise` an error that names the first operation and step that gave nan or inf, or `skip` the step |
+    | `log` | a progress bar or lines (True), nothing (False), or a function that takes a line |
+    | `plot` | a file for the curves of loss and gradient norm |
+
+    A resumed run is bit-identical to an uninterrupted one if batches depend on the step's number or draw from
+    `nn.random`, and what the model carries from step to step is a buffer. Raises `NonFiniteError`, `CheckpointError`
+    for a checkpoint that belongs to another run, `GraphError` when what there is to do is not clear.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> class Line(tg.nn.Module):
+    ...     def __init__(self):
+    ...         self.w = tg.nn.parameter("w", 0.0)
+    >>> model = Line()
+    >>> def loss(model, x):
+    ...     return np.sum((model.w * x - 3.0 * x) ** 2)
+    >>> history = tg.train.fit(model, loss, lambda step: np.array([1.0, 2.0]), tg.train.SGD(model.parameters(), lr=0.05),
+    ...                        steps=50, every=25, log=print)
+    step 25/50: loss 2.4, gradient 1.79e-06
+    step 50/50: loss 2.13e-15, gradient 5.33e-14
+    >>> round(model.w.item(), 6)
+    3.0
+    """
+    total, every = _extent(data, steps, epochs, every)
+    if nonfinite not in ("raise", "skip"):
+        raise GraphError(f"fit: nonfinite is 'raise' or 'skip', not {nonfinite!r}")
+    run = _Run(model, optimizer, schedule, early_stopping, checkpoint, keep)
+    run.begin(resume)
+    batches, rule = batches_of(data), clipping.rule_of(clip)
+    with teller(log, total) as told:
+        if run.history.resumed:
+            told.look(f"taken up at step {run.step} from {checkpoint}")
+        while run.step < total and not run.history.stopped:
+            with np.errstate(all="ignore"):  # what is not finite is told below, once and with its place
+                loss = loss_fn(model, batches(run.step))
+                grads, norm = _gradient(loss, rule, optimizer, nonfinite, run.step)
+            run.advance(loss.item(), norm, grads)
+            told.step(run.step, run.history.loss[-1])
+            if run.step % every == 0 or run.step == total:
+                run.look(validate, stop, told, total)
+    if early_stopping is not None:
+        early_stopping.finish(model)
+    if plot is not None:
+        run.history.plot(plot)
+    return run.history
+
+
+class _Run:
+    """A run at one moment: everything that changes from step to step."""
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        schedule: Schedule | ReduceLROnPlateau | None,
+        stopping: EarlyStopping | None,
+        folder: str | os.PathLike[str] | None,
+        keep: int,
+    ) -> None:
+        self.model, self.optimizer, self.schedule, self.stopping = model, optimizer, schedule, stopping
+        self.folder, self.keep, self.history = folder, keep, History()
+
+    @property
+    def step(self) -> int:
+        return self.history.steps
+
+    def begin(self, resume: bool) -> None:
+        """Start, or go back to the last checkpoint of the folder."""
+        self.model.train()
+        if self.folder is None or not (there := checkpoints(self.folder)):
+            return
+        if not resume:
+            raise CheckpointError(
+                f"{self.folder} holds checkpoints up to {there[-1].name}: resume=True goes on from there; "
+                "for a new run give another folder, or delete them"
+            )
+        found = load_checkpoint(self.folder, self.model, self.optimizer, self.schedule)
+        arrays, facts = found.arrays, found.facts
+        if "stopped" not in facts or (facts["stopping"] is None) != (self.stopping is None):
+            raise CheckpointError(f"{there[-1]} was written by another kind of run: with early stopping or without it")
+        self.history = History.of(arrays, facts["stopped"])
+        self.history.resumed = self.step
+        if self.stopping is not None:
+            best = {name[5:]: value for name, value in arrays.items() if name.startswith("best.")}
+            self.stopping.load_state_dict(facts["stopping"], best)
+
+    def advance(self, loss: float, norm: float, grads: list[Any] | None) -> None:
+        """One step; without gradients it is counted and changes nothing."""
+        history = self.history
+        history.loss.append(loss)
+        history.norm.append(norm)
+        history.lr.append(self.optimizer.param_groups[0]["lr"])
+        if grads is not None:
+            self.optimizer.step(grads)
+        if isinstance(self.schedule, Schedule):
+            self.schedule.step()
+
+    def look(
+        self, validate: Callable[[Module], float] | None, stop: Callable[[History], bool] | None, told: Quiet, total: int
+    ) -> None:
+        """Validate, tell, decide whether to go on, and save."""
+        history = self.history
+        since = history.looks[-1] if history.looks else 0
+        mean = _mean(history.loss[since:])
+        watched = _validated(validate, self.model) if validate else mean
+        history.looks.append(self.step)
+        history.watched.append(watched)
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(watched)
+        beside = f", validation {watched:.3g}" if validate else ""
+        told.look(f"step {self.step}/{total}: loss {mean:.3g}, gradient {history.norm[-1]:.3g}{beside}")
+        if self.stopping is not None:
+            history.stopped = self.stopping.look(self.step, watched, self.model)
+        if not history.stopped and stop is not None and stop(history):
+            history.stopped = "asked to stop"
+        if history.stopped:
+            told.look(f"stopped at step {self.step}: {history.stopped}")
+        if self.folder is not None:
+            self._save()
+
+    def _save(self) -> None:
+        assert self.folder is not None
+        stopping = self.stopping
+        best = {} if stopping is None else {f"best.{name}": value for name, value in stopping.weights.items()}
+        facts = {
+            "stopped": self.history.stopped,
+            "stopping": None if stopping is None else stopping.state_dict(),
+        }
+        save_checkpoint(
+            self.folder,
+            self.step,
+            self.model,
+            self.optimizer,
+            self.schedule,
+            arrays=self.history.arrays() | best,
+            facts=facts,
+            keep=self.keep,
+        )
+
+
+def _extent(data: Any, steps: int | None, epochs: int | None, every: int | None) -> tuple[int, int]:
+    """How many steps in all, and how many from one look to the next."""
+    if (steps is None) == (epochs is None):
+        raise GraphError("fit: say how long to train, by steps= or by epochs=")
+    if epochs is None:
+        return int(steps or 0), every or 100
+    if not hasattr(data, "__len__"):
+        raise GraphError("fit: epochs= needs data with a length: a list of batches or Minibatches; or give steps=")
+    return epochs * len(data), every or len(data)
+
+
+def _gradient(
+    loss: Tensor, rule: clipping.Rule, optimizer: Optimizer, nonfinite: str, step: int
+) -> tuple[list[Any] | None, float]:
+    """The clipped gradients and their norm before; no gradients for a step that is to be skipped."""
+    if not isinstance(loss, Tensor) or loss.size != 1:
+        found = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise GraphError(f"fit: loss_fn has to return a Tensor with one entry, not {found}")
+    try:
+        grads, norm = rule(gradients(loss, optimizer.parameters))
+        if not isfinite(loss.item()) and isfinite(norm):
+            raise NonFiniteError
+        return grads, norm
+    except NonFiniteError:
+        if nonfinite == "skip":
+            return None, float("nan")
+        first = first_nonfinite(loss, optimizer.parameters)
+        what = "gradient" if isfinite(loss.item()) else f"loss is {loss.item()}: its gradient"
+        raise NonFiniteError(
+            f"training step {step}: the {what} is of no use. {first}. Nothing was changed in this step: "
+            "lower the learning rate, clip (clip=1.0), or skip such steps (nonfinite='skip')"
+        ) from None
+
+
+@contextmanager
+def _apart(model: Module) -> Iterator[None]:
+    """In `eval()` mode, and drawing random numbers without taking them from the training that follows."""
+    random = get_rng_state()
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
+        set_rng_state(random)
+
+
+def _mean(losses: list[float]) -> float:
+    """Of those that are finite: steps may have been skipped."""
+    finite = [loss for loss in losses if isfinite(loss)]
+    return sum(finite) / len(finite) if finite else float("nan")
+
+
+def _validated(validate: Callable[[Module], float], model: Module) -> float:
+    with _apart(model):
+        value = validate(model)
+    return float(value.item() if isinstance(value, Tensor) else value)

@@ -1,0 +1,370 @@
+"""How a gradient moves a parameter: torch's optimisers, with torch's names, defaults and update rules.
+
+A rule (`update`) is written once, on flat arrays, as in its paper. How parameters are laid end to end for it, and cut
+into portions, is in `lanes`; learning rates that change are in `schedules`, gradients that are too long in `clip`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError, ShapeError
+from ..core.tensor import Tensor, plain
+from .lanes import Buffers, Options, groups_of, lanes_of, named
+
+
+class Optimizer:
+    """What all optimisers share: parameter groups, gradients in, new values out, and a state that can be saved.
+
+    `params` are leaves that ask for a gradient, (name, leaf) pairs, a dict from names to leaves, or a list of dicts
+    `{"params": ..., "lr": ...}`: groups with options of their own. Raises `GraphError` for anything else and for a
+    parameter that appears twice, `ValueError` for an option out of range.
+    """
+
+    def __init__(self, params: Any, **defaults: Any) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Options] = []
+        self.names: list[str] = []
+        for group in groups_of(params):
+            pairs = named(group["params"], len(self.names))
+            self.names += [name for name, _ in pairs]
+            self.param_groups.append({**defaults, **group, "params": [p for _, p in pairs]})
+        for group in self.param_groups:
+            unknown = sorted(group.keys() - defaults.keys() - {"params", "initial_lr"})
+            if unknown:
+                raise ValueError(f"{type(self).__name__} has no option {', '.join(unknown)}")
+            self.check(group)
+        params = self.parameters
+        if not params or len(set(params)) < len(params):
+            twice = sorted({name for name, p in zip(self.names, params, strict=True) if params.count(p) > 1})
+            raise GraphError(f"parameters given twice: {', '.join(twice)}" if params else "no parameters to train")
+        self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
+
+    # -- what a subclass writes -------------------------------------------------------------------------------------
+    def buffers(self, options: Options) -> dict[str, float]:
+        """What is remembered of each parameter, and the value it starts from."""
+        return {}
+
+    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
+        """Change w, and what is remembered in s, in place, for the gradient g of step t = 1, 2, ..."""
+        raise NotImplementedError
+
+    def check(self, options: Options) -> None:
+        """Raise `ValueError` for an option out of range."""
+        for key, value in options.items():
+            if isinstance(value, int | float) and not 0 <= value:
+                raise ValueError(f"{type(self).__name__}: {key} = {value} is negative")
+
+    # -- what a user calls ------------------------------------------------------------------------------------------
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All parameters, group by group: the order in which `step` takes a list of gradients."""
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def step(self, grads: Mapping[str, Any] | Sequence[Any] | None = None) -> None:
+        """Move every parameter along its gradient: the one `backward()` left in `.grad`, or the one given.
+
+        `grads` is a list in the order of `parameters`, or a dict by name. A parameter whose gradient is None stays as
+        it is. Raises `ShapeError` or `GraphError`, before anything changes, for gradients that do not fit or when there
+        is none at all.
+        """
+        supply = iter(self._checked(grads))
+        for lane in self._lanes:
+            lane.move([next(supply) for _ in lane.params], self.buffers(lane.options), self.update)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients that `backward()` left: wanted only where a parameter takes part in some losses only."""
+        for p in self.parameters:
+            p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a later run needs, in torch's form: `state` by parameter number (copies) and `param_groups`."""
+        numbers = {id(p): i for i, p in enumerate(self.parameters)}
+        groups = [{**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups]
+        return {"state": {numbers[id(p)]: s for lane in self._lanes for p, s in lane.states()}, "param_groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave; raises, before anything changes, when it belongs to other parameters."""
+        counts = [len(group["params"]) for group in self.param_groups]
+        theirs = [len(group["params"]) for group in state["param_groups"]]
+        if counts != theirs:
+            raise GraphError(f"load_state_dict: groups of {theirs} parameters, here they are {counts}")
+        found = {int(i): s for i, s in state["state"].items()}
+        for i, (name, p) in enumerate(zip(self.names, self.parameters, strict=True)):
+            for key, value in found.get(i, {}).items():
+                if key != "step" and np.shape(value) != p.shape:
+                    raise ShapeError(f"load_state_dict: {key} of {name} has shape {np.shape(value)}, not {p.shape}")
+        for group, given in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "params"})
+        numbers = {id(p): i for i, p in enumerate(self.parameters)}
+        for lane in self._lanes:
+            lane.load([found.get(numbers[id(p)], {}) for p in lane.params])
+
+    def __repr__(self) -> str:
+        options = {key: value for key, value in self.param_groups[0].items() if key != "params"}
+        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+    def _checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
+        """One gradient, or None, for each parameter."""
+        params = self.parameters
+        if grads is None:
+            given = [p.grad for p in params]
+        elif isinstance(grads, Mapping):
+            unknown = [str(key) for key in grads if key not in self.names]
+            if unknown:
+                raise GraphError(f"step: no parameter is called {', '.join(unknown)}; names: {', '.join(self.names)}")
+            given = [plain(grads.get(name)) for name in self.names]
+        else:
+            given = [plain(g) for g in grads]
+            if len(given) != len(params):
+                raise GraphError(f"step: {len(given)} gradients for {len(params)} parameters")
+        for name, p, g in zip(self.names, params, given, strict=True):
+            if g is not None and np.shape(g) != p.shape:
+                raise ShapeError(f"step: {name} has shape {p.shape}, its gradient {np.shape(g)}")
+        if all(g is None for g in given):
+            raise GraphError("step: no parameter has a gradient: call loss.backward() first, or give the gradients")
+        return given
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum and Nesterov's form of it, as `torch.optim.SGD`.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(1.0, name="w")
+    >>> optimizer = tg.train.SGD([w], lr=0.1)
+    >>> for _ in range(3):
+    ...     (w * w).backward()
+    ...     optimizer.step()
+    >>> round(w.item(), 4)
+    0.512
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+        )
+
+    def check(self, options: Options) -> None:
+        super().check(options)
+        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+            raise ValueError("SGD: nesterov=True needs a momentum and no dampening")
+
+    def buffers(self, options: Options) -> dict[str, float]:
+        return {"momentum_buffer": 0.0} if options["momentum"] else {}
+
+    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
+        g = _penalised(w, g, o)
+        if o["momentum"]:
+            b = s["momentum_buffer"]
+            b *= o["momentum"]
+            b += g if t == 1 else (1 - o["dampening"]) * g
+            g = g + o["momentum"] * b if o["nesterov"] else b
+        w -= o["lr"] * g
+
+
+class Adagrad(Optimizer):
+    """Each entry's rate falls with the squares of its gradients so far (Duchi et al. 2011), as `torch.optim.Adagrad`.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(1.0, name="w")
+    >>> tg.train.Adagrad([w], lr=0.1).step([3.0])
+    >>> round(w.item(), 6)
+    0.9
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+            maximize=maximize,
+        )
+
+    def buffers(self, options: Options) -> dict[str, float]:
+        return {"sum": options["initial_accumulator_value"]}
+
+    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
+        g = _penalised(w, g, o)
+        s["sum"] += g * g
+        w -= o["lr"] / (1 + (t - 1) * o["lr_decay"]) * g / (np.sqrt(s["sum"]) + o["eps"])
+
+
+class RMSprop(Optimizer):
+    """Each entry's gradient is measured by its running root mean square (Hinton 2012), as `torch.optim.RMSprop`.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(1.0, name="w")
+    >>> tg.train.RMSprop([w], lr=0.1, alpha=0.0).step([3.0])
+    >>> round(w.item(), 6)
+    0.9
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+            maximize=maximize,
+        )
+
+    def buffers(self, options: Options) -> dict[str, float]:
+        names = ["square_avg"]
+        names += ["grad_avg"] if options["centered"] else []
+        names += ["momentum_buffer"] if options["momentum"] else []
+        return dict.fromkeys(names, 0.0)
+
+    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
+        g = _penalised(w, g, o)
+        v = s["square_avg"]
+        v += (1 - o["alpha"]) * (g * g - v)
+        if o["centered"]:
+            m = s["grad_avg"]
+            m += (1 - o["alpha"]) * (g - m)
+            v = v - m * m
+        g = g / (np.sqrt(v) + o["eps"])
+        if o["momentum"]:
+            b = s["momentum_buffer"]
+            b *= o["momentum"]
+            b += g
+            g = b
+        w -= o["lr"] * g
+
+
+class Adam(Optimizer):
+    """Running mean over running root mean square, both freed of their start (Kingma and Ba 2015), as
+    `torch.optim.Adam`.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(1.0, name="w")
+    >>> tg.train.Adam([w], lr=0.1).step([3.0])
+    >>> round(w.item(), 6)
+    0.9
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=tuple(betas),
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=decoupled_weight_decay,
+        )
+
+    def check(self, options: Options) -> None:
+        super().check(options)
+        if not all(0 <= beta < 1 for beta in options["betas"]):
+            raise ValueError(f"{type(self).__name__}: betas = {options['betas']} are not in [0, 1)")
+
+    def buffers(self, options: Options) -> dict[str, float]:
+        names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if options["amsgrad"] else [])
+        return dict.fromkeys(names, 0.0)
+
+    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
+        if o["decoupled_weight_decay"]:
+            g = -g if o["maximize"] else g
+            w *= 1 - o["lr"] * o["weight_decay"]
+        else:
+            g = _penalised(w, g, o)
+        beta1, beta2 = o["betas"]
+        m, v = s["exp_avg"], s["exp_avg_sq"]
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        if o["amsgrad"]:
+            v = np.maximum(s["max_exp_avg_sq"], v, out=s["max_exp_avg_sq"])
+        w -= o["lr"] / (1 - beta1**t) * m / (np.sqrt(v) / sqrt(1 - beta2**t) + o["eps"])
+
+
+class AdamW(Adam):
+    """Adam whose weight decay does not pass through the running means (Loshchilov and Hutter 2019), as
+    `torch.optim.AdamW`.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(1.0, name="w")
+    >>> tg.train.AdamW([w], lr=0.1, weight_decay=0.5).step([0.0])
+    >>> w.item()
+    0.95
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
+        )
+
+
+def _penalised(w: np.ndarray, g: np.ndarray, o: Options) -> np.ndarray:
+    """The gradient to descend, with that of weight_decay / 2 · ||w||² added."""
+    g = -g if o["maximize"] else g
+    return g + o["weight_decay"] * w if o["weight_decay"] else g
