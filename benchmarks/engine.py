@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
@@ -45,7 +44,9 @@ def main(rounds: int, write: bool) -> None:
         for row in group:
             print(row.what, "|", row.ours, "|", row.theirs, "|", row.ratio, file=sys.stderr, flush=True)
             rows.append(row)
-    text = f"{_setting(rounds)}\n\n{table.markdown(rows)}"
+    setting = table.setting(("numpy", "micrograd", "autograd", "torch"))
+    rule = f"Medians of {rounds} interleaved rounds; a ratio is the median of the rounds' ratios."
+    text = f"{setting} {rule}\n\n{table.markdown(rows)}"
     print(text)
     if write:
         table.keep("engine", text)
@@ -147,17 +148,3 @@ def _installed(name: str) -> ModuleType | None:
         return importlib.import_module(name)
     except ImportError:
         return None
-
-
-def _setting(rounds: int) -> str:
-    versions = []
-    for package in ("numpy", "micrograd", "autograd", "torch"):
-        try:
-            versions.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            versions.append(f"{package} not installed")
-    python = ".".join(map(str, sys.version_info[:2]))
-    return (
-        f"{timing.processor()}, 1 thread, Python {python}, {', '.join(versions)}. "
-        f"Medians of {rounds} interleaved rounds; a ratio is the median of the rounds' ratios."
-    )

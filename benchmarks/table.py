@@ -1,8 +1,12 @@
 """The rows a benchmark produces, as one table on the terminal and in docs/benchmarks.md."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from benchmarks import timing
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 HEADER = ("what", "ours", "theirs", "ratio", "target", "met")
@@ -48,6 +52,18 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(value.ljust(width) for value, width in zip(values, widths, strict=True)) + " |"
 
     return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
+
+
+def setting(packages: Iterable[str]) -> str:
+    """On what the figures were taken: processor, threads, versions."""
+    versions = []
+    for package in packages:
+        try:
+            versions.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            versions.append(f"{package} not installed")
+    python = ".".join(map(str, sys.version_info[:2]))
+    return f"{timing.processor()}, 1 thread, Python {python}, {', '.join(versions)}."
 
 
 def keep(section: str, text: str, page: Path = PAGE) -> None:

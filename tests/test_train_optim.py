@@ -62,9 +62,7 @@ def test_schedule_equals_the_kept_numbers_of_torch(case: str) -> None:
 @SCHEDULES
 def test_schedule_equals_torch(case: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[parity]'")
-    np.testing.assert_allclose(
-        make.rates(tg.train, two_groups(), case), make.torch_rates(case), rtol=1e-12, atol=1e-14
-    )
+    np.testing.assert_allclose(make.rates(tg.train, two_groups(), case), make.torch_rates(case), rtol=1e-12, atol=1e-14)
 
 
 # -- what every optimiser keeps -------------------------------------------------------------------------------------

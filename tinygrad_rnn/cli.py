@@ -74,16 +74,22 @@ def _parser() -> argparse.ArgumentParser:
     derive.add_argument("--keep", type=_names, metavar="h,c", help="the quantities whose gradients appear")
     derive.set_defaults(run=_derive)
 
-    draw = commands.add_parser("draw", help="draw the unfolded graph of FILE")
+    draw = commands.add_parser("draw", help="draw the graph of FILE, unfolded or as a circuit")
     draw.add_argument("file", metavar="FILE", help=_FILE)
     draw.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write: .svg, .pdf, .png or .dot")
     draw.add_argument("--steps", type=_positive, default=4, help="time steps to unfold (default 4)")
     draw.add_argument("--level", choices=["named", "op"], default="named", help="named quantities, or every operation")
+    form = draw.add_mutually_exclusive_group()
+    form.add_argument("--folded", action="store_true", help="one step, with a black square for the delay")
+    form.add_argument("--both", action="store_true", help="folded, and unfolded beside it")
     draw.add_argument("--backward", action="store_true", help="draw the flow of gradients as well")
     draw.set_defaults(run=_draw)
 
     models = commands.add_parser("models", help="list the models that ship, which stand for FILE everywhere")
     models.set_defaults(run=_models)
+
+    doctor = commands.add_parser("doctor", help="say what this machine offers, and what would make it faster")
+    doctor.set_defaults(run=_doctor)
 
     demo = commands.add_parser("demo", help="verify the book's derivation and write its pictures")
     demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder for the pictures (default demo)")
@@ -147,8 +153,10 @@ def _draw(arguments: argparse.Namespace) -> int:
     from .language import load
     from .models import resolve
 
-    run = load(resolve(arguments.file)).unroll(arguments.steps)
-    write(run, arguments.output, level=arguments.level, backward=arguments.backward)
+    model = load(resolve(arguments.file))
+    folded = "both" if arguments.both else arguments.folded
+    graph = model if folded else model.unroll(arguments.steps)
+    write(graph, arguments.output, level=arguments.level, backward=arguments.backward, folded=folded)
     _wrote(arguments.output)
     return RIGHT
 
@@ -175,6 +183,14 @@ def _source(path: Path) -> str:
         return ""
     said = " ".join(lines[start : start + 3]).removeprefix("Forward equations:").strip()
     return re.split(r"[.:;] |\.$|, wh", re.sub(r" \([^)]*\)", "", said))[0]
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from .doctor import examine, text
+
+    findings = examine()
+    print(text(findings))
+    return WRONG if any(finding.wrong for finding in findings) else RIGHT
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ is imported here, and torch only when a function is called.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +37,15 @@ GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 CALLS = ("plain", "state", "unbatched", "unbatched state", "lengths", "lengths state")
 
 
+@cache
 def cases() -> dict[str, tuple[str, Options, str]]:
-    """name -> (torch's class, its options, how it is called)."""
+    """name -> (torch's class, its options, how it is called); 1 to 3 layers, b: bias, f: batch first, 2: directions."""
     found: dict[str, tuple[str, Options, str]] = {}
-    for kind, (name, fixed) in KINDS.items():
-        for layers in (1, 2, 3):
-            for bias in (True, False):
-                for batch_first in (False, True):
-                    for bidirectional in (False, True):
-                        options = {
-                            "num_layers": layers, "bias": bias, "batch_first": batch_first, "bidirectional": bidirectional,
-                        }  # fmt: skip
-                        for call in CALLS:
-                            flags = f"{layers}{'b' * bias}{'f' * batch_first}{'2' * bidirectional}"
-                            found[f"{kind} {flags} {call}"] = (name, fixed | options, call)
+    yes_or_no = (True, False)
+    for kind, layers, b, f, two, call in product(KINDS, (1, 2, 3), yes_or_no, yes_or_no, yes_or_no, CALLS):
+        name, fixed = KINDS[kind]
+        options = fixed | {"num_layers": layers, "bias": b, "batch_first": f, "bidirectional": two}
+        found[f"{kind} {layers}{'b' * b}{'f' * f}{'2' * two} {call}"] = (name, options, call)
     return found
 
 

@@ -7,5 +7,25 @@ changes a graph or a parameter.
 from __future__ import annotations
 
 from .finite import NonFinite, first_nonfinite
+from .gates import Saturation, saturation
+from .jacobians import Jacobians, jacobians
+from .norms import GradientNorms, PairNorms, gradient_norms, pair_norms
+from .quantities import carried, quantities
+from .spectrum import Spectrum, spectrum
 
-__all__ = ["NonFinite", "first_nonfinite"]
+__all__ = [
+    "GradientNorms",
+    "Jacobians",
+    "NonFinite",
+    "PairNorms",
+    "Saturation",
+    "Spectrum",
+    "carried",
+    "first_nonfinite",
+    "gradient_norms",
+    "jacobians",
+    "pair_norms",
+    "quantities",
+    "saturation",
+    "spectrum",
+]

@@ -9,19 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..core.extras import extra
 
-INK, FAINT, BLUE, RED, GREEN, ORANGE = "#222222", "#9a9a9a", "#0072b2", "#b2401a", "#00795a", "#a86400"
-#: lines in a fixed order, each with a dash of its own, so that a grey print still tells them apart
-LINES: list[dict[str, Any]] = [
-    {"color": BLUE, "linestyle": "-"},
-    {"color": RED, "linestyle": "--"},
-    {"color": GREEN, "linestyle": "-."},
-    {"color": ORANGE, "linestyle": ":"},
-]
-_STYLE: dict[str, Any] = {
+INK, FAINT, BLUE, RED, GREEN = "#222222", "#9a9a9a", "#0072b2", "#b2401a", "#00795a"
+_STYLE: Any = {
     "font.family": "serif",
     "font.serif": ["STIX Two Text", "STIXGeneral", "Times New Roman", "DejaVu Serif"],
     "mathtext.fontset": "stix",
@@ -62,4 +56,5 @@ def at_end(axes: Any, x: float, y: float, text: str, color: str = INK) -> None:
 
 
 def _without_date(path: str | os.PathLike[str]) -> dict[str, None] | None:
-    return {"Date": None} if str(path).endswith(".svg") else {"CreationDate": None} if str(path).endswith(".pdf") else None
+    field = {".svg": "Date", ".pdf": "CreationDate"}.get(Path(path).suffix)
+    return {field: None} if field else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import identity
+from .elementwise import identity, stop
 from .errors import DtypeError, GraphError
 from .graph import ancestors
 from .scope import Index, current
@@ -74,6 +74,69 @@ def gradients(
     else:
         found = [_finish(grads.get(x.id), x, create_graph) for x in targets]
     return found[0] if isinstance(inputs, Tensor) else found
+
+
+def pullback(
+    outputs: Sequence[Tensor],
+    seeds: Sequence[Any],
+    inputs: Sequence[Tensor],
+    create_graph: bool = False,
+    immediate: bool = False,
+) -> list[Any]:
+    """What cotangents of the outputs give each input, J^T g; the inputs are coordinates of their own.
+
+    Other than in `gradients`, nothing flows from one input to another: with all states of a step as outputs and those
+    of the step before as inputs, J is the Jacobian of one time step (document 004, section 3.1), at the cost of that
+    step. With `create_graph` and `immediate` the rules see computed values as constants, so that differentiating the
+    result gives the immediate partial derivative with respect to the parameters.
+
+    >>> import tinygrad_rnn as tg
+    >>> from tinygrad_rnn.core.autodiff import pullback
+    >>> c = tg.tensor(3.0) * 1.0
+    >>> h = 2.0 * c
+    >>> pullback([h * c], [1.0], [h, c])
+    [3.0, 6.0]
+    """
+    leaves = {x.id: x for x in inputs}
+    # a node older than every input depends on none of them
+    oldest = min((x.id for x in inputs), default=0) if all(x.op is not None for x in inputs) else 0
+    reached = {y.id: y for y in outputs}
+    stack = list(outputs)
+    while stack:
+        node = stack.pop()
+        if node.id not in leaves:
+            for x in node.inputs:
+                if x.id not in reached and x.requires_grad and (x.id >= oldest or x.id in leaves):
+                    reached[x.id] = x
+                    stack.append(x)
+    active: dict[int, Tensor] = {}
+    for i in sorted(reached):
+        if i in leaves:
+            active[i] = _stand_in(leaves[i])
+        elif any(x.id in active for x in reached[i].inputs):
+            active[i] = reached[i]
+    start = {y.id: g for y, g in zip(outputs, seeds, strict=True) if y.id in active}
+    if create_graph:
+        start = {i: g if isinstance(g, Tensor) else constant(g) for i, g in start.items()}
+        found = recorded(active, start, set(leaves), seen=_as_constant if immediate else _itself)
+    else:
+        found = numeric(active, start, set(leaves))
+    return [_finish(found.get(x.id), x, create_graph) for x in inputs]
+
+
+def _stand_in(x: Tensor) -> Tensor:
+    """Where a sweep ends although the graph goes on."""
+    leaf = Tensor(x.value, None, (), None, x.name, x.scope, True)
+    leaf.id = x.id
+    return leaf
+
+
+def _itself(x: Tensor) -> Tensor:
+    return x
+
+
+def _as_constant(x: Tensor) -> Tensor:
+    return x if x.op is None else stop(x)
 
 
 def _by_step(item: tuple[Index | None, Gradient]) -> tuple[int, ...]:
@@ -189,7 +252,13 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         value = y if nested or not isinstance(y, Tensor) else y.value
         return value, result[0] if isinstance(argnums, int) else tuple(result)
 
-    return both
+    return _telling(both, f, argnums, "value and grad")
+
+
+def _telling(made: Callable[..., Any], f: Callable[..., Any], argnums: Any, returns: str) -> Callable[..., Any]:
+    """Let a function of a function say what it was made of, for whoever wants to compute it in another way."""
+    made.function, made.argnums, made.returns = f, argnums, returns  # type: ignore[attr-defined]
+    return made
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -200,7 +269,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     12.0
     """
     both = value_and_grad(f, argnums)
-    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+    return _telling(lambda *args, **kwargs: both(*args, **kwargs)[1], f, argnums, "grad")
 
 
 def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:

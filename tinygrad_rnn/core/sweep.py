@@ -8,7 +8,7 @@ to `autodiff`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,9 +156,16 @@ def _add_in_place(op: Primitive, g: Gradient, node: Tensor, grads: dict[int, Gra
 
 
 def recorded(
-    active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None
+    active: dict[int, Tensor],
+    grads: dict[int, Gradient],
+    kept: set[int],
+    steps: PerStep | None = None,
+    seen: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> dict[int, Gradient]:
-    """As `numeric`, but on Tensors: the result can be differentiated, drawn and folded again."""
+    """As `numeric`, but on Tensors: the result can be differentiated, drawn and folded again.
+
+    The rules are given `seen(x)` for each node x of the forward graph.
+    """
     found: dict[int, Gradient] = {}
     with entered(current()):
         for i in sorted(active, reverse=True):
@@ -173,7 +180,7 @@ def recorded(
                 found[i] = g
             if node.op is None:
                 continue
-            for x, part in zip(node.inputs, _recorded_parts(node.op, g, node, active), strict=True):
+            for x, part in zip(node.inputs, _recorded_parts(node.op, g, node, active, seen), strict=True):
                 j = x.id
                 if j > i:
                     raise _stale(x, node)
@@ -186,10 +193,13 @@ def recorded(
     return found
 
 
-def _recorded_parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:
+def _recorded_parts(
+    op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor], seen: Callable[[Tensor], Tensor]
+) -> Sequence[Gradient]:
+    y, xs = seen(node), [seen(x) for x in node.inputs]
     if op.joint is not None:
-        return op.joint(g, node, *node.inputs, **(node.params or {}))
-    return _separate_parts(op, g, node, node.inputs, node, active)
+        return op.joint(g, y, *xs, **(node.params or {}))
+    return _separate_parts(op, g, y, xs, node, active)
 
 
 def _stale(x: Tensor, node: Tensor) -> GraphError:

@@ -80,7 +80,8 @@ class Timeline:
         """The labels on a scope's path, None for the index of the step; one object for each sequence of labels."""
         known = self._labels.get(id(scope))
         if known is None:
-            labels = tuple(s.label if s.index is None else None for s in scope.path)
+            named = (s for s in scope.path if s.label is not None or s.index is not None)
+            labels = tuple(s.label if s.index is None else None for s in named)
             known = self._labels[id(scope)] = self._interned.setdefault(labels, labels)
         return known
 

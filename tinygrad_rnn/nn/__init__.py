@@ -18,6 +18,11 @@ from .cells import (
     LSTMCell,
     RNNCell,
 )
+from .depth import (
+    DeepRNN,
+    DeepTransitionCell,
+    Stack,
+)
 from .dropout import Dropout
 from .generative import (
     Autoregressive,
@@ -25,6 +30,7 @@ from .generative import (
     GenerativeRNN,
     VectorRNN,
 )
+from .grid import RNN2d
 from .layers import (
     GRU,
     LSTM,
@@ -57,6 +63,9 @@ from .lstm_variants import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
+from .memory_network import (
+    MemoryNetwork,
+)
 from .module import (
     Module,
     parameter,
@@ -66,14 +75,42 @@ from .normalized import (
     LayerNormLSTMCell,
     LayerNormRNNCell,
 )
+from .ntm import (
+    NTM,
+    FeedForwardCell,
+    NTMState,
+)
+from .patterns import (
+    OutputFeedback,
+    OutputFeedbackCell,
+    SingleOutput,
+)
 from .random import (
     get_rng_state,
     manual_seed,
     set_rng_state,
 )
 from .recurrent import Recurrent
+from .reservoir import (
+    EchoState,
+)
 from .seq2seq import (
     Encoder,
     EncoderDecoder,
     Seq2Seq,
+)
+from .time_scales import (
+    ClockworkCell,
+    DelayCell,
+    LeakyCell,
+    TauCell,
+)
+from .tree import (
+    ChildSumTreeLSTM,
+    RecursiveNet,
+    TreeLSTM,
+)
+from .trees import (
+    balanced,
+    parse_tree,
 )

@@ -14,10 +14,9 @@ from ..core.contractions import linear
 from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import softmax
-from ..core.scope import step
 from ..core.tensor import Tensor
 from . import init
-from .dropout import leaf
+from .given import within
 from .module import Module, parameter
 from .seq2seq import EncoderDecoder
 
@@ -107,16 +106,18 @@ class AttentionDecoder(EncoderDecoder):
         else:
             raise GraphError(f"AttentionDecoder: attention is 'additive' or 'dot', not {attention!r}")
 
-    def begin(self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, **given: Any) -> tuple[Any, Any]:
-        keys = np.stack(self.encoder(x, rows, x_lengths))
-        inside = None if x_lengths is None else np.arange(len(keys)).reshape(-1, 1) < np.asarray(x_lengths)
-        with step(0):
-            g = leaf("g", np.zeros((*rows, self.hidden_size), self.dtype))
-        return (keys, self.attention.prepare(keys), inside), (g, None)
+    def begin(
+        self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, x_state: Any = None, state: Any = None
+    ) -> tuple[Any, Any]:
+        keys = np.stack(self.encoder(x, rows, x_lengths, x_state))
+        inside = None if x_lengths is None else within(x_lengths, keys.shape[:-1])
+        return (keys, self.attention.prepare(keys), inside), (self.initial(state, rows), None)
 
     def step(self, given: Any, state: Any, y: Tensor, t: int) -> Any:
         C, alpha = self.attention(state[0], *given)
-        return name("g", np.tanh(self.b_g + linear(state[0], self.W_g) + linear(y, self.U_g) + linear(C, self.R))), alpha
+        return name(
+            "g", np.tanh(self.b_g + linear(state[0], self.W_g) + linear(y, self.U_g) + linear(C, self.R))
+        ), alpha
 
     def readout(self, state: Any) -> Tensor:
         return super().readout(state[0])

@@ -85,10 +85,11 @@ class Zoneout:
         if not self.training:
             return replaced(role, new, p * old + (1.0 - p) * new)
         k = (generator().random(new.shape) < p).astype(new.dtype)
-        return replaced(role, new, leaf("keep", k) * old + leaf("take", 1.0 - k) * new)
+        return replaced(role, new, leaf(f"keep_{role}", k) * old + leaf(f"take_{role}", 1.0 - k) * new)
 
 
 def replaced(role: str, formula: Tensor, carried: Tensor) -> Tensor:
     """Let `carried` be the state; what the formula gave stays in the graph as its candidate."""
-    formula.name = f"{role}_new"
+    if formula.name == role and formula.scope is current():
+        formula.name = f"{role}_new"
     return name(role, carried)

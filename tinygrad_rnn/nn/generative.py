@@ -16,11 +16,11 @@ from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import add_n, cross_entropy, onehot, softmax
 from ..core.scope import no_grad, scope, step, steps
-from ..core.tensor import Tensor, plain
-from . import init
+from ..core.tensor import Tensor
 from .dropout import leaf
-from .module import Module, parameter
+from .given import given_sequence, given_state, given_tensor, labels_of, within
 from .random import generator
+from .sized import Sized
 
 
 class Turn(NamedTuple):
@@ -36,7 +36,7 @@ class Turn(NamedTuple):
 Choice = Callable[[int, Tensor], np.ndarray]
 
 
-class Autoregressive(Module):
+class Autoregressive(Sized):
     """P(Y) = Π P(y[t] | y[t-1], ..., y[1]), perhaps given x (documents 000 and 004, section 2.5).
 
     Labels y are class numbers of shape (T,) or (T, B); steps are counted t = 1, ..., T as in the documents, and
@@ -78,7 +78,7 @@ class Autoregressive(Module):
         labels = labels_of(y, self.output_size, type(self).__name__)
         return self.unfold(lambda t, o: labels[t - 1], len(labels), x, labels.shape[1:], **given)
 
-    # -- what a user asks -----------------------------------------------------------------------------------------------
+    # -- what a user asks ---------------------------------------------------------------------------------------------
     def forward(self, y: Any, x: Any = None, **given: Any) -> Any:
         """o[1], ..., o[T] when the labels y are given: (T, output_size) or (T, B, output_size)."""
         return np.stack([turn.o for turn in self.given(y, x, **given)])
@@ -89,7 +89,7 @@ class Autoregressive(Module):
         `lengths` (B,) holds each sequence's n; what stands behind is read by nobody.
         """
         labels = labels_of(y, self.output_size, type(self).__name__)
-        inside = within(lengths, labels.shape)
+        inside = None if lengths is None else within(lengths, labels.shape)
         terms = []
         for turn in self.given(labels, x, **given):
             L = cross_entropy(turn.o, turn.y)
@@ -118,34 +118,10 @@ def drawn(t: int, o: Tensor) -> np.ndarray:
     return np.sum(generator().random((*o.shape[:-1], 1)) >= cumulated / cumulated[..., -1:], axis=-1)
 
 
-def labels_of(y: Any, classes: int, kind: str) -> np.ndarray:
-    """Labels as an array of integers (T,) or (T, B); raises `ShapeError` for anything else."""
-    labels = np.asarray(plain(y))
-    if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
-        raise ShapeError(
-            f"{kind}: labels are integers of shape (T,) or (T, B), not {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ShapeError(f"{kind}: labels run from 0 to {classes - 1}, but one is {labels.min()} or {labels.max()}")
-    return labels
-
-
-def within(lengths: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """1.0 at the steps inside of each sequence, 0.0 behind: (T, B); None if no lengths are given."""
-    if lengths is None:
-        return None
-    ends = np.asarray(plain(lengths))
-    if ends.shape != shape[1:] or (ends.size and not 0 <= ends.min() <= ends.max() <= shape[0]):
-        raise ShapeError(
-            f"lengths have shape {ends.shape} and run up to {ends.max(initial=0)}, but the labels have shape {shape}"
-        )
-    return (np.arange(shape[0]).reshape((-1,) + (1,) * ends.ndim) < ends).astype(float)
-
-
 class GenerativeRNN(Autoregressive):
     """No input at all: each label is the input of the next step (document 004, section 2.5.1).
 
-    h[t] = tanh(b + W h[t-1] + U y[t-1]),  o[t] = c + V h[t],  y one-hot.
+    h[t] = tanh(b + W h[t-1] + U y[t-1]),  o[t] = c + V h[t],  y one-hot; h[0] is 0, or given as `state`.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> rng = tg.nn.manual_seed(0)
@@ -165,19 +141,14 @@ class GenerativeRNN(Autoregressive):
         self.V = self.weight("V", output_size, hidden_size)
         self.c = self.weight("c", output_size)
 
-    def weight(self, symbol: str, *shape: int) -> Tensor:
-        """A parameter that starts uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size)."""
-        return parameter(symbol, init.uniform(shape, self.hidden_size**-0.5, self.dtype))
-
-    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
+    def begin(self, x: Any, rows: tuple[int, ...], state: Any = None) -> tuple[Any, Any]:
         if x is not None:
             raise GraphError("GenerativeRNN reads no x: use VectorRNN for one vector, ConditionalRNN for a sequence")
-        return None, self.zeros(rows)
+        return None, self.initial(state, rows)
 
-    def zeros(self, rows: tuple[int, ...]) -> Tensor:
-        """h[0] where nothing is known."""
-        with step(0):
-            return leaf("h", np.zeros((*rows, self.hidden_size), self.dtype))
+    def initial(self, state: Any, rows: tuple[int, ...]) -> Tensor:
+        """h[0]: what is given, else zeros."""
+        return given_state("h", state, (*rows, self.hidden_size), type(self).__name__, self.dtype)
 
     def step(self, given: Any, h: Any, y: Tensor, t: int) -> Any:
         return name("h", np.tanh(self.b + linear(h, self.W) + linear(y, self.U)))
@@ -219,13 +190,9 @@ class VectorRNN(GenerativeRNN):
         if vector != "initial":
             self.R = self.weight("R", hidden_size, self.input_size)
 
-    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
+    def begin(self, x: Any, rows: tuple[int, ...], state: Any = None) -> tuple[Any, Any]:
         x = given_tensor("x", x, (*rows, self.input_size), type(self).__name__)
-        if self.vector == "input":
-            h = self.zeros(rows)
-        else:
-            with step(0):
-                h = name("h", x)
+        h = self.initial(state if self.vector == "input" else x, rows)
         return None if self.vector == "initial" else linear(x, self.R), h
 
     def step(self, Rx: Any, h: Any, y: Tensor, t: int) -> Any:
@@ -252,36 +219,8 @@ class ConditionalRNN(GenerativeRNN):
         self.U = self.weight("U", hidden_size, input_size)
         self.R = self.weight("R", hidden_size, output_size)
 
-    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
-        return given_sequence(x, (*rows, self.input_size), type(self).__name__), self.zeros(rows)
+    def begin(self, x: Any, rows: tuple[int, ...], state: Any = None) -> tuple[Any, Any]:
+        return given_sequence(x, (*rows, self.input_size), type(self).__name__), self.initial(state, rows)
 
     def step(self, x: Any, h: Any, y: Tensor, t: int) -> Any:
         return name("h", np.tanh(self.b + linear(h, self.W) + linear(x(t), self.U) + linear(y, self.R)))
-
-
-def given_tensor(role: str, value: Any, shape: tuple[int, ...], kind: str) -> Tensor:
-    """A vector that is given, as a node called `role`; raises `ShapeError` unless it has the shape."""
-    found = None if value is None else np.shape(plain(value))
-    if found != shape:
-        raise ShapeError(f"{kind}: {role} has to have shape {shape}, but {'is missing' if found is None else found}")
-    return value if isinstance(value, Tensor) else leaf(role, np.array(value, dtype=np.result_type(value, np.float32)))
-
-
-def given_sequence(value: Any, shape: tuple[int, ...], kind: str) -> Callable[[int], Tensor]:
-    """x[t] for t = 1, 2, ...: a leaf of its step, or a slice of a Tensor; raises `ShapeError` for other rows."""
-    found = None if value is None else np.shape(plain(value))
-    if found is None or found[1:] != shape or not found[0]:
-        told = "is missing" if found is None else f"has shape {found}"
-        raise ShapeError(f"{kind}: x has to have shape (steps, {', '.join(map(str, shape))}), but {told}")
-    if isinstance(value, Tensor):
-        return lambda t: name("x", value[present(t, len(value), kind)])
-    data = np.array(value, dtype=np.result_type(value, np.float32))
-    data.flags.writeable = False
-    return lambda t: leaf("x", data[present(t, len(data), kind)])
-
-
-def present(t: int, T: int, kind: str) -> int:
-    """The place of x[t], t = 1, ..., T; raises `ShapeError` behind the end."""
-    if t > T:
-        raise ShapeError(f"{kind}: x has {T} steps, but step {t} is asked for")
-    return t - 1

@@ -15,11 +15,12 @@ from ..core.elementwise import sigmoid, softplus
 from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import add_n, cross_entropy, logsumexp
-from ..core.scope import no_grad, step
+from ..core.scope import no_grad
 from ..core.tensor import Tensor, plain
 from . import init
 from .dropout import leaf
-from .generative import Autoregressive, GenerativeRNN, drawn, given_tensor, labels_of, within
+from .generative import Autoregressive, GenerativeRNN, drawn
+from .given import labels_of, within
 from .module import Module, parameter
 from .random import generator
 
@@ -50,9 +51,8 @@ class EndSymbol(Module):
         """log P(y[1], ..., y[n], end | x) for labels (T,) or (T, B) without the end symbol; lengths (B,) may be 0."""
         labels = labels_of(y, self.end, "EndSymbol")
         n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
-        inside = within(n, labels.shape)
-        shown = np.where(inside, labels, self.end) if labels.size else labels
-        ended = np.concatenate([shown, np.full((1, *labels.shape[1:]), self.end)])
+        ended = np.concatenate([labels, np.full((1, *labels.shape[1:]), self.end)])
+        ended = np.where(within(n, ended.shape), ended, self.end)
         return self.model.log_likelihood(ended, x, n + 1, **given)
 
     forward = log_likelihood
@@ -97,7 +97,6 @@ class BernoulliStop(Module):
         if n.size and n.min() < 1:
             raise ShapeError("BernoulliStop: it stops after a label, so every sequence has at least one")
         inside = within(n, labels.shape)
-        assert inside is not None
         terms = []
         for turn in self.model.given(labels, x, **given):
             z, last = self.stop(turn.state), leaf("s", np.asarray(n == turn.t, float)[..., None])
@@ -129,7 +128,7 @@ class PredictedLength(GenerativeRNN):
     P(Y) = P(n) P(Y | n);  h[t] = tanh(b + W h[t-1] + U y[t-1] + R (n - t)),  l = c_l + V_l h[0].
 
     P(n) for n = 1, ..., `longest` falls off like a normal density around l with variance 1, so that -log P(n) is
-    (l - n)²/2 and a constant. h[0] is given as `x` (B, hidden_size), or 0.
+    (l - n)²/2 and a constant. h[0] is 0, or given as `state` (B, hidden_size).
     """
 
     def __init__(
@@ -143,53 +142,45 @@ class PredictedLength(GenerativeRNN):
         self.V_l = self.weight("V_l", 1, hidden_size)
         self.c_l = self.weight("c_l", 1)
 
-    def begin(self, x: Any, rows: tuple[int, ...], lengths: Any = None, **given: Any) -> tuple[Any, Any]:
+    def begin(self, x: Any, rows: tuple[int, ...], state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
         if lengths is None:
             raise GraphError("PredictedLength: the steps are told how much is left, so lengths= has to be given")
-        return np.broadcast_to(lengths, rows), self.initial(x, rows)
-
-    def initial(self, x: Any, rows: tuple[int, ...]) -> Tensor:
-        """h[0]: what is given as x, else zeros."""
-        if x is None:
-            return self.zeros(rows)
-        with step(0):
-            return name("h", given_tensor("h", x, (*rows, self.hidden_size), "PredictedLength"))
+        return np.broadcast_to(lengths, rows), super().begin(x, rows, state)[1]
 
     def step(self, lengths: Any, h: Any, y: Tensor, t: int) -> Any:
         left = leaf("n", np.asarray(lengths - t, self.dtype)[..., None])
         return name("h", np.tanh(self.b + linear(h, self.W) + linear(y, self.U) + linear(left, self.R)))
 
-    def length(self, x: Any = None, rows: tuple[int, ...] = ()) -> Any:
+    def length(self, state: Any = None, rows: tuple[int, ...] = ()) -> Any:
         """l, the length that is expected: (B,), or one number."""
-        return name("l", np.squeeze(self.c_l + linear(self.initial(x, rows), self.V_l), axis=-1))
+        return name("l", np.squeeze(self.c_l + linear(self.initial(state, rows), self.V_l), axis=-1))
 
-    def log_probability_of_length(self, n: Any, x: Any = None, rows: tuple[int, ...] = ()) -> Any:
+    def log_probability_of_length(self, n: Any, state: Any = None, rows: tuple[int, ...] = ()) -> Any:
         """log P(n), normalised over 1, ..., `longest`."""
         n = np.broadcast_to(np.asarray(plain(n)), rows)
         if n.size and not 1 <= n.min() <= n.max() <= self.longest:
             raise ShapeError(f"PredictedLength: lengths run from 1 to {self.longest}, not {n.min()} to {n.max()}")
         each = np.arange(1.0, self.longest + 1.0)
-        l = self.length(x, rows)
-        others = np.square(np.expand_dims(l, -1) - each)
-        return -0.5 * np.square(l - n.astype(float)) - logsumexp(-0.5 * others, axis=-1)
+        expected = self.length(state, rows)
+        others = np.square(np.expand_dims(expected, -1) - each)
+        return -0.5 * np.square(expected - n.astype(float)) - logsumexp(-0.5 * others, axis=-1)
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(n) + log P(y[1], ..., y[n] | n); lengths (B,) are at least 1, all of T if not given."""
         labels = labels_of(y, self.output_size, "PredictedLength")
         n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
         inside = within(n, labels.shape)
-        assert inside is not None
         terms = [
             name("L", leaf("m", inside[turn.t - 1]) * cross_entropy(turn.o, turn.y))
-            for turn in self.given(labels, x, lengths=n)
+            for turn in self.given(labels, x, lengths=n, **given)
         ]
-        return self.log_probability_of_length(n, x, labels.shape[1:]) - add_n(terms)
+        return self.log_probability_of_length(n, given.get("state"), labels.shape[1:]) - add_n(terms)
 
-    def draw(self, x: Any = None, batch: int = 1) -> Sequences:
+    def draw(self, batch: int = 1, state: Any = None) -> Sequences:
         """Draw a length for each sequence, then its labels; behind its end a sequence is all 0."""
         with no_grad():
-            l = np.asarray(plain(self.length(x, (batch,))))
-            cumulated = np.cumsum(np.exp(-0.5 * (l[:, None] - np.arange(1, self.longest + 1)) ** 2), axis=-1)
+            expected = np.asarray(plain(self.length(state, (batch,))))
+            cumulated = np.cumsum(np.exp(-0.5 * (expected[:, None] - np.arange(1, self.longest + 1)) ** 2), axis=-1)
             lengths = 1 + np.sum(generator().random((batch, 1)) >= cumulated / cumulated[:, -1:], axis=-1)
-            y = self.sample(int(lengths.max()), x, batch, lengths=lengths)
+            y = self.sample(int(lengths.max()), batch=batch, lengths=lengths, state=state)
         return Sequences(np.where(np.arange(len(y))[:, None] < lengths, y, 0), lengths, np.ones(batch, bool))

@@ -6,6 +6,7 @@ They act on the last axis, so they take single vectors, batches and whole sequen
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,8 @@ class Sequential(Module):
 class MLP(Module):
     """A multilayer perceptron: affine maps with a nonlinearity after each, except, unless `final`, after the last.
 
-    `sizes` are the lengths from input to output; the affine map number k is called V_k, its bias c_k (`symbols`).
+    `sizes` are the lengths from input to output (a single one: what comes in goes out); the affine map number k is
+    called V_k, its bias c_k (`symbols`).
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> mlp = tg.nn.MLP([3, 8, 2])
@@ -141,17 +143,18 @@ class MLP(Module):
         symbols: tuple[str, str] = ("V", "c"),
         dtype: Any = np.float64,
     ) -> None:
-        if len(sizes) < 2:
+        if not sizes or min(sizes) < 1:
             raise ShapeError(f"MLP: sizes are {list(sizes)}, but have to run from the input's length to the output's")
         weight, bias = symbols
         self.f, self.final = activation("MLP", nonlinearity), final
         self.layers = [
             Linear(m, n, symbols=(f"{weight}_{k}", f"{bias}_{k}"), dtype=dtype)
-            for k, (m, n) in enumerate(zip(sizes, sizes[1:], strict=False), start=1)
+            for k, (m, n) in enumerate(pairwise(sizes), start=1)
         ]
 
     def forward(self, x: Any) -> Any:
-        for layer in self.layers[:-1]:
-            x = self.f(layer(x))
-        x = self.layers[-1](x)
-        return self.f(x) if self.final else x
+        for k, layer in enumerate(self.layers, start=1):
+            x = layer(x)
+            if self.final or k < len(self.layers):
+                x = self.f(x)
+        return x

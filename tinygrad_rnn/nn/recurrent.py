@@ -18,7 +18,7 @@ from ..core.tensor import Tensor, plain
 from .cell import Cell, States
 from .dropout import Locked, Zoneout, leaf, mask, probability
 from .module import Module
-from .sequence import Alter, Inputs, Padding, Trace, run
+from .sequence import Alter, Inputs, Padding, Trace, recording, run
 
 
 class Recurrent(Module):
@@ -28,8 +28,9 @@ class Recurrent(Module):
     single sequence. output (T, B, D * n) holds the first state of every step of the last layer, D = 2 if
     `bidirectional`, else 1. A state is (num_layers * D, B, n); cells with several states take and return a tuple.
 
-    `readout` is applied to the output of each step, within the step. `dropout` acts between layers; `variational_dropout` with one mask per sequence on what each cell's weights see;
-    `zoneout` is a probability for every state, or one for each. `lengths` (B,) says where each sequence ends: outputs
+    `readout` is applied to the output of each step, within the step. `dropout` acts between layers;
+    `variational_dropout` with one mask per sequence on what each cell's weights see; `zoneout` is a probability for
+    every state, or one for each. `lengths` (B,) says where each sequence ends: outputs
     beyond are 0, states are those of the last step, and backwards each sequence begins at its own end. `trace=True`
     also returns every named quantity as a list over time, by name; by `l0_reverse.name` where there are several cells.
 
@@ -82,16 +83,12 @@ class Recurrent(Module):
 
     # -- forward ----------------------------------------------------------------------------------------------------
     def forward(self, input: Any, state: Any = None, lengths: Any = None, trace: bool = False) -> Any:
-        with entered(Scope(current(), recording=current().recording or trace)):
+        with recording(trace):
             inputs = self.inputs(input)
-            padding = None if lengths is None else Padding(lengths, inputs.T, inputs.batch, self.dtype)
-            if padding is not None:
-                inputs.hide(padding.here)
+            padding = inputs.padding(lengths, self.dtype)
             kept: Trace | None = {} if trace else None
             outputs, last = self.over(inputs, inputs.T, inputs.batch, state, padding, kept)
-            output = np.stack(outputs, axis=inputs.time_axis)
-            if padding is not None:
-                output = output * (np.swapaxes(padding.on, 0, 1) if inputs.time_axis else padding.on)
+            output = inputs.joined(outputs, padding)
         return (output, last, kept) if trace else (output, last)
 
     def over(
@@ -156,6 +153,11 @@ class Recurrent(Module):
         return [h * leaf("dropout", mask(h.shape, self.dropout, h.dtype)) for (h,) in each([outputs])]
 
     # -- what comes in ----------------------------------------------------------------------------------------------
+    @property
+    def output_size(self) -> int:
+        """How long the last layer's output is, both directions together; a readout may change it."""
+        return self.cells[-1].output_size * (1 + self.bidirectional)
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the weights."""

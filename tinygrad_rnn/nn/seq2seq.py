@@ -15,16 +15,16 @@ from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor, plain
-from . import init
 from .cell import Cell
 from .dropout import leaf
-from .generative import Autoregressive, given_sequence, within
-from .module import Module, parameter
+from .generative import Autoregressive
+from .given import given_sequence, given_state, within
+from .sized import Sized
 
 CONTEXTS = ("input", "initial", "both")
 
 
-class Encoder(Module):
+class Encoder(Sized):
     """h[s] = tanh(b + W h[s-1] + U x[s]) for s = 1, ..., S: the reader of a sequence (document 004, section 4.1).
 
     x (S, D) or (S, B, D). Returns all h[s]; the last of each sequence is the context C. With `lengths` (B,), a sequence
@@ -33,17 +33,15 @@ class Encoder(Module):
 
     def __init__(self, input_size: int, hidden_size: int, dtype: Any = np.float64) -> None:
         self.input_size, self.hidden_size, self.dtype = input_size, hidden_size, np.dtype(dtype)
-        bound = hidden_size**-0.5
-        self.W = parameter("W", init.uniform((hidden_size, hidden_size), bound, dtype))
-        self.U = parameter("U", init.uniform((hidden_size, input_size), bound, dtype))
-        self.b = parameter("b", init.uniform((hidden_size,), bound, dtype))
+        self.W = self.weight("W", hidden_size, hidden_size)
+        self.U = self.weight("U", hidden_size, input_size)
+        self.b = self.weight("b", hidden_size)
 
-    def forward(self, x: Any, rows: tuple[int, ...], lengths: Any = None) -> list[Tensor]:
+    def forward(self, x: Any, rows: tuple[int, ...], lengths: Any = None, state: Any = None) -> list[Tensor]:
         with scope("encoder"):
             read = given_sequence(x, (*rows, self.input_size), "Encoder")
-            inside = within(lengths, np.shape(plain(x))[:-1])
-            with step(0):
-                h: Any = leaf("h", np.zeros((*rows, self.hidden_size), self.dtype))
+            inside = None if lengths is None else within(lengths, np.shape(plain(x))[:-1])
+            h: Any = given_state("h", state, (*rows, self.hidden_size), "Encoder", self.dtype)
             states = []
             for s in steps(1, len(plain(x)) + 1):
                 new = np.tanh(self.b + linear(h, self.W) + linear(read(s), self.U))
@@ -67,7 +65,8 @@ class EncoderDecoder(Autoregressive):
     g[t] = tanh(b_g + W_g g[t-1] + U_g y[t-1] + R C),        g[0] = C      context="both"
     o[t] = c + V g[t]
 
-    x (S, B, D) with `x_lengths` (B,), labels y (T, B); without B for one pair. The two states may differ in size
+    x (S, B, D) with `x_lengths` (B,), labels y (T, B); without B for one pair. h[0] is 0, or given as `x_state`; so is
+    g[0] by `state`, unless it is C. The two states may differ in size
     (`decoder_size`) unless C is the initial state. Raises `GraphError`, `ShapeError` for options that do not fit.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -107,15 +106,16 @@ class EncoderDecoder(Autoregressive):
         self.V = self.weight("V", output_size, G)
         self.c = self.weight("c", output_size)
 
-    def weight(self, symbol: str, *shape: int) -> Tensor:
-        """A parameter that starts uniform between -1/sqrt(decoder_size) and 1/sqrt(decoder_size)."""
-        return parameter(symbol, init.uniform(shape, self.hidden_size**-0.5, self.dtype))
-
-    def begin(self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, **given: Any) -> tuple[Any, Any]:
-        C = name("C", self.encoder(x, rows, x_lengths)[-1])
-        with step(0):
-            g = leaf("g", np.zeros((*rows, self.hidden_size), self.dtype)) if self.context == "input" else name("g", C)
+    def begin(
+        self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, x_state: Any = None, state: Any = None
+    ) -> tuple[Any, Any]:
+        C = name("C", self.encoder(x, rows, x_lengths, x_state)[-1])
+        g = self.initial(state if self.context == "input" else C, rows)
         return None if self.context == "initial" else linear(C, self.R), g
+
+    def initial(self, state: Any, rows: tuple[int, ...]) -> Tensor:
+        """g[0]: what is given, else zeros."""
+        return given_state("g", state, (*rows, self.hidden_size), type(self).__name__, self.dtype)
 
     def step(self, RC: Any, g: Any, y: Tensor, t: int) -> Any:
         a = self.b_g + linear(g, self.W_g) + linear(y, self.U_g)
@@ -154,7 +154,12 @@ class Seq2Seq(Autoregressive):
                 f"Seq2Seq: as initial states the context needs equal sizes, not {encoder.sizes} and {decoder.sizes}"
             )
         self.encoder, self.decoder, self.context = encoder, decoder, context
-        self.output_size, self.start, self.hidden_size, self.dtype = output_size, start, decoder.output_size, decoder.dtype
+        self.output_size, self.start, self.hidden_size, self.dtype = (
+            output_size,
+            start,
+            decoder.output_size,
+            decoder.dtype,
+        )
         self.V = decoder.weight("V", output_size, self.hidden_size)
         self.c = decoder.weight("c", output_size)
 
@@ -162,7 +167,7 @@ class Seq2Seq(Autoregressive):
         """The states of the encoder behind the end of each sequence."""
         with scope("encoder"):
             read = given_sequence(x, (*rows, self.encoder.input_size), "Seq2Seq")
-            inside = within(lengths, np.shape(plain(x))[:-1])
+            inside = None if lengths is None else within(lengths, np.shape(plain(x))[:-1])
             with step(0):
                 states = self.encoder.initial(*rows)
             for s in steps(1, len(plain(x)) + 1):

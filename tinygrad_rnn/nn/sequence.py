@@ -6,6 +6,7 @@ How several runs make a layer is said in `recurrent`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.functions import name
 from ..core.graph import ancestors
-from ..core.scope import current, steps
+from ..core.scope import Scope, current, entered, steps
 from ..core.tensor import Tensor, next_id, plain
 from .cell import Cell, States
 from .dropout import Locked, leaf, replaced
@@ -45,7 +46,22 @@ class Inputs:
             self.x = np.array(np.moveaxis(np.asarray(plain(x)), self.time_axis, 0), dtype, order="C")
         self.seen: list[Tensor | None] = [None] * self.T
 
-    def hide(self, here: np.ndarray) -> None:
+    def padding(self, lengths: Any, dtype: Any) -> Padding | None:
+        """What is known of the ends of the sequences; what stands behind them is hidden from here on."""
+        if lengths is None:
+            return None
+        found = Padding(lengths, self.T, self.batch, dtype)
+        self._hide(found.here)
+        return found
+
+    def joined(self, outputs: list[Any], padding: Padding | None) -> Any:
+        """What the steps put out, as one array in the input's order of axes: 0 where a sequence has ended."""
+        output = np.stack(outputs, axis=self.time_axis)
+        if padding is None:
+            return output
+        return output * (np.swapaxes(padding.on, 0, 1) if self.time_axis else padding.on)
+
+    def _hide(self, here: np.ndarray) -> None:
         """Put 0 where a sequence has ended, whatever stood there (`here` is (T, B, 1))."""
         if isinstance(self.x, Tensor):
             self.x = np.where(np.swapaxes(here, 0, 1) if self.time_axis else here, self.x, 0.0)
@@ -86,6 +102,11 @@ class Padding:
         return tuple(replaced(role, n, on * n + off * o) for role, n, o in zip(roles, new, old, strict=True))
 
 
+def recording(trace: bool) -> AbstractContextManager[Scope]:
+    """A trace is made of recorded nodes, also under `no_grad`."""
+    return entered(Scope(current(), recording=current().recording or trace))
+
+
 def run(
     cell: Cell,
     inputs: Callable[[int], Any],
@@ -107,13 +128,13 @@ def run(
         states = new
         outputs[t] = cell.output(*new)
         if trace is not None:
-            _keep(trace, t, T, new, began)
+            keep(trace, t, T, new, began)
     return outputs, states
 
 
-def _keep(trace: Trace, t: int, T: int, states: States, began: int) -> None:
-    """Everything of this step that has a name: what the new states were computed from, as far as it was made now."""
+def keep(trace: Trace, t: int, T: int, states: States, began: int) -> None:
+    """Put down everything of this step that has a name: what the new states were computed from, since node `began`."""
     here = current()
-    for node in ancestors([s for s in states if s.id > began], stop=range(began)):
-        if node.id > began and node.name and node.scope is here:
+    for node in ancestors(states, stop=range(began)):
+        if node.name and node.scope is here:
             trace.setdefault(node.name, [node] * T)[t] = node

@@ -46,7 +46,7 @@ class DelayCell(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, dtype)
         if delay < 2:
-            raise GraphError(f"DelayCell: delay is {delay}, but a longer connection than that of one step has at least 2")
+            raise GraphError(f"DelayCell: delay is {delay}, but a connection longer than one step has at least 2")
         self.delay, self.short = delay, short
         self.states = ("h", *(f"h{k}" for k in range(2, delay + 1)))
         self.W = self.weight("W", hidden_size, hidden_size)

@@ -1,7 +1,7 @@
 """Gradients that are too long, or not numbers at all, before they move anything (document 004, section 3.3).
 
 A rule (`by_value`, `by_norm`, `by_random_direction`) maps a list of gradients to the clipped ones and the norm that all
-had together; `train.fit` takes one as `clip=`. `clip_grad_value_` and `clip_grad_norm_` apply rules, as torch spells it,
+had together; `train.fit` takes one as `clip=`. `clip_grad_value_` and `clip_grad_norm_` apply them, as torch spells it,
 to what `backward()` left. How a gradient moves a parameter is in `optim`.
 """
 
@@ -138,11 +138,12 @@ def clip_grad_norm_(
 def apply(rule: Rule, parameters: Iterable[Tensor] | Tensor) -> float:
     """Clip what `backward()` left in `.grad` by any rule; returns the norm before."""
     held = [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
-    grads = [p.grad for p in held]
+    grads: list[Any] = [p.grad for p in held]
     try:
         clipped, norm = rule(grads)
     except NonFiniteError:
-        bad = [p.name or f"a parameter of shape {p.shape}" for p in held if not np.all(np.isfinite(p.grad))]
+        named = zip(held, grads, strict=True)
+        bad = [p.name or f"a parameter of shape {p.shape}" for p, g in named if not np.all(np.isfinite(g))]
         raise NonFiniteError(_told(", ".join(bad))) from None
     for p, g in zip(held, clipped, strict=True):
         p.grad = g

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.figures import BLUE, RED, sheet
+from ..analysis.figures import BLUE, RED, at_end, sheet
 
 
 @dataclass
@@ -18,7 +18,7 @@ class History:
 
     `loss`; `norm`, the length of the gradient before clipping; `lr`, the first group's rate. `looks` are the steps at
     which the run was looked at and `watched` what was found: the validation, or the mean loss since the look before.
-    `stopped` says why the run ended before its time, `resumed` at which step it was taken up (0: from the start).
+    `watching` says which of the two. `stopped` says why the run ended before its time, `resumed` at which step it was taken up (0: from the start).
     """
 
     loss: list[float] = field(default_factory=list)
@@ -26,6 +26,7 @@ class History:
     lr: list[float] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
     watched: list[float] = field(default_factory=list)
+    watching: str = "mean loss"
     stopped: str = ""
     resumed: int = 0
 
@@ -52,8 +53,9 @@ class History:
         with sheet(path, columns=2, width=3.6, height=2.6) as (left, right):
             for axes, values, what in ((left, self.loss, "loss"), (right, self.norm, r"$\Vert\nabla L\Vert$")):
                 _curve(axes, np.array(values, float), what)
-            if self.looks and self.watched:
+            if self.looks and self.watching == "validation":
                 left.plot(self.looks, self.watched, color=RED, marker="o", markersize=2.5, linewidth=0.8)
+                at_end(left, self.looks[-1], self.watched[-1], self.watching, RED)
             left.set_title(title)
 
 

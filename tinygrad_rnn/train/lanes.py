@@ -1,4 +1,4 @@
-"""Parameters laid end to end, so that an update rule is called once for many small ones and in portions for a large one.
+"""Parameters laid end to end, so that a rule is called once for many small ones and in portions for a large one.
 
 Here a user's way of listing parameters becomes groups, and a group becomes lanes: flat arrays of one dtype with what
 the optimiser remembers beside them. What a rule computes is in `optim`.

@@ -1,7 +1,7 @@
 """The training loop: batch, loss, gradient, clip, step, and now and then a look at how it goes.
 
-A run that was killed is taken up from its last checkpoint and ends in the same bits as one that was not. What a
-checkpoint holds is in `snapshot`, what the run says in `progress`, what it was like in `history`.
+A run that was killed is taken up from its last checkpoint and ends in the same bits as one that was not. How gradients
+come about is in `gradient`, what a checkpoint holds in `snapshot`, what the run says in `progress`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.finite import first_nonfinite
-from ..core.autodiff import gradients
+from ..analysis.finite import NonFinite
 from ..core.errors import CheckpointError, GraphError, NonFiniteError
-from ..core.tensor import Tensor
+from ..core.tensor import plain
 from ..nn import Module
 from ..nn.random import get_rng_state, set_rng_state
 from . import clip as clipping
 from .checkpoint import checkpoints
 from .data import Batches, batches_of
+from .gradient import Compiled, LossFunction, Recorded
 from .history import History
 from .optim import Optimizer
 from .progress import Log, Quiet, teller
 from .schedules import ReduceLROnPlateau, Schedule
 from .snapshot import load_checkpoint, save_checkpoint
 from .stopping import EarlyStopping
-
-LossFunction = Callable[[Any, Any], Tensor]
 
 
 def fit(
@@ -43,7 +41,7 @@ def fit(
     epochs: int | None = None,
     clip: float | clipping.Rule | None = None,
     schedule: Schedule | ReduceLROnPlateau | None = None,
-    validate: Callable[[Module], float] | None = None,
+    validate: Callable[[Module], Any] | None = None,
     early_stopping: EarlyStopping | None = None,
     stop: Callable[[History], bool] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -51,6 +49,7 @@ def fit(
     keep: int = 3,
     resume: bool = True,
     nonfinite: str = "raise",
+    compile: bool | str = False,
     log: Log = True,
     plot: str | os.PathLike[str] | None = None,
 ) -> History:
@@ -68,6 +67,7 @@ def fit(
     | `stop(history)` | asked at each look; true ends the run |
     | `checkpoint` | a folder; the last `keep` looks are kept there, and an interrupted run goes on (`resume`) |
     | `nonfinite` | `raise` an error that names the first operation and step that gave nan or inf, or `skip` the step |
+    | `compile` | train what `tg.compile` makes of the loss: True, or "jit" (extra `jit`) |
     | `log` | a progress bar or lines (True), nothing (False), or a function that takes a line |
     | `plot` | a file for the curves of loss and gradient norm |
 
@@ -82,8 +82,8 @@ def fit(
     >>> model = Line()
     >>> def loss(model, x):
     ...     return np.sum((model.w * x - 3.0 * x) ** 2)
-    >>> history = tg.train.fit(model, loss, lambda step: np.array([1.0, 2.0]), tg.train.SGD(model.parameters(), lr=0.05),
-    ...                        steps=50, every=25, log=print)
+    >>> sgd = tg.train.SGD(model.parameters(), lr=0.05)
+    >>> history = tg.train.fit(model, loss, lambda step: np.array([1.0, 2.0]), sgd, steps=50, every=25, log=print)
     step 25/50: loss 2.4, gradient 1.79e-06
     step 50/50: loss 2.13e-15, gradient 5.33e-14
     >>> round(model.w.item(), 6)
@@ -92,18 +92,23 @@ def fit(
     total, every = _extent(data, steps, epochs, every)
     if nonfinite not in ("raise", "skip"):
         raise GraphError(f"fit: nonfinite is 'raise' or 'skip', not {nonfinite!r}")
+    gradient = _gradient_of(model, loss_fn, optimizer, compile)
     run = _Run(model, optimizer, schedule, early_stopping, checkpoint, keep)
     run.begin(resume)
+    run.history.watching = "validation" if validate else "mean loss"
     batches, rule = batches_of(data), clipping.rule_of(clip)
     with teller(log, total) as told:
         if run.history.resumed:
             told.look(f"taken up at step {run.step} from {checkpoint}")
         while run.step < total and not run.history.stopped:
             with np.errstate(all="ignore"):  # what is not finite is told below, once and with its place
-                loss = loss_fn(model, batches(run.step))
-                grads, norm = _gradient(loss, rule, optimizer, nonfinite, run.step)
-            run.advance(loss.item(), norm, grads)
-            told.step(run.step, run.history.loss[-1])
+                batch = batches(run.step)
+                loss, grads = gradient(batch)
+                clipped, norm = _clipped(loss, grads, rule)
+                if clipped is None and nonfinite == "raise":
+                    raise NonFiniteError(_unusable(run.step, loss, gradient.first_nonfinite(batch)))
+            run.advance(loss, norm, clipped)
+            told.step(run.step, loss)
             if run.step % every == 0 or run.step == total:
                 run.look(validate, stop, told, total)
     if early_stopping is not None:
@@ -164,7 +169,7 @@ class _Run:
             self.schedule.step()
 
     def look(
-        self, validate: Callable[[Module], float] | None, stop: Callable[[History], bool] | None, told: Quiet, total: int
+        self, validate: Callable[[Module], Any] | None, stop: Callable[[History], bool] | None, told: Quiet, total: int
     ) -> None:
         """Validate, tell, decide whether to go on, and save."""
         history = self.history
@@ -217,39 +222,44 @@ def _extent(data: Any, steps: int | None, epochs: int | None, every: int | None)
     return epochs * len(data), every or len(data)
 
 
-def _gradient(
-    loss: Tensor, rule: clipping.Rule, optimizer: Optimizer, nonfinite: str, step: int
-) -> tuple[list[Any] | None, float]:
-    """The clipped gradients and their norm before; no gradients for a step that is to be skipped."""
-    if not isinstance(loss, Tensor) or loss.size != 1:
-        found = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise GraphError(f"fit: loss_fn has to return a Tensor with one entry, not {found}")
+def _gradient_of(model: Module, loss_fn: LossFunction, optimizer: Optimizer, compile: bool | str) -> Recorded:
+    if not compile:
+        return Recorded(model, loss_fn, optimizer.parameters)
+    return Compiled(model, loss_fn, optimizer.parameters, "numpy" if compile is True else compile)
+
+
+def _clipped(loss: float, grads: list[Any], rule: clipping.Rule) -> tuple[list[Any] | None, float]:
+    """The clipped gradients, None if they are of no use, and their norm before."""
     try:
-        grads, norm = rule(gradients(loss, optimizer.parameters))
-        if not isfinite(loss.item()) and isfinite(norm):
-            raise NonFiniteError
-        return grads, norm
+        clipped, norm = rule(grads)
     except NonFiniteError:
-        if nonfinite == "skip":
-            return None, float("nan")
-        first = first_nonfinite(loss, optimizer.parameters)
-        what = "gradient" if isfinite(loss.item()) else f"loss is {loss.item()}: its gradient"
-        raise NonFiniteError(
-            f"training step {step}: the {what} is of no use. {first}. Nothing was changed in this step: "
-            "lower the learning rate, clip (clip=1.0), or skip such steps (nonfinite='skip')"
-        ) from None
+        return None, float("nan")
+    return (None, float("nan")) if isfinite(norm) and not isfinite(loss) else (clipped, norm)
+
+
+def _unusable(step: int, loss: float, first: NonFinite | None) -> str:
+    what = "gradient" if isfinite(loss) else f"loss is {loss}: its gradient"
+    return (
+        f"training step {step}: the {what} is of no use. {first or ''}. Nothing was changed in this step: "
+        "lower the learning rate, clip (clip=1.0), or skip such steps (nonfinite='skip')"
+    )
 
 
 @contextmanager
 def _apart(model: Module) -> Iterator[None]:
-    """In `eval()` mode, and drawing random numbers without taking them from the training that follows."""
+    """In `eval()` mode, and so that the training that follows draws and carries on what it would have without."""
     random = get_rng_state()
+    buffers = {name: np.array(value) for name, value in model.named_buffers()}
     model.eval()
     try:
         yield
     finally:
         model.train()
         set_rng_state(random)
+        modules = dict(model.named_modules())
+        for name, value in buffers.items():
+            owner, _, key = name.rpartition(".")
+            setattr(modules[owner], key, value)
 
 
 def _mean(losses: list[float]) -> float:
@@ -258,7 +268,6 @@ def _mean(losses: list[float]) -> float:
     return sum(finite) / len(finite) if finite else float("nan")
 
 
-def _validated(validate: Callable[[Module], float], model: Module) -> float:
+def _validated(validate: Callable[[Module], Any], model: Module) -> float:
     with _apart(model):
-        value = validate(model)
-    return float(value.item() if isinstance(value, Tensor) else value)
+        return float(plain(validate(model)))

@@ -56,7 +56,7 @@ class Optimizer:
     def check(self, options: Options) -> None:
         """Raise `ValueError` for an option out of range."""
         for key, value in options.items():
-            if isinstance(value, int | float) and not 0 <= value:
+            if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{type(self).__name__}: {key} = {value} is negative")
 
     # -- what a user calls ------------------------------------------------------------------------------------------
@@ -359,9 +359,7 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
-        )
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
 def _penalised(w: np.ndarray, g: np.ndarray, o: Options) -> np.ndarray:

@@ -40,7 +40,7 @@ def windows(T: int, k1: int, k2: int | None = None) -> Iterator[Window]:
 
     >>> import tinygrad_rnn as tg
     >>> [tuple(window) for window in tg.train.windows(5, 2, 3)]
-    [(1, 1, 2), (2, 3, 4), (3, 5, 5)]
+    [(1, 1, 2), (2, 3, 4), (4, 5, 5)]
     """
     k2 = k1 if k2 is None else k2
     if k1 < 1 or k2 < 1:
@@ -48,7 +48,7 @@ def windows(T: int, k1: int, k2: int | None = None) -> Iterator[Window]:
     done = 0
     while done < T:
         last = min(done + k1, T)
-        first = max(last - k2 + 1, 1)
+        first = max(done + 1 - (k2 - k1), 1) if k2 >= k1 else max(last - k2, done) + 1
         yield Window(first, max(done + 1, first), last)
         done = last
 

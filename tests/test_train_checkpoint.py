@@ -1,0 +1,203 @@
+"""A checkpoint is whole or not there, and a run taken up from one ends in the same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn import nn, train
+from tinygrad_rnn.core.errors import CheckpointError, MissingExtraError
+from tinygrad_rnn.train import checkpoint
+
+from . import killed_run
+
+pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[train]'")
+ROOT = Path(__file__).resolve().parents[1]
+ARRAYS = {"a": np.arange(6.0).reshape(2, 3).T, "none": np.zeros((0, 3), np.float32), "one": np.array(0.1)}
+FACTS = {"lr": 0.1, "big": 2**127, "nan": float("inf"), "text": "h[t] = ∂", "list": [1, None]}
+
+
+class Net(nn.Module):
+    """Two parameters and a buffer."""
+
+    def __init__(self, size: int = 3) -> None:
+        self.W = nn.parameter("W", np.ones((size, size)))
+        self.v = nn.parameter("v", 2.0)
+        self.register_buffer("h", np.zeros(size))
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    found = checkpoint.read(checkpoint.write(tmp_path / "new" / "folder", 7, ARRAYS, FACTS))
+    assert found.step == 7 and found.facts == FACTS and found.arrays.keys() == ARRAYS.keys()
+    for name, value in ARRAYS.items():
+        np.testing.assert_array_equal(found.arrays[name], value)
+        assert found.arrays[name].dtype == value.dtype
+
+
+def test_the_last_few_stay(tmp_path: Path) -> None:
+    for step in (5, 90, 100, 2000):
+        checkpoint.write(tmp_path, step, ARRAYS, FACTS, keep=2)
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == [
+        "step-00000100.safetensors",
+        "step-00002000.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
+def test_a_half_written_file_is_an_error_that_says_what_to_do(tmp_path: Path, share: float) -> None:
+    checkpoint.write(tmp_path, 1, ARRAYS, FACTS)
+    path = checkpoint.write(tmp_path, 2, ARRAYS, FACTS)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match=r"not a whole checkpoint.*delete it to go on from step-00000001"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize("at", [-1, -30, -50])
+def test_arrays_that_changed_on_disk_are_noticed(tmp_path: Path, at: int) -> None:
+    path = checkpoint.write(tmp_path, 2, ARRAYS, FACTS)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="not those that were written"):
+        checkpoint.read(path)
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.ones(2)}, tmp_path / "theirs.safetensors")
+    (tmp_path / "text").write_text("no checkpoint")
+    for name, message in (("theirs.safetensors", "no checkpoint of a"), ("text", "not a whole"), ("gone", "whole")):
+        with pytest.raises(CheckpointError, match=message):
+            checkpoint.read(tmp_path / name)
+    with pytest.raises(CheckpointError, match="no checkpoint in this folder"):
+        train.load_checkpoint(tmp_path, Net(), train.SGD(Net().parameters()))
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = checkpoint.write(tmp_path, 1, ARRAYS, FACTS)
+    before = path.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.write(tmp_path, 1, {"a": np.zeros(3)}, {})
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+def test_without_safetensors_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    for use in (lambda: checkpoint.write(tmp_path, 1, {}, {}), lambda: checkpoint.read(tmp_path)):
+        with pytest.raises(MissingExtraError, match=r"safetensors .* pip install 'tinygrad_rnn\[train\]'"):
+            use()
+
+
+def _trained(optimizer: type = train.Adam, size: int = 3) -> tuple[Net, train.Optimizer]:
+    model = Net(size)
+    made = optimizer(model.parameters(), lr=0.1)
+    made.step([np.ones((size, size)), 1.0])
+    return model, made
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: _trained(train.SGD), "written with .*Adam.* here are .*SGD"),
+        (lambda: _trained(size=4), "W has shape"),
+        (lambda: (m := Net(), train.Adam([{"params": [m.W]}, {"params": [m.v]}], lr=0.1)), "groups of"),
+    ],
+    ids=["optimiser", "model", "groups"],
+)
+def test_a_checkpoint_of_another_run_changes_nothing(
+    tmp_path: Path, other: Callable[[], tuple[Net, train.Optimizer]], message: str
+) -> None:
+    train.save_checkpoint(tmp_path, 3, *_trained())
+    model, optimizer = other()
+    before, random = model.state_dict(), nn.get_rng_state()
+    with pytest.raises(CheckpointError, match=f"(?s)does not belong to this run.*{message}"):
+        train.load_checkpoint(tmp_path, model, optimizer)
+    assert all(np.array_equal(before[name], value) for name, value in model.state_dict().items())
+    assert nn.get_rng_state() == random
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    nn.manual_seed(1)
+    model, optimizer = _trained()
+    schedule = train.StepLR(optimizer, 1, 0.5)
+    schedule.step()
+    model.h = np.array([1.0, 2.0, 3.0])
+    train.save_checkpoint(tmp_path, 3, model, optimizer, schedule, arrays={"mine": np.eye(2)}, facts={"epoch": 4})
+    expected = nn.random.generator().normal()
+    other, adam = _trained()
+    steps = train.StepLR(adam, 1, 0.5)
+    found = train.load_checkpoint(tmp_path, other, adam, steps)
+    assert found.step == 3 and found.facts == {"epoch": 4} and found.arrays["mine"].tolist() == np.eye(2).tolist()
+    assert nn.random.generator().normal() == expected
+    assert other.h.tolist() == [1.0, 2.0, 3.0] and adam.param_groups[0]["lr"] == 0.05 and steps.last_epoch == 1
+    for _, b in ((model, optimizer), (other, adam)):
+        b.step([np.full((3, 3), 0.3), 0.2])
+    assert other.state_dict()["W"].tobytes() == model.state_dict()["W"].tobytes()
+
+
+# -- killed in the middle -------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def uninterrupted() -> tuple[dict[str, np.ndarray], train.History]:
+    return killed_run.run(None)
+
+
+def same(found: tuple[Any, train.History], expected: tuple[Any, train.History]) -> None:
+    (weights, history), (wanted, whole) = found, expected
+    assert {name: value.tobytes() for name, value in weights.items()} == {n: v.tobytes() for n, v in wanted.items()}
+    assert (history.loss, history.norm, history.lr) == (whole.loss, whole.norm, whole.lr)
+    assert (history.looks, history.watched) == (whole.looks, whole.watched)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path, share: float, uninterrupted: Any) -> None:
+    child = subprocess.Popen([sys.executable, "-m", "tests.killed_run", str(tmp_path)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < deadline:
+        there = checkpoint.checkpoints(tmp_path)
+        if there and int(there[-1].stem[5:]) >= share * killed_run.STEPS:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    step = checkpoint.read(checkpoint.checkpoints(tmp_path)[-1]).step
+    found = killed_run.run(str(tmp_path))
+    assert found[1].resumed == step
+    same(found, uninterrupted)
+
+
+@pytest.mark.parametrize("first", [1, 3, 50, 149])
+def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninterrupted: Any) -> None:
+    killed_run.run(str(tmp_path), first)
+    weights, history = killed_run.run(str(tmp_path))
+    wanted, whole = uninterrupted
+    assert {name: value.tobytes() for name, value in weights.items()} == {n: v.tobytes() for n, v in wanted.items()}
+    assert history.loss == whole.loss
+
+
+def test_a_new_run_never_writes_over_an_old_one(tmp_path: Path) -> None:
+    model, optimizer = _trained()
+    train.save_checkpoint(tmp_path, 900, model, optimizer)
+
+    def fit(resume: bool) -> None:
+        train.fit(model, lambda m, b: m.v * 1.0, [0], optimizer, steps=3, checkpoint=tmp_path, resume=resume)
+
+    with pytest.raises(CheckpointError, match=r"up to step-00000900.*resume=True goes on"):
+        fit(resume=False)
+    with pytest.raises(CheckpointError, match="another kind of run"):
+        fit(resume=True)

@@ -1,0 +1,96 @@
+"""Which node is which quantity at which time step, however the run was handed over.
+
+Every question of this folder starts here; none searches a graph by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError
+from ..core.graph import Graph
+from ..core.tensor import Tensor
+
+#: a Tensor or several, a `Graph`, anything with a `.graph` (an unrolled model), or a layer's trace
+Source = Any
+Timeline = dict[int, Tensor]
+
+
+def quantities(source: Source) -> dict[str, Timeline]:
+    """The named nodes by name and time step; the scope stands in front (`l0.h`) where the name alone is not enough.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> output, state, trace = tg.nn.GRU(2, 3)(np.ones((4, 1, 2)), trace=True)
+    >>> found = tg.analysis.quantities(output)
+    >>> list(found["z"]), set(trace) <= set(found)
+    ([0, 1, 2, 3], True)
+    """
+    if isinstance(source, Mapping):
+        return {name: {_step(node): node for node in nodes} for name, nodes in source.items()}
+    by_name: dict[str, dict[str, Timeline]] = {}
+    for node in graph_of(source).nodes:
+        if node.name is not None and isinstance(node.scope.step, int):
+            place = ".".join(s.label for s in node.scope.path if s.label)
+            by_name.setdefault(node.name, {}).setdefault(place, {})[node.scope.step] = node
+    found: dict[str, Timeline] = {}
+    for name, places in by_name.items():
+        steps = [t for timeline in places.values() for t in timeline]
+        if len(steps) == len(set(steps)):
+            places = {"": {t: node for timeline in places.values() for t, node in timeline.items()}}
+        for place, timeline in places.items():
+            found[f"{place}.{name}" if place else name] = dict(sorted(timeline.items()))
+    return found
+
+
+def quantity(source: Source, name: str) -> Timeline:
+    """One quantity by time step; raises `GraphError`, naming what there is, for an unknown name."""
+    found = quantities(source)
+    if name not in found:
+        raise GraphError(
+            f"no quantity is called {name!r} at time steps; there are {', '.join(sorted(found)) or 'none'}"
+        )
+    return found[name]
+
+
+def carried(source: Source) -> tuple[str, ...]:
+    """The quantities that a step reads from its neighbour in time: the states; raises `GraphError` if there are none.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> tg.analysis.carried(tg.nn.LSTM(2, 3)(np.ones((4, 1, 2)))[0])
+    ('h', 'c')
+    """
+    found = quantities(source)
+    owner = {node.id: name for name, timeline in found.items() for node in timeline.values()}
+    read: dict[str, None] = {}
+    for node in graph_of(source).nodes:
+        t = node.scope.step
+        for x in node.inputs:
+            if isinstance(t, int) and x.id in owner and abs(_step(x) - t) == 1:
+                read[owner[x.id]] = None
+    if not read:
+        raise GraphError("no named quantity is read from one time step to the next: name the states with tg.name")
+    return tuple(read)
+
+
+def graph_of(source: Source) -> Graph:
+    """The graph behind a Tensor, several of them, a trace or an unrolled model."""
+    if isinstance(source, Mapping):
+        return Graph([node for nodes in source.values() for node in nodes])
+    found: Any = getattr(source, "graph", source)
+    return found if isinstance(found, Graph) else Graph(found)
+
+
+def rows(value: Any, axis: int) -> np.ndarray:
+    """A state's value with a row for each sample, whatever the layout: (B, n)."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return array.reshape(1, 1)
+    return np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+
+
+def _step(node: Tensor) -> int:
+    assert isinstance(node.scope.step, int)
+    return node.scope.step

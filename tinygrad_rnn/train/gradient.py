@@ -1,0 +1,87 @@
+"""The loss of a batch and its gradients, as numbers: by recording the graph of each batch, or compiled once.
+
+What is made of them (clipping, steps, looks) is the business of `loop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..analysis.finite import NonFinite, first_nonfinite
+from ..core.autodiff import gradients, value_and_grad
+from ..core.errors import GraphError
+from ..core.tensor import Tensor
+from ..nn import Module
+from ..nn.random import get_rng_state, set_rng_state
+
+LossFunction = Callable[[Any, Any], Tensor]
+
+
+class Recorded:
+    """Record, and walk back: what a reader of the graph sees is what is trained."""
+
+    def __init__(self, model: Module, loss_fn: LossFunction, parameters: list[Tensor]) -> None:
+        self.model, self.loss_fn, self.parameters = model, loss_fn, parameters
+        self.loss: Tensor | None = None
+
+    def __call__(self, batch: Any) -> tuple[float, list[Any]]:
+        """The loss and one gradient for each parameter."""
+        self.loss = self._record(batch)
+        return self.loss.item(), gradients(self.loss, self.parameters)
+
+    def first_nonfinite(self, batch: Any) -> NonFinite | None:
+        """Where in the graph of the batch just computed the first nan or inf came from."""
+        return None if self.loss is None else first_nonfinite(self.loss, self.parameters)
+
+    def _record(self, batch: Any) -> Tensor:
+        loss = self.loss_fn(self.model, batch)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            found = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise GraphError(f"fit: loss_fn has to return a Tensor with one entry, not {found}")
+        return loss
+
+
+class Compiled(Recorded):
+    """The same numbers to a few units in the last place, from `tg.compile`.
+
+    A compiled step sees parameters and the batch, nothing else. A model that draws random numbers or changes its
+    buffers is refused with `GraphError` at the first batch, which is recorded for that purpose.
+    """
+
+    def __init__(self, model: Module, loss_fn: LossFunction, parameters: list[Tensor], executor: str) -> None:
+        super().__init__(model, loss_fn, parameters)
+        from ..compile import compile
+
+        self.compiled = compile(value_and_grad(loss_fn), executor=executor)
+        self.checked = False
+        names = {id(p): name for name, p in model.named_parameters()}
+        strange = [p.name or str(p.shape) for p in parameters if id(p) not in names]
+        if strange:
+            raise GraphError(
+                f"fit: compile trains the parameters of the model only, and {', '.join(strange)} is not one"
+            )
+        self.names = [names[id(p)] for p in parameters]
+
+    def __call__(self, batch: Any) -> tuple[float, list[Any]]:
+        if not self.checked:
+            self._check(batch)
+        value, grads = self.compiled(self.model, batch)
+        return float(value), [grads[name] for name in self.names]
+
+    def first_nonfinite(self, batch: Any) -> NonFinite | None:
+        return first_nonfinite(self._record(batch), self.parameters)
+
+    def _check(self, batch: Any) -> None:
+        random = get_rng_state()
+        before = {name: np.array(value) for name, value in self.model.named_buffers()}
+        self._record(batch)
+        changed = [n for n, v in self.model.named_buffers() if not np.array_equal(before[n], v, equal_nan=True)]
+        if changed:
+            raise GraphError(f"fit: compile sees no buffers, but the model changes {', '.join(changed)}: compile=False")
+        if get_rng_state() != random:
+            set_rng_state(random)
+            raise GraphError("fit: a compiled step draws no random numbers, but this model does: compile=False")
+        self.checked = True
