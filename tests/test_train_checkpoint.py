@@ -97,6 +97,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monke
     assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
 
 
+def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+
+    def killed(source: Path, target: Path) -> None:
+        assert source.parent == target.parent and not target.exists()
+        seen.append(Path(source).read_bytes())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.write(tmp_path, 1, ARRAYS, FACTS)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "whole").write_bytes(seen[0])
+    assert checkpoint.read(tmp_path / "whole").facts == FACTS
+
+
 def test_without_safetensors_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)

@@ -16,7 +16,7 @@ from ..core.autodiff import gradients
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, sheet
-from .quantities import Source, quantity, rows
+from .quantities import Source, Timeline, quantity, rows
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class GradientNorms:
 class PairNorms:
     """||dL[t]/dh[s]|| for each loss step t (rows) and state step s (columns), the mean over samples; 0 for s > t."""
 
+    name: str
     losses: tuple[int, ...]
     states: tuple[int, ...]
     norms: np.ndarray
@@ -54,14 +55,14 @@ class PairNorms:
                 shown = np.log10(np.where(self.norms > 0, self.norms, np.nan))
             top = float(np.nanmax(shown)) if np.isfinite(shown).any() else 0.0
             edges = [np.arange(len(times) + 1) + times[0] - 0.5 for times in (self.states, self.losses)]
-            mesh = axes.pcolormesh(*edges, shown, cmap="Greys", vmin=top - decades, vmax=top)
+            mesh = axes.pcolormesh(*edges, shown, cmap="Greys", vmin=top - decades, vmax=top, rasterized=True)
             axes.invert_yaxis()
             axes.set_aspect("equal")
             axes.set_xlabel("state $s$")
             axes.set_ylabel("loss $t$")
             axes.set_title(title)
             bar = axes.figure.colorbar(mesh, ax=axes, shrink=0.8)
-            bar.set_label(r"$\log_{10}\Vert\partial L^{(t)}/\partial h^{(s)}\Vert$")
+            bar.set_label(rf"$\log_{{10}}\Vert\partial L^{{(t)}}/\partial {_math(self.name)}^{{(s)}}\Vert$")
             bar.outline.set_linewidth(0.5)
 
 
@@ -85,7 +86,8 @@ def gradient_norms(loss: Tensor, states: str = "h", axis: int = -1) -> GradientN
 def pair_norms(source: Source, losses: str | Sequence[Tensor] = "L", states: str = "h", axis: int = -1) -> PairNorms:
     """How long the gradient of each step's loss is at each earlier state: which loss still teaches which step.
 
-    `losses` are scalars by name, or a list in the order of time. Costs one sweep for each loss.
+    `losses` are scalars by name, or a list of them; one that was recorded outside of the steps counts as of the latest
+    state it teaches. Costs one sweep for each loss.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> w, h, losses = tg.tensor(0.5, name="w"), tg.tensor(1.0), []
@@ -96,16 +98,24 @@ def pair_norms(source: Source, losses: str | Sequence[Tensor] = "L", states: str
     [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.25, 0.5, 1.0]]
     """
     timeline = _asking(quantity(source, states), states)
-    if isinstance(losses, str):
-        of = quantity(source, losses)
-    else:
-        of = {L.scope.step if isinstance(L.scope.step, int) else t: L for t, L in enumerate(losses)}
-    found = [gradients(L, list(timeline.values())) for L in of.values()]
+    given = list(quantity(source, losses).values()) if isinstance(losses, str) else list(losses)
+    times = tuple(timeline)
+    found = [gradients(L, list(timeline.values())) for L in given]
     norms = np.array([[float(np.mean(_lengths(g, axis))) for g in line] for line in found])
-    return PairNorms(tuple(of), tuple(timeline), norms)
+    of = tuple(_time(L, times, line) for L, line in zip(given, norms, strict=True))
+    return PairNorms(states, of, times, norms)
 
 
-def _asking(timeline: dict[int, Tensor], name: str) -> dict[int, Tensor]:
+def _time(loss: Tensor, states: tuple[int, ...], norms: np.ndarray) -> int:
+    """The step a loss was recorded in, or of the latest state its gradient reaches."""
+    if isinstance(loss.scope.step, int):
+        return loss.scope.step
+    if not norms.any():
+        raise GraphError(f"{loss.name or 'a loss'} depends on none of the states")
+    return states[int(np.flatnonzero(norms)[-1])]
+
+
+def _asking(timeline: Timeline, name: str) -> Timeline:
     found = {t: node for t, node in timeline.items() if node.requires_grad}
     if not found:
         raise GraphError(f"{name} asks for a gradient at no step")

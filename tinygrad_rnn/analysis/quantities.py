@@ -26,7 +26,7 @@ def quantities(source: Source) -> dict[str, Timeline]:
     >>> output, state, trace = tg.nn.GRU(2, 3)(np.ones((4, 1, 2)), trace=True)
     >>> found = tg.analysis.quantities(output)
     >>> list(found["z"]), set(trace) <= set(found)
-    ([0, 1, 2, 3], True)
+    ([1, 2, 3, 4], True)
     """
     if isinstance(source, Mapping):
         return {name: {_step(node): node for node in nodes} for name, nodes in source.items()}

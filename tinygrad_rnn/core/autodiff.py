@@ -224,8 +224,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     """A function that returns `(f(*args), gradient)` for a scalar-valued `f`.
 
     The gradient is with respect to argument `argnums` (a number, or a tuple of them), which may be a float, an array,
-    or dicts, lists and tuples of those; it comes back in the same structure. On Tensors the result is differentiable
-    again.
+    or dicts, lists and tuples of those; it comes back in the same structure. For a Module it comes back as a dict by
+    the dotted names of its parameters. On Tensors the result is differentiable again.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> value, g = tg.value_and_grad(lambda p: p["w"] ** 2 * p["x"])({"w": 3.0, "x": 2.0})
@@ -235,20 +235,26 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         numbers = (argnums,) if isinstance(argnums, int) else argnums
-        trees = [args[i] for i in numbers]
-        nested = any(isinstance(x, Tensor) for x in _leaves_of(list(args)))
-        leaves = [_fresh(x) for x in _leaves_of(trees)]
-        given = list(args)
-        for i, tree in zip(numbers, _rebuilt(trees, leaves), strict=True):
-            given[i] = tree
+        given, trees, leaves = list(args), [], []
+        nested = any(isinstance(x, Tensor) for x in _leaves_of(given))
+        for i in numbers:
+            if hasattr(args[i], "named_parameters"):  # a Module: its parameters are leaves already
+                tree: Any = dict(args[i].named_parameters())
+                found = _leaves_of(tree)
+            else:
+                tree = args[i]
+                found = [_fresh(x) for x in _leaves_of(tree)]
+                given[i] = _rebuilt(tree, found)
+            trees.append(tree)
+            leaves += found
         y = f(*given, **kwargs)
         if y is None:
             raise GraphError("the function to differentiate returned None: does it end in a return?")
         if not isinstance(y, Tensor):
-            found: list[Any] = [_finish(None, x, nested) for x in leaves]
+            grads: list[Any] = [_finish(None, x, nested) for x in leaves]
         else:
-            found = gradients(y, leaves, create_graph=nested)
-        result = _rebuilt(trees, found)
+            grads = gradients(y, leaves, create_graph=nested)
+        result = _rebuilt(trees, grads)
         value = y if nested or not isinstance(y, Tensor) else y.value
         return value, result[0] if isinstance(argnums, int) else tuple(result)
 

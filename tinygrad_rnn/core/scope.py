@@ -30,11 +30,12 @@ class Scope:
 
     @property
     def path(self) -> tuple[Scope, ...]:
-        """The scopes from the outermost to this one, without the root."""
+        """The scopes from the outermost to this one that have a label or an index."""
         scopes: list[Scope] = []
         here: Scope | None = self
         while here is not None and here.parent is not None:
-            scopes.append(here)
+            if here.label is not None or here.index is not None:
+                scopes.append(here)
             here = here.parent
         return tuple(reversed(scopes))
 

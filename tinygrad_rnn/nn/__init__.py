@@ -109,6 +109,7 @@ from .tree import (
     ChildSumTreeLSTM,
     RecursiveNet,
     TreeLSTM,
+    TreeNetwork,
 )
 from .trees import (
     balanced,

@@ -20,7 +20,7 @@ from ..core.scope import scope
 from .cell import Cell, States
 from .linear import MLP, Linear
 from .module import Module
-from .recurrent import Recurrent, each
+from .recurrent import Recurrent, at_step, each
 from .sequence import Inputs, Padding, Trace, recording
 
 
@@ -28,9 +28,9 @@ class Stack(Module):
     """Layers of states, each reading the one below at the same step; they may differ in kind and size.
 
     With `skips` every layer above the first also reads the input itself (its input_size has to count both). The layers
-    are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, state=None, lengths=None)`, where a state is a
-    list with the state of each layer; a trace has names as `l1.h`. Shapes are those of `Recurrent`, time first. Raises `ShapeError` where one layer
-    does not fit on another.
+    are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, state=None, lengths=None)`: a state is a list
+    with the state of each layer, a trace has names as `l1.h`. Shapes are those of `Recurrent`, time first. Raises
+    `ShapeError` where one layer does not fit on another.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> stack = tg.nn.Stack(tg.nn.RNN(3, 4), tg.nn.LSTM(4 + 3, 6), skips=True)
@@ -72,7 +72,7 @@ class Stack(Module):
             mine: Trace | None = {} if trace else None
             with scope(f"l{k}"):
                 if outputs:
-                    read = (self._beside(inputs, outputs) if self.skips else outputs).__getitem__
+                    read = at_step(self._beside(inputs, outputs) if self.skips else outputs)
                 outputs, end = layer.over(read, inputs.T, inputs.batch, start, padding, mine)
             ends.append(end)
             kept |= {f"l{k}.{role}": nodes for role, nodes in (mine or {}).items()}
@@ -86,7 +86,7 @@ class Stack(Module):
 
     def _beside(self, inputs: Inputs, outputs: list[Any]) -> list[Any]:
         """What the layer below puts out, and the input beside it."""
-        xs = [inputs(t) for t in range(len(outputs))]
+        xs = [inputs(t) for t in range(1, inputs.T + 1)]
         return [np.concatenate([h, x], axis=-1) for h, x in each([outputs, xs])]
 
 

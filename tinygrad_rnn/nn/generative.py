@@ -48,8 +48,8 @@ class Autoregressive(Sized):
     output_size: int
     start: int = 0
 
-    def begin(self, x: Any, rows: tuple[int, ...], **given: Any) -> tuple[Any, Any]:
-        """What all steps are given, and the state before the first; `rows` is (B,) or ()."""
+    def begin(self, *x_and_rows: Any, **given: Any) -> tuple[Any, Any]:
+        """What all steps are given, and the state before the first, from x and rows, which are (B,) or ()."""
         raise NotImplementedError(f"{type(self).__name__} does not define begin()")
 
     def step(self, given: Any, state: Any, y: Tensor, t: int) -> Any:

@@ -17,6 +17,7 @@ from ..core.tensor import Tensor, plain
 from .cell import Cell, States
 from .dropout import leaf
 from .module import Module
+from .sequence import in_graph
 
 #: for each direction where its neighbours stand: (rows, columns) away
 DIRECTIONS = {1: (-1, -1), 2: (-1, 1), 3: (1, -1), 4: (1, 1)}
@@ -43,7 +44,7 @@ class RNN2d(Module):
     """A recurrent network that sweeps a grid from its four corners; every place then knows the whole grid.
 
     Direction 1 comes from the upper left, 2 from the upper right, 3 from the lower left, 4 from the lower right; beyond
-    the borders states are 0.
+    the borders states are 0. Steps are pairs from (1, 1) to (I, J).
 
     Shapes: x (I, J, B, input_size) or (I, J, input_size); output (I, J, B, 4 * hidden_size), the directions side by
     side; state (4, B, hidden_size), where each direction arrives. `state` is what stands beyond the borders, zeros if
@@ -77,17 +78,18 @@ class RNN2d(Module):
                 self._sweep(cell, xs, shape[0], shape[1], self._border(k, state, rows))
                 for k, cell in enumerate(self.cells)
             ]
-            output = [[self._joined(swept, i, j) for j in range(shape[1])] for i in range(shape[0])]
+            output = [[self._joined(swept, i, j) for j in range(1, shape[1] + 1)] for i in range(1, shape[0] + 1)]
             corners = [h[_last(cell.k, shape[0], shape[1])] for cell, h in zip(self.cells, swept, strict=True)]
             return np.stack([np.stack(row) for row in output]), np.stack(corners)
 
     def _places(self, x: Any, height: int, width: int) -> dict[tuple[int, int], Any]:
-        data = x if isinstance(x, Tensor) and x.requires_grad else np.array(plain(x), self.dtype)
+        data = x if in_graph(x) else np.array(plain(x), self.dtype)
         found: dict[tuple[int, int], Any] = {}
-        for i in range(height):
-            for j in range(width):
+        for i in range(1, height + 1):
+            for j in range(1, width + 1):
                 with step((i, j)):
-                    found[i, j] = name("x", data[i, j]) if isinstance(data, Tensor) else leaf("x", data[i, j])
+                    here = data[i - 1, j - 1]
+                    found[i, j] = name("x", here) if isinstance(here, Tensor) else leaf("x", here)
         return found
 
     def _border(self, k: int, state: Any, rows: tuple[int, ...]) -> Any:
@@ -99,8 +101,8 @@ class RNN2d(Module):
         """The states of one direction, from its corner on."""
         di, dj = DIRECTIONS[cell.k]
         h: dict[tuple[int, int], Any] = {}
-        for i in range(height)[::-di]:
-            for j in range(width)[::-dj]:
+        for i in range(1, height + 1)[::-di]:
+            for j in range(1, width + 1)[::-dj]:
                 with step((i, j)):
                     (h[i, j],) = cell.step(xs[i, j], h.get((i + di, j), border), h.get((i, j + dj), border))
         return h
@@ -113,4 +115,4 @@ class RNN2d(Module):
 def _last(k: int, height: int, width: int) -> tuple[int, int]:
     """Where direction k arrives."""
     di, dj = DIRECTIONS[k]
-    return (height - 1 if di < 0 else 0), (width - 1 if dj < 0 else 0)
+    return (height if di < 0 else 1), (width if dj < 0 else 1)

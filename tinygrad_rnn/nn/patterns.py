@@ -31,13 +31,13 @@ from .sequence import Inputs, Trace, keep, recording
 
 
 def _argmax(o: Any) -> np.ndarray:
-    logits = np.asarray(plain(o))
+    logits = o.numpy() if isinstance(o, Tensor) else o
     return np.eye(logits.shape[-1], dtype=logits.dtype)[np.argmax(logits, axis=-1)]
 
 
 def _sample(o: Any) -> np.ndarray:
     """A one-hot row drawn from softmax(o)."""
-    logits = np.asarray(plain(o))
+    logits = o.numpy()
     return _argmax(logits + generator().gumbel(size=logits.shape))
 
 
@@ -143,24 +143,24 @@ class OutputFeedback(Module):
             raise GraphError(f"OutputFeedback: teacher is {teacher}, but has to be a probability")
         kept: Trace = {}
         with recording(trace), scope("outputfeedback"):
-            with step(-1):
+            with step(0):
                 states = cell.initial(inputs.batch) if state is None else self._given(state, rows)
             outputs: list[Any] = []
-            for t in steps(inputs.T):
+            fed: Any = states[0]
+            for t in steps(1, inputs.T + 1):
                 began = next_id()
-                fed = states[0]
-                if outputs:
-                    fed = self._fed(fed, None if right is None else right[t - 1], teacher)
                 states = cell.step(inputs(t), fed, *states[1:])
                 outputs.append(states[0])
+                if t < inputs.T:
+                    fed = self._fed(states[0], None if right is None else right[t - 1], teacher)
                 if trace:
-                    keep(kept, t, inputs.T, states, began)
+                    keep(kept, t, inputs.T, (*states, fed), began)
             output = inputs.joined(outputs, None)
         last = states if len(states) > 1 else states[0]
         return (output, last, kept) if trace else (output, last)
 
     def _fed(self, o: Any, label: np.ndarray | None, teacher: float) -> Any:
-        """What the step reads of the one before: its output, its label, or for each sample one of both."""
+        """What goes on to the next step: the output, the label, or for each sample one of both."""
         if label is None or teacher == 0.0:
             return FEEDBACK[self.feedback](o)
         if teacher == 1.0:
@@ -169,7 +169,7 @@ class OutputFeedback(Module):
         return leaf("y", taught * label) + leaf("own", 1.0 - taught) * FEEDBACK[self.feedback](o)
 
     def _one_hot(self, labels: Any, shape: tuple[int, ...]) -> np.ndarray:
-        found = np.asarray(plain(labels))
+        found = np.asarray(labels.numpy() if isinstance(labels, Tensor) else labels)
         if found.shape != shape:
             raise ShapeError(
                 f"OutputFeedback: labels have shape {found.shape}, but have to be {shape}: one for each output"

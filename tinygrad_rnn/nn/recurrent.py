@@ -18,7 +18,7 @@ from ..core.tensor import Tensor, plain
 from .cell import Cell, States
 from .dropout import Locked, Zoneout, leaf, mask, probability
 from .module import Module
-from .sequence import Alter, Inputs, Padding, Trace, recording, run
+from .sequence import Alter, Inputs, Padding, Trace, in_graph, recording, run
 
 
 class Recurrent(Module):
@@ -116,7 +116,7 @@ class Recurrent(Module):
         outputs: list[Any] = []
         for layer in range(self.num_layers):
             if layer:
-                inputs = self._dropped(outputs).__getitem__
+                inputs = at_step(self._dropped(outputs))
             found = []
             for back in range(directions):
                 k = layer * directions + back
@@ -174,7 +174,7 @@ class Recurrent(Module):
         given = None if state is None else self._checked(state, roles, sizes, batch)
         for k, cell in enumerate(self.cells):
             back = self.bidirectional and k % 2 == 1
-            with scope(self.labels[k]) if self.labels[k] else entered(current()), step(T if back else -1):
+            with scope(self.labels[k]) if self.labels[k] else entered(current()), step(T + 1 if back else 0):
                 if given is None:
                     found.append(cell.initial(batch))
                 else:
@@ -196,17 +196,19 @@ class Recurrent(Module):
                     f"{type(self).__name__}: the state {role} has shape {np.shape(plain(part))}, "
                     f"but has to be {wanted}: (num_layers * directions, batch, size)"
                 )
-        return tuple(
-            part if isinstance(part, Tensor) and part.requires_grad else np.array(plain(part), self.dtype)
-            for part in given
-        )
+        return tuple(part if in_graph(part) else np.array(plain(part), self.dtype) for part in given)
 
 
 def _start(role: str, part: Any, k: int) -> Tensor:
     return name(role, part[k]) if isinstance(part, Tensor) else leaf(role, part[k])
 
 
+def at_step(outputs: list[Any]) -> Callable[[int], Any]:
+    """What is read at step t = 1 .. T."""
+    return lambda t: outputs[t - 1]
+
+
 def each(found: Sequence[list[Any]]) -> Iterator[tuple[Any, ...]]:
     """What several runs put out, step by step, while its step lasts."""
-    for t in steps(len(found[0])):
-        yield tuple(outputs[t] for outputs in found)
+    for t in steps(1, len(found[0]) + 1):
+        yield tuple(outputs[t - 1] for outputs in found)

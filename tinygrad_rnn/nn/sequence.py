@@ -24,11 +24,16 @@ Trace = dict[str, list[Tensor]]
 Alter = Callable[[int, tuple[str, ...], States, States], States]
 
 
-class Inputs:
-    """A sequence, time first, read step by step: `inputs(t)` is the node x of step t.
+def in_graph(x: Any) -> bool:
+    """Whether x leads anywhere: a Tensor that was computed, has a name, or asks for a gradient. All else is data."""
+    return isinstance(x, Tensor) and (x.op is not None or x.name is not None or x.requires_grad)
 
-    Data are sliced outside of the graph and enter each step as a leaf; only a Tensor that asks for a gradient is
-    sliced in the graph. Raises `ShapeError` for anything but (T, B, size), or (B, T, size), or (T, size).
+
+class Inputs:
+    """A sequence, time first, read step by step: `inputs(t)` is the node x of step t = 1 .. T.
+
+    Data are sliced outside of the graph and enter each step as a leaf; a Tensor that belongs to a graph is sliced in
+    the graph. Raises `ShapeError` for anything but (T, B, size), or (B, T, size), or (T, size).
     """
 
     def __init__(self, x: Any, size: int, batch_first: bool, dtype: Any, owner: str) -> None:
@@ -40,7 +45,7 @@ class Inputs:
         self.T, self.batch = shape[self.time_axis], shape[1 - self.time_axis] if len(shape) == 3 else None
         if not self.T:
             raise ShapeError(f"{owner}: the input has no time steps: its shape is {shape}")
-        if isinstance(x, Tensor) and x.requires_grad:
+        if in_graph(x):
             self.x: Any = x
         else:
             self.x = np.array(np.moveaxis(np.asarray(plain(x)), self.time_axis, 0), dtype, order="C")
@@ -69,13 +74,13 @@ class Inputs:
             self.x = np.where(here, self.x, 0.0)
 
     def __call__(self, t: int) -> Tensor:
-        x = self.seen[t]
-        if x is None:
+        x = self.seen[t - 1]
+        if x is None:  # the two directions of a layer read the same nodes
             if isinstance(self.x, Tensor):
-                x = name("x", self.x[:, t] if self.time_axis else self.x[t])
+                x = name("x", self.x[:, t - 1] if self.time_axis else self.x[t - 1])
             else:
-                x = leaf("x", self.x[t])
-            self.seen[t] = x
+                x = leaf("x", self.x[t - 1])
+            self.seen[t - 1] = x
         return x
 
 
@@ -85,7 +90,7 @@ class Padding:
     """
 
     def __init__(self, lengths: Any, T: int, batch: int | None, dtype: Any) -> None:
-        found = np.asarray(lengths.value if isinstance(lengths, Tensor) else lengths)
+        found = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
         if batch is None or found.shape != (batch,):
             raise ShapeError(
                 f"lengths has shape {found.shape}, but has to hold one number for each of the {batch} samples"
@@ -98,13 +103,13 @@ class Padding:
         self.on, self.off = self.here.astype(dtype), (~self.here).astype(dtype)
 
     def __call__(self, t: int, roles: tuple[str, ...], new: States, old: States) -> States:
-        on, off = leaf("on", self.on[t]), leaf("off", self.off[t])
+        on, off = leaf("on", self.on[t - 1]), leaf("off", self.off[t - 1])
         return tuple(replaced(role, n, on * n + off * o) for role, n, o in zip(roles, new, old, strict=True))
 
 
 def recording(trace: bool) -> AbstractContextManager[Scope]:
     """A trace is made of recorded nodes, also under `no_grad`."""
-    return entered(Scope(current(), recording=current().recording or trace))
+    return entered(Scope(current(), recording=True) if trace else current())
 
 
 def run(
@@ -117,16 +122,16 @@ def run(
     alter: Sequence[Alter] = (),
     trace: Trace | None = None,
 ) -> tuple[list[Any], States]:
-    """The outputs by time, and the states after the last step taken; each step is recorded in `tg.steps`."""
+    """The outputs over time, and the states after the last step taken. Steps are 1 .. T, as in the book."""
     outputs: list[Any] = [None] * T
-    for t in steps(T - 1, -1, -1) if backwards else steps(T):
+    for t in steps(T, 0, -1) if backwards else steps(1, T + 1):
         began = 0 if trace is None else next_id()
         x = inputs(t)
         new = cell.step(x, *states) if locked is None else locked.step(cell, x, states)
         for change in alter:
             new = change(t, cell.states, new, states)
         states = new
-        outputs[t] = cell.output(*new)
+        outputs[t - 1] = cell.output(*new)
         if trace is not None:
             keep(trace, t, T, new, began)
     return outputs, states
@@ -135,6 +140,6 @@ def run(
 def keep(trace: Trace, t: int, T: int, states: States, began: int) -> None:
     """Put down everything of this step that has a name: what the new states were computed from, since node `began`."""
     here = current()
-    for node in ancestors(states, stop=range(began)):
+    for node in ancestors([s for s in states if isinstance(s, Tensor)], stop=range(began)):
         if node.name and node.scope is here:
-            trace.setdefault(node.name, [node] * T)[t] = node
+            trace.setdefault(node.name, [node] * T)[t - 1] = node

@@ -181,7 +181,7 @@ def _rates(
 class ClockworkCell(Cell):
     """Groups of units updated at different frequencies (document 004, section 3.2.3, item 6; Koutník et al. 2014).
 
-    Group k has hidden_sizes[k] units and computes at every periods[k]-th step, time counted from 1; between, it keeps
+    Group k has hidden_sizes[k] units and computes at every periods[k]-th step; between, it keeps
     its state. It reads the input, itself and the slower groups:
 
         h_k[t] = tanh(b_k + Σ_{j ≥ k} W_kj h_j[t-1] + U_k x[t])    for t % period = 0,   else h_k[t-1]
@@ -235,8 +235,7 @@ class ClockworkCell(Cell):
         if not isinstance(t, int):
             raise GraphError("ClockworkCell: the step it computes is not known: run it in `for t in tg.steps(T)`")
         return tuple(
-            self._updated(k, x, h) if (t + 1) % self.periods[k - 1] == 0 else name(f"h_{k}", h[k - 1])
-            for k in self.groups
+            self._updated(k, x, h) if t % self.periods[k - 1] == 0 else name(f"h_{k}", h[k - 1]) for k in self.groups
         )
 
     def _updated(self, k: int, x: Any, h: States) -> Any:

@@ -2,7 +2,7 @@
 
 Arrays and facts of one moment stand in one safetensors file, the facts as JSON in its header, so they can never be of
 different steps; it is written beside its place, forced to disk and then renamed, so a killed process leaves the file of
-before. No pickle. What a run consists of is in `snapshot`.
+before. Nothing in it is ever run. What a run consists of is in `snapshot`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ class History:
     """Numbers of every step: entry i belongs to step i + 1.
 
     `loss`; `norm`, the length of the gradient before clipping; `lr`, the first group's rate. `looks` are the steps at
-    which the run was looked at and `watched` what was found: the validation, or the mean loss since the look before.
-    `watching` says which of the two. `stopped` says why the run ended before its time, `resumed` at which step it was taken up (0: from the start).
+    which the run was looked at and `watched` what was found: the validation, or the mean loss since the look before
+    (`watching` says which). `stopped` says why the run ended before its time, `resumed` at which step it was taken up
+    (0: from the start).
     """
 
     loss: list[float] = field(default_factory=list)

@@ -62,7 +62,7 @@ def fit(
     | `clip` | the largest norm of all gradients together, or a rule of `train.clip` |
     | `schedule` | moves once a step; `ReduceLROnPlateau` once a look, with what is watched there |
     | `every` | a look at the run every so many steps (100, or an epoch), and one at the end |
-    | `validate(model)` | the number watched at a look, in `eval()` mode; else the mean loss since the look before |
+    | `validate(model)` | the number watched at a look, with `training` off; else the mean loss since the look before |
     | `early_stopping` | stops when what is watched no longer falls |
     | `stop(history)` | asked at each look; true ends the run |
     | `checkpoint` | a folder; the last `keep` looks are kept there, and an interrupted run goes on (`resume`) |
@@ -247,7 +247,7 @@ def _unusable(step: int, loss: float, first: NonFinite | None) -> str:
 
 @contextmanager
 def _apart(model: Module) -> Iterator[None]:
-    """In `eval()` mode, and so that the training that follows draws and carries on what it would have without."""
+    """With `training` off, and so that the training that follows draws and carries on what it would have without."""
     random = get_rng_state()
     buffers = {name: np.array(value) for name, value in model.named_buffers()}
     model.eval()

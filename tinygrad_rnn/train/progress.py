@@ -39,11 +39,11 @@ class Bar(Quiet):
 
     def __init__(self, progress: Any, total: int) -> None:
         self.progress, self.task = progress, progress.add_task("training", total=total, loss="")
-        self.shown = 0.0
+        self.total, self.shown = total, 0.0
 
     def step(self, step: int, loss: float) -> None:
         now = monotonic()
-        if now - self.shown > 0.1:  # a bar that moves ten times a second costs nothing
+        if now - self.shown > 0.1 or step == self.total:  # a bar that moves ten times a second costs nothing
             self.progress.update(self.task, completed=step, loss=f"loss {loss:.4g}")
             self.shown = now
 

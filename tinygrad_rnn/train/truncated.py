@@ -72,13 +72,14 @@ def truncated(
     0.36
     0.072
     """
-    kept: dict[int, State] = {0: state}  # the first window alone reaches what came before the sequence
+    kept: dict[int, State] = {0: detach_state(state)}
     done = 0
     for window in windows(T, k1, k2):
         for t in steps(done + 1, window.first):
             with no_grad():
                 kept[t] = detach_state(step(t, kept[t - 1])[0])
-        now = kept[window.first - 1]
+        # the first window alone reaches what came before the sequence
+        now = kept[window.first - 1] if done or window.first > 1 else state
         losses = []
         for t in steps(window.first, window.last + 1):
             now, loss = step(t, now)
@@ -86,7 +87,7 @@ def truncated(
             if loss is not None and t >= window.counted:
                 losses.append(loss)
         done = window.last
-        kept = {t: detach_state(value) for t, value in kept.items() if t >= window.first - 1}
+        kept = {t: value for t, value in kept.items() if t >= window.first - 1}
         if losses:
             yield losses[0] if len(losses) == 1 else add_n(losses), kept[done]
 
