@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
@@ -30,6 +31,7 @@ def models():
     nn.manual_seed(2)
     return {
         "nothing": (nn.GenerativeRNN(CLASSES, H), None),
+        "nothing, without a state": (nn.FullyConnected(CLASSES, 9), None),
         "vector at each step": (nn.VectorRNN(CLASSES, H, D, "input", start=2), VECTOR),
         "vector as initial state": (nn.VectorRNN(CLASSES, H, vector="initial"), STATE),
         "vector as both": (nn.VectorRNN(CLASSES, H, vector="both"), STATE),
@@ -112,7 +114,7 @@ def swap(module, key, leaf):
     setattr(module, last, leaf)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MODELS if "coder" not in kind and "attention" not in kind])
+@pytest.mark.parametrize("kind", [kind for kind in MODELS if not re.search("coder|attention|without", kind)])
 def test_steps_fold_into_one_recurrence(kind):
     model, x = MODELS[kind]
     y = np.tile(ALL[:, :2], (3, 1))
@@ -152,6 +154,14 @@ def test_generative_equations_are_those_of_the_page():
         p = np.exp(c + V @ h)
         total, before = total + np.log(p[y] / p.sum()), y
     assert model.log_likelihood(np.array([2, 1, 1])).item() == pytest.approx(total, abs=1e-14)
+
+
+def test_without_a_state_every_label_acts_on_every_later_one():
+    model = nn.FullyConnected(CLASSES, T)
+    o = model(np.array([2, 0, 1])).numpy()
+    columns = [[W.value for W in row] for row in model.W]
+    np.testing.assert_allclose(o[2], model.c[2].value + columns[2][0][:, 2] + columns[2][1][:, 0])
+    np.testing.assert_allclose(o[0], model.c[0].value)
 
 
 def test_the_vector_receives_its_gradient():
@@ -312,6 +322,8 @@ def test_padding_gets_no_attention_and_the_rest_adds_up_to_one():
         (lambda: nn.PredictedLength(3, 4, longest=0), "longest is 0"),
         (lambda: nn.PredictedLength(3, 4)(ALL), "lengths= has to be given"),
         (lambda: nn.PredictedLength(3, 4, longest=2).log_likelihood(ALL), "lengths run from 1 to 2, not 3 to 3"),
+        (lambda: nn.FullyConnected(3, 2)(ALL), "it has weights for 2 labels, but step 3 is asked for"),
+        (lambda: nn.FullyConnected(3, 0), "longest is 0"),
         (lambda: nn.EncoderDecoder(2, 4, 3, context="none"), "context is 'input', 'initial' or 'both', not 'none'"),
         (lambda: nn.EncoderDecoder(2, 4, 3, 5, context="both"), "needs one size, not 4 and 5"),
         (lambda: nn.Seq2Seq(nn.RNNCell(2, 4), nn.RNNCell(3, 4), 3, "input"), "reads 3 entries, but is given 7"),

@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
+from tinygrad_rnn.compile import compile as compiled
 from tinygrad_rnn.core.fold import fold
 from tinygrad_rnn.core.unfold import unfold
 from tinygrad_rnn.verify.gradcheck import directional
@@ -113,6 +114,20 @@ def test_a_padded_sequence_is_treated_as_if_it_were_alone(make, bidirectional):
     assert all(np.all(np.isfinite(g)) for g in gradients.values())
 
 
+def test_padding_renames_nothing_that_an_earlier_step_computed():
+    layer = nn.Recurrent(CELLS["deleted"], D)
+    output, _, trace = layer(sequence(), lengths=[5, 2, 3], trace=True)
+    assert [node.name for node in trace["h"]] == ["h"] * T
+    assert len(tg.Graph(output).select(name="h_new")) == T
+
+
+def test_padding_and_zoneout_go_together():
+    layer = nn.LSTM(D, H, bidirectional=True, zoneout=(0.3, 0.6)).eval()
+    output, _ = layer(sequence(), lengths=[2, 5, 3])
+    for b, length in enumerate([2, 5, 3]):
+        close(output.value[:length, b], layer(sequence()[:length, b])[0])
+
+
 @every_cell
 def test_a_batch_is_its_samples_and_batch_first_is_the_same_transposed(make):
     layer = nn.Recurrent(make, D)
@@ -143,7 +158,7 @@ def test_contributions_of_the_steps_add_up_to_the_gradient(make):
     parameters = list(layer.parameters())
     steps = tg.gradients(loss, parameters, per_step=True)
     for part, whole in zip(steps, tg.gradients(loss, parameters), strict=True):
-        assert set(part) <= set(range(T))
+        assert set(part) <= set(range(1, T + 1))
         close(sum(part.values()), whole)
 
 
@@ -152,8 +167,60 @@ def test_a_layer_folds_and_unfolds_to_another_length(name):
     layer = nn.Recurrent(CELLS[name], D)
     x = sequence(9, B, D)
     recurrence = fold(tg.name("L", np.sum(layer(x[:8])[0] ** 2)))
-    longer = unfold(recurrence, 9, {("x", t): x[t] for t in range(9)})
+    longer = unfold(recurrence, 9, {("x", t): x[t - 1] for t in range(1, 10)})
     close(longer.outputs[0], np.sum(layer(x)[0].value ** 2), 1e-12)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda: nn.RNN(D, H, bidirectional=True),
+        lambda: nn.LSTM(D, H, num_layers=2),
+        lambda: nn.GRU(D, H, batch_first=True),
+    ],
+)
+def test_a_layer_compiles_and_then_runs_at_other_lengths(kind):
+    layer = kind()
+
+    def loss(layer: nn.Module, x: Any) -> Any:
+        return np.sum(layer(x)[0] ** 2)
+
+    fast = compiled(tg.value_and_grad(loss))
+    for x in (sequence(), sequence(9, 2, D)):
+        value, gradients = fast(layer, x)
+        expected = loss(layer, x)
+        close(value, expected, 1e-12)
+        for name, g in tg.gradients(expected, dict(layer.named_parameters())).items():
+            close(gradients[name], g, 1e-12)
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_a_node_stands_in_the_scopes_of_its_layer_cell_and_step_alone(trace):
+    with tg.scope("net"), tg.no_grad() if trace else tg.scope("part"):
+        output = nn.LSTM(D, H, num_layers=2)(sequence(), trace=trace)[0]
+    above = ["net"] if trace else ["net", "part"]
+    for node in tg.Graph(output).select(name="h"):
+        assert [s.label for s in node.scope.path][:-1] in ([*above, "lstm", "l0"], [*above, "lstm", "l1"])
+
+
+def test_lengths_are_decisions_and_no_arguments_of_a_compiled_function():
+    fast = compiled(lambda layer, x, lengths: np.sum(layer(x, lengths=lengths)[0]))
+    with pytest.raises(tg.TinygradError, match="asks for its value"):
+        fast(nn.RNN(D, H), sequence(), np.array([5, 2, 3]))
+
+
+def test_arrays_are_data_and_tensors_of_a_graph_stay_in_it():
+    layer = nn.RNN(D, H)
+    data = tg.tensor(sequence(), requires_grad=False)
+    for x in (sequence(), data, sequence().tolist()):
+        graph = tg.Graph(layer(x)[0])
+        assert [node.op for node in graph.select(name="x")] == [None] * T
+        assert not any(node is data for node in graph.nodes)
+    named, grown = tg.tensor(sequence(), name="data", requires_grad=False), 2.0 * data
+    for x in (named, grown, tg.tensor(sequence())):
+        graph = tg.Graph(layer(x)[0])
+        assert [node.op.name for node in graph.select(name="x")] == ["getitem"] * T
+        assert any(node is x for node in graph.nodes)
 
 
 @every_cell
@@ -164,7 +231,7 @@ def test_a_trace_names_what_was_computed_and_can_be_differentiated(make):
     assert set(cell.states) - {"h2", "h3"} <= set(trace), "states that were only handed on have no new value"
     assert {len(nodes) for nodes in trace.values()} == {T}
     close(np.stack([cell.output(*(trace[r][t] for r in cell.states if r in trace)).value for t in range(T)]), output)
-    assert all(node.scope.step == t for nodes in trace.values() for t, node in enumerate(nodes))
+    assert all(node.scope.step == t for nodes in trace.values() for t, node in enumerate(nodes, start=1))
     first = cell.states[0]
     per_step = tg.gradients(scalar((output, state)), trace[first])
     assert len(per_step) == T and all(np.any(g) for g in per_step)
@@ -176,13 +243,13 @@ def test_a_trace_names_what_was_computed_and_can_be_differentiated(make):
 def test_initial_states_are_leaves_of_the_step_before_the_first():
     graph = tg.Graph(nn.LSTM(D, H, bidirectional=True)(sequence())[0])
     first = [(node.name, node.scope.step) for node in graph.leaves if node.name in ("h", "c")]
-    assert sorted(first) == [("c", -1), ("c", T), ("h", -1), ("h", T)]
+    assert sorted(first) == [("c", 0), ("c", T + 1), ("h", 0), ("h", T + 1)]
 
 
 def test_a_trace_of_several_cells_says_which():
     trace = nn.GRU(D, H, num_layers=2, bidirectional=True)(sequence(), trace=True)[2]
     assert {"l0.z", "l1_reverse.h", "l1.n"} <= set(trace)
-    assert trace["l0_reverse.h"][0].scope.step == 0
+    assert trace["l0_reverse.h"][0].scope.step == 1
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
@@ -223,7 +290,7 @@ def test_dropout_acts_between_layers_and_not_behind_the_last():
     lone = nn.RNN(D, H, dropout=0.9)
     x = sequence()
     nodes = tg.Graph(layer(x)[0]).select(name="dropout")
-    assert [node.scope.step for node in nodes] == list(range(T))
+    assert [node.scope.step for node in nodes] == list(range(1, T + 1))
     assert tg.Graph(lone(x)[0]).select(name="dropout") == []
     assert not all(np.array_equal(nodes[0].value, node.value) for node in nodes), "a new mask at every step"
 
@@ -426,5 +493,5 @@ def test_a_misfit_inside_a_step_names_operation_layer_and_step():
         def step(self, x, h):
             return (tg.name("h", np.tanh(tg.linear(h, self.W) + tg.linear(h, self.U))),)
 
-    with pytest.raises(tg.ShapeError, match=r"linear at mine, t=0: h \(3, 4\) @ U \(4, 2\)"):
+    with pytest.raises(tg.ShapeError, match=r"linear at mine, t=1: h \(3, 4\) @ U \(4, 2\)"):
         nn.Recurrent(lambda n: Wrong(n, H), D, label="mine")(sequence())

@@ -78,6 +78,20 @@ def test_tau_1_is_no_leak_and_alpha_is_1_minus_1_over_tau():
 
 
 @pytest.mark.parametrize("inside", [False, True])
+def test_the_derivative_is_the_one_on_the_page(inside):
+    cell, x, s = nn.TauCell(D, H, tau=[1.0, 2.0, 4.0, 8.0], inside=inside), normal(B, D), normal(B, H)
+    v = cell.state_dict()
+
+    def sigma(z: np.ndarray) -> np.ndarray:
+        return 1.0 / (1.0 + np.exp(-z))
+
+    drive = (sigma(s) if inside else s) @ v["W"].T + x @ v["U"].T + v["b"]
+    expected = (-s + (drive if inside else sigma(drive))) / v["tau"]
+    close(cell.derivative(x, s), expected)
+    close(cell(x, s), s + expected)
+
+
+@pytest.mark.parametrize("inside", [False, True])
 def test_euler_steps_approach_the_differential_equation_with_first_order(inside):
     def at_time_1(steps: int) -> np.ndarray:
         nn.manual_seed(5)
@@ -147,6 +161,8 @@ def test_scheduled_sampling_lies_between_its_ends(hidden_to_hidden):
     taught = np.concatenate([node.value[:, 0] for node in tg.Graph(mixed).select(name="y")])
     assert set(np.unique(taught)) == {0.0, 1.0}
     assert abs(np.mean(taught) - 0.3) < 4.0 * np.sqrt(0.21 / taught.size)
+    own = np.concatenate([node.value[:, 0] for node in tg.Graph(mixed).select(name="own")])
+    assert np.array_equal(own, 1.0 - taught)
     loss = np.sum(net(x, labels=LABELS, teacher=0.5)[0] ** 2)
     assert_gradients_equal_the_complex_step(loss, list(net.parameters()))
 
@@ -265,6 +281,14 @@ def test_a_grid_of_one_row_is_a_network_in_both_directions():
         close(output.value[0, :, :, k * H : (k + 1) * H][order], plain(x[0][order])[0])
 
 
+def test_what_stands_beyond_the_border_belongs_to_its_direction():
+    net, x, border = nn.RNN2d(D, H), normal(1, 1, B, D), normal(4, B, H)
+    _, corners = net(x, border)
+    for k, cell in enumerate(net.cells):
+        v = cell.state_dict()
+        close(corners[k], np.tanh(border[k] @ (v["W_i"] + v["W_j"]).T + x[0, 0] @ v["U"].T + v["b"]))
+
+
 def test_gradients_of_a_grid_equal_the_complex_step():
     net = nn.RNN2d(D, H)
     x, border = tg.tensor(normal(2, 3, B, D)), tg.tensor(normal(4, B, H))
@@ -273,6 +297,11 @@ def test_gradients_of_a_grid_equal_the_complex_step():
 
 
 # -- layers without time ----------------------------------------------------------------------------------------------
+def test_an_affine_map_starts_as_torchs_does():
+    for p in nn.Linear(16, 200).parameters():
+        assert np.all(np.abs(p.value) <= 0.25) and np.std(p.value) == pytest.approx(0.25 / np.sqrt(3.0), rel=0.2)
+
+
 def test_an_embedding_is_a_product_with_one_hot_rows():
     layer = nn.Embedding(7, D)
     symbols = np.array([[1, 6, 1], [0, 2, 1]])

@@ -8,13 +8,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .compile import CompileError, compile
 from .core.autodiff import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .core.contractions import linear, matmul
 from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
+    CheckpointError,
     DtypeError,
     GraphError,
     LanguageError,
+    MissingExtraError,
+    NonFiniteError,
     NotDifferentiableError,
     ReadOnlyError,
     ShapeError,

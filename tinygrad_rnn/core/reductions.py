@@ -121,14 +121,14 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 @primitive("onehot", label="1[ ]", latex=r"\mathbf{{1}}_{{{0}}}")
-def onehot(targets: Any, classes: int = 0, axis: int = -1) -> Any:
+def onehot(targets: Any, classes: int = 0, axis: int = -1, dtype: Any = np.float64) -> Any:
     """1 at each target's class along a new `axis` of length `classes`, 0 elsewhere.
 
     >>> import tinygrad_rnn as tg
     >>> tg.onehot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return np.moveaxis(np.eye(classes)[np.asarray(targets)], -1, axis)
+    return np.moveaxis(np.eye(classes, dtype=dtype)[np.asarray(targets)], -1, axis)
 
 
 def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any, axis: int = -1) -> Any:

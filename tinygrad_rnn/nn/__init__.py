@@ -27,6 +27,7 @@ from .dropout import Dropout
 from .generative import (
     Autoregressive,
     ConditionalRNN,
+    FullyConnected,
     GenerativeRNN,
     VectorRNN,
 )
@@ -91,6 +92,7 @@ from .random import (
     set_rng_state,
 )
 from .recurrent import Recurrent
+from .regularize import omega
 from .reservoir import (
     EchoState,
 )

@@ -57,8 +57,9 @@ class RNNCell(Cell):
 class LSTMCell(Cell):
     """Long short-term memory with forget gate (document 002, part 2; document 004, section 7.1).
 
-    Shapes: x (B, input_size); h, c (B, hidden_size). Gate order i, f, g, o as in torch; document 004 calls i, g, o
-    instead g, -, q. `forget_bias` is what b_f starts at (torch's random start if None).
+    Shapes: x (B, input_size); h, c (B, hidden_size). The gates are i (input), f (forget), o (output), g is the
+    candidate, in torch's order i, f, g, o; document 004 writes g for i and q for o, document 002 c̃ for g.
+    `forget_bias` is what b_f starts at (torch's random start if None).
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> h, c = tg.nn.LSTMCell(3, 4)(np.ones((2, 3)))

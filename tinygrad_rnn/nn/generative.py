@@ -68,10 +68,16 @@ class Autoregressive(Sized):
             with step(0):
                 y = leaf("y", np.full(rows, self.start))
             for t in steps(1, T + 1):
-                state = self.step(known, state, onehot(y, classes=self.output_size), t)
+                state = self.step(known, state, self.fed(y), t)
                 o = self.readout(state)
                 y = leaf("y", choose(t, o))
                 yield Turn(t, state, o, y)
+
+    def fed(self, y: Tensor) -> Tensor:
+        """Labels as the next step reads them, one-hot."""
+        if self.dtype == np.float64:
+            return onehot(y, classes=self.output_size)
+        return onehot(y, classes=self.output_size, dtype=self.dtype)
 
     def given(self, y: Any, x: Any = None, **given: Any) -> Iterator[Turn]:
         """`unfold` with the labels y given (teacher forcing, document 004, section 2.3)."""
@@ -89,7 +95,7 @@ class Autoregressive(Sized):
         `lengths` (B,) holds each sequence's n; what stands behind is read by nobody.
         """
         labels = labels_of(y, self.output_size, type(self).__name__)
-        inside = None if lengths is None else within(lengths, labels.shape)
+        inside = None if lengths is None else within(lengths, labels.shape, self.dtype)
         terms = []
         for turn in self.given(labels, x, **given):
             L = cross_entropy(turn.o, turn.y)
@@ -224,3 +230,48 @@ class ConditionalRNN(GenerativeRNN):
 
     def step(self, x: Any, h: Any, y: Tensor, t: int) -> Any:
         return name("h", np.tanh(self.b + linear(h, self.W) + linear(x(t), self.U) + linear(y, self.R)))
+
+
+class FullyConnected(Autoregressive):
+    """Every label acts on every later one by weights of its own: what a state makes unnecessary (document 004, 2.5.1).
+
+    o[t] = c_t + Σ_{s<t} W_t_s y[s]: the graph of document 000's figure, for sequences of at most `longest` labels. It has
+    longest · (longest - 1) / 2 matrices, where a `GenerativeRNN` has three for any length.
+
+    >>> import tinygrad_rnn as tg
+    >>> [tg.nn.FullyConnected(4, longest).num_parameters() for longest in (5, 10, 20)]
+    [180, 760, 3120]
+    """
+
+    label = "fully_connected"
+
+    def __init__(self, output_size: int, longest: int, dtype: Any = np.float64) -> None:
+        if longest < 1:
+            raise GraphError(f"FullyConnected: longest is {longest}, but has to be at least 1")
+        self.output_size, self.hidden_size, self.longest, self.dtype = (
+            output_size,
+            output_size,
+            longest,
+            np.dtype(dtype),
+        )
+        self.c = [self.weight(f"c_{t}", output_size) for t in range(1, longest + 1)]
+        self.W = [
+            [self.weight(f"W_{t}_{s}", output_size, output_size) for s in range(1, t)] for t in range(1, longest + 1)
+        ]
+
+    def begin(self, x: Any, rows: tuple[int, ...]) -> tuple[Any, Any]:
+        if x is not None:
+            raise GraphError("FullyConnected reads no x")
+        return rows, (0, [])
+
+    def step(self, rows: Any, state: Any, y: Tensor, t: int) -> Any:
+        if t > self.longest:
+            raise ShapeError(f"FullyConnected: it has weights for {self.longest} labels, but step {t} is asked for")
+        return t, [*state[1], y] if t > 1 else []  # y[0] precedes the sequence and is no part of it
+
+    def readout(self, state: Any) -> Tensor:
+        t, labels = state
+        o = self.c[t - 1]
+        for W, y in zip(self.W[t - 1], labels, strict=True):
+            o = o + linear(y, W)
+        return name("o", o)

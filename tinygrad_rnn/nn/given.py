@@ -65,11 +65,11 @@ def labels_of(y: Any, classes: int, kind: str) -> np.ndarray:
     return labels
 
 
-def within(lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
+def within(lengths: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     """1.0 at the steps inside of each sequence, 0.0 behind: (T, B)."""
     ends = np.asarray(plain(lengths))
     if ends.shape != shape[1:] or (ends.size and not 0 <= ends.min() <= ends.max() <= shape[0]):
         raise ShapeError(
             f"lengths have shape {ends.shape} and run up to {ends.max(initial=0)}, but the labels have shape {shape}"
         )
-    return (np.arange(shape[0]).reshape((-1,) + (1,) * ends.ndim) < ends).astype(float)
+    return (np.arange(shape[0]).reshape((-1,) + (1,) * ends.ndim) < ends).astype(dtype)

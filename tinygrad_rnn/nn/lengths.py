@@ -96,10 +96,10 @@ class BernoulliStop(Module):
         n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
         if n.size and n.min() < 1:
             raise ShapeError("BernoulliStop: it stops after a label, so every sequence has at least one")
-        inside = within(n, labels.shape)
+        inside = within(n, labels.shape, self.model.dtype)
         terms = []
         for turn in self.model.given(labels, x, **given):
-            z, last = self.stop(turn.state), leaf("s", np.asarray(n == turn.t, float)[..., None])
+            z, last = self.stop(turn.state), leaf("s", np.asarray(n == turn.t, self.model.dtype)[..., None])
             # -log q where it is the last label, -log(1 - q) where it is not
             L_s = softplus(z) - last * z
             L = cross_entropy(turn.o, turn.y) + np.sum(L_s, axis=-1)
@@ -160,16 +160,16 @@ class PredictedLength(GenerativeRNN):
         n = np.broadcast_to(np.asarray(plain(n)), rows)
         if n.size and not 1 <= n.min() <= n.max() <= self.longest:
             raise ShapeError(f"PredictedLength: lengths run from 1 to {self.longest}, not {n.min()} to {n.max()}")
-        each = np.arange(1.0, self.longest + 1.0)
+        each = np.arange(1, self.longest + 1, dtype=self.dtype)
         expected = self.length(state, rows)
         others = np.square(np.expand_dims(expected, -1) - each)
-        return -0.5 * np.square(expected - n.astype(float)) - logsumexp(-0.5 * others, axis=-1)
+        return -0.5 * np.square(expected - n.astype(self.dtype)) - logsumexp(-0.5 * others, axis=-1)
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(n) + log P(y[1], ..., y[n] | n); lengths (B,) are at least 1, all of T if not given."""
         labels = labels_of(y, self.output_size, "PredictedLength")
         n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
-        inside = within(n, labels.shape)
+        inside = within(n, labels.shape, self.dtype)
         terms = [
             name("L", leaf("m", inside[turn.t - 1]) * cross_entropy(turn.o, turn.y))
             for turn in self.given(labels, x, lengths=n, **given)

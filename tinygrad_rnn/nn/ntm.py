@@ -18,7 +18,6 @@ from ..core.functions import name
 from ..core.reductions import norm, softmax
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor, plain
-from . import init
 from .cell import Cell, States
 from .cells import LSTMCell, RNNCell
 from .dropout import leaf
@@ -136,7 +135,7 @@ class NTM(Sized):
         self.W_a, self.b_a = self.weight("W_a", write_heads * width, H), self.weight("b_a", write_heads * width)
         self.V, self.V_r = self.weight("V", output_size, H), self.weight("V_r", output_size, reads)
         self.c = self.weight("c", output_size)
-        self.w_0 = parameter("w_0", init.zeros((K, cells), dtype) + 5.0 * (np.arange(cells) == 0))
+        self.w_0 = parameter("w_0", np.tile(10.0 * (np.arange(cells) == 0), (K, 1)).astype(dtype))
         self.r_0 = self.weight("r_0", reads)
 
     # -- one step ---------------------------------------------------------------------------------------------------

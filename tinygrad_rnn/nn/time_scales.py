@@ -233,7 +233,9 @@ class ClockworkCell(Cell):
     def step(self, x: Any, *h: Any) -> States:
         t = current().step
         if not isinstance(t, int):
-            raise GraphError("ClockworkCell: the step it computes is not known: run it in `for t in tg.steps(T)`")
+            raise GraphError(
+                "ClockworkCell: the step it computes is not known: run it in `for t in tg.steps(1, T + 1)`"
+            )
         return tuple(
             self._updated(k, x, h) if t % self.periods[k - 1] == 0 else name(f"h_{k}", h[k - 1]) for k in self.groups
         )

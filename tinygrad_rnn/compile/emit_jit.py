@@ -1,0 +1,440 @@
+"""A plan as the text of a module for numba: one function that runs all its stages.
+
+Everything in the text comes from this file and from the plan's numbers: buffers are numbered anew, names and labels are
+not even looked at. How the text becomes a function is in `run_jit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+
+from .fuse import Group, Needed, grouped, key, offset, squeezed, strides, walk
+from .plan import END, START, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
+from .sink import sunk
+from .straight import straightened
+
+_HEADER = '''"""One plan, written out for numba. Buffers are addresses; t counts steps, i, j, k entries."""
+
+import numpy as np
+from numba import njit
+
+from tinygrad_rnn.compile import kernels
+from tinygrad_rnn.compile.kernels import NO, YES, gemm, get, product, put
+'''
+_DECORATOR = '@njit("void(intp, intp[::1])", cache=True, fastmath={"contract", "nsz"}, error_model="numpy")'
+_DTYPES = {np.dtype(np.float32): ("4", "np.float32"), np.dtype(np.float64): ("8", "np.float64")}
+_INFIX = {"add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}"}
+_FORMS = _INFIX | {
+    "negative": "-{0}",
+    "square": "{0} * {0}",
+    "reciprocal": "{one} / {0}",
+    "copy": "{0}",
+    "fill": "{0}",
+    "tanh": "kernels.tanh{d}({0})",
+    "sigmoid": "kernels.sigmoid{d}({0})",
+    "relu": "{0} if {0} > {zero} or {0} != {0} else {zero}",
+    "maximum": "{0} if {0} > {1} or {0} != {0} else {1}",
+    "minimum": "{0} if {0} < {1} or {0} != {0} else {1}",
+    "greater": "{one} if {0} > {1} else {zero}",
+    "equal": "{one} if {0} == {1} else {zero}",
+    "sign": "{one} if {0} > {zero} else -{one} if {0} < {zero} else {0}",
+    "abs": "abs({0})",
+    "power": "{0} ** {1}",
+    "power_constant": "{0} ** {n}",
+    "softplus": "kernels.logaddexp({0}, {zero})",
+    "logaddexp": "kernels.logaddexp({0}, {1})",
+}
+_FORMS |= {name: f"np.{name}({{0}})" for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan")}
+_FORMS |= {name: f"np.{name}({{0}})" for name in ("arctan", "sinh", "cosh", "arcsinh")}
+
+
+#: where addresses of buffers start in what the function takes; before them those of sgemm and dgemm, and the largest
+#: product that is small
+FIRST = 3
+
+
+class NotJittable(Exception):
+    """Why a plan is left to the numpy executor."""
+
+
+def emit(plan: Plan) -> tuple[str, list[Buffer]]:
+    """The text, and the buffers whose addresses its function takes after those of sgemm and dgemm, in order."""
+    return _Writer(plan).module()
+
+
+class _Writer:
+    def __init__(self, plan: Plan) -> None:
+        self.chunks = chunk_of(plan.stages)
+        self.plan = plan = straightened(sunk(plan))
+        self.needed = Needed(plan)
+        self.lines: list[str] = []
+        self.depth = 1
+        self.counter = 0
+        self.constants: dict[tuple[str, str], str] = {}
+        self.buffers: dict[int, int] = {}  # id -> number, in the order of first use
+        self.listed: list[Buffer] = []
+        self.bounds = ("0", "N")
+
+    def module(self) -> tuple[str, list[Buffer]]:
+        self.clear_sums()
+        for stage in self.plan.stages:
+            self.stage(stage)
+        opening = ["def run(N, at):", "    sgemm, dgemm, limit = at[0], at[1], at[2]"]
+        for buffer in self.listed:
+            n, d = self.buffers[id(buffer)], _DTYPES[buffer.dtype][0]
+            opening.append(f"    a{n} = at[{n + FIRST}]")
+            opening.append(f"    b{n} = kernels.place{d}(a{n}, {n}, {len(self.listed)})")
+        constants = [f"{name} = {kind}({text})" for (kind, text), name in self.constants.items()]
+        text = "\n".join([_HEADER, *constants, "", "", _DECORATOR, *opening, *self.lines])
+        return text + "\n", self.listed
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        self.line(head)
+        self.depth += 1
+        yield
+        self.depth -= 1
+
+    def fresh(self, letter: str) -> str:
+        self.counter += 1
+        return f"{letter}{self.counter}"
+
+    def number(self, buffer: Buffer) -> int:
+        if buffer.dtype not in _DTYPES:
+            raise NotJittable(f"a buffer of dtype {buffer.dtype}")
+        if id(buffer) not in self.buffers:
+            self.buffers[id(buffer)] = len(self.listed)
+            self.listed.append(buffer)
+        return self.buffers[id(buffer)]
+
+    def constant(self, value: float, dtype: np.dtype[Any]) -> str:
+        value = float(value)
+        text = repr(value) if isfinite(value) else f"np.{'nan' if value != value else 'inf' if value > 0 else '-inf'}"
+        kind = _DTYPES[dtype][1]
+        return self.constants.setdefault((kind, text.replace("np.-inf", "-np.inf")), f"c{len(self.constants)}")
+
+    def slot(self, ref: Ref) -> str:
+        """Which slot of the buffer is meant."""
+        buffer = ref.buffer
+        if ref.time is None:
+            return "0"
+        base, k = ref.time
+        if base == STEP:
+            if buffer.kind == "chunk":
+                return f"(t + {k}) % {self.chunks[id(buffer)]}" if k else f"t % {self.chunks[id(buffer)]}"
+            return f"t + {buffer.lead + k}" if buffer.lead + k else "t"
+        if base == START:
+            return str(buffer.lead + k)
+        if base == END:
+            return f"N + {buffer.lead + k}"
+        raise NotJittable("a sequence read as a whole")
+
+    def place(self, ref: Ref, slot: str | None = None) -> str:
+        """The first entry that is meant, counted from the start of the buffer."""
+        slot, at = self.slot(ref) if slot is None else slot, offset(ref)
+        if slot == "0":
+            return str(at)
+        text = f"{slot} * {ref.buffer.size}" if slot.isidentifier() else f"({slot}) * {ref.buffer.size}"
+        return f"{text} + {at}" if at else text
+
+    def address(self, ref: Ref, slot: str | None = None) -> str:
+        place, n = self.place(ref, slot), self.number(ref.buffer)
+        return f"a{n}" if place == "0" else f"a{n} + {ref.buffer.dtype.itemsize} * ({place})"
+
+    # -- stages -------------------------------------------------------------------------------------------------------
+    def clear_sums(self) -> None:
+        """What is summed over time starts from zero."""
+        cleared: set[tuple[Any, ...]] = set()
+        for _, instr in self.plan.instructions():
+            if instr.op in ("contract", "total", "total_rows") and key(instr.out) not in cleared:
+                cleared.add(key(instr.out))
+                self.group(Group(squeezed(instr.out.shape), [Instr("fill", instr.out, (0.0,))]))
+
+    def stage(self, stage: Stage) -> None:
+        low, high = self.bounds
+        if isinstance(stage, Once):
+            self.items(stage.body)
+        elif isinstance(stage, Loop):
+            order = f"range({low}, {high})" if stage.direction > 0 else f"range({high} - 1, {low} - 1, -1)"
+            with self.block(f"for t in {order}:"):
+                self.items(stage.body)
+        elif isinstance(stage, Map):
+            self.map(stage.body)
+        else:
+            self.tile(stage)
+
+    def tile(self, tile: Tile) -> None:
+        outer, low, high, q = self.bounds, self.fresh("low"), self.fresh("high"), self.fresh("q")
+        c = tile.chunk
+        first, last = f"{outer[0]} // {c}", f"({outer[1]} + {c - 1}) // {c}"
+        order = f"range({first}, {last})" if tile.direction > 0 else f"range({last} - 1, {first} - 1, -1)"
+        with self.block(f"for {q} in {order}:"):
+            self.line(f"{low}, {high} = max({q} * {c}, {outer[0]}), min({q} * {c} + {c}, {outer[1]})")
+            self.bounds = low, high
+            for stage in tile.body:
+                self.stage(stage)
+            self.bounds = outer
+
+    def map(self, body: list[Instr]) -> None:
+        """All steps: products of one column as one product over all steps, the rest step by step."""
+        waiting: list[Instr] = []
+        for instr in body:
+            if _one_product(instr):
+                self.steps(waiting)
+                waiting = []
+                self.all_steps(instr)
+                continue
+            if any(_reads_elsewhere(instr, other) for other in waiting):
+                self.steps(waiting)
+                waiting = []
+            waiting.append(instr)
+        self.steps(waiting)
+
+    def steps(self, body: list[Instr]) -> None:
+        if body:
+            with self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):"):
+                self.items(body)
+
+    def items(self, body: Iterable[Instr]) -> None:
+        for item in grouped(body):
+            if isinstance(item, Group):
+                self.group(item)
+            elif item.op in ("dot", "contract", "total", "total_rows", "sum", "turn"):
+                getattr(self, item.op)(item)
+            else:
+                name = getattr(item.function, "name", item.op)
+                raise NotJittable(f"the operation {name}")
+
+    # -- entry by entry -----------------------------------------------------------------------------------------------
+    def group(self, group: Group) -> None:
+        _Nest(self, group).write()
+
+    # -- products -----------------------------------------------------------------------------------------------------
+    def blas(self, dtype: np.dtype[Any], refs: Iterable[Ref]) -> str:
+        if any(ref.buffer.dtype != dtype or len(ref.shape) != 2 for ref in refs):
+            raise NotJittable("a product of different dtypes or of more than two axes")
+        return "sgemm" if dtype == np.float32 else "dgemm"
+
+    def dot(self, instr: Instr) -> None:
+        a, b = instr.refs
+        f, (m, n), k = self.blas(instr.out.buffer.dtype, (a, b, instr.out)), instr.out.shape, a.shape[1]
+        if instr.out.T:
+            raise NotJittable("a product stored transposed")
+        dtype = instr.out.buffer.dtype
+        zero, one, size = self.constant(0.0, dtype), self.constant(1.0, dtype), dtype.itemsize
+        left, right = _operand(b, flip=False), _operand(a, flip=False)
+        self.line(
+            f"product({f}, {left[0]}, {right[0]}, {n}, {m}, {k}, {self.address(b)}, {left[1]}, {self.address(a)}, "
+            f"{right[1]}, {zero}, {one}, {self.address(instr.out)}, {n}, {size}, limit)"
+        )
+
+    def all_steps(self, instr: Instr) -> None:
+        """out[t] = A x[t] for columns x[t]: one product, in which the steps are the columns."""
+        a, x = instr.refs
+        out, (low, high) = instr.out, self.bounds
+        f, zero = self.blas(out.buffer.dtype, (a, x, out)), self.constant(0.0, out.buffer.dtype)
+        letter, leading = _operand(a, flip=True)
+        with self.block(f"if {high} > {low}:"):
+            self.line(f"t = {low}")
+            self.line(
+                f"gemm({f}, {letter}, NO, {out.shape[0]}, {high} - {low}, {a.shape[1]}, {self.address(a)}, {leading}, "
+                f"{self.address(x)}, {x.buffer.size}, {zero}, {self.address(out)}, {out.buffer.size})"
+            )
+
+    def contract(self, instr: Instr) -> None:
+        """out += sum over t of a[t] b[t].T: for columns one product over all steps, else one a step."""
+        (a, b), out, (low, high) = instr.refs, instr.out, self.bounds
+        f, one = self.blas(out.buffer.dtype, (a, b, out)), self.constant(1.0, out.buffer.dtype)
+        m, n = out.shape
+        if a.shape[1] == 1:
+            with self.block(f"if {high} > {low}:"):
+                self.line(f"t = {low}")
+                self.line(
+                    f"gemm({f}, NO, YES, {n}, {m}, {high} - {low}, {self.address(b)}, {b.buffer.size}, "
+                    f"{self.address(a)}, {a.buffer.size}, {one}, {self.address(out)}, {n})"
+                )
+            return
+        with self.block(f"for t in range({low}, {high}):"):
+            if not b.T:  # as it lies in memory is the slowest way to read it
+                turned = Ref(Buffer("", b.shape[::-1], b.buffer.dtype), T=True)
+                self.turn(Instr("turn", turned, (b,)))
+                b = turned
+            left, right = _operand(b, flip=True), _operand(a, flip=False)
+            self.line(
+                f"gemm({f}, {left[0]}, {right[0]}, {n}, {m}, {a.shape[1]}, {self.address(b)}, {left[1]}, "
+                f"{self.address(a)}, {right[1]}, {one}, {self.address(out)}, {n})"
+            )
+
+    # -- sums ---------------------------------------------------------------------------------------------------------
+    def total(self, instr: Instr) -> None:
+        (a,) = instr.refs
+        with self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):"):
+            self.group(Group(squeezed(instr.out.shape), [Instr("add", instr.out, (instr.out, a))]))
+
+    def total_rows(self, instr: Instr) -> None:
+        """The sum over time first, whole slots at a time; then once over the columns."""
+        (a,), out = instr.refs, instr.out
+        if a.shape[1] == 1:
+            return self.total(instr)
+        sums = Ref(Buffer("", a.shape, out.buffer.dtype))
+        row = Ref(Buffer("", out.shape, out.buffer.dtype))
+        self.group(Group(squeezed(a.shape), [Instr("fill", sums, (0.0,))]))
+        with self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):"):
+            self.group(Group(squeezed(a.shape), [Instr("add", sums, (sums, a))]))
+        self.sum(Instr("sum", row, (sums,), {"axis": (1,), "keepdims": True}))
+        self.group(Group(squeezed(out.shape), [Instr("add", out, (out, row))]))
+
+    def sum(self, instr: Instr) -> None:
+        """Axes that stay are loops around the axes that are summed; the last of those is a kernel's."""
+        (a,), out, goal = instr.refs, instr.out, self.number(instr.out.buffer)
+        dtype, size = a.buffer.dtype, a.buffer.dtype.itemsize
+        axes = list(zip(a.shape, strides(a), strict=True))
+        *outer, (count, step) = _merged([axes[k] for k in instr.params["axis"]])
+        s, at, to, room = self.fresh("s"), f"{self.address(a)}", self.fresh("o"), prod(out.shape)
+        self.line(f"{to} = {self.place(out)}")
+        with ExitStack() as loops:
+            for n, stride in [axis for k, axis in enumerate(axes) if k not in instr.params["axis"]]:
+                i, room = self.fresh("i"), room // n
+                loops.enter_context(self.block(f"for {i} in range({n}):"))
+                at, to = f"{at} + {stride * size} * {i}", f"{to} + {room} * {i}"
+            self.line(f"{s} = {self.constant(0.0, dtype)}")
+            with ExitStack() as inside:
+                for n, stride in outer:
+                    i = self.fresh("i")
+                    inside.enter_context(self.block(f"for {i} in range({n}):"))
+                    at = f"{at} + {stride * size} * {i}"
+                self.line(f"{s} = kernels.total{size}({at}, {count}, {step}, {s})")
+            self.line(
+                f"put(b{goal}, {to}, {s if dtype == out.buffer.dtype else f'{_DTYPES[out.buffer.dtype][1]}({s})'})"
+            )
+
+    def turn(self, instr: Instr) -> None:
+        """The memory of the transpose."""
+        (a,), (rows, columns) = instr.refs, instr.refs[0].shape
+        size = a.buffer.dtype.itemsize
+        self.number(instr.out.buffer)
+        self.line(f"kernels.turn{size}({self.address(a)}, {rows}, {columns}, {self.address(instr.out)})")
+
+
+class _Nest:
+    """One group as nested loops: places, loads as far out as they can stand, expressions, stores."""
+
+    def __init__(self, writer: _Writer, group: Group) -> None:
+        self.writer, self.group = writer, group
+        pairs: dict[Any, tuple[Ref, tuple[int, ...]]] = {}
+        for instr in group.body:
+            for ref in (*instr.refs, instr.out):
+                pairs.setdefault((key(ref), ref.shape, instr.out.shape), (ref, instr.out.shape))
+        self.keys = list(pairs)
+        self.sizes, ways = walk(list(pairs.values()))
+        self.ways = dict(zip(self.keys, ways, strict=True))
+        self.places: dict[Any, str] = {}
+        self.known: dict[Any, str] = {}  # key of a place -> variable that holds its current value
+        self.loads: list[list[str]] = [[] for _ in range(len(self.sizes) + 1)]  # by number of loops around them
+        self.inside: list[str] = []
+        self.results: dict[Any, tuple[str, Ref, Instr]] = {}  # what each place holds in the end
+        self.setup: dict[str, str] = {}  # place -> the variable it is computed into
+
+    def write(self) -> None:
+        for instr in self.group.body:
+            self.instruction(instr)
+        for value, out, instr in self.results.values():
+            if self.writer.needed(self.group, out):
+                self.inside.append(f"put({self.at(out, instr)}, {value})")
+        writer = self.writer
+        for place, name in self.setup.items():
+            writer.line(f"{name} = {place}")
+        depth = writer.depth
+        for level, size in enumerate(self.sizes):
+            for line in self.loads[level]:
+                writer.line(line)
+            writer.line(f"for {'ijklm'[level]} in range({size}):")
+            writer.depth += 1
+        for line in (*self.loads[-1], *self.inside):
+            writer.line(line)
+        writer.depth = depth
+
+    def instruction(self, instr: Instr) -> None:
+        writer, dtype = self.writer, instr.out.buffer.dtype
+        if dtype not in _DTYPES:
+            raise NotJittable(f"a buffer of dtype {dtype}")
+        d, kind = _DTYPES[dtype]
+        values = [self.value(x, instr) if isinstance(x, Ref) else writer.constant(x, dtype) for x in instr.ins]
+        wider = any(ref.buffer.dtype != dtype for ref in instr.refs)
+        form = _FORMS[instr.op]
+        named = {word: writer.constant(x, dtype) for word, x in (("one", 1.0), ("zero", 0.0)) if f"{{{word}}}" in form}
+        if instr.op == "power_constant":
+            named["n"] = writer.constant(instr.params["n"], dtype)
+        text = form.format(*values, d=d, **named)
+        result = writer.fresh("v")
+        self.inside.append(f"{result} = {kind}({text})" if wider else f"{result} = {text}")
+        self.known[key(instr.out), squeezed(instr.out.shape)] = result
+        self.results[key(instr.out)] = result, instr.out, instr
+
+    def value(self, ref: Ref, instr: Instr) -> str:
+        found = self.known.get((key(ref), squeezed(ref.shape)))
+        if found is not None:
+            return found
+        way = self.ways[key(ref), ref.shape, instr.out.shape]
+        level = max((k + 1 for k, stride in enumerate(way) if stride), default=0)
+        name = self.writer.fresh("v")
+        self.loads[level].append(f"{name} = get({self.at(ref, instr)})")
+        self.known[key(ref), squeezed(ref.shape)] = name
+        return name
+
+    def at(self, ref: Ref, instr: Instr) -> str:
+        """Buffer and index of the entry that a turn of the loops means."""
+        found, n = (key(ref), ref.shape, instr.out.shape), self.writer.number(ref.buffer)
+        if found not in self.places:
+            place = self.writer.place(ref)
+            if not place.isdigit():
+                place = self.setup.setdefault(place, self.writer.fresh("o"))
+            self.places[found] = place
+        terms = [self.places[found]] if self.places[found] != "0" else []
+        for letter, stride in zip("ijklm", self.ways[found], strict=False):
+            if stride:
+                terms.append(letter if stride == 1 else f"{stride} * {letter}")
+        return f"b{n}, {' + '.join(terms) or '0'}"
+
+
+# -- how products read ------------------------------------------------------------------------------------------------
+def _operand(ref: Ref, flip: bool) -> tuple[str, int]:
+    """BLAS counts columns first, so that a matrix in memory is its own transpose: the letter, the leading dimension."""
+    return ("YES" if flip != ref.T else "NO"), ref.shape[0 if ref.T else -1]
+
+
+def _merged(axes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Lengths and strides of the same entries, in the same order, along as few axes as possible."""
+    found = [(1, 1)]
+    for n, stride in axes:
+        if found[-1][0] == 1:
+            found[-1] = n, stride
+        elif n != 1 and found[-1][1] == n * stride:
+            found[-1] = found[-1][0] * n, stride
+        elif n != 1:
+            found.append((n, stride))
+    return found
+
+
+def _one_product(instr: Instr) -> bool:
+    """Whether a product in a map has one column, a matrix that stays, and steps that follow each other."""
+    if instr.op != "dot" or len(instr.out.shape) != 2 or instr.out.shape[1] != 1:
+        return False
+    a, x = instr.refs
+    return a.time is None and x.time is not None and instr.out.time is not None
+
+
+def _reads_elsewhere(instr: Instr, other: Instr) -> bool:
+    """Whether an instruction reads what another one of its map writes, at a step other than its own."""
+    written = other.out.buffer
+    crossing = any(ref.buffer is written and ref.time not in (None, (STEP, 0)) for ref in instr.refs)
+    return crossing or any(ref.buffer is instr.out.buffer and ref.time not in (None, (STEP, 0)) for ref in other.refs)

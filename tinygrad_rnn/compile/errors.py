@@ -1,0 +1,13 @@
+"""Why something cannot be compiled."""
+
+from __future__ import annotations
+
+from ..core.errors import GraphError
+
+
+class CompileError(GraphError):
+    """What a function does depends on values, so that no recording of it holds for other values."""
+
+
+class Unfoldable(GraphError):
+    """The recorded graph is not one step repeated; inside of this room only, where the flat form takes over."""

@@ -1,0 +1,82 @@
+"""The compiled function: what to run for which arguments, recorded anew only when their shapes are new.
+
+A call takes its arguments apart, looks for a program made for such shapes (whatever the length), and runs it. Which
+form a function takes (folded, flat for one length, or as it is) is decided in `prepare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.tensor import Tensor
+from .prepare import Prepared, prepare
+from .record import array_of
+from .trees import flatten, with_gradients
+
+
+class Compiled:
+    """A function compiled for the shapes it meets; call it as the function itself.
+
+    `recordings` counts how often the function was recorded, `plan` is the plan last run, `forms` says for each kind of
+    arguments met how it runs, and why.
+    """
+
+    def __init__(self, function: Callable[..., Any], executor: str = "numpy") -> None:
+        self.original, self.executor = function, executor
+        self.function = getattr(function, "function", function)
+        numbers = getattr(function, "argnums", None)
+        self.mode = getattr(function, "returns", "value")
+        self.argnums: tuple[int, ...] = () if numbers is None else (numbers,) if isinstance(numbers, int) else numbers
+        self.single = isinstance(numbers, int)
+        self.recordings = 0
+        self._known: dict[Any, list[Prepared]] = {}
+        self._last: Prepared | None = None
+        self.__name__ = f"compiled_{getattr(self.function, '__name__', 'function')}"
+        self.__doc__ = getattr(function, "__doc__", None)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        values: list[Any] = []
+        structure = [flatten(arg, values, lists=i not in self.argnums) for i, arg in enumerate(args)]
+        if kwargs:
+            structure += [(key, flatten(arg, values, lists=True)) for key, arg in sorted(kwargs.items())]
+        if any(isinstance(value, Tensor) and value.requires_grad for value in values):
+            return self.original(*args, **kwargs)  # the caller records: the result has to stay in his graph
+        arrays = [array_of(value) for value in values]
+        key = tuple(structure)
+        known = self._known.setdefault(key, [])
+        for found in known:
+            if found.fits(arrays):
+                break
+        else:
+            found = prepare(self, args, kwargs, arrays, len(known))
+            known.append(found)
+        self._last = found
+        return found.run(self, args, kwargs, arrays)
+
+    def returned(self, args: tuple[Any, ...], value: Any, outputs: list[Any]) -> Any:
+        """The value, the gradients, or both, as the function that was compiled returns them."""
+        if self.mode == "value":
+            return value
+        grads = iter(outputs[1:])
+        trees = [with_gradients(args[i], grads) for i in self.argnums]
+        found = trees[0] if self.single else tuple(trees)
+        return found if self.mode == "grad" else (outputs[0], found)
+
+    @property
+    def known_forms(self) -> list[Prepared]:
+        """All forms made so far."""
+        return [found for group in self._known.values() for found in group]
+
+    @property
+    def plan(self) -> Any:
+        """The plan last run; None before the first call, and where the function runs as it is."""
+        return None if self._last is None else self._last.plan
+
+    @property
+    def forms(self) -> list[str]:
+        """How each kind of arguments met runs: folded, flat or as it is, and why."""
+        return [found.told for found in self.known_forms]
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}: {'; '.join(self.forms) or 'not called yet'}>"

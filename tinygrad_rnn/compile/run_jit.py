@@ -1,0 +1,153 @@
+"""Carry a plan out in machine code: one function for all its stages, compiled by numba, kept on disk.
+
+Here buffers get memory and the function its arguments. What the function does is written in `emit_jit`, what it calls
+stands in `kernels`, where it is kept is decided in `cache`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import prod
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import MissingExtraError
+from .cache import module
+from .emit_jit import FIRST, emit
+from .plan import END, START, Buffer, Plan, Ref, chunk_of
+
+ALIGNED = 64
+
+
+class JitRunner:
+    """A plan in machine code: call it with the values of the arguments and N, as `NumpyRunner`.
+
+    Raises `MissingExtraError` without numba or scipy, `NotJittable` for a plan with operations that have no form here.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._kernels = kernels = _kernels()
+        self.plan = plan
+        self._text, self._buffers = emit(plan)
+        self._run = module(self._text, _stamp(kernels)).run
+        self._chunks = chunk_of(plan.stages)
+        number = {id(buffer): n + FIRST for n, buffer in enumerate(self._buffers)}
+        self._at = np.zeros(len(self._buffers) + FIRST, np.intp)
+        self._at[:FIRST] = kernels.blas("sgemm"), kernels.blas("dgemm"), _limit(kernels)
+        self._given = [(k, b, number[id(b)]) for k, b in enumerate(plan.arguments) if id(b) in number]
+        self._last: list[Any] = [None] * len(plan.arguments)
+        self._results = [(b, number[id(b)]) for b in self._buffers if b.kind == "result"]
+        self._outputs = [self._output(ref) for ref in plan.outputs]
+        self._own = [(b, number[id(b)]) for b in self._buffers if b.kind in ("scratch", "chunk")]
+        self._held = [np.ascontiguousarray(b.value, b.dtype) for b in self._buffers if b.kind == "constant"]
+        constants = [b for b in self._buffers if b.kind == "constant"]
+        for buffer, held in zip(constants, self._held, strict=True):
+            self._at[number[id(buffer)]] = held.ctypes.data
+        self._memory = np.empty(0, np.uint8)
+        self._places: dict[int, np.ndarray] = {}
+        self._room = -1
+
+    def source(self) -> str:
+        """The text of the generated module."""
+        return self._text
+
+    def __call__(self, values: Sequence[Any], N: int) -> list[np.ndarray]:
+        at = self._at
+        if self._room < N:
+            self._make_room(N)
+        for k, buffer, n in self._given:
+            value = values[k]
+            if value is not self._last[k]:
+                if not (type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous):
+                    value = np.ascontiguousarray(value, buffer.dtype)
+                at[n] = value.__array_interface__["data"][0]
+                self._last[k] = value
+        made = []
+        for buffer, n in self._results:
+            result = np.empty(self._shape(buffer, N) if buffer.time else buffer.shape, buffer.dtype)
+            at[n] = result.__array_interface__["data"][0]
+            made.append(result)
+        self._run(N, at)
+        return [self._copied(ref, values, N) if seen is None else seen(made[k]) for ref, k, seen in self._outputs]
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+    def _shape(self, buffer: Buffer, N: int) -> tuple[int, ...]:
+        return (buffer.slots(N, self._chunks.get(id(buffer))), *buffer.shape) if buffer.time else buffer.shape
+
+    def _make_room(self, N: int) -> None:
+        """One block of memory for all scratch, each buffer where vectors start."""
+        shapes = [self._shape(buffer, N) for buffer, _ in self._own]
+        sizes = [prod(shape) * buffer.dtype.itemsize for shape, (buffer, _) in zip(shapes, self._own, strict=True)]
+        rounded = [-(-size // ALIGNED) * ALIGNED for size in sizes]
+        self._memory = np.empty(sum(rounded) + ALIGNED, np.uint8)
+        start = -self._memory.ctypes.data % ALIGNED
+        self._places = {}
+        for (buffer, n), shape, size, room in zip(self._own, shapes, sizes, rounded, strict=True):
+            view = self._memory[start : start + size].view(buffer.dtype).reshape(shape)
+            self._places[id(buffer)] = view
+            self._at[n] = view.ctypes.data if view.size else self._memory.ctypes.data
+            start += room
+        self._room = N
+
+    # -- outputs ------------------------------------------------------------------------------------------------------
+    def _output(self, ref: Ref) -> tuple[Ref, int, Callable[[np.ndarray], np.ndarray] | None]:
+        """An output, the result it is part of, and how to see it there; None if it stands elsewhere."""
+        for k, (buffer, _) in enumerate(self._results):
+            if buffer is ref.buffer and ref.time is None:
+                return ref, k, _part(ref)
+        return ref, -1, None
+
+    def _copied(self, ref: Ref, values: Sequence[Any], N: int) -> np.ndarray:
+        """An output from memory that is used again."""
+        buffer = ref.buffer
+        if id(buffer) in self._places:
+            whole = self._places[id(buffer)]
+        else:
+            given = buffer.kind == "argument"
+            whole = np.asarray(values[self.plan.arguments.index(buffer)] if given else buffer.value, buffer.dtype)
+        if ref.time is None:
+            return _part(ref)(whole).copy()
+        base, k = ref.time
+        lead = buffer.lead + k
+        if base in (START, END):
+            return _part(ref)(whole[lead] if base == START else whole[lead + N]).copy()
+        return np.array([_part(ref)(slot) for slot in whole[lead : lead + N]]).reshape(N, *ref.shape)
+
+
+def _part(ref: Ref) -> Callable[[np.ndarray], np.ndarray]:
+    """How to see what a reference means in a slot of its buffer."""
+    if ref.rows is None and ref.view is None and not ref.T:
+        return lambda slot: slot
+    rows = slice(None) if ref.rows is None else slice(*ref.rows)
+    if ref.view is None and not ref.T:
+        return lambda slot: slot[rows]
+    shape = ref.shape[::-1] if ref.T else ref.shape
+    return lambda slot: slot[rows].reshape(shape).T if ref.T else slot[rows].reshape(shape)
+
+
+@cache
+def _kernels() -> ModuleType:
+    try:
+        from . import kernels
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the jitted executor needs numba and scipy ({error}): pip install 'tinygrad-rnn[jit]', or take "
+            "executor='numpy'"
+        ) from None
+    return kernels
+
+
+@cache
+def _limit(kernels: ModuleType) -> int:
+    return kernels.small_products()
+
+
+@cache
+def _stamp(kernels: ModuleType) -> str:
+    """What a compiled plan depends on besides its own text: numba does not look at the functions it calls."""
+    return hashlib.sha256(Path(str(kernels.__file__)).read_bytes()).hexdigest()

@@ -1,0 +1,168 @@
+"""Carry out a plan with numpy: views made once, then nothing but calls that write into memory already there.
+
+For each number of steps there is a program, a list of calls bound to their views; what depends on the arguments of this
+very call, or on memory that the caller keeps, looks it up when it runs. What a plan means is said in `plan`; how single
+instructions become calls stands in `numpy_calls`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import groupby
+from operator import call
+from typing import Any
+
+import numpy as np
+
+from . import numpy_calls as calls
+from .plan import END, STEP, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile
+
+Call = Callable[[], Any]
+#: programs for so many different lengths are kept
+_KEPT = 16
+
+
+class NumpyRunner:
+    """Runs a plan for any number of steps; call it with the values of the arguments and N."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.capacity = -1
+        self.arrays: dict[int, np.ndarray] = {}
+        self.index = {id(b): i for i, b in enumerate(plan.arguments)}
+        self.index |= {id(b): i for i, b in enumerate(b for b in plan.buffers if b.kind == "result")}
+        self.given: list[np.ndarray] = [np.zeros(b.shape, b.dtype) for b in plan.arguments]
+        self.made: list[Any] = [None for b in plan.buffers if b.kind == "result"]
+        for buffer in plan.buffers:
+            if buffer.kind == "constant":
+                self.arrays[id(buffer)] = np.asarray(buffer.value)
+            elif not buffer.time and buffer.kind == "scratch":
+                self.arrays[id(buffer)] = np.zeros(buffer.shape, buffer.dtype)
+        self.chunk = max((s.chunk for s in plan.stages if isinstance(s, Tile)), default=1)
+        self.scalars: dict[Any, np.ndarray] = {}
+        self.wide: dict[Any, np.ndarray] = {}
+        self.loops: dict[int, list[Call]] = {}
+        self.programs: dict[int, list[Call]] = {}
+        self.results: dict[int, list[Call]] = {}
+
+    def __call__(self, values: list[Any], N: int) -> list[np.ndarray]:
+        if self.capacity < N:
+            self._grow(N)
+        self.given[:] = map(np.asarray, values)
+        program = self.programs.get(N)
+        if program is None:
+            program = self._program(N)
+        with np.errstate(all="ignore"):
+            deque(map(call, program), maxlen=0)
+        return [found() for found in self.results[N]]
+
+    def _grow(self, N: int) -> None:
+        self.capacity = N if self.capacity < 0 else max(N, 2 * self.capacity)
+        for buffer in self.plan.buffers:
+            if buffer.time:
+                slots = buffer.slots(self.capacity, min(self.chunk, max(1, self.capacity)))
+                self.arrays[id(buffer)] = np.zeros((slots, *buffer.shape), buffer.dtype)
+        self.loops.clear()
+        self.programs.clear()
+        self.results.clear()
+
+    def _program(self, N: int) -> list[Call]:
+        if len(self.programs) >= _KEPT:
+            oldest = next(iter(self.programs))
+            del self.programs[oldest], self.results[oldest]
+        program: list[Call] = []
+        for stage in self.plan.stages:
+            self._bind(stage, N, program)
+        self.programs[N] = program
+        self.results[N] = [self._result(ref, N) for ref in self.plan.outputs]
+        return program
+
+    def _bind(self, stage: Stage, N: int, program: list[Call]) -> None:
+        if isinstance(stage, Once):
+            for summing, group in groupby(stage.body, key=lambda instr: instr.op in calls.SUMS):
+                if summing:
+                    program += calls.sums(self, list(group), N)
+                else:
+                    program += [calls.bound(self, instr, 0, N) for instr in group]
+        elif isinstance(stage, Loop):
+            program += self._steps(stage, N)
+        else:
+            assert isinstance(stage, Tile) and isinstance(stage.body[0], Map)
+            for start in range(0, N, stage.chunk):
+                stop = min(N, start + stage.chunk)
+                program += [calls.spanned(self, instr, start, stop) for instr in stage.body[0].body]
+
+    def _steps(self, stage: Loop, N: int) -> list[Call]:
+        """The calls of a loop: part of those for the longest sequence so far."""
+        found = self.loops.get(id(stage))
+        forwards = stage.direction > 0
+        if found is None:
+            steps = range(self.capacity) if forwards else range(self.capacity - 1, -1, -1)
+            found = self.loops[id(stage)] = calls.steps(self, stage.body, steps, self.capacity)
+        if self.capacity == N:
+            return found
+        n = len(stage.body) * N
+        return found[:n] if forwards else found[len(found) - n :]
+
+    def _result(self, ref: Ref, N: int) -> Call:
+        find = self.finder(ref, 0, N, span=ref.time is not None and ref.time[0] == STEP)
+        if ref.buffer.kind == "result":
+            return find
+        return lambda: np.array(find())
+
+    # -- arrays -------------------------------------------------------------------------------------------------------
+    def is_late(self, buffer: Buffer) -> bool:
+        """Whether the memory of a buffer is another one for each call."""
+        return buffer.kind in ("argument", "result")
+
+    def finder(self, ref: Ref, t: int, N: int, span: bool = False) -> Call:
+        """How to get at what a reference means at step t of N (or `span`: for the steps from t to N)."""
+        buffer = ref.buffer
+        if not self.is_late(buffer):
+            array = self.look(self.arrays[id(buffer)], ref, t, N, span)
+            return lambda: array
+        held = self.given if buffer.kind == "argument" else self.made
+        i = self.index[id(buffer)]
+        if ref.time is None and ref.rows is None and ref.view is None and not ref.T:
+            return lambda: held[i]
+        return lambda: self.look(held[i], ref, t, N, span)
+
+    @staticmethod
+    def look(array: np.ndarray, ref: Ref, t: int, N: int, span: bool) -> np.ndarray:
+        """What a reference means in the memory of its buffer."""
+        lead = 0
+        if ref.time is not None:
+            base, k = ref.time
+            at = ref.buffer.lead + k
+            if ref.buffer.kind == "chunk":
+                array, lead = (array[: N - t], 1) if span else (array[t % len(array), ...], 0)
+            elif span:
+                array, lead = array[at + t : at + N], 1
+            else:
+                array = array[at + (t if base == STEP else N if base == END else 0), ...]
+        if ref.rows is not None:
+            array = array[:, ref.rows[0] : ref.rows[1]] if lead else array[ref.rows[0] : ref.rows[1]]
+        if ref.view is not None:
+            array = array.reshape((*array.shape[:lead], *ref.view))
+        if ref.groups > 1:
+            size = array.shape[lead] // ref.groups
+            array = array.reshape((*array.shape[:lead], ref.groups, size, *array.shape[lead + 1 :]))
+        if ref.T:
+            array = array.transpose(0, *range(array.ndim - 1, 0, -1)) if lead else array.T
+        return array
+
+    def scalar(self, value: float, dtype: np.dtype[Any]) -> np.ndarray:
+        """A number as an array of the dtype it meets; numpy takes that sooner than a Python float."""
+        key = (value.hex(), dtype)
+        if key not in self.scalars:
+            self.scalars[key] = np.array(value, dtype if dtype.kind == "f" else np.float64)
+        return self.scalars[key]
+
+    def columns(self, which: str, rows: int, count: int, dtype: Any) -> np.ndarray:
+        """Memory for the columns of several steps side by side."""
+        key = (which, rows, count, dtype)
+        if key not in self.wide:
+            self.wide[key] = np.empty((rows, count), dtype)
+        return self.wide[key]
+
