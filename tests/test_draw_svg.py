@@ -210,5 +210,5 @@ def test_steps_with_two_indices_are_drawn():
                     "h", sum((h[k] for k in ((i - 1, j), (i, j - 1)) if k in h), tg.tensor(1.0, name="x"))
                 )
     layout = placed(h[1, 1], level="named")
-    assert [c.title for c in layout.picture.columns] == ["t = 0,0", "t = 0,1", "t = 1,0", "t = 1,1"]
+    assert [c.title for c in layout.picture.columns] == ["0,0", "0,1", "1,0", "1,1"]
     ElementTree.fromstring(to_svg(layout))

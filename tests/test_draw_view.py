@@ -156,6 +156,72 @@ def encoder_decoder(T=3):
     return tg.Graph(h)
 
 
+def delayed(T=9, d=3):
+    """A state that is read after one step and after d."""
+    U, W, D, h = parameter("U", 4, 3), parameter("W", 4, 4), parameter("D", 4, 4), {}
+    for t in range(1 - d, 1):
+        with tg.step(t):
+            h[t] = parameter("h", 4, 1)
+    for t in tg.steps(1, T + 1):
+        h[t] = tg.name("h", np.tanh(W @ h[t - 1] + D @ h[t - d] + U @ data("x", 3, 1)))
+    return tg.Graph(h[T])
+
+
+def single_output(T=5):
+    U, W, V = parameter("U", 4, 3), parameter("W", 4, 4), parameter("V", 5, 4)
+    with tg.step(0):
+        h = parameter("h", 4, 1)
+    for t in tg.steps(1, T + 1):
+        h = tg.name("h", np.tanh(W @ h + U @ data("x", 3, 1)))
+        if t == T:
+            o = tg.name("o", V @ h)
+    return tg.Graph(tg.name("L", tg.cross_entropy(o, target(), axis=0)))
+
+
+def captions(T=5):
+    """One vector x for all steps, and the label of the step before (document 004, section 2.5.2)."""
+    R, W, U, V = parameter("R", 4, 3), parameter("W", 4, 4), parameter("U", 4, 5), parameter("V", 5, 4)
+    x, y, losses = data("x", 3, 1), {}, []
+    with tg.step(0):
+        h, y[0] = parameter("h", 4, 1), data("y", 5, 1)
+    for t in tg.steps(1, T + 1):
+        h = tg.name("h", np.tanh(W @ h + R @ x + U @ y[t - 1]))
+        y[t] = data("y", 5, 1)
+        losses.append(tg.name("L", np.sum((V @ h - y[t]) ** 2)))
+    return tg.Graph(tg.name("L", tg.add_n(losses)))
+
+
+def grid(rows=3, columns=3):
+    U, W, V, Q, h, o = parameter("U", 4, 3), parameter("W", 4, 4), parameter("V", 4, 4), parameter("Q", 2, 4), {}, []
+    for i in range(rows):
+        for j in range(columns):
+            with tg.step((i, j)):
+                a = U @ data("x", 3, 1)
+                a = a + W @ h[i - 1, j] if i else a
+                a = a + V @ h[i, j - 1] if j else a
+                h[i, j] = tg.name("h", np.tanh(a))
+                o.append(tg.name("o", Q @ h[i, j]))
+    return tg.Graph(o)
+
+
+def tree(leaves=8):
+    """A balanced tree, steps (level, place); an odd one out goes up alone."""
+    U, W, V, Q = parameter("U", 4, 4), parameter("W", 4, 4), parameter("V", 4, 3), parameter("Q", 5, 4)
+    row, level = [], 0
+    for p in range(leaves):
+        with tg.step((0, p)):
+            row.append(tg.name("h", np.tanh(V @ data("x", 3, 1))))
+    while len(row) > 1:
+        level += 1
+        above = row[-1:] if len(row) % 2 else []
+        joined = []
+        for p in range(len(row) // 2):
+            with tg.step((level, p)):
+                joined.append(tg.name("h", np.tanh(U @ row[2 * p] + W @ row[2 * p + 1])))
+        row = joined + above
+    return tg.Graph(tg.name("L", tg.cross_entropy(tg.name("o", Q @ row[0]), target(), axis=0)))
+
+
 def expression():
     w, x, b, y = (tg.tensor(v, name=n) for v, n in ((2.0, "w"), (3.0, "x"), (1.0, "b"), (0.5, "y")))
     return tg.Graph(tg.name("L", (tg.name("p", np.tanh(w * x + b)) - y) ** 2))
@@ -172,6 +238,11 @@ NETWORKS = {
         stacked,
         encoder_decoder,
         attention,
+        delayed,
+        single_output,
+        captions,
+        grid,
+        tree,
         expression,
     )
 }

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="judge the gradient equations of FILE, term by term and step by step")
     verify.add_argument("file", metavar="FILE", help=_FILE)
-    verify.add_argument("--T", type=_positive, default=4, help="length of the sequence (default 4)")
+    verify.add_argument("--T", type=_positive, help="length of the sequence (default 4, more for long delays)")
     verify.add_argument("--seeds", type=_positive, default=3, help="number of random probes (default 3)")
     verify.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
     verify.add_argument("--html", metavar="OUT", help="also write the report as one self-contained page")

@@ -16,6 +16,8 @@ from .styles import NAME_SIZE, OPERATION_SIZE, SMALL_SIZE
 STUB_HEIGHT = 14.0
 STUB_LINK = 5.0
 LINE = 11.0
+#: what is not sized by its text
+FIXED = {"elided": (30.0, 20.0, False), "unfold": (58.0, 22.0, False)}
 
 
 @dataclass(slots=True)
@@ -34,6 +36,10 @@ class Box:
         """Distance from the centre to the outline in depth, at this offset along time."""
         return _reach(self.along, self.depth, self.round, offset)
 
+    def reach_along(self, offset: float) -> float:
+        """Distance from the centre to the outline along time, at this offset in depth."""
+        return _reach(self.depth, self.along, self.round, offset)
+
 
 def _reach(across: float, ahead: float, round_: bool, offset: float) -> float:
     corner = ahead if round_ else min(8.0, across, ahead)
@@ -47,14 +53,14 @@ def measure(picture: Picture) -> list[Box]:
     sizes: dict[int, tuple[float, float, bool]] = {}
     circle = _circle(picture)
     for n in picture.nodes:
-        if n.role == "elided":
+        if n.role in FIXED:
             continue
         width, height, round_ = _outline(n, circle)
         old = sizes.get(n.slot, (0.0, 0.0, True))
         sizes[n.slot] = (max(width, old[0]), max(height, old[1]), round_ and old[2])
     boxes = []
     for n in picture.nodes:
-        width, height, round_ = (30.0, 20.0, False) if n.role == "elided" else sizes[n.slot]
+        width, height, round_ = FIXED[n.role] if n.role in FIXED else sizes[n.slot]
         box = Box(width, height, round_)
         flat = picture.direction == "TB"
         box.along, box.depth = (height / 2, width / 2) if flat else (width / 2, height / 2)
@@ -76,7 +82,7 @@ def stub_extent(stub: Stub, flat: bool) -> float:
 
 def _circle(picture: Picture) -> float:
     """One diameter for all named nodes of a picture, wide enough for the longest symbol unless that is a whole word."""
-    wide = [w for n in picture.nodes if n.named and n.role != "elided" and (w := n.text.width(NAME_SIZE)) <= 40]
+    wide = [w for n in picture.nodes if n.named and n.role not in FIXED and (w := n.text.width(NAME_SIZE)) <= 40]
     return max(38.0, max(wide, default=0.0) + 10)
 
 
@@ -92,3 +98,18 @@ def _outline(n: Node, circle: float) -> tuple[float, float, bool]:
     if wide <= circle - 7 and (not below or (len(below) == 1 and below[0] <= circle - 11)):
         return circle, circle, True
     return max([wide, *below]) + 16, 28.0 + LINE * len(below) if below else 32.0, False
+
+
+def block_arrow(x: float, y: float, width: float, height: float) -> list[tuple[float, float]]:
+    """The corners of a broad arrow to the right."""
+    a, b, tip = x - width / 2, x + width / 2 - height * 0.7, x + width / 2
+    half = height / 4
+    return [
+        (a, y - half),
+        (b, y - half),
+        (b, y - height / 2),
+        (tip, y),
+        (b, y + height / 2),
+        (b, y + half),
+        (a, y + half),
+    ]

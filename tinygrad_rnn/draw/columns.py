@@ -42,13 +42,15 @@ def arrange_in_time(drawn: list[Tensor], links: Iterable[Link]) -> tuple[list[Co
     if not any(places.values()):
         return [Column("plain", 0)], dict.fromkeys(places, 0)
     lane_of = _lanes(places, links)
+    outer = outer_indices(drawn)
     keys: dict[int, Any] = {}
     titles: dict[Any, str] = {}
     for n in drawn:
         place = places[n.id]
         if place is not None:
-            keys[n.id] = (lane_of[place[0]], 1, place[1])
-            titles[keys[n.id]] = "t = " + index_text(place[1] if len(place[1]) > 1 else place[1][0])
+            index = place[1][:outer]
+            keys[n.id] = (lane_of[place[0]], 1, index)
+            titles[keys[n.id]] = "t = " + index_text(index if len(index) > 1 else index[0])
     last = max(key[0] for key in keys.values())
     _place_the_timeless(drawn, links, keys, last)
     boundary = _boundaries(drawn, links, keys)
@@ -57,9 +59,22 @@ def arrange_in_time(drawn: list[Tensor], links: Iterable[Link]) -> tuple[list[Co
     for key in order:
         lane, part, _ = key
         kind = "step" if part == 1 else "after" if lane > last else "before" if lane == 0 else "between"
-        columns.append(Column("boundary" if key in boundary else kind, lane, titles.get(key, "")))
+        columns.append(Column("boundary" if key in boundary else kind, lane, titles.get(key, ""), key[2]))
     number = {key: i for i, key in enumerate(order)}
     return columns, {i: number[key] for i, key in keys.items()}
+
+
+def outer_indices(drawn: list[Tensor]) -> int | None:
+    """How many indices say the column, when some nodes have more than others: alpha[t, s] stands with the rest of t.
+
+    None, for all of them, unless no name has both: a tree's nodes are named alike at every depth.
+    """
+    depths: dict[str, set[int]] = {}
+    for n in drawn:
+        if n.name is not None and (place := place_of(n)) is not None:
+            depths.setdefault(n.name, set()).add(len(place[1]))
+    found = {depth for lengths in depths.values() for depth in lengths}
+    return min(found) if len(found) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
 
 
 def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, int]:
@@ -71,6 +86,8 @@ def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, in
         if start and end and start[0] != end[0]:
             pair = (start[0], end[0])
             equal[pair] = equal.get(pair, 0) + (1 if start[1] == end[1] else -1)
+    for pair in _through_the_timeless(places, links):
+        equal[pair] = min(equal.get(pair, 0), 0) - 1
     parent = {g: g for g in groups}
 
     def root(g: Group) -> Group:
@@ -95,6 +112,19 @@ def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, in
                 depth[root(b)] = max(depth[root(b)], min(depth[root(a)] + 1, len(roots)))
     ranked = sorted(roots, key=lambda g: (depth[g], g))
     return {g: ranked.index(root(g)) for g in groups}
+
+
+def _through_the_timeless(places: dict[int, Place | None], links: list[Link]) -> set[tuple[Group, Group]]:
+    """Pairs of parts of which the second reads what was made, outside of time, of the first."""
+    made_of: dict[int, set[Group]] = {}
+    pairs: set[tuple[Group, Group]] = set()
+    for link in sorted(links, key=lambda k: k.head.id):
+        start, end = places[link.tail.id], places[link.head.id]
+        if end is None:
+            made_of.setdefault(link.head.id, set()).update({start[0]} if start else made_of.get(link.tail.id, ()))
+        elif start is None:
+            pairs |= {(group, end[0]) for group in made_of.get(link.tail.id, ()) if group != end[0]}
+    return pairs
 
 
 def _conflict(a: Group, b: Group, apart: set[tuple[Group, Group]], groups: list[Group], root: Any) -> bool:

@@ -14,8 +14,9 @@ import graphviz  # type: ignore[import-untyped]
 
 from .boxes import STUB_HEIGHT
 from .labels import dot_escaped
-from .layout import TITLE_SIZE, Layout, Line
+from .layout import Layout, Line
 from .legend import Entry
+from .loops import Square
 from .picture import Node
 from .routes import Point
 from .styles import (
@@ -31,6 +32,7 @@ from .styles import (
     OPERATION_SIZE,
     ROLES,
     SMALL_SIZE,
+    TITLE_SIZE,
 )
 from .svg import to_svg
 
@@ -75,17 +77,7 @@ class _Writer:
         graph.attr("node", fixedsize="true", fontname=DOT_SERIF, fontcolor=INK, style="filled", shape="box")
         graph.attr("edge", fontname=DOT_SERIF, fontcolor=INK, color=EDGE, arrowsize="0.65", penwidth="1.1")
         if picture.title:
-            graph.node(
-                "title",
-                label=_html(dot_escaped(picture.title)),
-                shape="plaintext",
-                style="",
-                fontsize=f"{TITLE_SIZE:g}",
-                pos=self.at(layout.width / 2, 16 + TITLE_SIZE * 0.45),
-                width="0",
-                height="0",
-                fixedsize="false",
-            )
+            self.words(graph, "title", picture.title, layout.width / 2, 16 + TITLE_SIZE * 0.45, TITLE_SIZE)
         panels = {p.column: p for p in layout.panels}
         members: dict[int, list[int]] = {}
         for i, n in enumerate(picture.nodes):
@@ -117,6 +109,8 @@ class _Writer:
                 self.column(cluster, nodes, tags)
         for line in layout.lines:
             self.edge(graph, line)
+        for k, square in enumerate(layout.squares):
+            self.delay(graph, f"delay{k}", square)
         self.legend(graph)
         return graph
 
@@ -164,8 +158,21 @@ class _Writer:
                 height="0.3",
             )
             return
-        size = NAME_SIZE if n.named else OPERATION_SIZE
         style = ROLES[n.role]
+        if n.role == "unfold":
+            graph.node(
+                f"n{i}",
+                label="",
+                shape="rarrow",
+                pos=self.at(x, y),
+                width=_inches(box.width),
+                height=_inches(box.height),
+                fillcolor=style.fill,
+                color=style.line,
+            )
+            self.words(graph, f"n{i}_words", n.text.base, x, y - 23, LEGEND_SIZE + 1)
+            return
+        size = NAME_SIZE if n.named else OPERATION_SIZE
         label = n.text.dot_html(size)
         for line in (n.operation, *n.lines):
             if line:
@@ -230,6 +237,21 @@ class _Writer:
         end = (x - (x - xc) / back * cut, y - (y - yc) / back * cut)
         return f"e,{self.at(x, y)} " + " ".join(self.at(*p) for p in [*way, (xc, yc), end])
 
+    def delay(self, graph: Any, name: str, square: Square) -> None:
+        ahead = square.delay < 0
+        graph.node(
+            name,
+            label=_quoted(square.text),
+            pos=self.at(*square.at),
+            width=_inches(square.size),
+            height=_inches(square.size),
+            fillcolor="white" if ahead else INK,
+            color=INK,
+            fontcolor=INK if ahead else "white",
+            fontsize="10.5",
+            penwidth="1.4",
+        )
+
     def legend(self, graph: Any) -> None:
         for k, entry in enumerate(self.layout.legend):
             self.entry(graph, f"legend{k}", entry)
@@ -255,6 +277,9 @@ class _Writer:
                 pos=self.spline(points, arrow=True),
             )
             words_at += 33
+        elif e.sign == "delay":
+            self.delay(graph, name, Square(e.delay, (e.x + 7, e.y)))
+            words_at += 19
         elif e.sign:
             style = ROLES[e.sign]
             graph.node(
@@ -272,13 +297,16 @@ class _Writer:
             words_at += 19
         size = LEGEND_SIZE if e.text is None else LEGEND_SIZE - 1.5
         width = e.x + e.width - words_at
+        self.words(graph, name + "_words", e.words, words_at + 1 + width * 0.52, e.y, size)
+
+    def words(self, graph: Any, name: str, text: str, x: float, y: float, size: float) -> None:
         graph.node(
-            name + "_words",
-            label=_html(dot_escaped(e.words)),
+            name,
+            label=_html(dot_escaped(text)),
             shape="plaintext",
             style="",
             fontsize=f"{size:g}",
-            pos=self.at(words_at + 1 + width * 0.52, e.y),
+            pos=self.at(x, y),
             width="0",
             height="0",
             margin="0",

@@ -20,11 +20,12 @@ def leave_out(picture: Picture, most: int) -> None:
             first, last = (picture.columns[i].title.removeprefix("t = ") for i in (middle[0], middle[-1]))
             notes.append(f"steps {first} to {last} not shown")
     if hidden:
-        _collapse(picture, hidden)
+        collapse(picture, hidden)
         picture.note = "; ".join(notes)
 
 
-def _collapse(picture: Picture, hidden: dict[int, int]) -> None:
+def collapse(picture: Picture, hidden: dict[int, int]) -> None:
+    """Replace hidden columns by gaps: `hidden` has for each of them the first of its gap."""
     columns, renumbered = _columns_left(picture, hidden)
     nodes: list[Node] = []
     kept: dict[int, int] = {}
@@ -52,6 +53,12 @@ def _collapse(picture: Picture, hidden: dict[int, int]) -> None:
         elif e.tail in kept and _same_axis(columns[tail.column], columns[renumbered[hidden[head.column]]]):
             ends = kept[e.tail], dots_for(tail.slot, head.column)
             e.label = None
+        elif (
+            e.head not in kept
+            and e.tail not in kept
+            and columns[renumbered[hidden[tail.column]]].lane != columns[renumbered[hidden[head.column]]].lane
+        ):
+            ends = dots_for(tail.slot, tail.column), dots_for(head.slot, head.column)
         else:
             continue
         edges.setdefault((*ends, e.lane), Edge(*ends, e.label, e.differentiable, e.lane))

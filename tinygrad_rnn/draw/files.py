@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import GraphError
+from .heat import HeatMap
 from .layout import Layout, lay_out
 from .svg import to_svg
 from .view import view
@@ -30,7 +31,12 @@ def write_picture(graph: Any, path: Path, options: dict[str, Any]) -> Path:
             f"{path}: {suffix} is made by graphviz's dot program, which is not installed (apt install graphviz, "
             f"brew install graphviz); {path.with_suffix('.svg').name} needs nothing"
         )
-    return write_atomically(path, _content(lay_out(view(graph, **options)), suffix))
+    if isinstance(graph, HeatMap):
+        if suffix != ".svg" or options:
+            raise GraphError(f"{path}: a heat map is written as .svg, and has its options already")
+        return write_atomically(path, str(graph).encode())
+    layout = getattr(graph, "placed", None) if not options else None
+    return write_atomically(path, _content(layout or lay_out(view(graph, **options)), suffix))
 
 
 def _content(layout: Layout, suffix: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_SUPERSCRIPT = str.maketrans("0123456789+-−(),", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾˒")
+_SUPERSCRIPT = str.maketrans("0123456789+-−(),tT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾˒ᵗᵀ")
 # fmt: off
 _GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",

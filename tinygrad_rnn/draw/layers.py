@@ -7,12 +7,15 @@ places. Everything is iterative; a chain of 20,000 operations is laid out like a
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections.abc import Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 Pair = tuple[int, int]
 #: with more boxes than this fewer sweeps have to do
 MANY = 4000
+#: weight of an edge that is to be upright, against 1 of any other
+FIRM = 500.0
 
 
 def acyclic(count: int, edges: list[Pair]) -> tuple[list[int], list[Pair]]:
@@ -86,10 +89,18 @@ class Arrangement:
     bends: dict[Pair, list[tuple[int, float]]] = field(default_factory=dict)
 
 
-def arrange(items: list[Item], edges: list[Pair], gap: float, sweeps: int = 6) -> Arrangement:
-    """Order every row and place its items, with room `gap` between them; edges join items of different rows."""
+def arrange(
+    items: list[Item], edges: list[Pair], gap: float, sweeps: int = 6, straight: Set[int] = frozenset()
+) -> Arrangement:
+    """Order every row and place its items, with room `gap` between them; edges join items of different rows.
+
+    Edges to the items in `straight` are kept upright before all others.
+    """
     boxes = [Item(i.left, i.right, i.row, i.pull) for i in items]
     segments, chains = _with_bends(boxes, edges)
+    firm = {frozenset(pair) for edge, chain in chains.items() for pair in pairwise([edge[0], *chain, edge[1]])
+            if straight and not {*edge}.isdisjoint(straight)}  # fmt: skip
+    firm |= {frozenset(edge) for edge in segments if straight and not {*edge}.isdisjoint(straight)}
     below: list[list[int]] = [[] for _ in boxes]
     above: list[list[int]] = [[] for _ in boxes]
     for a, b in segments:
@@ -105,7 +116,7 @@ def arrange(items: list[Item], edges: list[Pair], gap: float, sweeps: int = 6) -
             pulled = _ordered([sorted(level, key=lambda i: boxes[i].pull) for level in levels], below, above, sweeps)
             levels = min(pulled, levels, key=lambda order: _crossings(order, above))
             _swap_neighbours(levels, below, above)
-    at = _placed(levels, below, above, boxes, gap, len(items))
+    at = _placed(levels, below, above, boxes, gap, len(items), firm)
     bends = {edge: [(boxes[i].row, at[i]) for i in chain] for edge, chain in chains.items()}
     return Arrangement(at[: len(items)], bends)
 
@@ -193,7 +204,13 @@ def _crossings(levels: list[list[int]], above: list[list[int]]) -> int:
 
 
 def _placed(
-    levels: list[list[int]], below: list[list[int]], above: list[list[int]], boxes: list[Item], gap: float, real: int
+    levels: list[list[int]],
+    below: list[list[int]],
+    above: list[list[int]],
+    boxes: list[Item],
+    gap: float,
+    real: int,
+    firm: set[frozenset[int]],
 ) -> list[float]:
     at = [0.0] * len(boxes)
     for level in levels:
@@ -214,6 +231,8 @@ def _placed(
                     near = below[i] + above[i]
                 # a long edge is to be straight before anything else is
                 share = [8.0 if i >= real and j >= real else 1.0 for j in near]
+                if firm:
+                    share = [FIRM if frozenset((i, j)) in firm else s for j, s in zip(near, share, strict=True)]
                 wanted.append(sum(at[j] * s for j, s in zip(near, share, strict=True)) / sum(share) if near else at[i])
                 weights.append(max(0.5, sum(share)))
             for i, x in zip(level, _spread(level, wanted, weights, boxes, gap), strict=True):

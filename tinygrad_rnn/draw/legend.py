@@ -16,7 +16,8 @@ GAP = 16.0
 class Entry:
     """One piece of the legend: a sign at (x, y) and the words to the right of it.
 
-    `sign` is a role, `parameter` (a tag with the letter `text`), `backward` (a gradient's line) or empty (words alone).
+    `sign` is a role, `parameter` (a tag with the letter `text`), `backward` (a gradient's line), `delay` (the square of
+    so many steps) or empty (words alone).
     """
 
     sign: str
@@ -25,6 +26,7 @@ class Entry:
     y: float
     width: float
     text: Text | None = None
+    delay: int = 0
 
 
 def place_legend(picture: Picture, margin: float, width: float, height: float) -> tuple[list[Entry], float, float]:
@@ -51,7 +53,7 @@ def place_legend(picture: Picture, margin: float, width: float, height: float) -
 def _parameters(picture: Picture) -> list[Entry]:
     if not picture.shared:
         return []
-    timed = sum(c.kind == "step" for c in picture.columns) > 1
+    timed = sum(c.kind == "step" for c in picture.columns) > 1 or any(c.kind == "circuit" for c in picture.columns)
     entries = [_words("shared parameters:" if timed else "parameters:")]
     for p in picture.shared:
         tag = max(16.0, p.text.width(LEGEND_SIZE) + 7)
@@ -68,6 +70,10 @@ def _roles(picture: Picture) -> list[Entry]:
             entries.append(Entry(role, words, 0, 0, 19 + text_width(words, LEGEND_SIZE)))
     if any(s.role == "constant" for n in picture.nodes for s in n.stubs) and "constant" not in present:
         entries.append(Entry("constant", "constant", 0, 0, 19 + text_width("constant", LEGEND_SIZE)))
+    for delay in sorted({e.delay for e in picture.edges if e.delay}, key=lambda d: (d < 0, abs(d))):
+        count = "one step" if abs(delay) == 1 else f"{abs(delay)} steps"
+        words = f"delay of {count}" if delay > 0 else f"from {count} later"
+        entries.append(Entry("delay", words, 0, 0, 19 + text_width(words, LEGEND_SIZE), delay=delay))
     if picture.backward:
         words = "gradient flows back"
         entries.append(Entry("backward", words, 0, 0, 34 + text_width(words, LEGEND_SIZE)))

@@ -15,7 +15,7 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor
 
 #: products whose matrix the book writes as a letter on the arrow
-PRODUCTS = {"matmul", "dot", "einsum", "tensordot", "inner", "embedding"}
+PRODUCTS = {"matmul", "linear", "dot", "einsum", "tensordot", "inner", "embedding"}
 
 
 @dataclass(slots=True)
@@ -47,9 +47,11 @@ class Level:
     shared: set[int] = field(default_factory=set)
 
 
-def at_level(graph: Graph, level: str, only: Collection[str] | None = None) -> Level:
-    """Choose nodes and edges; `only` keeps these names (level `named`)."""
-    shared = _shared(graph)
+def at_level(
+    graph: Graph, level: str, only: Collection[str] | None = None, given: frozenset[int] = frozenset()
+) -> Level:
+    """Choose nodes and edges; `only` keeps these names (level `named`), `given` are ids of inputs outside of time."""
+    shared = _shared(graph, given)
     nodes = [n for n in graph.nodes if n.id not in shared]
     if level == "op":
         return _operations(nodes, shared)
@@ -114,7 +116,17 @@ def _is_product(node: Tensor) -> bool:
     return node.op is not None and node.op.name in PRODUCTS
 
 
-def _shared(graph: Graph) -> set[int]:
+def data_without_time(graph: Graph) -> frozenset[int]:
+    """Ids of leaves outside of time that are data: they ask for no gradient, and a parameter multiplies them."""
+    data: set[int] = set()
+    for node in graph.nodes:
+        leaves = [x for x in node.inputs if x.op is None and x.name is not None and x.scope.step is None]
+        if _is_product(node) and len(leaves) == 2 and leaves[0].requires_grad != leaves[1].requires_grad:
+            data |= {x.id for x in leaves if not x.requires_grad}
+    return frozenset(data)
+
+
+def _shared(graph: Graph, given: frozenset[int]) -> set[int]:
     """Ids of what is drawn as tags: parameters, constants, and what is computed from these alone outside of time."""
     timed = any(n.scope.step is not None for n in graph.nodes)
     users = _columns_using(graph)
@@ -126,7 +138,7 @@ def _shared(graph: Graph) -> set[int]:
                 shared.add(node.id)
         elif node.name is None and not node.requires_grad:
             shared.add(node.id)
-        elif not timed or node.scope.step is not None or node.id in initial:
+        elif not timed or node.scope.step is not None or node.id in initial or node.id in given:
             continue
         elif node.requires_grad or len(users.get(node.id, ())) > 1:
             shared.add(node.id)

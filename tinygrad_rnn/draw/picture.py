@@ -34,30 +34,41 @@ class Node:
     tooltip: str = ""
     named: bool = True
     leaf: bool = False
+    given: bool = False  # an input outside of time
 
 
 @dataclass(slots=True)
 class Edge:
-    """An arrow between two nodes, by their positions in `Picture.nodes`; `lane` tells parallel ones apart."""
+    """An arrow between two nodes, by their positions in `Picture.nodes`; `lane` tells parallel ones apart.
+
+    `delay` is for circuits: the head takes the tail of so many steps before (after, if negative).
+    """
 
     tail: int
     head: int
     label: Text | None = None
     differentiable: bool = True
     lane: int = 0
+    delay: int = 0
 
 
 @dataclass(slots=True)
 class Column:
-    """One place on the time axis.
+    """One place on the time axis, or one cell of a grid or tree.
 
     `kind` is `step` (with a frame), `boundary` (initial states only), `before`, `between`, `after` (no time step),
-    `gap` (steps left out) or `plain` (a graph without time). Columns of one `lane` are laid out alike.
+    `gap` (steps left out), `circuit` (the step that stands for all), `unfold` (the arrow to the right-hand side) or
+    `plain` (a graph without time). Columns of one `lane` are laid out alike. Cells of one `rank` share their place on
+    the time axis, those of one `band` their height; `children` are the cells below one of a tree.
     """
 
     kind: str
     lane: int
     title: str = ""
+    index: tuple[int, ...] = ()
+    rank: int = 0
+    band: int = 0
+    children: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

@@ -34,20 +34,28 @@ def assign_roles(picture: Picture, sizes: list[int]) -> None:
         elif i in losses:
             n.role = "loss"
         else:
-            n.role = "inner" if n.slot in before_state or (columns[n.column].kind == "plain" and out[i]) else "output"
+            used = columns[n.column].kind in ("plain", "before", "between") and bool(out[i])
+            # without a state, what leads to an output is intermediate
+            used = used or (not states and not losses.issuperset(readers[i] or ()))
+            n.role = "inner" if used or n.slot in before_state else "output"
     computed = [readers[i] for i, n in enumerate(nodes) if n.named and not n.leaf and n.role != "loss"]
     judged = {r for reading in computed if reading for r in reading}
+    # a loss compares a target with something computed; a function of data alone has no target. What other steps read it
+    # for, as the label of the step before, does not count
+    targets = set()
     for i, n in enumerate(nodes):
-        if n.role == "input":
-            # a loss compares a target with something computed; a function of data alone has no target
-            reading = readers[i]
-            if reading and all(nodes[r].role == "loss" and r in judged for r in reading):
-                n.role = "target"
+        if n.role == "input" and (reading := readers[i]):
+            here = [r for r in reading if nodes[r].column == n.column or nodes[r].role == "loss"]
+            if here and all(nodes[r].role == "loss" and r in judged for r in here):
+                targets.add(n.slot)
+    for n in nodes:
+        if n.role == "input" and n.slot in targets:
+            n.role = "target"
 
 
 def _is_state(picture: Picture, members: list[int], timed: list[bool], out: list[list[int]]) -> bool:
     nodes = picture.nodes
-    if not nodes[members[0]].named:
+    if not nodes[members[0]].named or nodes[members[0]].given:
         return False
     crossing = [m for m in members if any(nodes[h].column != nodes[m].column and timed[h] for h in out[m])]
     if all(nodes[m].leaf for m in members):

@@ -1,7 +1,8 @@
 """How edges run: curves inside a step, and smooth right-angled lines from column to column.
 
 Between two rows lies a channel, between two columns a gutter. A line that leaves its column goes through gutters and
-channels only, so it never runs behind a node; all edges of one tail share one track until they branch off.
+channels only, so it never runs behind a node; all edges of one tail share one track until they branch off. The arcs of
+a circuit are planned in `loops` and run by the same rules.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from .picture import Picture
 
 Point = tuple[float, float]
 Key = tuple[str, int]
+Net = tuple[str, int, int]
 TRACK = 7.0
+#: between the tracks of a gutter with arcs, so that their squares stand apart
+WIDE_TRACK = 17.0
 
 
 @dataclass(slots=True)
@@ -25,8 +29,16 @@ class Plan:
     leaves_by_side: bool
     enters_by_side: bool
     gutter: int | None
-    net: tuple[str, int, int]
+    net: Net
     straight: bool = False
+    loop: bool = False  # comes back to the column it leaves
+    leave: float = 0.0  # off the middle of the side, in depth
+    enter: float = 0.0
+
+    @property
+    def entry(self) -> int:
+        """The side of the head where the line arrives."""
+        return self.ahead if self.loop else -self.ahead
 
 
 @dataclass(slots=True)
@@ -34,9 +46,14 @@ class Plans:
     """All plans, the track of every net in every channel and gutter, and how many tracks each has."""
 
     plans: dict[int, Plan] = field(default_factory=dict)
-    track: dict[tuple[Key, tuple[str, int, int]], int] = field(default_factory=dict)
+    track: dict[tuple[Key, Net], int] = field(default_factory=dict)
     tracks: dict[Key, int] = field(default_factory=dict)
     ports: dict[int, float] = field(default_factory=dict)
+    wide: dict[Key, float] = field(default_factory=dict)
+
+    def spacing(self, key: Key) -> float:
+        """The distance of neighbouring tracks."""
+        return self.wide.get(key, TRACK)
 
 
 def plan_routes(
@@ -46,29 +63,32 @@ def plan_routes(
     local: list[float],
     widths: list[float],
     approach: dict[int, float],
+    loops: dict[int, Plan],
 ) -> Plans:
     """Decide the way of every edge between columns.
 
-    `local` is each node's place in its column, `approach` the place of the last bend of edges that have bends.
+    `local` is each node's place in its rank, `approach` the place of the last bend of edges that have bends, `loops`
+    the plans of the arcs of a circuit.
     """
-    result = Plans()
-    crossing = [i for i, e in enumerate(picture.edges) if picture.nodes[e.tail].column != picture.nodes[e.head].column]
-    outermost, occupied = _occupancy(picture, rows, local)
+    result = Plans(dict(loops))
+    rank = [picture.columns[n.column].rank for n in picture.nodes]
+    crossing = [i for i, e in enumerate(picture.edges) if rank[e.tail] != rank[e.head]]
+    outermost, occupied = occupancy(picture, rows, local)
     bundled = _bundles(picture, crossing)
     for i in crossing:
         e = picture.edges[i]
         tail, head = picture.nodes[e.tail], picture.nodes[e.head]
-        ahead = 1 if head.column > tail.column else -1
-        low, high = sorted((tail.column, head.column))
-        by_side = outermost[tail.column, rows[e.tail], ahead] == e.tail and not _stubbed(tail, ahead)
+        ahead = 1 if rank[e.head] > rank[e.tail] else -1
+        low, high = sorted((rank[e.tail], rank[e.head]))
+        by_side = outermost[rank[e.tail], rows[e.tail], ahead] == e.tail and not stubbed(tail, ahead)
         enters = (
-            outermost[head.column, rows[e.head], -ahead] == e.head
-            and not _stubbed(head, -ahead)
+            outermost[rank[e.head], rows[e.head], -ahead] == e.head
+            and not stubbed(head, -ahead)
             and not _any_between(occupied.get(rows[e.head], []), low, high)
         )
         straight = by_side and enters and rows[e.tail] == rows[e.head]
         direct = not by_side and not enters and rows[e.tail] + 1 == rows[e.head]
-        gutter = None if straight or direct else (tail.column if ahead > 0 else tail.column - 1)
+        gutter = None if straight or direct else (rank[e.tail] if ahead > 0 else rank[e.tail] - 1)
         net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
         result.plans[i] = Plan(ahead, by_side, enters, gutter, net, straight)
     _one_at_the_side(picture, rows, result)
@@ -80,20 +100,22 @@ def plan_routes(
     return result
 
 
-def _stubbed(node: object, side: int) -> bool:
+def stubbed(node: object, side: int) -> bool:
+    """Whether a tag stands on this side of a node."""
     return any(s.side == side for s in node.stubs)  # type: ignore[attr-defined]
 
 
-def _occupancy(
+def occupancy(
     picture: Picture, rows: list[int], local: list[float]
 ) -> tuple[dict[tuple[int, int, int], int], dict[int, list[int]]]:
-    """The outermost node of every row and column on both sides, and the columns that have something in a row."""
+    """The outermost node of every rank and row on both sides, and the ranks that have something in a row."""
     outermost: dict[tuple[int, int, int], int] = {}
     occupied: dict[int, set[int]] = {}
     for i, n in enumerate(picture.nodes):
-        occupied.setdefault(rows[i], set()).add(n.column)
+        rank = picture.columns[n.column].rank
+        occupied.setdefault(rows[i], set()).add(rank)
         for side in (-1, 1):
-            key = (n.column, rows[i], side)
+            key = (rank, rows[i], side)
             if key not in outermost or local[i] * side > local[outermost[key]] * side:
                 outermost[key] = i
     return outermost, {r: sorted(c) for r, c in occupied.items()}
@@ -118,20 +140,21 @@ def _bundles(picture: Picture, crossing: list[int]) -> set[tuple[int, int]]:
 
 def _one_at_the_side(picture: Picture, rows: list[int], result: Plans) -> None:
     """Of several lines that could enter a node by the same side, the straightest does; the others come from below."""
-    rivals: dict[tuple[int, int], dict[tuple[str, int, int], list[int]]] = {}
+    rivals: dict[tuple[int, int], dict[Net, list[int]]] = {}
     for i, plan in result.plans.items():
         if plan.enters_by_side:
-            rivals.setdefault((picture.edges[i].head, plan.ahead), {}).setdefault(plan.net, []).append(i)
+            rivals.setdefault((picture.edges[i].head, plan.entry), {}).setdefault(plan.net, []).append(i)
     for (head, _), nets in rivals.items():
         if len(nets) < 2:
             continue
-        first = min(nets, key=lambda net: abs(rows[picture.edges[nets[net][0]].tail] - rows[head]))
+        tails = {net: picture.edges[edges[0]].tail for net, edges in nets.items()}
+        first = min(nets, key=lambda net: (abs(rows[tails[net]] - rows[head]), picture.nodes[tails[net]].given))
         for net, edges in nets.items():
             for i in edges if net != first else ():
                 plan = result.plans[i]
                 plan.enters_by_side = plan.straight = False
-                tail, ahead = picture.nodes[picture.edges[i].tail], plan.ahead
-                plan.gutter = tail.column if ahead > 0 else tail.column - 1
+                rank = picture.columns[picture.nodes[picture.edges[i].tail].column].rank
+                plan.gutter = rank if plan.ahead > 0 else rank - 1
 
 
 def _fans(picture: Picture, rows: list[int], result: Plans) -> list[int]:
@@ -143,7 +166,7 @@ def _fans(picture: Picture, rows: list[int], result: Plans) -> list[int]:
     fans: dict[tuple[int, int], list[int]] = {}
     for i, e in enumerate(picture.edges):
         inside = picture.nodes[e.tail].column == picture.nodes[e.head].column
-        if inside and rows[e.head] == rows[e.tail] + 1 and not e.lane:
+        if inside and rows[e.head] == rows[e.tail] + 1 and not e.lane and not e.delay:
             fans.setdefault((e.tail, rows[e.head]), []).append(i)
     return [
         i
@@ -165,7 +188,9 @@ def _choose_ports(
             continue
         net: object = plan.net if plan else ("edge", i)
         entering.setdefault(e.head, {}).setdefault(net, []).append(i)
-        origin[net] = plan.ahead * -1e6 if plan and plan.ahead else approach.get(i, local[e.tail]) + e.lane * 0.01
+        origin[net] = approach.get(i, local[e.tail]) + e.lane * 0.01
+        if plan and plan.ahead:
+            origin[net] = plan.entry * (1e6 + (e.label is not None))  # a letter wants to stand on the outer side
     for head, nets in entering.items():
         if len(nets) < 2:
             continue
@@ -178,14 +203,14 @@ def _choose_ports(
 
 def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths: list[float], result: Plans) -> None:
     """Nets that meet in a channel or gutter get different tracks; first come, first served, alike in every step."""
-    spans: dict[Key, dict[tuple[str, int, int], list[float]]] = {}
+    spans: dict[Key, dict[Net, list[float]]] = {}
 
-    def cover(key: Key, net: tuple[str, int, int], a: float, b: float) -> None:
+    def cover(key: Key, net: Net, a: float, b: float) -> None:
         span = spans.setdefault(key, {}).setdefault(net, [a, a])
         span[0], span[1] = min(span[0], a, b), max(span[1], a, b)
 
     def place(i: int, offset: float = 0.0) -> float:
-        c = picture.nodes[i].column
+        c = picture.columns[picture.nodes[i].column].rank
         return 2 * c + (local[i] + offset) / max(widths[c], 1.0)
 
     for i, plan in result.plans.items():
@@ -204,7 +229,11 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
             cover(("channel", rows[e.tail] + 1), plan.net, place(e.tail), middle)
         if not plan.enters_by_side:
             cover(("channel", rows[e.head]), plan.net, middle, end)
+    arcs = {plan.net: plan.ahead for plan in result.plans.values() if plan.loop}
     for key, nets in spans.items():
+        if key[0] == "gutter" and any(net in arcs for net in nets):
+            _nest(key, nets, arcs, result)
+            continue
         ends: list[float] = []
         order = sorted(nets.items(), key=lambda item: (item[1][0], picture.nodes[item[0][1]].slot, item[0]))
         for net, (low, high) in order:
@@ -215,6 +244,22 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
                 ends[track] = high
             result.track[key, net] = track
         result.tracks[key] = len(ends)
+
+
+def _nest(key: Key, nets: dict[Net, list[float]], arcs: dict[Net, int], result: Plans) -> None:
+    """Tracks of a gutter with arcs: an arc around another one stands further from its column, other lines between."""
+    levels: dict[int, dict[Net, int]] = {-1: {}, 0: {}, 1: {}}
+    for net in sorted(nets, key=lambda net: (nets[net][1] - nets[net][0], net)):
+        placed, (low, high) = levels[arcs.get(net, 0)], nets[net]
+        around = [placed[other] for other in placed if nets[other][0] <= high and low <= nets[other][1]]
+        placed[net] = 1 + max(around, default=-1)
+    width = {side: 1 + max(found.values(), default=-1) for side, found in levels.items()}
+    first = {1: 0, 0: width[1], -1: width[1] + width[0]}
+    for side, found in levels.items():
+        for net, level in found.items():
+            result.track[key, net] = first[side] + (level if side >= 0 else width[side] - 1 - level)
+    result.tracks[key] = sum(width.values())
+    result.wide.setdefault(key, WIDE_TRACK)
 
 
 # -- from words to points ---------------------------------------------------------------------------------------------
@@ -228,10 +273,10 @@ class Rails:
     gutter: dict[int, float]
     plans: Plans
 
-    def track(self, key: Key, net: tuple[str, int, int]) -> float:
+    def track(self, key: Key, net: Net) -> float:
         """Coordinate of a net's track."""
         middle = (self.channel if key[0] == "channel" else self.gutter)[key[1]]
-        return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * TRACK
+        return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * self.plans.spacing(key)
 
 
 def corners(
@@ -244,15 +289,16 @@ def corners(
     if plan.straight:
         return [(x0 + side * boxes[tail].along, y0), (x1 - side * boxes[head].along, y1)]
     if plan.leaves_by_side:
-        points = [(x0 + side * boxes[tail].along, y0)]
-        level = y0
+        level = y0 + plan.leave
+        points = [(x0 + side * boxes[tail].reach_along(plan.leave), level)]
     else:
         leave = side * boxes[tail].along * 0.4
         channel = rows[head] if plan.gutter is None else rows[tail] + 1
         level = rails.track(("channel", channel), plan.net)
         points = [(x0 + leave, y0 + boxes[tail].reach_depth(leave)), (x0 + leave, level)]
     if plan.enters_by_side:
-        enter, end = y1, [(x1 - side * boxes[head].along, y1)]
+        enter = y1 + plan.enter
+        end = [(x1 + plan.entry * boxes[head].reach_along(plan.enter), enter)]
     else:
         enter = rails.track(("channel", rows[head]), plan.net)
         bottom = y1 - boxes[head].reach_depth(port)

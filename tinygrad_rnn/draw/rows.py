@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from .layers import acyclic, rows_of
-from .picture import Picture
+from .picture import Column, Picture
 
-TIMED = ("step", "plain")
+TIMED = ("step", "plain", "circuit")
 #: beyond this many edges in one step nobody follows a state by eye
 MANY = 3000
 
 
-def assign_rows(picture: Picture) -> list[int]:
+@dataclass(slots=True)
+class Rows:
+    """The row of every node on the page (`of`) and within its own column or cell (`cell`)."""
+
+    of: list[int]
+    cell: list[int]
+    height: int  # rows of a cell
+    number: dict[int, int]  # rows of a grid or tree that have something in them are numbered anew
+
+    def on_page(self, column: Column, row: int) -> int | None:
+        """The row of the page for a row of a cell, if anything stands there."""
+        inside = self.number and column.kind in ("step", "boundary")
+        return self.number.get(column.band * self.height + row) if inside else row
+
+
+def assign_rows(picture: Picture) -> Rows:
     """The row of every node; the same slot has the same row in every step."""
     nodes, columns = picture.nodes, picture.columns
     timed = [columns[n.column].kind in TIMED for n in nodes]
@@ -24,7 +40,7 @@ def assign_rows(picture: Picture) -> list[int]:
     above: dict[int, int] = {}
     for e in picture.edges:
         tail, head = nodes[e.tail], nodes[e.head]
-        if tail.column == head.column and timed[e.tail]:
+        if tail.column == head.column and timed[e.tail] and not e.delay:
             pair = number[tail.slot], number[head.slot]
             edges[pair] = None
             if tail.role == "target":
@@ -45,9 +61,17 @@ def assign_rows(picture: Picture) -> list[int]:
     for i, n in enumerate(nodes):
         if rows[i] < 0 and n.slot in number:
             rows[i] = by_slot[number[n.slot]]
+    if not any(c.band for c in columns):
+        _place_untimed(picture, rows, timed)
+        lowest = min(rows, default=0)
+        of = [r - lowest for r in rows]
+        return Rows(of, of, 1 + max(of, default=0), {})
+    cell, height = list(rows), 1 + max(rows)
+    rows = [r + columns[n.column].band * height if r >= 0 else r for r, n in zip(rows, nodes, strict=True)]
     _place_untimed(picture, rows, timed)
-    lowest = min(rows, default=0)
-    return [r - lowest for r in rows]
+    number = {r: k for k, r in enumerate(sorted(set(rows)))}
+    of = [number[r] for r in rows]
+    return Rows(of, [c if c >= 0 else r for c, r in zip(cell, of, strict=True)], height, number)
 
 
 def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) -> list[tuple[int, int]]:
@@ -56,11 +80,18 @@ def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) 
     flow: dict[int, int] = {}
     for e in picture.edges:
         tail, head = nodes[e.tail], nodes[e.head]
-        if tail.role == "state" and tail.slot in number and picture.columns[head.column].kind in ("step", "gap"):
-            flow[tail.slot] = flow.get(tail.slot, 0) + (head.column > tail.column) - (head.column < tail.column)
+        if (
+            tail.role == "state"
+            and tail.slot in number
+            and picture.columns[head.column].kind in ("step", "gap", "circuit")
+        ):
+            there, here = picture.columns[head.column].rank, picture.columns[tail.column].rank
+            flow[tail.slot] = flow.get(tail.slot, 0) + (
+                (there > here) - (there < here) or (e.delay > 0) - (e.delay < 0)
+            )
     level: dict[tuple[int, int], list[int]] = {}
     for n in nodes:
-        if n.slot in flow and picture.columns[n.column].kind == "step":
+        if n.slot in flow and picture.columns[n.column].kind in ("step", "circuit"):
             level.setdefault((n.column, by_slot[number[n.slot]]), []).append(n.slot)
     pairs: dict[tuple[int, int], None] = {}
     for slots in level.values():
@@ -78,9 +109,9 @@ def _place_untimed(picture: Picture, rows: list[int], timed: list[bool]) -> None
     for e in picture.edges:
         into[e.head].append(e.tail)
         out[e.tail].append(e.head)
-        if timed[e.tail] and timed[e.head] and nodes[e.tail].column != nodes[e.head].column:
+        if timed[e.tail] and timed[e.head] and (e.delay or nodes[e.tail].column != nodes[e.head].column):
             state_row.setdefault(nodes[e.head].slot, rows[e.tail])
-    order, _ = acyclic(len(nodes), [(e.tail, e.head) for e in picture.edges])
+    order, _ = acyclic(len(nodes), [(e.tail, e.head) for e in picture.edges if not e.delay])
     top = max((r for i, r in enumerate(rows) if timed[i]), default=-1)
     for i in order:
         if rows[i] >= 0 or not into[i]:
@@ -89,14 +120,19 @@ def _place_untimed(picture: Picture, rows: list[int], timed: list[bool]) -> None
         steps = {nodes[t].column for t in into[i] if columns[nodes[t].column].kind in ("step", "gap")}
         if len(steps) > 1 and nodes[i].role != "operation":
             rows[i] = max(rows[i], top + 1)
+    done = [r >= 0 for r in rows]
+    lowest = 0 if any(timed[i] and n.role == "input" for i, n in enumerate(nodes)) else -1
     for i in reversed(order):
-        if rows[i] >= 0:
+        if done[i]:
             continue
-        heads = [h for h in out[i] if rows[h] >= 0]
+        done[i] = True
+        heads = [h for h in out[i] if done[h]]
         if not heads:
             rows[i] = 0
         elif nodes[i].role == "target":
             rows[i] = rows[heads[0]] + 1
+        elif nodes[i].given and any(nodes[h].role != "state" for h in heads):
+            rows[i] = lowest
         elif any(nodes[h].column == nodes[i].column for h in heads):
             rows[i] = min(rows[h] for h in heads) - 1
         else:

@@ -18,6 +18,7 @@ BACKWARD = "#c8102e"
 CLUSTER_LINE = "#cfcfcf"
 CLUSTER_FILL = "#fafafa"
 
+TITLE_SIZE = 17.0
 NAME_SIZE = 15.0
 OPERATION_SIZE = 11.0
 SMALL_SIZE = 9.0
@@ -46,6 +47,7 @@ ROLES: dict[str, Style] = {
     "operation": Style("#ffffff", "#777777", 0.9, meaning="operation"),
     "constant": Style("#eeeeee", "#a0a0a0", 0.8, meaning="constant"),
     "elided": Style("none", "none", 0.0),
+    "unfold": Style("#dddddd", "#8a8a8a", 0.9),
 }
 #: the order in which the legend explains them
 LEGEND_ORDER = ("input", "inner", "state", "output", "loss", "target", "operation", "constant")

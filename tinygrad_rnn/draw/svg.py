@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from html import escape
 
-from .boxes import STUB_HEIGHT
+from .boxes import STUB_HEIGHT, Box, block_arrow
 from .labels import Text
-from .layout import TITLE_SIZE, Layout, Line, Tag
+from .layout import Layout, Line, Tag
 from .legend import Entry
+from .loops import Square
 from .picture import Node
 from .styles import (
     BACKWARD,
@@ -25,6 +26,7 @@ from .styles import (
     ROLES,
     SERIF,
     SMALL_SIZE,
+    TITLE_SIZE,
 )
 
 _ARROWS = "".join(
@@ -37,7 +39,7 @@ _ARROWS = "".join(
 def to_svg(layout: Layout) -> str:
     """The picture as the text of an SVG file."""
     picture = layout.picture
-    w, h = _n(layout.width), _n(layout.height)
+    w, h = num(layout.width), num(layout.height)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}pt" height="{h}pt" viewBox="0 0 {w} {h}" '
         f'font-family="{SERIF}" fill="{INK}" role="img">',
@@ -46,11 +48,11 @@ def to_svg(layout: Layout) -> str:
         f'<rect class="page" width="{w}" height="{h}" fill="white"/>',
     ]
     if picture.title:
-        parts.append(_label(picture.title, layout.width / 2, 16 + TITLE_SIZE * 0.8, TITLE_SIZE))
+        parts.append(label(picture.title, layout.width / 2, 16 + TITLE_SIZE * 0.8, TITLE_SIZE))
     for p in layout.panels:
         parts.append(
-            f'<g class="step" data-step="{escape(p.title)}"><rect x="{_n(p.x)}" y="{_n(p.y)}" width="{_n(p.width)}" '
-            f'height="{_n(p.height)}" rx="10" fill="{CLUSTER_FILL}" stroke="{CLUSTER_LINE}"/>'
+            f'<g class="step" data-step="{escape(p.title)}"><rect x="{num(p.x)}" y="{num(p.y)}" width="{num(p.width)}" '
+            f'height="{num(p.height)}" rx="10" fill="{CLUSTER_FILL}" stroke="{CLUSTER_LINE}"/>'
             + _panel_title(layout, p)
             + "</g>"
         )
@@ -61,6 +63,7 @@ def to_svg(layout: Layout) -> str:
         parts.append(f'<g class="backward" fill="none" stroke="{BACKWARD}" stroke-width="1" stroke-dasharray="4 2.5">')
         parts += [_path(line) for line in layout.lines if line.backward]
         parts.append("</g>")
+    parts += [_delay(square) for square in layout.squares]
     parts += [_tag(tag) for _, tag in layout.tags]
     parts += [_node(n, i, layout) for i, n in enumerate(picture.nodes)]
     parts += [_letter(line) for line in layout.lines if line.label is not None]
@@ -75,24 +78,25 @@ def _panel_title(layout: Layout, p: object) -> str:
     if layout.picture.direction == "TB":
         mid = y + height / 2
         return (
-            f'<text x="{_n(x + 13)}" y="{_n(mid)}" font-size="11" text-anchor="middle" fill="{FAINT}" '
-            f'transform="rotate(-90 {_n(x + 13)} {_n(mid)})">{escape(title)}</text>'
+            f'<text x="{num(x + 13)}" y="{num(mid)}" font-size="11" text-anchor="middle" fill="{FAINT}" '
+            f'transform="rotate(-90 {num(x + 13)} {num(mid)})">{escape(title)}</text>'
         )
-    return _label(title, x + width / 2, y + height - 7, 11, FAINT)
+    return label(title, x + width / 2, y + height - 7, 11, FAINT)
 
 
-def _n(value: float) -> str:
+def num(value: float) -> str:
     """A short number."""
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _label(text: str, x: float, y: float, size: float, colour: str = "", anchor: str = "middle") -> str:
+def label(text: str, x: float, y: float, size: float, colour: str = "", anchor: str = "middle") -> str:
+    """One line of text."""
     fill = f' fill="{colour}"' if colour else ""
-    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}>{escape(text)}</text>'
+    return f'<text x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}>{escape(text)}</text>'
 
 
 def _symbol(text: Text, x: float, y: float, size: float, anchor: str = "middle") -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}" text-anchor="{anchor}">{text.svg_spans(size)}</text>'
+    return f'<text x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}">{text.svg_spans(size)}</text>'
 
 
 def _outline(role: str, x: float, y: float, width: float, height: float, round_: bool) -> str:
@@ -101,11 +105,11 @@ def _outline(role: str, x: float, y: float, width: float, height: float, round_:
     if style.dashed:
         look += ' stroke-dasharray="3.5 2"'
     if round_:
-        return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(width / 2)}" {look}/>'
+        return f'<circle cx="{num(x)}" cy="{num(y)}" r="{num(width / 2)}" {look}/>'
     corner = min(9.0, height / 2)
     return (
-        f'<rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" width="{_n(width)}" height="{_n(height)}" '
-        f'rx="{_n(corner)}" {look}/>'
+        f'<rect x="{num(x - width / 2)}" y="{num(y - height / 2)}" width="{num(width)}" height="{num(height)}" '
+        f'rx="{num(corner)}" {look}/>'
     )
 
 
@@ -113,20 +117,39 @@ def _node(n: Node, i: int, layout: Layout) -> str:
     x, y = layout.places[i]
     box = layout.boxes[i]
     if n.role == "elided":
-        return f'<g class="node elided">{_label("⋯", x, y + 6, 20, FAINT)}</g>'
+        return f'<g class="node elided">{label("⋯", x, y + 6, 20, FAINT)}</g>'
+    if n.role == "unfold":
+        return f'<g class="node unfold">{_block_arrow(x, y, box)}{label(n.text.base, x, y - 19, LEGEND_SIZE + 1)}</g>'
     size = NAME_SIZE if n.named else OPERATION_SIZE
     below = [line for line in (n.operation, *n.lines) if line]
     title = f"<title>{escape(n.text.unicode)} · {escape(n.tooltip)}</title>"
     rise = 5.5 * len(below)
     text = _symbol(n.text, x, y - rise + size * 0.33, size)
     for k, line in enumerate(below):
-        text += _label(line, x, y - rise + size * 0.33 + 2 + 10.5 * (k + 1), SMALL_SIZE, "#555555")
+        text += label(line, x, y - rise + size * 0.33 + 2 + 10.5 * (k + 1), SMALL_SIZE, "#555555")
     kind = f"node {n.role}" + ("" if n.named else " small")
     return f'<g class="{kind}">{title}{_outline(n.role, x, y, box.width, box.height, box.round)}{text}</g>'
 
 
+def _block_arrow(x: float, y: float, box: Box) -> str:
+    style = ROLES["unfold"]
+    outline = " ".join(f"{num(a)},{num(b)}" for a, b in block_arrow(x, y, box.width, box.height))
+    return f'<polygon points="{outline}" fill="{style.fill}" stroke="{style.line}" stroke-width="{style.width:g}"/>'
+
+
+def _delay(square: Square) -> str:
+    x, y = square.at
+    size, ahead = square.size, square.delay < 0
+    box = (
+        f'<rect x="{num(x - size / 2)}" y="{num(y - size / 2)}" width="{num(size)}" height="{num(size)}" '
+        f'fill="{"white" if ahead else INK}" stroke="{INK}" stroke-width="1.4"/>'
+    )
+    digit = label(square.text, x, y + 3.6, 10.5, INK if ahead else "white") if square.text else ""
+    return f'<g class="delay" data-delay="{square.delay}">{box}{digit}</g>'
+
+
 def _tag(tag: Tag) -> str:
-    x1, y1, x2, y2 = map(_n, tag.link)
+    x1, y1, x2, y2 = map(num, tag.link)
     style = ROLES[tag.stub.role]
     return (
         f'<g class="stub {tag.stub.role}"><path d="M{x1},{y1}L{x2},{y2}" stroke="{style.line}" stroke-width="1.2"/>'
@@ -138,13 +161,13 @@ def _tag(tag: Tag) -> str:
 def _square(role: str, x: float, y: float, width: float, height: float) -> str:
     style = ROLES[role]
     return (
-        f'<rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" width="{_n(width)}" height="{_n(height)}" rx="2" '
+        f'<rect x="{num(x - width / 2)}" y="{num(y - height / 2)}" width="{num(width)}" height="{num(height)}" rx="2" '
         f'fill="{style.fill}" stroke="{style.line}" stroke-width="{style.width:g}"/>'
     )
 
 
 def _path(line: Line) -> str:
-    points = [f"{_n(x)},{_n(y)}" for x, y in line.points]
+    points = [f"{num(x)},{num(y)}" for x, y in line.points]
     d = f"M{points[0]}C" + " ".join(points[1:])
     return f'<path d="{d}" marker-end="url(#{"back" if line.backward else "forward"})"/>'
 
@@ -154,7 +177,7 @@ def _letter(line: Line) -> str:
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
     halo = 'stroke="white" stroke-width="3.5" stroke-linejoin="round" paint-order="stroke"'
-    place = f'x="{_n(x)}" y="{_n(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"'
+    place = f'x="{num(x)}" y="{num(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"'
     return f'<text class="weight" {place} {halo}>{spans}</text>'
 
 
@@ -165,14 +188,17 @@ def _entry(e: Entry) -> str:
         return (
             f'<g class="shared {e.sign}">{_square(e.sign, e.x + tag / 2, e.y, tag, 16)}'
             f"{_symbol(e.text, e.x + tag / 2, y, LEGEND_SIZE)}"
-            f"{_label(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, '#555555', 'start')}</g>"
+            f"{label(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, '#555555', 'start')}</g>"
         )
     if e.sign == "backward":
         look = f'stroke="{BACKWARD}" stroke-dasharray="4 2.5" marker-end="url(#back)"'
-        line = f'<path d="M{_n(e.x + 26)},{_n(e.y)}L{_n(e.x)},{_n(e.y)}" {look}/>'
-        return f'<g class="legend">{line}{_label(e.words, e.x + 33, y, LEGEND_SIZE, "", "start")}</g>'
+        line = f'<path d="M{num(e.x + 26)},{num(e.y)}L{num(e.x)},{num(e.y)}" {look}/>'
+        return f'<g class="legend">{line}{label(e.words, e.x + 33, y, LEGEND_SIZE, "", "start")}</g>'
+    if e.sign == "delay":
+        sign = _delay(Square(e.delay, (e.x + 7, e.y)))
+        return f'<g class="legend">{sign}{label(e.words, e.x + 19, y, LEGEND_SIZE, "", "start")}</g>'
     if e.sign:
         square = e.sign in ("parameter", "constant")
         sign = _square(e.sign, e.x + 7, e.y, 13, 13) if square else _outline(e.sign, e.x + 7, e.y, 13, 13, True)
-        return f'<g class="legend">{sign}{_label(e.words, e.x + 19, y, LEGEND_SIZE, "", "start")}</g>'
-    return _label(e.words, e.x, y, LEGEND_SIZE, "#555555", "start")
+        return f'<g class="legend">{sign}{label(e.words, e.x + 19, y, LEGEND_SIZE, "", "start")}</g>'
+    return label(e.words, e.x, y, LEGEND_SIZE, "#555555", "start")

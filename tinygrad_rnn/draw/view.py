@@ -1,29 +1,32 @@
-"""From a graph to a picture: texts, roles, slots, and the steps that are left out.
+"""Which picture of what: the one door of this room, where arguments are understood and options are checked.
 
-No rule here knows a model by name. A state is a named node whose value another step uses, a loss a named scalar at the
-end, a target a leaf that only a loss reads, an output what comes after the states; what leads to a state is
-intermediate.
+The whole graph becomes a picture in `assemble`; here it is decided whether it is shown folded (`circuit`), with its
+middle left out (`elision`), as a grid or as a tree (`places`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..core.errors import GraphError
 from ..core.graph import Graph
 from ..core.tensor import Tensor
-from .columns import arrange_in_time, place_of
+from .assemble import assemble
+from .circuit import fold_picture
 from .elision import leave_out
-from .labels import Text, clean, constant_text, shape_text, symbol, value_lines
-from .levels import Level, at_level
-from .picture import Column, Edge, Node, Picture, Shared, Stub
-from .roles import assign_roles
+from .labels import clean
+from .picture import Picture
+from .places import as_grid_or_tree, in_a_row
+from .plain import picture_of_data
 
 LEVELS = ("op", "named")
 DIRECTIONS = ("LR", "TB")
+FOLDED = (False, True, "both")
 #: more steps than this are not all drawn at level "named"
 MOST_STEPS = 12
+#: steps of a model that has not been run yet
+FEW_STEPS = 4
 
 
 def view(
@@ -35,131 +38,55 @@ def view(
     title: str | None = None,
     steps: int | str | None = None,
     only: Collection[str] | None = None,
+    folded: bool | str = False,
 ) -> Picture:
     """The picture of a Graph, a Tensor or anything with `.graph`; the arguments are those of `tg.draw`."""
-    graph = as_graph(source)
-    for name, value, known in (("level", level, LEVELS), ("direction", direction, DIRECTIONS)):
+    for name, value, known in (
+        ("level", level, LEVELS),
+        ("direction", direction, DIRECTIONS),
+        ("folded", folded, FOLDED),
+    ):
         if value not in known:
             raise GraphError(f"draw: {name}={value!r} is not known; choose from {', '.join(map(repr, known))}")
-    chosen = at_level(graph, level, only if level == "named" else None)
-    columns, column_of = arrange_in_time(chosen.drawn, chosen.links)
-    slots = _slots(chosen, column_of)
-    picture = _assemble(chosen, columns, column_of, slots, level, values)
+    found = _asked(source)
+    if isinstance(found, Mapping):
+        picture = picture_of_data(found)
+    elif folded:
+        graph, given = graph_and_inputs(found, folded=True)
+        picture = fold_picture(graph, level, values, only, given, beside=folded == "both")
+    else:
+        graph, given = graph_and_inputs(found)
+        picture = assemble(graph, level, values, only, given)[0]
+        if not as_grid_or_tree(picture):
+            _leave_out_steps(picture, level, steps)
+            in_a_row(picture)
     picture.direction, picture.backward = direction, backward
-    picture.title = None if title is None else clean(title, 120)
-    assign_roles(picture, [n.size for n in chosen.drawn])
-    _leave_out_steps(picture, level, steps)
-    picture.shared = _legend(graph, chosen)
+    picture.title = picture.title if title is None else clean(title, 120)
     return picture
 
 
-def as_graph(source: Any) -> Graph:
-    """The graph meant by a Graph, a Tensor, a list of Tensors, or an object with `.graph`."""
+def _asked(source: Any) -> Any:
+    """What an object says about itself: `__picture__()` gives plain data (see `plain`) or something else to draw."""
+    says = getattr(type(source), "__picture__", None)
+    return source if says is None else says(source)
+
+
+def graph_and_inputs(source: Any, folded: bool = False) -> tuple[Graph, frozenset[int]]:
+    """The graph meant by a Graph, a Tensor, several Tensors, an object with `.graph`, or a model to be unrolled.
+
+    And the ids of the inputs among its leaves, where the object says which they are, as a model's run does.
+    """
     if isinstance(source, Tensor) or (isinstance(source, list | tuple) and source):
-        return Graph(source)
+        return Graph(source), frozenset()
+    if hasattr(source, "unroll"):
+        source = source.unroll(3 * source.longest_delay + 5 if folded else FEW_STEPS)
     found = source if hasattr(source, "nodes") else getattr(source, "graph", None)
     if not hasattr(found, "nodes"):
-        raise GraphError(f"draw takes a Graph, a Tensor or a run of a model, not {type(source).__name__}")
-    return found  # type: ignore[return-value]
-
-
-def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
-    """One number for the same quantity in all steps: by name and part of the model, or operation and arguments."""
-    arguments = {n.id: [_argument(u.source) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn}
-    slots: dict[int, int] = {}
-    numbers: dict[Any, int] = {}
-    seen: dict[Any, int] = {}
-    into: dict[int, list[int]] = {}
-    for link in chosen.links:
-        into.setdefault(link.head.id, []).append(link.tail.id)
-    for n in chosen.drawn:
-        place = place_of(n)
-        labels = place[0] if place else ("", str(column_of[n.id]))
-        if n.name is not None:
-            key: Any = ("named", labels, n.name)
-        else:
-            # an argument from another step is any argument: the first step may take it from elsewhere
-            inside = [slots[i] if column_of[i] == column_of[n.id] else -1 for i in into.get(n.id, ())]
-            key = ("op", labels, n.op.name if n.op else "", tuple(inside), tuple(arguments[n.id]))
-        copy = seen[column_of[n.id], key] = seen.get((column_of[n.id], key), -1) + 1
-        slots[n.id] = numbers.setdefault((key, copy), len(numbers))
-    return slots
-
-
-def _argument(source: Tensor) -> Any:
-    """A parameter is itself in every step; a number written in a formula is made anew at each, so its value counts."""
-    return _tag(source).unicode if _tag_role(source) == "constant" else source.id
-
-
-def _assemble(
-    chosen: Level, columns: list[Column], column_of: dict[int, int], slots: dict[int, int], level: str, values: bool
-) -> Picture:
-    number = {n.id: i for i, n in enumerate(chosen.drawn)}
-    ambiguous = _ambiguous(chosen.drawn)
-    nodes = []
-    for n in chosen.drawn:
-        node = Node(_text(n), "", column_of[n.id], slots[n.id], named=n.name is not None, leaf=n.op is None)
-        if n.op is not None and (n.name is not None or level == "named"):
-            node.operation = clean(n.op.label) if level == "op" and n.op.name != "identity" else ""
-        if n.name in ambiguous and (place := place_of(n)) and place[0]:
-            node.lines = (clean(".".join(place[0]), 16),)
-        if values and (node.named or not n.shape):
-            node.lines += value_lines(n.value)
-        node.tooltip = _tooltip(n)
-        node.stubs = [Stub(_tag(u.source), _tag_role(u.source), u.side) for u in chosen.uses.get(n.id, ())]
-        nodes.append(node)
-    edges = [
-        Edge(number[k.tail.id], number[k.head.id], _letters(k.letters), k.differentiable, k.lane) for k in chosen.links
-    ]
-    return Picture(nodes, edges, columns, [], level, "LR")
-
-
-def _ambiguous(drawn: list[Tensor]) -> set[str]:
-    """Names that mean different things in different parts of the model, so the part must be said."""
-    parts: dict[str, set[Any]] = {}
-    for n in drawn:
-        if n.name is not None and (place := place_of(n)) is not None:
-            parts.setdefault(n.name, set()).add(place[0])
-    return {name for name, found in parts.items() if len(found - {()}) > 1}
-
-
-def _text(n: Tensor) -> Text:
-    if n.name is not None:
-        place = place_of(n)
-        return symbol(n.name, None if place is None else place[1] if len(place[1]) > 1 else place[1][0])
-    if n.op is not None:
-        return Text("=" if n.op.name == "identity" else clean(n.op.label), italic=False)
-    return Text(constant_text(n.value), italic=False)
-
-
-def _tag(source: Tensor) -> Text:
-    """The letter of a parameter; W with a raised T for its transpose; the value of a constant."""
-    raised, here = "", source
-    while here.name is None and here.op is not None and len(here.inputs) == 1:
-        raised += "T" if here.op.name == "transpose" else "′"
-        here = here.inputs[0]
-    if here.name is not None:
-        text = symbol(here.name)
-        return Text(text.base, text.sub, raised)
-    if here.op is None:
-        return Text(constant_text(here.value), italic=False) if not here.requires_grad else Text("θ", sup=raised)
-    return Text(clean(here.op.label), italic=False)
-
-
-def _tag_role(source: Tensor) -> str:
-    return "parameter" if source.requires_grad or source.name is not None else "constant"
-
-
-def _letters(sources: tuple[Tensor, ...]) -> Text | None:
-    if not sources:
-        return None
-    texts = [_tag(s) for s in sources]
-    return texts[0] if len(texts) == 1 else Text(", ".join(t.unicode for t in texts))
-
-
-def _tooltip(n: Tensor) -> str:
-    parts = [clean(n.name) if n.name else "", "leaf" if n.op is None else n.op.name, shape_text(n.shape), str(n.scope)]
-    return clean(" · ".join(p for p in parts if p), 120)
+        advice = "; call it on data first, and draw what comes out" if hasattr(source, "parameters") else ""
+        raise GraphError(f"draw takes a Graph, a Tensor, a model or its run, not {type(source).__name__}{advice}")
+    inputs = getattr(source, "inputs", None)
+    given = inputs.values() if isinstance(inputs, Mapping) else ()
+    return found, frozenset(x.id for x in given if isinstance(x, Tensor))  # type: ignore[return-value]
 
 
 def _leave_out_steps(picture: Picture, level: str, steps: int | str | None) -> None:
@@ -169,13 +96,3 @@ def _leave_out_steps(picture: Picture, level: str, steps: int | str | None) -> N
     if not isinstance(most, int) or most < 6:
         raise GraphError(f"draw: steps={steps!r}; give the largest number of steps to draw (6 or more) or 'all'")
     leave_out(picture, most)
-
-
-def _legend(graph: Graph, chosen: Level) -> list[Shared]:
-    """Every parameter once, and other named values that several steps share."""
-    parameters = {n.id for n in graph.parameters}
-    return [
-        Shared(_tag(n), "parameter", shape_text(n.shape))
-        for n in graph.nodes
-        if n.id in chosen.shared and n.op is None and (n.id in parameters or n.name is not None)
-    ]
