@@ -142,7 +142,7 @@ def test_a_target_may_be_shifted():
         ("h[t] = tanhh(a)", "unknown function tanhh", 8),
         ("h[t] = tanh", "tanh is a function", 8),
         ("h[t] = (a, b)", "unexpected ','", 10),
-        ("h[t] = x[2*t]", "cannot stand in a time", 11),
+        ("h[t] = x[t*2]", "cannot stand in a time", 11),
         ("h[t] = x[s]", "s is not a time here", 10),
         ("h = x[t]", "t is not a time here", 7),
         ("h = 2 * t", "t has no value here", 9),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..language.expressions import Condition, Index
+from ..language.indices import Condition, Index
 from .adjoint import Contribution
 from .algebra import Algebra, Apply, Chain, Flip, Form, Number, Product, Sum, Symbol
 from .reading import DerivationError

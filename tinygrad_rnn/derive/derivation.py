@@ -9,8 +9,9 @@ from functools import cached_property
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from ..language import Equation, Model, Run, parse
-from ..language.expressions import Binary, Call, Condition, Expr, Index, Ref, Sum, walk
+from ..language.expressions import Binary, Call, Expr, Ref, Sum, walk
 from ..language.expressions import Number as Num
+from ..language.indices import Condition, Index, modulus_of
 from ..language.latex import latex
 from ..language.printer import text
 from . import algebra as forms
@@ -106,15 +107,16 @@ class Derivation:
                 rhs = self._parameter_expression(
                     f"{self.prefix}{name}", self._cases[f"{self.prefix}{name}"], self.style
                 )
-                found.append(Equation(Ref(NOWHERE, f"{self.prefix}{name}"), None, rhs, NOWHERE))
+                found.append(Equation(Ref(NOWHERE, f"{self.prefix}{name}"), (), rhs, NOWHERE))
         return found
 
     def _state_equation(self, name: str, case: Case, style: str) -> Equation:
         if case.steps is None:
-            return Equation(Ref(NOWHERE, name), None, write(case.form, style), NOWHERE)
+            return Equation(Ref(NOWHERE, name), (), write(case.form, style), NOWHERE)
         at = case.steps.single
         index = at or Index("t")
-        when = None if at is not None else case.steps.condition()
+        condition = None if at is not None else case.steps.condition()
+        when = () if condition is None else (condition,)
         return Equation(
             Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE
         )
@@ -215,7 +217,7 @@ class Derivation:
             return [text(self._state_equation(name, case, style)) for case in reversed(cases)]
         if not cases:
             return []
-        return [text(Equation(Ref(NOWHERE, name), None, self._parameter_expression(name, cases, style), NOWHERE))]
+        return [text(Equation(Ref(NOWHERE, name), (), self._parameter_expression(name, cases, style), NOWHERE))]
 
 
 def _quantity(written: str) -> tuple[str, int]:
@@ -247,8 +249,40 @@ def _crowded(form: Form) -> bool:
 
 def derive_model(model: Model, keep: Collection[str] | None, style: str | None) -> Derivation:
     """Derive from a model of the recurrence language; by default in the vocabulary of its own gradients section."""
+    check_one_time(model)
     runs = [(T, model.unroll(T).loss) for T in _lengths(model)]
-    return Derivation(runs, _vocabulary(model, runs[0][1]) if keep is None else keep, style, model)
+    if keep is not None:
+        return Derivation(runs, keep, style, model)
+    try:
+        return Derivation(runs, _vocabulary(model, runs[0][1]), style, model)
+    except DerivationError:  # what the file states leaves a state out that has no effect on what it learns
+        return Derivation(runs, default_names(runs[0][1]), style, model)
+
+
+def check_one_time(model: Model) -> None:
+    """Raise `DerivationError` for a model whose steps are not those of one time, each like the one before it."""
+    indices = model.document.indices
+    every = [condition for equation in model.forward for condition in equation.when]
+    scaled = [
+        index
+        for equation in model.forward
+        for node in walk(equation.rhs)
+        if isinstance(node, Ref)
+        for index in node.indices
+        if index.scale != 1
+    ]
+    why = ""
+    if len(indices) > 1:
+        why = f"it has {len(indices)} indices, {', '.join(f'{name} = {within}' for name, within in indices.items())}"
+    elif scaled:
+        why = f"it reads step {scaled[0]}, so that no two steps lie equally far from what they read"
+    elif any(modulus_of(relation) for condition in every for relation, _ in condition.tests):
+        why = "its steps are not all alike: some of its equations hold at every second step or the like"
+    if why:
+        raise DerivationError(
+            f"{model.name} has no derivation in textbook form here: {why}. "
+            "What somebody else derived is verified all the same"
+        )
 
 
 def _lengths(model: Model) -> tuple[int, int]:
@@ -265,6 +299,7 @@ def _lengths(model: Model) -> tuple[int, int]:
 def derive_graph(graph: Graph | Tensor | Run, keep: Collection[str] | None, style: str | None) -> Derivation:
     """Derive from a recorded graph whose steps are labelled."""
     if isinstance(graph, Run):
+        check_one_time(graph.model)
         graph = graph.graph
     if not isinstance(graph, Graph | Tensor):
         raise DerivationError(f"a derivation starts from a model, a run, a graph or a loss, not {type(graph).__name__}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..language.expressions import Binary, Call, Expr, Index, Number, Ref, Stack, Time, Transpose, Unary
+from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Time, Transpose, Unary
+from ..language.indices import Index
 from ..language.source import Span
 from . import algebra as forms
 

@@ -1,36 +1,51 @@
-"""Times and conditions on them: `t-1`, `T`, `t < T`, `1 < s <= T`, `t = 1..T-1`."""
+"""Read steps and conditions on them: `t-1`, `2*n+1`, `t < T`, `1 < s <= T`, `t = 1..T-1`, `t % 2 = 0`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from .expressions import Condition, Index
+from .indices import Condition, Index, Range
 from .source import Source, Span
 from .tokens import Token
 
 LARGEST_DELAY = 10_000
 INDEX_HINT = "an index is t, T or a whole number, or one of these plus or minus a whole number, as in h[t-1]"
+LARGEST_SCALE = 100
 _MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
-_CONDITION_HINT = "expected a condition such as t < T, t > 1, 1 < t < T, t = T or t = 1..T-1"
+_CONDITION_HINT = "expected a condition such as t < T, t > 1, 1 < t < T, t = T, t = 1..T-1 or t % 2 = 0"
 
 
 def affine(source: Source, tokens: Sequence[Token], where: Span, hint: str = INDEX_HINT) -> Index:
-    """Read `t`, `t-1`, `T`, `3`, …; raises `LanguageError` for anything else."""
+    """Read `t`, `t-1`, `T`, `3`, `2*n+1`, …; raises `LanguageError` for anything else."""
     if not tokens:
         raise source.error("a time is missing here", where, hint=hint)
-    variable, offset, sign, expects = None, 0, 1, True
-    for token in tokens:
-        if token.text in ("+", "-") and (not expects or token is tokens[0]):
+    variable, offset, scale, sign, expects = None, 0, 1, 1, True
+    for at, token in enumerate(tokens):
+        times = at + 1 < len(tokens) and tokens[at + 1].text == "*"
+        if token.text in ("+", "-") and (not expects or at == 0):
             sign, expects = (1 if token.text == "+" else -1), True
+        elif token.text == "*" and not expects and tokens[at - 1].kind == "number":
+            expects = True
         elif expects and token.kind == "number" and token.text.isdigit() and len(token.text) < 6:
-            offset, expects = offset + sign * int(token.text), False
+            if times and variable is None and sign == 1 and 0 < int(token.text) <= LARGEST_SCALE:
+                scale = int(token.text)
+            elif not times and (at == 0 or tokens[at - 1].text != "*"):
+                offset += sign * int(token.text)
+            else:
+                raise source.error(f"{token.text!r} cannot stand in a time", token.span, hint=hint)
+            expects = False
         elif expects and token.kind == "name" and variable is None and sign == 1:
             variable, expects = token.text, False
         else:
             raise source.error(f"{token.text!r} cannot stand in a time", token.span, hint=hint)
     if expects or abs(offset) > LARGEST_DELAY:
         raise source.error("this is not a time", tokens[-1].span, hint=hint)
-    return Index(variable, offset)
+    return Index(variable, offset, scale)
+
+
+def affines(source: Source, tokens: Sequence[Token], where: Span) -> tuple[Index, ...]:
+    """Read the indices between two brackets: `t-1`, or `i, j-1`."""
+    return tuple(affine(source, part, where) for part in _split(tokens, lambda token: token.text == ","))
 
 
 def parse_condition(
@@ -38,13 +53,16 @@ def parse_condition(
     tokens: Sequence[Token],
     where: Span,
     choose: Callable[[list[str]], str | None],
+    ranges: Mapping[str, Range],
     known: Collection[str] = (),
 ) -> Condition:
     """Read a condition; `choose` picks the variable it is about from the names in it (without T).
 
-    Its bounds may name T and the times in `known`.
+    Its bounds may name lengths and the times in `known`; a variable that is no declared index runs over what its bounds
+    run over.
     """
-    named = [token for token in tokens if token.kind == "name" and token.text not in ("T", "and", "in")]
+    lengths = lengths_of(ranges)
+    named = [token for token in tokens if token.kind == "name" and token.text not in (*lengths, "and", "in")]
     variable = choose(list(dict.fromkeys(token.text for token in named)))
     if not tokens or variable is None:
         raise source.error(
@@ -53,12 +71,39 @@ def parse_condition(
     for token in named:
         if token.text != variable and token.text not in known:
             raise source.error(f"{token.text} is not a time here", token.span, hint=_CONDITION_HINT)
-    if len(tokens) == 1:
-        return Condition(variable)
     tests: list[tuple[str, Index]] = []
-    for clause in _split(tokens, lambda token: token.text in ("and", ",")):
+    for clause in clauses(tokens) if len(tokens) > 1 else []:
         tests += _clause(source, clause, where, variable)
-    return Condition(variable, tuple(tests))
+    within = _range(variable, tests, ranges)
+    if within is None:
+        raise source.error(
+            f"{variable} is not an index", named[0].span, hint=f"declare it, as in   indices: {variable} = 1..T"
+        )
+    return Condition(variable, tuple(tests), within)
+
+
+def _range(variable: str, tests: list[tuple[str, Index]], ranges: Mapping[str, Range]) -> Range | None:
+    """What a variable runs over: as declared, or as what it is compared with, or as the only index there is."""
+    if variable in ranges:
+        return ranges[variable]
+    for _, bound in tests:
+        if bound.variable is not None and bound.variable in ranges:
+            return ranges[bound.variable]
+        for within in ranges.values():
+            if bound.variable is not None and bound.variable == within.last.variable:
+                return within
+    return next(iter(ranges.values())) if len(ranges) == 1 else None
+
+
+def clauses(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The parts of a condition, between `and` or commas."""
+    return _split(tokens, lambda token: token.text in ("and", ","))
+
+
+def lengths_of(ranges: Mapping[str, Range]) -> tuple[str, ...]:
+    """The lengths that ranges name, each once: T of t = 1..T."""
+    named = [bound.variable for within in ranges.values() for bound in (within.first, within.last) if bound.variable]
+    return tuple(dict.fromkeys(named))
 
 
 def _clause(source: Source, tokens: list[Token], where: Span, variable: str) -> list[tuple[str, Index]]:
@@ -87,12 +132,30 @@ def _clause(source: Source, tokens: list[Token], where: Span, variable: str) -> 
 def _test(
     source: Source, left: list[Token], relation: str, right: list[Token], where: Span, variable: str
 ) -> tuple[str, Index]:
+    if any(token.text == "%" for token in left):
+        return _remainder(source, left, relation, right, where, variable)
     a, b = affine(source, left, where, _CONDITION_HINT), affine(source, right, where, _CONDITION_HINT)
     if b.variable == variable:
         a, b, relation = b, a, _MIRROR[relation]
-    if a.variable != variable or b.variable == variable:
+    if a.variable != variable or b.variable == variable or a.scale != 1:
         raise source.error(f"this says nothing about {variable}", where, hint=_CONDITION_HINT)
-    return relation, Index(b.variable, b.offset - a.offset)
+    return relation, b.moved(-a.offset)
+
+
+def _remainder(
+    source: Source, left: list[Token], relation: str, right: list[Token], where: Span, variable: str
+) -> tuple[str, Index]:
+    """`t % 2 = 0`: every second step."""
+    texts = [token.text for token in left]
+    rest = affine(source, right, where, _CONDITION_HINT)
+    modulus = int(texts[2]) if len(texts) == 3 and texts[2].isdigit() and len(texts[2]) < 6 else 0
+    if texts[:2] != [variable, "%"] or modulus < 2 or relation not in ("=", "!=") or rest.variable is not None:
+        raise source.error("this remainder cannot be read", where, hint=f"expected {variable} % 2 = 0 or the like")
+    if not 0 <= rest.offset < modulus:
+        raise source.error(
+            f"{variable} % {modulus} is never {rest}", where, hint=f"a remainder is one of 0 to {modulus - 1}"
+        )
+    return f"% {modulus} {relation}", rest
 
 
 def _split(tokens: Sequence[Token], separates: Callable[[Token], bool]) -> list[list[Token]]:

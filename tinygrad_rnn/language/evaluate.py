@@ -18,10 +18,11 @@ from ..core.tensor import plain
 from . import operands
 from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
 from .functions import FUNCTIONS
+from .indices import Step
 from .operands import Operand
 
-Lookup = Callable[[str, int | None], Operand]
-Place = Callable[[int], Scope]
+Lookup = Callable[[str, Step], Operand]
+Place = Callable[[Sum, int], Scope]
 _OPERATORS = {"+": operands.add, "-": operands.subtract, "*": operands.multiply, "/": operands.divide}
 
 
@@ -36,10 +37,10 @@ def evaluate(
 ) -> Operand:
     """The value of an expression.
 
-    `lookup(name, step)` gives the quantities, `times` the values of T and t. With `contract`, a column times a row
-    adds up over the samples, as gradients of parameters do; without it that is an error for more than one sample.
-    `place(step)` is the scope in which the terms of an outermost sum over time are built, `shape_of` the typed shape
-    for an empty sum.
+    `lookup(name, step)` gives the quantities, `times` the values of T and t (and of other lengths and indices). With
+    `contract`, a column times a row adds up over the samples, as gradients of parameters do; without it that is an
+    error for more than one sample. `place(sum, step)` is the scope in which the terms of an outermost sum over time are
+    built, `shape_of` the typed shape for an empty sum.
 
     >>> from tinygrad_rnn.language import parse
     >>> rhs = parse("h[t] = W @ x[t] + 1").forward[0].rhs
@@ -56,7 +57,7 @@ class _Evaluation:
 
     def value(self, expr: Expr, times: Mapping[str, int], place: Place | None) -> Operand:
         if isinstance(expr, Ref):
-            return self.lookup(expr.name, None if expr.index is None else expr.index.at(times))
+            return self.lookup(expr.name, expr.at(times))
         if isinstance(expr, Binary):
             return self._chain(expr, times, place)
         if isinstance(expr, Call):
@@ -104,7 +105,7 @@ class _Evaluation:
             if place is None:
                 terms.append(self.value(expr.body, inner, None))
             else:
-                with entered(place(step)):
+                with entered(place(expr, step)):
                     terms.append(self.value(expr.body, inner, None))
         if not terms:
             return _nothing(expr.kind, self.shape_of(expr.body))
@@ -167,5 +168,5 @@ def _number(expr: Expr, times: Mapping[str, int]) -> Any:
     return int(value) if abs(value) < 1e9 and float(value).is_integer() else value
 
 
-def _no_quantities(name: str, step: int | None) -> Operand:
+def _no_quantities(name: str, step: Step) -> Operand:
     raise KeyError(name)  # pragma: no cover: `shapes` lets only numbers be exponents

@@ -11,46 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .indices import MAIN, Condition, Index, Lengths, Range, Step, as_lengths, grid, numbers
 from .source import Source, Span
-
-
-@dataclass(frozen=True)
-class Index:
-    """A time that is affine in one variable: `variable` is t, T, the variable of a sum, or None for a constant."""
-
-    variable: str | None
-    offset: int = 0
-
-    def at(self, times: Mapping[str, int]) -> int:
-        """The step it means, given the values of the variables."""
-        return self.offset + (times[self.variable] if self.variable else 0)
-
-    def __str__(self) -> str:
-        if self.variable is None:
-            return str(self.offset)
-        return self.variable + (f"{self.offset:+d}" if self.offset else "")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """The steps an equation or a sum covers: `variable` passes every test `(relation, bound)`; no test means 1 to T."""
-
-    variable: str
-    tests: tuple[tuple[str, Index], ...] = ()
-
-    def steps(self, times: Mapping[str, int], first: int = 1, last: int | None = None) -> list[int]:
-        """The steps from `first` to `last` (1 to T) that pass, in order; the bounds are looked up in `times`."""
-        low, high = first, times["T"] if last is None else last
-        excluded = set()
-        for relation, bound in self.tests:
-            value = bound.at(times)
-            if relation in ("=", ">", ">="):
-                low = max(low, value + (relation == ">"))
-            if relation in ("=", "<", "<="):
-                high = min(high, value - (relation == "<"))
-            if relation == "!=":
-                excluded.add(value)
-        return [step for step in range(low, high + 1) if step not in excluded]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,22 +74,38 @@ class Time(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ref(Expr):
-    """A quantity by its name: `W`, or `h[t-1]` with an index."""
+    """A quantity by its name: `W`, or `h[t-1]` with an index; `alpha[t, s]` has `more` than one."""
 
     name: str
     index: Index | None = None
+    more: tuple[Index, ...] = ()
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """All indices, in order; none for a quantity without time."""
+        return () if self.index is None else (self.index, *self.more)
+
+    def at(self, times: Mapping[str, int]) -> Step:
+        """The step it stands for: a number, several for several indices, None without an index."""
+        if self.index is None:
+            return None
+        return tuple(index.at(times) for index in self.indices) if self.more else self.index.at(times)
+
+    def moved_to(self, indices: tuple[Index, ...]) -> Ref:
+        """The same quantity at other indices."""
+        return Ref(self.span, self.name, indices[0], indices[1:])
 
     @property
     def key(self) -> tuple[str, bool]:
-        """Name and whether it has a time index: `L` and `L[t]` are two quantities."""
+        """Name and whether it has an index: `L` and `L[t]` are two quantities."""
         return self.name, self.index is not None
 
     @property
     def head(self) -> tuple[Any, ...]:
-        return self.name, self.index
+        return self.name, self.indices
 
     def __str__(self) -> str:
-        return self.name if self.index is None else f"{self.name}[{self.index}]"
+        return self.name if self.index is None else f"{self.name}[{', '.join(map(str, self.indices))}]"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,13 +224,17 @@ def spine(expr: Expr) -> tuple[Expr, list[Binary]]:
 
 @dataclass(frozen=True)
 class Equation:
-    """`target = rhs`, for the steps of `when`; `text` is what the user wrote."""
+    """`target = rhs`, for the steps that `when` leaves.
+
+    `ranges` says what each index runs over, `text` is what the user wrote.
+    """
 
     target: Ref
-    when: Condition | None
+    when: tuple[Condition, ...]
     rhs: Expr
     span: Span = field(compare=False, repr=False)
     text: str = field(compare=False, repr=False, default="")
+    ranges: Mapping[str, Range] = field(compare=False, repr=False, default_factory=lambda: MAIN)
 
     __hash__ = object.__hash__
 
@@ -269,26 +251,37 @@ class Equation:
     @property
     def fixed(self) -> bool:
         """Whether the target names one step, as h[0] and dh[T] do, rather than running over t."""
-        return self.target.index is not None and self.target.index.variable in (None, "T")
+        return self.target.index is not None and not self.running
 
-    def binding(self, step: int | None, T: int) -> dict[str, int]:
+    @property
+    def running(self) -> list[str]:
+        """The variables of the target's indices: t of h[t], none of h[0]."""
+        return [str(index.variable) for index in self.target.indices if not index.fixed]
+
+    @property
+    def narrowness(self) -> int:
+        """0 for what covers every step, 1 for an edge such as h[0, j], 2 for one step or a condition."""
+        indices = self.target.indices
+        if self.when or not indices or all(index.fixed for index in indices) or any(i.scale != 1 for i in indices):
+            return 2
+        return int(any(index.fixed for index in indices))
+
+    def binding(self, step: Step, lengths: int | Lengths) -> dict[str, int]:
         """The values of T and t with which the equation defines its target at `step`."""
-        times = {"T": T}
-        index = self.target.index
-        if index is not None and index.variable not in (None, "T") and step is not None:
-            times[str(index.variable)] = step - index.offset
+        times = dict(as_lengths(lengths))
+        if step is not None:
+            for index, at in zip(self.target.indices, numbers(step), strict=True):
+                if not index.fixed:
+                    times[str(index.variable)] = (at - index.offset) // index.scale
         return times
 
-    def covers(self, T: int) -> list[int]:
+    def covers(self, lengths: int | Lengths) -> list[Step]:
         """The steps its own words claim, before narrower equations for the same target take theirs."""
-        index = self.target.index
-        if index is None:
+        if self.target.index is None:
             return []
-        if self.fixed:
-            return [index.at({"T": T})]
-        if self.when is None:
-            return list(range(1, T + 1))
-        return [t + index.offset for t in self.when.steps({"T": T})]
+        limits = {condition.variable: condition for condition in self.when}
+        over = [limits.get(name) or Condition(name, (), self.ranges.get(name, Range())) for name in self.running]
+        return [self.target.at(times) for times in grid(over, as_lengths(lengths))]
 
 
 @dataclass(frozen=True)
@@ -301,8 +294,21 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The values a parameter or input may take: from `low` to `high`, None where there is no bound."""
+
+    low: float | None
+    high: float | None
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Document:
-    """One model as written: header, forward equations, gradient equations."""
+    """One model as written: header, forward equations, gradient equations.
+
+    `indices` are those declared (t = 1..T if none is), `inputs` and `fixed` the names so declared, `bounds` the lowest
+    and highest value that a name may take.
+    """
 
     model: str
     source_note: str
@@ -310,3 +316,15 @@ class Document:
     forward: tuple[Equation, ...]
     gradients: tuple[Equation, ...]
     source: Source = field(compare=False, repr=False)
+    indices: Mapping[str, Range] = field(default_factory=lambda: MAIN)
+    inputs: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    #: where the names of `inputs` and `fixed` stand
+    given_at: Mapping[str, Span] = field(compare=False, repr=False, default_factory=dict)
+
+    def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
+        """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""
+        names = [bound.variable for within in self.indices.values() for bound in (within.first, within.last)]
+        lengths = sorted(dict.fromkeys(name for name in names if name), key=lambda name: name != "T")
+        return {name: (given or {}).get(name, T + more) for more, name in enumerate(lengths)}

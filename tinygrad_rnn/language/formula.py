@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from .conditions import INDEX_HINT, affine, parse_condition
-from .expressions import Binary, Call, Condition, Expr, Index, Number, Ref, Stack, Sum, Time, Transpose, Unary
+from .conditions import INDEX_HINT, affines, lengths_of, parse_condition
+from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
 from .functions import ALIASES, FUNCTIONS, REDUCTIONS
+from .indices import MAIN, Condition, Index, Range
 from .source import Source, Span, listed
 from .tokens import OPERATORS, Token
 
@@ -31,14 +32,28 @@ class _Item(NamedTuple):
     condition: Condition | None = None
 
 
-def parse_formula(source: Source, tokens: Sequence[Token], where: Span, variables: Sequence[str]) -> Expr:
-    """Read a formula in which `variables` (and T) are known times; raises `LanguageError` with what was expected."""
-    return _Parser(source, tokens, where, variables).expression
+def parse_formula(
+    source: Source,
+    tokens: Sequence[Token],
+    where: Span,
+    variables: Sequence[str],
+    ranges: Mapping[str, Range] = MAIN,
+) -> Expr:
+    """Read a formula in which `variables` (and the lengths that `ranges` names) are known times; raises
+    `LanguageError` with what was expected."""
+    return _Parser(source, tokens, where, variables, ranges).expression
 
 
 class _Parser:
-    def __init__(self, source: Source, tokens: Sequence[Token], where: Span, variables: Sequence[str]) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: Source,
+        tokens: Sequence[Token],
+        where: Span,
+        variables: Sequence[str],
+        ranges: Mapping[str, Range],
+    ) -> None:
+        self.source, self.ranges, self.lengths = source, ranges, lengths_of(ranges)
         self.items: list[_Item] = []
         self._translate(list(tokens), frozenset(variables))
         self._check(where)
@@ -91,7 +106,7 @@ class _Parser:
                 )
             return new[0] if new else None
 
-        return parse_condition(self.source, tokens, where, choose, known)
+        return parse_condition(self.source, tokens, where, choose, self.ranges, known)
 
     # -- what may follow what -----------------------------------------------------------------------------------------
     def _check(self, where: Span) -> None:
@@ -115,7 +130,12 @@ class _Parser:
                 expects = True
             elif not expects and text in (")", "]") and brackets:
                 brackets.pop()
-            elif not expects and (text, brackets[-1:]) in ((",", ["call"]), (",", ["list"]), (";", ["list"])):
+            elif not expects and (text, brackets[-1:]) in (
+                (",", ["call"]),
+                (",", ["list"]),
+                (";", ["list"]),
+                (",", ["index"]),
+            ):
                 expects = True
             elif expects or text != ".T":
                 raise self._unexpected(item, expects)
@@ -188,11 +208,14 @@ class _Parser:
         assert token is not None
         if token.kind == "number":
             return Number(token.span, self._number(token))
-        if token.text in bound or token.text == "T":
-            return Time(token.span, Index(token.text))
-        if token.text == "t":
+        name = token.text
+        if name in bound or name in self.lengths:
+            return Time(token.span, Index(name))
+        if name in self.ranges or name == "t":
             raise self.source.error(
-                "t has no value here", token.span, hint="expected a target such as h[t], or sum(t, …) around this"
+                f"{name} has no value here",
+                token.span,
+                hint=f"expected a target such as h[{name}], or sum({name}, …) around this",
             )
         if token.text in FUNCTIONS:
             raise self.source.error(f"{token.text} is a function", token.span, hint=f"expected {token.text}(…)")
@@ -211,18 +234,22 @@ class _Parser:
         first = bisect_left(self.starts, node.value.end_col_offset or 0) + 1
         last = self.ends[node.end_col_offset or 0]
         inside = [inner.token for inner in self.items[first:last] if inner.token is not None]
-        index = affine(self.source, inside, span)
-        if index.variable and index.variable not in bound and index.variable != "T":
-            at = next(token.span for token in inside if token.text == index.variable)
-            if index.variable == "t":
-                hint = "expected a target with [t], or sum(t, …) around this"
-            else:
-                hint = f"known here: {listed(sorted(bound | {'T'}), 'and')}. {INDEX_HINT}"
-            raise self.source.error(f"{index.variable} is not a time here", at, hint=hint)
+        indices = affines(self.source, inside, span)
+        for index in indices:
+            if index.variable and index.variable not in bound and index.variable not in self.lengths:
+                at = next(token.span for token in inside if token.text == index.variable)
+                raise self._unbound(index.variable, at, bound)
         assert item.token is not None
         if item.token.kind != "name":
             raise self.source.error("a number has no index", span, hint=f"expected {_AFTER}")
-        return Ref(span, item.token.text, index)
+        return Ref(span, item.token.text, indices[0], indices[1:])
+
+    def _unbound(self, variable: str, at: Span, bound: frozenset[str]) -> Exception:
+        if variable in self.ranges or variable == "t":
+            hint = f"expected a target with [{variable}], or sum({variable}, …) around this"
+        else:
+            hint = f"known here: {listed(sorted(bound | {*self.lengths}), 'and')}. {INDEX_HINT}"
+        return self.source.error(f"{variable} is not a time here", at, hint=hint)
 
     def _call(self, node: ast.Call, span: Span, bound: frozenset[str], depth: int) -> Expr:
         token = self._item(node).token

@@ -16,6 +16,7 @@ from ..core.errors import GraphError
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor, plain, tensor
 from .expressions import Equation
+from .indices import Step, numbers
 from .operands import Operand, dense
 from .resolver import Place, Resolver, filled
 from .unroll import Run
@@ -23,7 +24,7 @@ from .unroll import Run
 if TYPE_CHECKING:
     from .model import Model
 
-Lookup = Callable[[str, int | None], Any]
+Lookup = Callable[[str, Step], Any]
 
 
 class Evaluator(Resolver):
@@ -38,16 +39,16 @@ class Evaluator(Resolver):
 
     def __init__(self, model: Model, run: Run) -> None:
         with entered(ROOT):
-            super().__init__(model.shapes_, run.T)
+            super().__init__(model.shapes_, run.lengths)
         self.model, self.run = model, run
         self._lookup: Lookup | None = None
         self.coverage = {
-            key: model.quantities.coverage(equations, run.T)
+            key: model.quantities.coverage(equations, run.lengths)
             for key, equations in model.quantities.stated.items()
             if key[1]
         }
 
-    def right_hand_side(self, equation: Equation, step: int | None, lookup: Lookup | None = None) -> Tensor:
+    def right_hand_side(self, equation: Equation, step: Step, lookup: Lookup | None = None) -> Tensor:
         """The value of one gradient equation at a step (None for a target without index), as the root of a graph of
         its own.
 
@@ -75,7 +76,7 @@ class Evaluator(Resolver):
                 self.resolve(place)
         return self.values[place]
 
-    def _resolve_for(self, place: Place, reader: Equation, at: int | None) -> None:
+    def _resolve_for(self, place: Place, reader: Equation, at: Step) -> None:
         if self.equation(place) is None:
             self.values[place] = self.leaf(place, (reader, at))
         else:
@@ -94,9 +95,9 @@ class Evaluator(Resolver):
         equations = self.model.quantities.stated.get(key)
         return equations[0] if equations else None
 
-    def leaf(self, place: Place, reader: tuple[Equation, int | None] | None) -> Operand:
+    def leaf(self, place: Place, reader: tuple[Equation, Step] | None) -> Operand:
         name, step = place
-        with entered(self.scope(step)):
+        with entered(self.scope(place)):
             if place in self.run.values:
                 held = self.run.values[place]
                 value = plain(held.value)
@@ -111,12 +112,12 @@ class Evaluator(Resolver):
             given = self._looked_up(place)
             if given is not None:
                 return self._as_gradient(place, given)
-        if step is not None and not 1 <= step <= self.T:
-            edge = f"{name}[T+{step - self.T}]" if step > self.T else f"{name}[{step}]"
+        if step is not None and not self.inside(place):
+            edge = self.behind(place) or f"{name}[{', '.join(map(str, numbers(step)))}]"
             raise self.outside(place, reader, "is outside the sequence", edge)
         raise self.outside(place, reader, "is defined by no equation")
 
-    def conform(self, value: Operand, equation: Equation, step: int | None) -> Operand:
+    def conform(self, value: Operand, equation: Equation, step: Step) -> Operand:
         key = equation.target.key
         base = self.model.quantities.base(key)
         if base is None and key not in self.model.quantities.used:
@@ -134,12 +135,13 @@ class Evaluator(Resolver):
         base = self.model.quantities.base((name, step is not None))
         if self._lookup is None or base is None:
             return None
-        copy = step is not None and not base[1] and 1 <= step <= self.T
-        stated_beyond = step is not None and not 1 <= step <= self.T and step in self.coverage.get((name, True), {})
+        inside = step is not None and self.inside(place)
+        copy = inside and not base[1]
+        stated_beyond = step is not None and not inside and step in self.coverage.get((name, True), {})
         exists = copy or stated_beyond or (base[0], step) in self.run.values
         return self._lookup(name, step) if exists else None
 
-    def _batch(self, base: Place | tuple[str, bool], step: int | None) -> int | None:
+    def _batch(self, base: Place | tuple[str, bool], step: Step) -> int | None:
         """Whether the quantity differs from sample to sample, as its value in the run tells."""
         name, indexed = base
         if not indexed:

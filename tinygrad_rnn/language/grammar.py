@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from .conditions import affine, parse_condition
-from .expressions import Condition, Document, Equation, Expr, Index, Ref, Size
+from .conditions import affines, clauses, lengths_of, parse_condition
+from .expressions import Bounds, Document, Equation, Expr, Ref, Size
 from .formula import parse_formula
 from .functions import FUNCTIONS, REDUCTIONS
-from .source import Source, Span
+from .headers import read_bounds, read_indices, read_names, read_sizes
+from .indices import MAIN, Condition, Range
+from .source import Source, Span, listed
 from .tokens import Line, Token, lines
 
 MOST_EQUATIONS = 1000
 MOST_TOKENS = 50_000
-LARGEST_SIZE = 100_000
-_HEADERS = ("model", "source", "sizes", "gradients")
+_HEADERS = ("model", "source", "sizes", "indices", "inputs", "fixed", "bounds", "gradients")
 _TARGET = "expected a name on the left, as in h[t] = …, h[0] = … or L = …"
 
 
@@ -36,6 +37,10 @@ class _Reader:
         self.source = source
         self.headers: dict[str, str] = {}
         self.sizes: dict[str, Size] = {}
+        self.declared: dict[str, Range] = {}
+        self.inputs: dict[str, Span] = {}
+        self.fixed: dict[str, Span] = {}
+        self.bounds: dict[str, Bounds] = {}
         self.sections: dict[str, list[Equation]] = {"forward": [], "gradients": []}
         self.section = "forward"
         tokens = 0
@@ -58,13 +63,31 @@ class _Reader:
             tuple(self.sections["forward"]),
             tuple(self.sections["gradients"]),
             self.source,
+            self.ranges,
+            tuple(self.inputs),
+            tuple(self.fixed),
+            self.bounds,
+            {**self.inputs, **self.fixed},
         )
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """The indices declared, or t = 1..T."""
+        return self.declared or MAIN
 
     def _read(self, line: Line) -> None:
         if not line.key:
             self.sections[self.section].append(self._equation(line))
         elif line.key == "sizes":
-            self._sizes(line)
+            read_sizes(self.source, line, self.sizes)
+        elif line.key == "indices":
+            if self.sections["forward"]:
+                raise self.source.error("indices: stands above the equations", line.span, hint="move this line up")
+            read_indices(self.source, line, self.declared)
+        elif line.key in ("inputs", "fixed"):
+            read_names(self.source, line, self.inputs if line.key == "inputs" else self.fixed)
+        elif line.key == "bounds":
+            read_bounds(self.source, line, self.bounds)
         elif line.key == "gradients":
             if line.value:
                 raise self.source.error(
@@ -75,41 +98,9 @@ class _Reader:
             self.headers[line.key] = line.value
         else:
             close = get_close_matches(line.key[:40], _HEADERS, 1)
-            hint = f"did you mean {close[0]}: ?" if close else "known headers: model:, source:, sizes:, gradients:"
+            known = ", ".join(f"{name}:" for name in _HEADERS)
+            hint = f"did you mean {close[0]}: ?" if close else f"known headers: {known}"
             raise self.source.error(f"unknown header {line.key[:40]}:", line.span, hint=hint)
-
-    # -- sizes --------------------------------------------------------------------------------------------------------
-    def _sizes(self, line: Line) -> None:
-        entries: list[list[Token]] = [[]]
-        for token in line.tokens:
-            if token.text in (",", ";"):
-                entries.append([])
-            else:
-                entries[-1].append(token)
-        for entry in entries:
-            if entry:
-                self._size(entry)
-
-    def _size(self, entry: list[Token]) -> None:
-        span = entry[0].span.to(entry[-1].span)
-        texts = [token.text for token in entry]
-        if len(texts) == 4 and texts[3][:1] == "x" and entry[3].kind == "name":  # 4x4 is read as 4 and x4
-            texts[3:] = ["x", texts[3][1:]]
-        ok = entry[0].kind == "name" and texts[1:2] == ["="] and all(text.isdecimal() for text in texts[2::2])
-        if not ok or len(texts) not in (3, 5) or texts[3:4] not in ([], ["x"], ["*"], ["×"]):
-            raise self.source.error(
-                "this is not a size",
-                span,
-                hint="expected a name and its rows, as in h = 4, or a matrix as in W = 4 x 3",
-            )
-        rows, *columns = (int(text[:7]) for text in texts[2::2])
-        if not all(0 < size <= LARGEST_SIZE for size in (rows, *columns)):
-            raise self.source.error(
-                "this size cannot be used", span, hint=f"expected whole numbers from 1 to {LARGEST_SIZE:,}"
-            )
-        if texts[0] in self.sizes:
-            raise self.source.error(f"the size of {texts[0]} is given twice", span, hint="keep one of them")
-        self.sizes[texts[0]] = Size(rows, columns[0] if columns else None, span)
 
     # -- equations ----------------------------------------------------------------------------------------------------
     def _equation(self, line: Line) -> Equation:
@@ -120,12 +111,12 @@ class _Reader:
                 "this is not an equation", line.span, hint="expected name = formula, or a header such as sizes:"
             )
         target = self._target(tokens[:equals], line.span)
-        index = target.index
-        bound = [index.variable] if index and index.variable and index.variable != "T" else []
+        bound = list(dict.fromkeys(str(index.variable) for index in target.indices if not index.fixed))
+        self._check_target(target, bound)
         body, condition = _cut_condition(tokens[equals + 1 :])
-        when = self._condition(condition, target, bound) if condition else None
-        rhs: Expr = parse_formula(self.source, body, tokens[equals].span, bound)
-        return Equation(target, when, rhs, line.span, self.source.quote(line.span))
+        when = self._conditions(condition, target, bound) if condition else ()
+        rhs: Expr = parse_formula(self.source, body, tokens[equals].span, bound, self.ranges)
+        return Equation(target, when, rhs, line.span, self.source.quote(line.span), self.ranges)
 
     def _target(self, tokens: Sequence[Token], where: Span) -> Ref:
         if not tokens or tokens[0].kind != "name":
@@ -133,23 +124,60 @@ class _Reader:
                 "an equation starts with what it defines", tokens[0].span if tokens else where, hint=_TARGET
             )
         name, span = tokens[0].text, tokens[0].span.to(tokens[-1].span)
-        if name in ("t", "T"):
-            raise self.source.error(f"{name} is a time, not a quantity", span, hint="choose another name")
+        if name in self.ranges or name in lengths_of(self.ranges):
+            what = "a time" if name in ("t", "T") else "an index" if name in self.ranges else "a length"
+            raise self.source.error(f"{name} is {what}, not a quantity", span, hint="choose another name")
         if name in FUNCTIONS or name in REDUCTIONS:
             raise self.source.error(f"{name} is a function, not a quantity", span, hint="choose another name")
         if len(tokens) == 1:
             return Ref(span, name)
         if tokens[1].text != "[" or tokens[-1].text != "]" or len(tokens) < 4:
             raise self.source.error("this cannot stand on the left", tokens[1].span, hint=_TARGET)
-        index = affine(self.source, tokens[2:-1], span)
-        return Ref(span, name, Index(index.variable, index.offset))
+        index, *more = affines(self.source, tokens[2:-1], span)
+        return Ref(span, name, index, tuple(more))
 
-    def _condition(self, tokens: Sequence[Token], target: Ref, bound: list[str]) -> Condition:
+    def _check_target(self, target: Ref, bound: list[str]) -> None:
+        lengths = lengths_of(self.ranges)
+        for index in target.indices:
+            name = index.variable
+            declared = name in (lengths if index.fixed else self.ranges)
+            if name and not declared and (index.fixed or self.declared or target.more):
+                what = "a length" if index.fixed else "an index"
+                hint = (
+                    f"known here: {listed((*self.ranges, *lengths), 'and')}; more are declared by   indices: s = 1..S"
+                )
+                raise self.source.error(f"{name} is not {what}", target.span, hint=hint)
+        if len(bound) < sum(not index.fixed for index in target.indices):
+            raise self.source.error(
+                f"{target} runs over {bound[0]} twice", target.span, hint="give each place an index of its own"
+            )
+
+    def _conditions(self, tokens: Sequence[Token], target: Ref, bound: list[str]) -> tuple[Condition, ...]:
+        """One condition for each index that is limited, in the order of the target's indices."""
         word = tokens[0].span
         if not bound:
             hint = "remove it" if target.index is None else f"{target} is one step already: remove it"
             raise self.source.error(f"{target} has no time that a condition could limit", word, hint=hint)
-        return parse_condition(self.source, tokens[1:], word, lambda names: bound[0] if bound[0] in names else None)
+        if len(bound) == 1:
+            parts = {bound[0]: list(tokens[1:])}
+        else:
+            parts = {}
+            for clause in clauses(tokens[1:]):
+                about = [name for name in bound if any(token.text == name for token in clause)]
+                name = about[-1] if about else bound[0]  # j < i limits j, the later one
+                parts[name] = [*parts[name], Token("name", "and", word), *clause] if name in parts else clause
+        return tuple(
+            parse_condition(
+                self.source,
+                parts[name],
+                word,
+                lambda names, name=name: name if name in names else None,  # type: ignore[misc]
+                self.ranges,
+                bound[: bound.index(name)],
+            )
+            for name in bound
+            if name in parts
+        )
 
 
 def _at_top(tokens: Sequence[Token], texts: Sequence[str]) -> int | None:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 from .expressions import (
     Binary,
     Call,
-    Condition,
     Equation,
     Expr,
-    Index,
     Number,
     Ref,
     Stack,
@@ -22,6 +20,7 @@ from .expressions import (
     spine,
 )
 from .functions import FUNCTIONS
+from .indices import Condition, Index, modulus_of
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def latex(node: Expr | Equation, model: Model | None = None) -> str:
     """
     writer = _Writer(model)
     if isinstance(node, Equation):
-        when = rf" \quad \text{{for }} {_condition(node.when)}" if node.when else ""
+        when = rf" \quad \text{{for }} {', '.join(map(_condition, node.when))}" if node.when else ""
         return f"{writer.ref(node.target)} = {writer.expr(node.rhs)}{when}"
     return writer.expr(node)
 
@@ -99,7 +98,7 @@ class _Writer:
             case Number():
                 return str(expr.value)
             case Time():
-                return str(expr.index)
+                return _step(expr.index)
             case Ref():
                 return self.ref(expr)
             case Unary():
@@ -124,16 +123,16 @@ class _Writer:
     def ref(self, ref: Ref) -> str:
         base = self.model.quantities.base(ref.key) if self.model else None
         if base is not None:
-            return rf"\nabla_{{{self._quantity(base[0], ref.index, base)}}} L"
-        return self._quantity(ref.name, ref.index, ref.key)
+            return rf"\nabla_{{{self._quantity(base[0], ref.indices, base)}}} L"
+        return self._quantity(ref.name, ref.indices, ref.key)
 
-    def _quantity(self, name: str, index: Index | None, key: tuple[str, bool]) -> str:
+    def _quantity(self, name: str, indices: tuple[Index, ...], key: tuple[str, bool]) -> str:
         said = symbol(name)
         shape = self.model.shapes_.names.get(key) if self.model else None
-        if min(shape) > 1 if shape else name[0].isupper() and index is None:
+        if min(shape) > 1 if shape else name[0].isupper() and not indices:
             head, _, rest = said.partition("_{")
             said = rf"\mathbf{{{head}}}" + (f"_{{{rest}" if rest else "")
-        return said if index is None else f"{said}^{{({index})}}"
+        return f"{said}^{{({', '.join(map(_step, indices))})}}" if indices else said
 
     def _chain(self, expr: Binary) -> str:
         first, operators = spine(expr)
@@ -180,7 +179,8 @@ class _Writer:
 
     def _sum(self, expr: Sum) -> str:
         sign = {"sum": r"\sum", "prod": r"\prod"}.get(expr.kind, r"\operatorname*{mean}")
-        bounds = f"_{{{_condition(expr.over)}}}" if expr.over.tests else f"_{{{expr.variable}=1}}^{{T}}"
+        first, last = _step(expr.over.within.first), _step(expr.over.within.last)
+        bounds = f"_{{{_condition(expr.over)}}}" if expr.over.tests else f"_{{{expr.variable}={first}}}^{{{last}}}"
         if expr.kind == "mean" and not expr.over.tests:
             bounds = f"_{{{expr.variable}}}"
         return f"{sign}{bounds} {self._within(expr.body, 2)}"
@@ -190,8 +190,18 @@ def _condition(condition: Condition) -> str:
     tests = condition.tests
     if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
         low = _RELATIONS[tests[0][0].replace(">", "<")]
-        return f"{tests[0][1]} {low} {condition.variable} {_RELATIONS[tests[1][0]]} {tests[1][1]}"
-    return ", ".join(f"{condition.variable} {_RELATIONS[relation]} {bound}" for relation, bound in tests)
+        return f"{_step(tests[0][1])} {low} {condition.variable} {_RELATIONS[tests[1][0]]} {_step(tests[1][1])}"
+    return ", ".join(f"{condition.variable} {_relation(relation)} {_step(bound)}" for relation, bound in tests)
+
+
+def _relation(relation: str) -> str:
+    modulus = modulus_of(relation)
+    return rf"\bmod {modulus} {_RELATIONS[relation.split()[2]]}" if modulus else _RELATIONS[relation]
+
+
+def _step(index: Index) -> str:
+    """`2n+1` for `2*n+1`."""
+    return str(index).replace("*", "")
 
 
 def symbol(name: str) -> str:

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 from .expressions import (
     Binary,
     Call,
-    Condition,
     Equation,
     Expr,
-    Index,
     Number,
     Ref,
     Stack,
@@ -28,6 +26,7 @@ from .expressions import (
     spine,
 )
 from .functions import FUNCTIONS
+from .indices import Condition, Index, modulus_of
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int
     """
     writer = _Writer(model, marks or {})
     if isinstance(node, Equation):
-        when = f'<mspace width="1.2em"/>{_condition(node.when)}' if node.when else ""
+        when = f'<mspace width="1.2em"/>{_conditions(node.when)}' if node.when else ""
         body = f"{writer.ref(node.target)}<mo>=</mo>{writer.expr(node.rhs)}{when}"
     else:
         body = writer.expr(node)
@@ -80,7 +79,7 @@ def pieces(
         bracketed = writer.expr(addend) if not sign else writer.within(addend, 2)
         lead = f'<mo lspace="0" rspace="0.25em">{_SIGNS.get(sign, sign)}</mo>' if sign else ""
         parts.append((addend, _whole(lead + bracketed)))
-    when = _whole(_condition(equation.when)) if equation.when else ""
+    when = _whole(_conditions(equation.when)) if equation.when else ""
     return _whole(f'{writer.ref(equation.target)}<mo form="postfix">=</mo>'), parts, when
 
 
@@ -96,8 +95,8 @@ def _whole(body: str) -> str:
     return f'<math displaystyle="true">{body}</math>'
 
 
-def _condition(when: Condition) -> str:
-    return f"<mtext>for\u00a0</mtext>{_bounds(when)}"
+def _conditions(when: tuple[Condition, ...]) -> str:
+    return f"<mtext>for\u00a0</mtext>{'<mo>,</mo>'.join(map(_bounds, when))}"
 
 
 class _Writer:
@@ -139,14 +138,14 @@ class _Writer:
         """A quantity, or the gradient of one."""
         base = self.model.quantities.base(ref.key) if self.model else None
         if base is not None:
-            return f"<msub>{_NABLA}{_row(self._quantity(base[0], ref.index, base))}</msub><mi>L</mi>"
-        return self._quantity(ref.name, ref.index, ref.key)
+            return f"<msub>{_NABLA}{_row(self._quantity(base[0], ref.indices, base))}</msub><mi>L</mi>"
+        return self._quantity(ref.name, ref.indices, ref.key)
 
-    def _quantity(self, name: str, index: Index | None, key: tuple[str, bool]) -> str:
+    def _quantity(self, name: str, indices: tuple[Index, ...], key: tuple[str, bool]) -> str:
         shape = self.model.shapes_.names.get(key) if self.model else None
-        bold = min(shape) > 1 if shape else name[0].isupper() and index is None
+        bold = min(shape) > 1 if shape else name[0].isupper() and not indices
         letter, below = _symbol(name, bold)
-        time = "" if index is None else _brackets(_index(index))
+        time = _brackets("<mo>,</mo>".join(map(_index, indices))) if indices else ""
         if below and time:
             return f"<msubsup>{letter}{below}{time}</msubsup>"
         if below or time:
@@ -222,7 +221,9 @@ class _Writer:
         variable = f"<mi>{escape(expr.variable)}</mi>"
         if expr.kind == "mean":
             return f"<munder>{sign}{variable}</munder>{body}"
-        return f"<munderover>{sign}<mrow>{variable}<mo>=</mo><mn>1</mn></mrow><mi>T</mi></munderover>{body}"
+        first, last = _index(expr.over.within.first), _index(expr.over.within.last)
+        last = last if last.count("<m") == 1 else _row(last)
+        return f"<munderover>{sign}<mrow>{variable}<mo>=</mo>{first}</mrow>{last}</munderover>{body}"
 
 
 def _row(said: str) -> str:
@@ -243,13 +244,16 @@ def _number(value: int | float) -> str:
 def _index(index: Index) -> str:
     if index.variable is None:
         return _number(index.offset)
-    variable = f"<mi>{escape(index.variable)}</mi>"
+    variable = (f"<mn>{index.scale}</mn>" if index.scale != 1 else "") + f"<mi>{escape(index.variable)}</mi>"
     if not index.offset:
         return variable
     return f"{variable}<mo>{'+' if index.offset > 0 else _SIGNS['-']}</mo><mn>{abs(index.offset)}</mn>"
 
 
 def _relation(relation: str) -> str:
+    modulus = modulus_of(relation)
+    if modulus:
+        return f"<mo>mod</mo><mn>{modulus}</mn>{_relation(relation.split()[2])}"
     return f"<mo>{escape(_RELATIONS.get(relation, relation))}</mo>"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .dimensions import Type
 from .expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
-from .quantities import Key, show
+from .quantities import Key
 from .source import Span
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ class Misfits:
         wanted, found = self.shapes.quantity(key), self.shapes.type_of(equation.rhs)
         origin = self.shapes.origins.get(base or key, "")
         told = (
-            f"{equation.target} has the shape of {show(base)}, {wanted}" if base else f"{equation.target} is {wanted}"
+            f"{equation.target} has the shape of {self.shapes.quantities.show(base)}, {wanted}"
+            if base
+            else f"{equation.target} is {wanted}"
         )
         notes = [f"{told}{f' ({origin})' if origin else ''}; the right-hand side is {found}{self._parts(equation.rhs)}"]
         hint = self._entrywise_use(base, found) if base else ""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import LanguageError
-from .expressions import Document, Equation, Ref, walk
+from .expressions import Document, Equation
 from .grammar import parse
+from .indices import Lengths, Step, numbers
 from .markdown import blocks
-from .quantities import Quantities, show
+from .quantities import Quantities
 from .shapes import Shapes
 from .source import LARGEST_FILE, Source
 from .unroll import Run, Unroller
@@ -34,7 +35,7 @@ class Model:
         self.inputs = [name for name, _ in self.quantities.inputs]
         self.parameters = [name for name, _ in self.quantities.parameters]
         self.states = [name for name, _ in self.quantities.states]
-        self.shapes = {show(key): shape for key, shape in self.shapes_.names.items()}
+        self.shapes = {self.quantities.show(key): shape for key, shape in self.shapes_.names.items()}
 
     def __repr__(self) -> str:
         return f"<model {self.name!r}: {len(self.forward)} equations, {len(self.gradients)} gradients>"
@@ -42,13 +43,25 @@ class Model:
     @property
     def longest_delay(self) -> int:
         """The most steps that an equation reaches back or ahead."""
-        reads = [node for equation in self.forward for node in walk(equation.rhs) if isinstance(node, Ref)]
-        return max([abs(ref.index.offset) for ref in reads if ref.index and ref.index.variable], default=0)
+        return self.quantities.longest_delay
+
+    def lengths(self, T: int, given: Mapping[str, int] | None = None) -> dict[str, int]:
+        """How long each sequence is when the main one has T steps: {"T": 4, "S": 5}."""
+        return self.document.lengths(T, given)
 
     def unroll(
-        self, T: int, seed: int = 0, batch: int = 1, values: Mapping[Any, Any] | None = None, scale: float = 1.0
+        self,
+        T: int,
+        seed: int = 0,
+        batch: int = 1,
+        values: Mapping[Any, Any] | None = None,
+        scale: float = 1.0,
+        lengths: Mapping[str, int] | None = None,
     ) -> Run:
         """Run the model over the steps 1 to T and record the graph.
+
+        Where there are several sequences, T is the length called T (else the first one declared), and `lengths` may
+        give the others, as {"S": 7}; each is one longer than the one before unless it is given.
 
         Values are random (`seed`, `scale`) unless `values` gives them: for a parameter by name; for an input by name,
         as a sequence over the steps, or by (name, step); for an initial state by (name, step), as ("h", 0). A column
@@ -62,15 +75,16 @@ class Model:
         >>> run["h", 3].shape, sorted(run.parameters)
         ((2, 1), ['W'])
         """
-        return Unroller(self, T, seed, batch, values, scale).run()
+        return Unroller(self, self.lengths(T, lengths), seed, batch, values, scale).run()
 
-    def steps_of(self, equation: Equation, T: int) -> Sequence[int | None]:
+    def steps_of(self, equation: Equation, lengths: int | Lengths) -> Sequence[Step]:
         """The steps at which a gradient or forward equation holds; [None] for a target without time index."""
         key = equation.target.key
         if not key[1]:
             return [None]
         stated = self.quantities.stated if any(e is equation for e in self.gradients) else self.quantities.defined
-        return sorted(step for step, found in self.quantities.coverage(stated[key], T).items() if found is equation)
+        covered = self.quantities.coverage(stated[key], self.lengths(lengths) if isinstance(lengths, int) else lengths)
+        return sorted((step for step, found in covered.items() if found is equation), key=numbers)
 
     def role(self, equation: Equation) -> str:
         """What a gradient equation states: a `gradient`, a per-step `copy` (dW[t]), a `boundary` or a `helper`."""

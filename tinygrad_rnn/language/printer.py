@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from .expressions import (
     Binary,
+    Bounds,
     Call,
-    Condition,
     Document,
     Equation,
     Expr,
@@ -24,6 +24,7 @@ from .expressions import (
     Unary,
     spine,
 )
+from .indices import MAIN, Condition
 
 #: how tightly each operator binds; a sign stands between products and powers, an atom above all
 LEVELS = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2, "**": 4}
@@ -41,7 +42,7 @@ def text(node: Expr | Equation | Condition | Document) -> str:
     if isinstance(node, Document):
         return _document(node)
     if isinstance(node, Equation):
-        when = f"    for {_condition(node.when)}" if node.when else ""
+        when = f"    for {' and '.join(map(_condition, node.when))}" if node.when else ""
         return f"{node.target} = {_expr(node.rhs)}{when}"
     return _condition(node) if isinstance(node, Condition) else _expr(node)
 
@@ -116,6 +117,10 @@ def _condition(condition: Condition) -> str:
 def _document(document: Document) -> str:
     headers = [("model", document.model), ("source", document.source_note)]
     headers.append(("sizes", ", ".join(f"{name} = {_size(size)}" for name, size in document.sizes.items())))
+    indices = {} if document.indices == MAIN else document.indices
+    headers.append(("indices", ", ".join(f"{name} = {within}" for name, within in indices.items())))
+    headers += [("inputs", ", ".join(document.inputs)), ("fixed", ", ".join(document.fixed))]
+    headers.append(("bounds", ", ".join(_bounds(name, bounds) for name, bounds in document.bounds.items())))
     lines = [f"{key}: {value}" for key, value in headers if value]
     lines += ["", *(text(equation) for equation in document.forward)]
     if document.gradients:
@@ -125,3 +130,9 @@ def _document(document: Document) -> str:
 
 def _size(size: Size) -> str:
     return str(size.rows) if size.columns is None else f"{size.rows} x {size.columns}"
+
+
+def _bounds(name: str, bounds: Bounds) -> str:
+    if bounds.low is None:
+        return f"{name} <= {bounds.high}"
+    return f"{name} >= {bounds.low}" if bounds.high is None else f"{bounds.low} <= {name} <= {bounds.high}"

@@ -1,6 +1,7 @@
 """Which name is what: input, parameter, state, loss; whose gradient an equation states; which step it covers.
 
-`L` and `L[t]` are two quantities, so a quantity is known here by a key: its name and whether it has a time index.
+`L` and `L[t]` are two quantities, so a quantity is known here by a key: its name and whether it has an index. What its
+indices run over is in `axes`: ("t",) for h[t], ("t", "s") for alpha[t, s].
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ..core.errors import LanguageError
+from .axes import axes_of
 from .expressions import Call, Document, Equation, Ref, walk
+from .indices import Lengths, Range, Step, as_lengths, modulus_of
 from .source import listed
 
 Key = tuple[str, bool]
-
-
-def show(key: Key) -> str:
-    """`h[t]` or `W`."""
-    return f"{key[0]}[t]" if key[1] else key[0]
 
 
 def refs(equation: Equation) -> Iterable[Ref]:
@@ -30,6 +28,7 @@ class Quantities:
 
     def __init__(self, document: Document) -> None:
         self.document, self.source = document, document.source
+        self.axes = axes_of(document)
         self.defined = _by_target(document.forward)
         self.used: dict[Key, Ref] = {}
         for equation in document.forward:
@@ -39,12 +38,14 @@ class Quantities:
         self.boundary_only = {
             key
             for key, equations in self.defined.items()
-            if key[1] and all(_at_boundary(equation) for equation in equations)
+            if key[1] and all(self._at_boundary(equation) for equation in equations)
         }
         self.leaves = [key for key in self.used if key not in self.defined or key in self.boundary_only]
         self.classes = set(self._classes())
-        self.inputs = [key for key in self.leaves if key[1] or key in self.classes]
-        self.parameters = [key for key in self.leaves if not key[1] and key not in self.classes]
+        given = {(name, False) for name in (*document.inputs, *document.fixed)}
+        self.inputs = [key for key in self.leaves if key[1] or key in self.classes or key in given]
+        self.parameters = [key for key in self.leaves if key not in self.inputs]
+        self._check_given()
         self._check_indices()
         self._check_sizes()
         self.loss = self._loss()
@@ -60,6 +61,18 @@ class Quantities:
         self._check_misspelt()
         for equations in (*self.defined.values(), *self.stated.values()):
             self._check_overlaps(equations)
+
+    def show(self, key: Key) -> str:
+        """`h[t]`, `alpha[t, s]` or `W`."""
+        return f"{key[0]}[{', '.join(self.axes_named(key[0]))}]" if key[1] else key[0]
+
+    def axes_named(self, name: str) -> tuple[str, ...]:
+        """The index variables of a quantity (or, for dX, of X)."""
+        return self.axes.get(name) or self.axes.get(name[1:]) or (next(iter(self.document.indices)),)
+
+    def ranges_of(self, name: str) -> tuple[Range, ...]:
+        """What the indices of a quantity (or, for dX, of X) run over."""
+        return tuple(self.document.indices[axis] for axis in self.axes_named(name))
 
     # -- roles --------------------------------------------------------------------------------------------------------
     def base(self, key: Key) -> Key | None:
@@ -79,8 +92,7 @@ class Quantities:
             return "boundary" if key in self.used else "helper"
         if key[1] and not base[1]:
             return "copy"
-        index = equation.target.index
-        outside = index is not None and index.variable == "T" and index.offset > 0
+        outside = self._at_boundary(equation) and not self._before_the_start(equation)
         return "boundary" if outside else "gradient"
 
     @property
@@ -90,12 +102,7 @@ class Quantities:
             ref.key: None
             for equation in self.document.forward
             for ref in refs(equation)
-            if ref.key in self.defined
-            and ref.index
-            and ref.index.variable not in (None, "T")
-            and equation.target.index
-            and ref.index.variable == equation.target.index.variable
-            and ref.index.offset != equation.target.index.offset
+            if ref.key in self.defined and _elsewhere(ref, equation.target)
         }
         return list(found)
 
@@ -116,38 +123,36 @@ class Quantities:
                         yield label.key
 
     # -- which equation defines which step ----------------------------------------------------------------------------
-    def coverage(self, equations: Sequence[Equation], T: int) -> dict[int, Equation]:
-        """For each step the equation that defines it: a fixed step or a condition takes precedence over neither."""
-        found: dict[int, Equation] = {}
-        general = [e for e in equations if not e.fixed and e.when is None]
-        for equation in equations:
-            if equation not in general:
-                for step in equation.covers(T):
-                    if step in found:
-                        raise self._twice(
-                            found[step], equation, f"at t = {step}" + (f" (T = {T})" if equation.fixed else "")
-                        )
-                    found[step] = equation
-        for equation in general:
-            for step in equation.covers(T):
-                found.setdefault(step, equation)
+    def coverage(self, equations: Sequence[Equation], lengths: int | Lengths) -> dict[Step, Equation]:
+        """For each step the equation that defines it: narrower ones, which may not overlap, before the others."""
+        lengths = as_lengths(lengths)
+        found: dict[Step, Equation] = {}
+        for narrowness in (2, 1, 0):
+            fresh: dict[Step, Equation] = {}
+            for equation in equations:
+                if equation.narrowness == narrowness:
+                    for step in equation.covers(lengths):
+                        if step in fresh and narrowness:
+                            raise self._twice(fresh[step], equation, _told(equation, step, lengths))
+                        fresh.setdefault(step, equation)
+            found = {**fresh, **found}
         return found
 
     def _check_overlaps(self, equations: list[Equation]) -> None:
         seen: dict[str, Equation] = {}
         for equation in equations:
-            if equation.when is None and equation.name in seen:
+            if not equation.when and equation.name in seen:
                 raise self._twice(seen[equation.name], equation, "")
-            if equation.when is None:
+            if not equation.when:
                 seen[equation.name] = equation
-        general = [e for e in equations if not e.fixed and e.when is None and e.target.index]
+        general = [e for e in equations if e.target.index and e.narrowness == 0]
         if len(general) > 1:
             raise self._twice(general[0], general[1], "")
         if len(equations) > 1 and equations[0].target.index:
             errors = []
             for T in (6, 7, 9):
                 try:
-                    self.coverage(equations, T)
+                    self.coverage(equations, self.document.lengths(T))
                 except LanguageError as error:
                     errors.append(error)
             if len(errors) == 3:
@@ -160,6 +165,30 @@ class Quantities:
             notes=[f"line {first.line} says   {first.text}", f"line {second.line} says   {second.text}"],
             hint="keep one of them, or give each a condition such as: for t < T",
         )
+
+    def _at_boundary(self, equation: Equation) -> bool:
+        """Whether an equation defines steps outside the sequence only, as h[0] and g[T+1]."""
+        indices = equation.target.indices
+        ranges = self.ranges_of(equation.target.name)
+        return any(within.beyond(index) for index, within in zip(indices, ranges, strict=False) if index.fixed)
+
+    def _before_the_start(self, equation: Equation) -> bool:
+        """Whether that is before the first step, where states begin and have gradients."""
+        indices = equation.target.indices
+        ranges = self.ranges_of(equation.target.name)
+        pairs = list(zip(indices, ranges, strict=False))
+        return all(index.variable is None or not within.beyond(index) for index, within in pairs)
+
+    @property
+    def longest_delay(self) -> int:
+        """The most steps that an equation reaches back or ahead; for what happens every nth step, n - 1."""
+        found = [0]
+        for equation in self.document.forward:
+            for ref in refs(equation):
+                found += [abs(i.offset) for i in ref.indices if i.variable and i.scale == 1]
+            for condition in equation.when:
+                found += [modulus_of(relation) - 1 for relation, _ in condition.tests]
+        return max(found)
 
     # -- names --------------------------------------------------------------------------------------------------------
     def _check_indices(self) -> None:
@@ -175,40 +204,64 @@ class Quantities:
             raise self.source.error(
                 f"{wrong[0]} {missing} here",
                 self.used[wrong].span,
-                hint=f"it is {show(right.key)} on line {right.span.line}",
+                hint=f"it is {self.show(right.key)} on line {right.span.line}",
             )
 
     def _check_sizes(self) -> None:
         names = {name for name, _ in self.used}
         for equation in self.document.gradients:
             names.add(equation.target.name)
-        for name, size in self.document.sizes.items():
+        document = self.document
+        spans = {name: size.span for name, size in document.sizes.items()}
+        spans |= {name: bounds.span for name, bounds in document.bounds.items()}
+        for name, span in {**spans, **document.given_at}.items():
             if name not in names:
                 close = get_close_matches(name, names, 1)
                 hint = f"did you mean {close[0]}?" if close else "remove it, or use the name in an equation"
-                raise self.source.error(f"no equation uses {name}", size.span or self.source.span(0, 0), hint=hint)
+                raise self.source.error(f"no equation uses {name}", span or self.source.span(0, 0), hint=hint)
+
+    def _check_given(self) -> None:
+        """`inputs:` and `fixed:` name what no equation defines; what is fixed has no gradient."""
+        document = self.document
+        for what, names in (("inputs", document.inputs), ("fixed", document.fixed)):
+            for name in names:
+                span = document.given_at[name]
+                key = next((key for key in self.used if key[0] == name), None)
+                if key is not None and key not in self.leaves:
+                    told = f"{name} is defined on line {self.defined[key][0].line}, not given"
+                    raise self.source.error(told, span, hint=f"take it out of {what}:")
+                if key is not None and key[1] and what == "inputs":
+                    told = f"{self.show(key)} is an input of each step without being told"
+                    raise self.source.error(told, span, hint=f"inputs: is for quantities without time; take {name} out")
+        for equation in document.gradients:
+            name = equation.target.name[1:]
+            if equation.target.name.startswith("d") and name in document.fixed:
+                line = document.given_at[name].line
+                raise self.source.error(
+                    f"{name} is fixed (line {line}), so it has no gradient", equation.target.span, hint="take this out"
+                )
 
     def _check_helper(self, key: Key, equations: list[Equation]) -> None:
         for equation in equations:
-            if key in self.used and not (key[1] and _at_boundary(equation)):
+            if key in self.used and not (key[1] and self._at_boundary(equation)):
                 first = self.used[key]
                 raise self.source.error(
-                    f"{show(key)} belongs to the forward equations (line {first.span.line})",
+                    f"{self.show(key)} belongs to the forward equations (line {first.span.line})",
                     equation.target.span,
-                    hint=f"its gradient is called d{show(key)}; "
+                    hint=f"its gradient is called d{self.show(key)}; "
                     f"only steps outside the sequence, as {key[0]}[T+1] = 0, may be stated here",
                 )
 
     def _check_misspelt(self) -> None:
         """A target like `dss[t]` that no equation reads is hardly a helper: more likely a gradient, misspelt."""
         read = {ref.key for equation in self.document.gradients for ref in refs(equation)}
-        gradients = [f"d{show(key)}" for key in self.used if key not in self.classes]
+        gradients = [f"d{self.show(key)}" for key in self.used if key not in self.classes]
         for key, equations in self.helpers.items():
             if key in read or not key[0].startswith("d"):
                 continue
-            near = get_close_matches(show(key), gradients, n=1, cutoff=0.5)
+            near = get_close_matches(self.show(key), gradients, n=1, cutoff=0.5)
             raise self.source.error(
-                f"there is no quantity {key[0][1:]}, and nothing reads {show(key)}",
+                f"there is no quantity {key[0][1:]}, and nothing reads {self.show(key)}",
                 equations[0].target.span,
                 hint=f"did you mean {near[0]} ?" if near else f"gradients are called {listed(gradients[:8])}",
             )
@@ -220,7 +273,7 @@ class Quantities:
         other = (name, not indexed)
         if other in self.used or other in self.helpers or self.base(other):
             missing = "needs a time index" if other[1] else "has no time index"
-            raise self.source.error(f"{name} {missing} here", ref.span, hint=f"expected {show(other)}")
+            raise self.source.error(f"{name} {missing} here", ref.span, hint=f"expected {self.show(other)}")
         known = {*(key[0] for key in (*self.used, *self.helpers)), *(f"d{key[0]}" for key in self.used)}
         close = get_close_matches(name, sorted(known), 2)
         hint = (
@@ -238,8 +291,18 @@ def _by_target(equations: Iterable[Equation]) -> dict[Key, list[Equation]]:
     return found
 
 
-def _at_boundary(equation: Equation) -> bool:
-    index = equation.target.index
-    if index is None or not equation.fixed:
+def _elsewhere(ref: Ref, target: Ref) -> bool:
+    """Whether a quantity is read at another step than the one being defined."""
+    if not ref.indices or not target.indices:
         return False
-    return index.offset <= 0 if index.variable is None else index.offset > 0
+    at = {index.variable: index for index in target.indices if not index.fixed}
+    shared = [index for index in ref.indices if index.variable in at]
+    return any((index.offset, index.scale) != (at[index.variable].offset, at[index.variable].scale) for index in shared)
+
+
+def _told(equation: Equation, step: Step, lengths: Lengths) -> str:
+    index = equation.target.index
+    variable = index.variable if index is not None and not index.fixed else "t"
+    said = f"at {variable} = {step}" if isinstance(step, int) else f"at {step}"
+    named = ", ".join(f"{name} = {length}" for name, length in lengths.items())
+    return f"{said} ({named})" if equation.fixed else said

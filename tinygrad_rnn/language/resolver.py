@@ -19,11 +19,12 @@ from ..core.tensor import Tensor, plain, tensor
 from . import operands
 from .evaluate import evaluate
 from .expressions import Equation, Expr, Ref, Sum, spine, walk
+from .indices import Lengths, Step, numbers
 from .operands import BatchError, Operand
 from .shapes import Shapes
 from .source import Source
 
-Place = tuple[str, int | None]
+Place = tuple[str, Step]
 
 
 class Resolver:
@@ -31,12 +32,12 @@ class Resolver:
 
     contract = True
 
-    def __init__(self, shapes: Shapes, T: int) -> None:
-        self.shapes, self.T = shapes, T
+    def __init__(self, shapes: Shapes, lengths: Lengths) -> None:
+        self.shapes, self.lengths = shapes, lengths
         self.source: Source = shapes.source
         self.values: dict[Place, Operand] = {}
         self.root = current()
-        self._scopes: dict[int, Scope] = {}
+        self._scopes: dict[tuple[str, Step], Scope] = {}
         self._reads: dict[
             int, tuple[Expr, list[Ref | Sum]]
         ] = {}  # the expression is kept, so that its id stays its own
@@ -46,30 +47,49 @@ class Resolver:
         """The equation that defines a quantity at a step, if any."""
         raise NotImplementedError
 
-    def leaf(self, place: Place, reader: tuple[Equation, int | None] | None) -> Operand:
+    def leaf(self, place: Place, reader: tuple[Equation, Step] | None) -> Operand:
         """The value of what no equation defines. Raises `LanguageError` when there is none."""
         raise NotImplementedError
 
-    def conform(self, value: Operand, equation: Equation, step: int | None) -> Operand:
+    def conform(self, value: Operand, equation: Equation, step: Step) -> Operand:
         """The value as the target holds it."""
         raise NotImplementedError
 
     # -- places -------------------------------------------------------------------------------------------------------
-    def scope(self, step: int | None) -> Scope:
-        """One scope for each step, the root for what has no time."""
-        if step is None:
-            return self.root
-        found = self._scopes.get(step)
+    def scope(self, place: Place) -> Scope:
+        """One scope for each step, the root for what has no time; beside the main sequence another has its label."""
+        name, step = place
+        return self.root if step is None else self._scope(self.shapes.quantities.axes_named(name), step)
+
+    def _scope(self, axes: tuple[str, ...], step: Step) -> Scope:
+        label = axes[0] if len(axes) == 1 and axes[0] != self.main else ""
+        found = self._scopes.get((label, step))
         if found is None:
-            found = self._scopes[step] = Scope(self.root, index=step)
+            around = Scope(self.root, label=label) if label else self.root
+            found = self._scopes[label, step] = Scope(around, index=step)
         return found
+
+    def _scope_of_term(self, over: Sum, step: int) -> Scope:
+        indices = self.shapes.document.indices
+        same = (name for name, within in indices.items() if within == over.over.within)
+        return self._scope((next(same, self.main),), step)
+
+    @property
+    def main(self) -> str:
+        """The index whose steps need no label: t, or the first there is."""
+        indices = self.shapes.document.indices
+        return "t" if "t" in indices else next(iter(indices))
+
+    def said(self) -> str:
+        """`T = 4, S = 5`."""
+        return ", ".join(f"{name} = {length}" for name, length in self.lengths.items())
 
     # -- on demand ----------------------------------------------------------------------------------------------------
     def resolve(self, place: Place) -> Operand:
         """The value at `place`. Raises `LanguageError` for a circle, a missing definition or a step outside."""
         if place in self.values:
             return self.values[place]
-        path: dict[Place, tuple[Equation, Iterator[tuple[Place, Equation, int | None]]]] = {}
+        path: dict[Place, tuple[Equation, Iterator[tuple[Place, Equation, Step]]]] = {}
         self._enter(place, None, path)
         while path:
             here = next(reversed(path))
@@ -86,15 +106,15 @@ class Resolver:
                 del path[here]
         return self.values[place]
 
-    def _enter(self, place: Place, reader: tuple[Equation, int | None] | None, path: dict[Place, Any]) -> None:
+    def _enter(self, place: Place, reader: tuple[Equation, Step] | None, path: dict[Place, Any]) -> None:
         equation = self.equation(place)
         if equation is None:
             self.values[place] = self.leaf(place, reader)
         else:
             path[place] = (equation, self._needs(equation, place[1]))
 
-    def _needs(self, equation: Equation, step: int | None) -> Iterator[tuple[Place, Equation, int | None]]:
-        times = equation.binding(step, self.T)
+    def _needs(self, equation: Equation, step: Step) -> Iterator[tuple[Place, Equation, Step]]:
+        times = equation.binding(step, self.lengths)
         for place in self._places(equation.rhs, times):
             yield place, equation, step
 
@@ -103,25 +123,25 @@ class Resolver:
             self._reads[id(expr)] = expr, list(_reads(expr))
         for node in self._reads[id(expr)][1]:
             if isinstance(node, Ref):
-                yield node.name, None if node.index is None else node.index.at(times)
+                yield node.name, node.at(times)
             else:
                 for step in node.over.steps(times):
                     yield from self._places(node.body, {**times, node.variable: step})
 
-    def compute(self, equation: Equation, step: int | None) -> Operand:
+    def compute(self, equation: Equation, step: Step) -> Operand:
         """The value of an equation at a step, named, its right-hand side's quantities being known."""
-        with entered(self.scope(step)):
+        with entered(self.scope((equation.target.name, step))):
             value = self.conform(self.evaluate(equation, step), equation, step)
             return _named(equation.target.name, value)
 
-    def evaluate(self, equation: Equation, step: int | None) -> Operand:
+    def evaluate(self, equation: Equation, step: Step) -> Operand:
         """The right-hand side alone. Raises `LanguageError` with equation and step when it has no value."""
-        place = self.scope if step is None else None
+        place = self._scope_of_term if step is None else None
         try:
             return evaluate(
                 equation.rhs,
                 lambda name, at: self.values[name, at],
-                equation.binding(step, self.T),
+                equation.binding(step, self.lengths),
                 contract=self.contract,
                 place=place,
                 shape_of=self.shapes.of,
@@ -133,10 +153,32 @@ class Resolver:
                 f"{equation.name} cannot be evaluated for several samples at once", equation.rhs.span, hint=str(error)
             ) from None
         except (ArithmeticError, ValueError, TinygradError) as error:
-            at = "" if step is None else f" at t = {step}"
+            at = "" if step is None else f" at {_told(equation, step)}"
             raise self.source.error(
                 f"{equation.name} has no value{at}", equation.rhs.span, hint=f"{type(error).__name__}: {error}"
             ) from error
+
+    def inside(self, place: Place) -> bool:
+        """Whether a place with steps lies in its sequences."""
+        steps, ranges = numbers(place[1]), self.shapes.quantities.ranges_of(place[0])
+        return len(steps) == len(ranges) and all(
+            within.holds(step, self.lengths) for step, within in zip(steps, ranges, strict=True)
+        )
+
+    def behind(self, place: Place) -> str:
+        """The name of a place behind the end of its sequence, from the end: h[T+1]; empty for any other."""
+        name, steps = place[0], numbers(place[1])
+        ranges = self.shapes.quantities.ranges_of(name)
+        if len(steps) != len(ranges):
+            return ""
+        over = [at - within.last.at(self.lengths) for at, within in zip(steps, ranges, strict=True)]
+        if max(over) <= 0:
+            return ""
+        said = [
+            str(within.last.moved(more)) if more > 0 else str(at)
+            for at, within, more in zip(steps, ranges, over, strict=True)
+        ]
+        return f"{name}[{', '.join(said)}]"
 
     # -- errors -------------------------------------------------------------------------------------------------------
     def _circle(self, path: list[Place], need: Place, equation: Equation) -> LanguageError:
@@ -152,29 +194,41 @@ class Resolver:
         )
 
     def outside(
-        self, place: Place, reader: tuple[Equation, int | None] | None, why: str, boundary: str = ""
+        self, place: Place, reader: tuple[Equation, Step] | None, why: str, boundary: str = ""
     ) -> LanguageError:
         """The error for a quantity that does not exist at a step."""
         if reader is None:
-            return LanguageError(f"{_at(place)} {why} (T = {self.T})", self.source.name)
+            return LanguageError(f"{_at(place)} {why} ({self.said()})", self.source.name)
         equation, step = reader
-        span = _reading(equation, place, step, self.T).span
-        at = f"{equation.name} at t = {step}" if step is not None else equation.name
-        ways = [] if step is None or place[1] is None or equation.fixed else [_limited(equation, place[1] - step)]
+        span = _reading(equation, place, step, self.lengths).span
+        at = f"{equation.name} at {_told(equation, step)}" if step is not None else equation.name
+        ways = []
+        if isinstance(step, int) and isinstance(place[1], int) and not equation.fixed:
+            ways.append(_limited(equation, place[1] - step))
         ways += [f"state the boundary, as in   {boundary} = 0"] if boundary else []
-        return self.source.error(f"{_at(place)} {why}: {at} reads it, and T = {self.T}", span, hint=", or ".join(ways))
+        return self.source.error(f"{_at(place)} {why}: {at} reads it, and {self.said()}", span, hint=", or ".join(ways))
+
+
+def _told(equation: Equation, step: Step) -> str:
+    """`t = 3`, `s = 3`, `(t, s) = (3, 1)`."""
+    names = [str(index.variable) if not index.fixed else "t" for index in equation.target.indices]
+    return f"{names[0]} = {step}" if isinstance(step, int) else f"({', '.join(names)}) = {step}"
 
 
 def _limited(equation: Equation, distance: int) -> str:
+    (t,) = equation.running
+    end = equation.ranges[t].last if t in equation.ranges else "T"
     if distance > 0:
-        limit, left = ("t < T", "[T]") if distance == 1 else (f"t <= T-{distance}", "[t] for the last steps")
+        limit, left = (
+            (f"{t} < {end}", f"[{end}]") if distance == 1 else (f"{t} <= {end}-{distance}", f"[{t}] for the last steps")
+        )
     else:
-        limit, left = f"t > {-distance}", "[1]" if distance == -1 else "[t] for the first steps"
+        limit, left = f"{t} > {-distance}", "[1]" if distance == -1 else f"[{t}] for the first steps"
     return f"add   for {limit}   to this equation and state {equation.target.name}{left} in one of its own"
 
 
 def _at(place: Place) -> str:
-    return place[0] if place[1] is None else f"{place[0]}[{place[1]}]"
+    return place[0] if place[1] is None else f"{place[0]}[{', '.join(map(str, numbers(place[1])))}]"
 
 
 def _reads(expr: Expr) -> Iterator[Ref | Sum]:
@@ -190,11 +244,11 @@ def _reads(expr: Expr) -> Iterator[Ref | Sum]:
             stack += [first] if operators else reversed(node.children)
 
 
-def _reading(equation: Equation, place: Place, step: int | None, T: int) -> Expr:
+def _reading(equation: Equation, place: Place, step: Step, lengths: Lengths) -> Expr:
     """The part of the equation that reads `place`, for the caret; the whole formula if it stands in a sum."""
-    times = equation.binding(step, T)
+    times = equation.binding(step, lengths)
     for node in _reads(equation.rhs):
-        if isinstance(node, Ref) and node.name == place[0] and (node.index is None or node.index.at(times) == place[1]):
+        if isinstance(node, Ref) and node.name == place[0] and node.at(times) in (None, place[1]):
             return node
     return next(
         (node for node in _reads(equation.rhs) if isinstance(node, Sum) and _mentions(node, place[0])), equation.rhs

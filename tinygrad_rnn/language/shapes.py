@@ -13,7 +13,7 @@ from .dimensions import SameShape, Stacked, Type
 from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
 from .functions import FUNCTIONS
 from .misfits import Misfits
-from .quantities import Key, Quantities, show
+from .quantities import Key, Quantities
 
 LARGEST = 10_000_000
 
@@ -99,7 +99,9 @@ class Shapes:
                 where = self.quantities.used.get(key)
                 span = where.span if where else self.source.span(0, 0)
                 raise self.source.error(
-                    f"{show(key)} would be {type_}", span, hint=f"at most {LARGEST:,} entries are allowed"
+                    f"{self.quantities.show(key)} would be {type_}",
+                    span,
+                    hint=f"at most {LARGEST:,} entries are allowed",
                 )
 
     def _solve(self) -> None:

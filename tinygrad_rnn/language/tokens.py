@@ -44,11 +44,13 @@ _PATTERN = re.compile(
     | (?P<name>∇?(?![{_RAISED}])[^\W0-9](?:(?![{_RAISED}])\w|[\u0300-\u036f])*['′’]*)
     | (?P<step>⁽[^⁾\n]{{0,20}}⁾)
     | (?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
-    | (?P<operator>\.T(?!\w)|\.\.|\*\*|<=|>=|!=|[-+*/@()\[\],;:=<>]|[⊙∘×·⋅−–^≤≥≠ᵀ…])
+    | (?P<operator>\.T(?!\w)|\.\.|\*\*|<=|>=|!=|[-+*/@%()\[\],;:=<>]|[⊙∘×·⋅−–^≤≥≠ᵀ…])
     | (?P<wrong>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: headers whose value is read token by token, over as many lines as it takes
+READ = ("sizes", "indices", "inputs", "fixed", "bounds")
 _HEADER = re.compile(r"[^\S\n]*(?P<key>[A-Za-z]\w*)[^\S\n]*:(?P<value>[^\n]*)")
 
 
@@ -149,8 +151,8 @@ def lines(source: Source) -> Iterator[Line]:
         if header:
             yield from collector.finish()
             span = source.span(header.start("key"), stop)
-            if header["key"] == "sizes":
-                collector.begin("sizes", span)
+            if header["key"] in READ:
+                collector.begin(header["key"], span)
                 start = header.start("value")
             else:
                 value = re.split(r"(?:^|\s)#", header["value"])[0]

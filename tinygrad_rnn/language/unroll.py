@@ -17,37 +17,40 @@ from ..core.graph import Graph
 from ..core.scope import entered
 from ..core.tensor import Tensor, plain, tensor
 from .expressions import Equation
+from .indices import Lengths, Step, numbers
 from .operands import Operand
 from .resolver import Place, Resolver, filled
 
 if TYPE_CHECKING:
     from .model import Model
+    from .quantities import Quantities
 
 MOST_STEPS = 1_000_000
 
 
 class Run:
-    """The values and the graph of a model unrolled over the steps 1 to `T`.
+    """The values and the graph of a model unrolled over the steps 1 to `T`; `lengths` has T and the other lengths.
 
-    `run["h", 3]` and `run["W"]` are Tensors; `loss` is a scalar; `graph` is everything the loss depends on;
-    `parameters` maps names to Tensors, `inputs` maps (name, step) to the Tensors that no equation defines.
+    `run["h", 3]`, `run["alpha", 3, 1]` and `run["W"]` are Tensors; `loss` is a scalar; `graph` is everything the loss
+    depends on; `parameters` maps names to Tensors, `inputs` maps (name, step) to the Tensors that no equation defines.
     """
 
-    def __init__(self, model: Model, T: int, batch: int, values: dict[Place, Operand]) -> None:
-        self.model, self.T, self.batch, self.values = model, T, batch, values
+    def __init__(self, model: Model, lengths: Lengths, batch: int, values: dict[Place, Operand]) -> None:
+        self.model, self.lengths, self.batch, self.values = model, lengths, batch, values
+        self.T = next(iter(lengths.values()))
 
-    def __getitem__(self, key: str | tuple[str, int]) -> Tensor:
-        place: Place = (key, None) if isinstance(key, str) else key
+    def __getitem__(self, key: str | tuple[Any, ...]) -> Tensor:
+        place = _place(key)
         if place in self.values:
             return self.values[place].value
-        steps = sorted(step for name, step in self.values if name == place[0] and step is not None)
+        steps = sorted((step for name, step in self.values if name == place[0] and step is not None), key=numbers)
         if steps:
             raise GraphError(f"{place[0]} stands at t = {steps[0]} to {steps[-1]}, not at {place[1]}")
         known = ", ".join(dict.fromkeys(name for name, _ in self.values))
         raise GraphError(f"this run has no {place[0]!r}; it has {known}")
 
-    def __contains__(self, key: str | tuple[str, int]) -> bool:
-        return ((key, None) if isinstance(key, str) else key) in self.values
+    def __contains__(self, key: str | tuple[Any, ...]) -> bool:
+        return _place(key) in self.values
 
     @property
     def loss(self) -> Tensor:
@@ -72,12 +75,27 @@ class Run:
 
     @property
     def inputs(self) -> dict[Place, Tensor]:
-        """Inputs, labels and initial states: the leaves that belong to a step (or, for a label of the sequence, to
-        none)."""
-        names = {key for key in self.model.quantities.leaves if key[1] or key in self.model.quantities.classes}
-        found = {p: v.value for p, v in self.values.items() if (p[0], p[1] is not None) in names and v.value.op is None}
-        states = {p: v.value for p, v in self.values.items() if p[1] is not None and p[1] < 1 and v.value.op is None}
+        """Inputs, labels and initial states: the leaves that belong to a step, and those without time that the file
+        declares or uses as labels."""
+        quantities = self.model.quantities
+        leaves = {p: v.value for p, v in self.values.items() if v.value.op is None}
+        found = {p: value for p, value in leaves.items() if (p[0], p[1] is not None) in quantities.inputs}
+        states = {p: value for p, value in leaves.items() if p[1] is not None and _before(quantities, p)}
         return {**found, **states}
+
+
+def _place(key: str | tuple[Any, ...]) -> Place:
+    """`"W"`, `("h", 3)`, `("alpha", 3, 1)` or `("alpha", (3, 1))`."""
+    if isinstance(key, str):
+        return key, None
+    return key[0], key[1] if len(key) == 2 else tuple(key[1:])
+
+
+def _before(quantities: Quantities, place: Place) -> bool:
+    """Whether a step lies before the first one."""
+    firsts = [within.first for within in quantities.ranges_of(place[0])]
+    pairs = zip(numbers(place[1]), firsts, strict=True)
+    return any(first.variable is None and step < first.offset for step, first in pairs)
 
 
 class Unroller(Resolver):
@@ -86,26 +104,34 @@ class Unroller(Resolver):
     contract = False
 
     def __init__(
-        self, model: Model, T: int, seed: int, batch: int, values: Mapping[Any, Any] | None, scale: float
+        self,
+        model: Model,
+        lengths: Lengths,
+        seed: int,
+        batch: int,
+        values: Mapping[Any, Any] | None,
+        scale: float,
     ) -> None:
-        if not 1 <= T <= MOST_STEPS or batch < 1:
-            raise ShapeError(
-                f"a run takes T steps, T = 1 to {MOST_STEPS:,}, and one sample or more; not T = {T}, batch = {batch}"
-            )
-        super().__init__(model.shapes_, T)
+        for name, length in lengths.items():
+            if not 1 <= length <= MOST_STEPS or batch < 1:
+                raise ShapeError(
+                    f"a run takes {name} steps, {name} = 1 to {MOST_STEPS:,}, and one sample or more; "
+                    f"not {name} = {length}, batch = {batch}"
+                )
+        super().__init__(model.shapes_, lengths)
         self.model, self.seed, self.batch, self.scale = model, seed, batch, scale
         self.given = dict(values or {})
         self._check_given()
         quantities = model.quantities
         self.coverage = {
-            key: quantities.coverage(equations, T) for key, equations in quantities.defined.items() if key[1]
+            key: quantities.coverage(equations, lengths) for key, equations in quantities.defined.items() if key[1]
         }
 
     def run(self) -> Run:
         forward = self.model.forward
         for name in self.model.parameters:
             self.resolve((name, None))
-        for step in range(1, self.T + 1):
+        for step in self._steps():
             for equation in forward:
                 key = equation.target.key
                 if key[1] and self.coverage[key].get(step) is equation:
@@ -113,7 +139,12 @@ class Unroller(Resolver):
         for equation in forward:
             if not equation.target.key[1]:
                 self.resolve((equation.target.name, None))
-        return Run(self.model, self.T, self.batch, self.values)
+        return Run(self.model, self.lengths, self.batch, self.values)
+
+    def _steps(self) -> list[Step]:
+        """Every step inside the sequences at which something is defined, those of one index first."""
+        inside = {step for (name, _), covered in self.coverage.items() for step in covered if self.inside((name, step))}
+        return sorted(inside, key=numbers)
 
     # -- what Resolver asks for ---------------------------------------------------------------------------------------
     def equation(self, place: Place) -> Equation | None:
@@ -124,7 +155,7 @@ class Unroller(Resolver):
         equations = self.model.quantities.defined.get((name, False))
         return equations[0] if equations else None
 
-    def conform(self, value: Operand, equation: Equation, step: int | None) -> Operand:
+    def conform(self, value: Operand, equation: Equation, step: Step) -> Operand:
         key = equation.target.key
         shape = self.shapes.names[key]
         if key == self.model.quantities.loss:
@@ -133,30 +164,32 @@ class Unroller(Resolver):
         batch = self.batch if literal and key[1] and 1 in shape and shape != (1, 1) else value.batch
         return filled(value, shape, batch)
 
-    def leaf(self, place: Place, reader: tuple[Equation, int | None] | None) -> Operand:
+    def leaf(self, place: Place, reader: tuple[Equation, Step] | None) -> Operand:
         name, step = place
         key = (name, step is not None)
-        if step is not None and step > self.T:
-            raise self.outside(place, reader, "is outside the sequence", f"{name}[T+{step - self.T}]")
-        if step is not None and key in self.coverage and step >= 1 and key not in self.model.quantities.boundary_only:
+        behind = self.behind(place)
+        if behind:
+            raise self.outside(place, reader, "is outside the sequence", behind)
+        defined = key in self.coverage and key not in self.model.quantities.boundary_only
+        if step is not None and defined and self.inside(place):
             raise self.outside(place, reader, "is defined by no equation")
         rows, columns = self.shapes.names[key]
-        with entered(self.scope(step)):
+        with entered(self.scope(place)):
             if key in self.model.quantities.classes:
                 labels = self._labels(place, rows)
                 return Operand(tensor(labels, name=name, requires_grad=False), rows, 1, self.batch, classes=rows)
-            batch = self.batch if step is not None else None
+            batch = self.batch if step is not None or name in self.model.document.inputs else None
             if batch is not None and 1 not in (rows, columns) and batch > 1:
                 raise self.outside(place, reader, f"is a matrix for each of the {batch} samples: run with batch=1")
-            return Operand(tensor(self._value(place, rows, columns, batch), name=name), rows, columns, batch)
+            value, learned = self._value(place, rows, columns, batch), name not in self.model.document.fixed
+            return Operand(tensor(value, name=name, requires_grad=learned), rows, columns, batch)
 
     # -- values of leaves ---------------------------------------------------------------------------------------------
     def _random(self, place: Place) -> np.random.Generator:
         # a stream for each leaf: a longer sequence or one more equation leaves the others as they are
         name, step = place
-        return np.random.default_rng(
-            (self.seed, zlib.crc32(name.encode()), 0 if step is None else 2 * abs(step) + 1 + (step < 0))
-        )
+        places = [2 * abs(at) + 1 + (at < 0) for at in numbers(step)] or [0]
+        return np.random.default_rng((self.seed, zlib.crc32(name.encode()), *places))
 
     def _given(self, place: Place) -> Any:
         name, step = place
@@ -164,12 +197,14 @@ class Unroller(Resolver):
             return self.given[place]
         if name in self.given:
             given = self.given[name]
-            if step is None:
-                return given
-            if 1 <= step <= len(given):
-                return given[step - 1]
-            if step >= 1:
-                raise ShapeError(f"values[{name!r}] holds {len(given)} steps, but T = {self.T}")
+            firsts = [within.first.at(self.lengths) for within in self.model.quantities.ranges_of(name)]
+            for at, first in zip(numbers(step), firsts, strict=False):
+                if at < first:
+                    return None
+                if at - first >= len(given):
+                    raise ShapeError(f"values[{name!r}] holds {len(given)} steps, but {self.said()}")
+                given = given[at - first]
+            return given
         return None
 
     def _labels(self, place: Place, classes: int) -> np.ndarray:
@@ -190,8 +225,9 @@ class Unroller(Resolver):
         shape = (rows, width) if columns == 1 or rows > 1 else (batch or 1, columns)
         given = self._given(place)
         if given is None:
-            size = 1.0 / np.sqrt(columns) if rows > 1 and columns > 1 else 1.0 if place[1] is not None else 0.5
-            value = self._random(place).standard_normal(shape) * size * self.scale
+            data = place[1] is not None or place[0] in self.model.document.inputs
+            size = 1.0 / np.sqrt(columns) if rows > 1 and columns > 1 else 1.0 if data else 0.5
+            value = self._bounded(place[0], self._random(place).standard_normal(shape) * size * self.scale)
             return float(value[0, 0]) if batch is None and shape == (1, 1) else value
         value = np.asarray(plain(given))
         value = value if value.dtype.kind == "f" else value.astype(float)
@@ -211,13 +247,22 @@ class Unroller(Resolver):
             )
         return value
 
+    def _bounded(self, name: str, value: np.ndarray) -> np.ndarray:
+        """Random values brought between the bounds that the file states: 1 + |v|, or a share of the distance."""
+        bounds = self.model.document.bounds.get(name)
+        if bounds is None:
+            return value
+        if bounds.low is not None and bounds.high is not None:
+            return bounds.low + (bounds.high - bounds.low) / (1.0 + np.exp(-value))
+        return bounds.low + np.abs(value) if bounds.low is not None else bounds.high - np.abs(value)
+
     def _check_given(self) -> None:
         leaves = self.model.quantities.leaves
         states = [key for key in self.model.quantities.defined if key[1]]
         for given in self.given:
             name, step = given if isinstance(given, tuple) else (given, None)
             known = [key for key in leaves if key[0] == name] or [
-                key for key in states if key[0] == name and step is not None and step < 1
+                key for key in states if key[0] == name and step is not None and _before(self.model.quantities, given)
             ]
             if not known:
                 names = ", ".join(dict.fromkeys(key[0] for key in leaves))

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 def verify(
     model: Model | str | Path,
-    T: int = 4,
+    T: int | None = None,
     seeds: int = 3,
     scale: float = 1.0,
     values: Mapping[Any, Any] | None = None,
 ) -> Report:
-    """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T`.
+    """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T` (4, or as many
+    as the longest delay needs up to 12, if none is given).
 
     `model` is a Model, a shipped model's name, a path, or the text of an equation file; `scale` and `values` change
     the probes as in `unroll`. Raises `LanguageError` when it cannot be read, has no loss or states no gradients.

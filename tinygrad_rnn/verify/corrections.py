@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..derive.writing import NOWHERE
-from ..language.expressions import Call, Condition, Expr, Index, Ref, Sum, Time, walk
+from ..language.expressions import Call, Expr, Ref, Sum, Time, walk
+from ..language.indices import Condition, Index
 from ..language.printer import text
 from .edits import (
     FACTOR,
@@ -83,8 +84,8 @@ def quoted(expr: Expr, values: Values) -> str:
 
 def _other_sums(term: Term) -> Iterator[Fix]:
     """The same summand, summed otherwise: over all steps, not their mean, not only the last."""
-    everything = Condition("t")
     if term.over is None:
+        everything = Condition("t")
         parts, ops = factors_of(term.body)
         if ops and ops[-1] == "/" and isinstance(parts[-1], Time):
             fixed = term.with_body(product(parts[:-1], ops[:-1]))
@@ -96,9 +97,13 @@ def _other_sums(term: Term) -> Iterator[Fix]:
             fixed = Term(term.sign, body, Sum(NOWHERE, "sum", everything, body))
             yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", fixed)
         return
-    last = Term(term.sign, _at_step(term.body, "t", "T"))
-    yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", last)
-    others = [everything, *(Condition("t", (test,)) for test in ((">", Index(None, 1)), ("<", Index("T"))))]
+    variable, within = term.over.variable, term.over.over.within
+    everything = Condition(variable, (), within)
+    if (variable, str(within.last)) == ("t", "T"):
+        last = Term(term.sign, _at_step(term.body, "t", "T"))
+        yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", last)
+    limits = ((">", within.first), ("<", within.last))
+    others = [everything, *(Condition(variable, (test,), within) for test in limits)]
     for over in (term.over.over, *others):
         fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
         if fixed.over != term.over:
@@ -107,7 +112,7 @@ def _other_sums(term: Term) -> Iterator[Fix]:
 
 def _at_step(expr: Expr, before: str, after: str) -> Expr:
     """Every index in `before` (t or T) in `after` instead."""
-    if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == before:
+    if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == before and not expr.more:
         return Ref(expr.span, expr.name, Index(after, expr.index.offset))
     return with_children(expr, [_at_step(child, before, after) for child in expr.children])
 

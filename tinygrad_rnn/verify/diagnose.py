@@ -14,17 +14,18 @@ import numpy as np
 
 from ..core.errors import TinygradError
 from ..language.expressions import Equation, walk
+from ..language.indices import Step
 from ..language.printer import text
+from .alone import diagnose_alone
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
-from .report import PASS, TermVerdict
+from .report import EXTRA, MISSING, PASS, RIGHT, WRONG, Diagnosis, TermVerdict
 from .terms import Term, Values, joined, names, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
     from .probe import Probe
 
-RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
 BOUNDARY = "boundary"
 
 
@@ -41,26 +42,19 @@ class Matching:
         return len(self.left) + len(self.absent)
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """What is wrong with an equation: a kind, a sentence, and a verdict for each term."""
-
-    mistake: str
-    explanation: str
-    terms: list[TermVerdict]
-
-
 def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     """The diagnosis of a failed equation on the first probe, confirmed on all; None when nothing fits."""
     values = Values(probes[0], equation)
     if not values.steps:
         return None
     matchings = list(_matchings(values))
+    if not matchings:
+        return diagnose_alone(values, probes)
     for matching in sorted(matchings, key=lambda m: m.open)[:4]:
         found = _explain(matching, values, probes)
         if found is not None:
             return found
-    return _in_general(min(matchings, key=lambda m: m.open), equation) if matchings else None
+    return _in_general(min(matchings, key=lambda m: m.open), equation)
 
 
 # -- matching ------------------------------------------------------------------------------------------------------
@@ -254,7 +248,7 @@ def _confirmed(
     return all(_passes(probe, fixed, step) for probe in probes[:2] for step in values.steps)
 
 
-def _passes(probe: Probe, equation: Equation, step: int | None) -> bool:
+def _passes(probe: Probe, equation: Equation, step: Step) -> bool:
     try:
         return probe.judge(equation, step).verdict == PASS
     except TinygradError:

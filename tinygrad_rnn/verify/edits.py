@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..derive.writing import NOWHERE
-from ..language.expressions import Binary, Call, Expr, Index, Number, Ref, Stack, Sum, Transpose, Unary, spine, walk
+from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Transpose, Unary, spine, walk
+from ..language.indices import Index
 from .terms import transposed
 
 #: terms with more parts than this are not searched
@@ -50,20 +51,24 @@ def _negated(expr: Expr) -> Expr:
 
 def _all_indices(expr: Expr) -> Iterator[Edit]:
     """The whole term at another step."""
-    for by in (1, -1, 2, -2):
-        moved = _map_refs(expr, by)
-        if moved != expr:
-            yield Edit(moved, WRONG_STEP, expr, moved, 12 + abs(by))
+    refs = [node for node in walk(expr) if isinstance(node, Ref)]
+    variables = dict.fromkeys(str(i.variable) for ref in refs for i in ref.indices if not i.fixed)
+    for variable in variables:
+        for by in (1, -1, 2, -2):
+            moved = _map_refs(expr, variable, by)
+            if moved != expr:
+                yield Edit(moved, WRONG_STEP, expr, moved, 12 + abs(by))
     for by in (0, 1):
         moved = _from_the_end(expr, by)
         if moved != expr:
             yield Edit(moved, WRONG_STEP, expr, moved, 14 + by)
 
 
-def _map_refs(expr: Expr, by: int) -> Expr:
+def _map_refs(expr: Expr, variable: str, by: int) -> Expr:
     if isinstance(expr, Ref):
-        return _shifted(expr, by) if expr.index is not None and expr.index.variable == "t" else expr
-    return with_children(expr, [_map_refs(child, by) for child in expr.children])
+        moved = tuple(i.moved(by) if i.variable == variable else i for i in expr.indices)
+        return expr.moved_to(moved) if moved != expr.indices else expr
+    return with_children(expr, [_map_refs(child, variable, by) for child in expr.children])
 
 
 def _from_the_end(expr: Expr, by: int) -> Expr:
@@ -71,15 +76,16 @@ def _from_the_end(expr: Expr, by: int) -> Expr:
     if isinstance(expr, Ref):
         return (
             Ref(expr.span, expr.name, Index("t", expr.index.offset + by))
-            if expr.index and expr.index.variable == "T"
+            if expr.index and expr.index.variable == "T" and not expr.more
             else expr
         )
     return with_children(expr, [_from_the_end(child, by) for child in expr.children])
 
 
-def _shifted(ref: Ref, by: int) -> Ref:
-    assert ref.index is not None
-    return Ref(ref.span, ref.name, Index(ref.index.variable, ref.index.offset + by))
+def shifted(ref: Ref, place: int, by: int) -> Ref:
+    """A quantity so many steps later, in one of its indices."""
+    indices = ref.indices
+    return ref.moved_to((*indices[:place], indices[place].moved(by), *indices[place + 1 :]))
 
 
 def with_children(expr: Expr, children: Sequence[Expr]) -> Expr:
@@ -175,10 +181,15 @@ def _diag(factor: Expr, expr: Expr) -> Expr:
 
 def _other_steps(ref: Ref) -> Iterator[Edit]:
     assert ref.index is not None
-    for by in (1, -1, 2, -2, 3, -3):
-        moved = _shifted(ref, by)
-        yield Edit(moved, WRONG_STEP, ref, moved, 9 + abs(by))
-    if ref.index.variable in ("t", "T"):
+    for place in range(len(ref.indices)):
+        for by in (1, -1, 2, -2, 3, -3):
+            moved = shifted(ref, place, by)
+            yield Edit(moved, WRONG_STEP, ref, moved, 9 + abs(by))
+    if len(ref.indices) == 2:  # h[i, j-1] for h[i-1, j]
+        a, b = ref.indices
+        crossed = ref.moved_to((a.moved(b.offset - a.offset), b.moved(a.offset - b.offset)))
+        yield Edit(crossed, WRONG_STEP, ref, crossed, 11)
+    if ref.index.variable in ("t", "T") and not ref.more:
         other = Ref(ref.span, ref.name, Index("T" if ref.index.variable == "t" else "t", 0))
         yield Edit(other, WRONG_STEP, ref, other, 13)
 

@@ -71,7 +71,8 @@ def _badge(verdict: str) -> str:
 
 
 def _probes(report: Report | Notes) -> str:
-    return f"T = {report.T} · {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    lengths = report.said_lengths if isinstance(report, Report) else f"T = {report.T}"
+    return f"{lengths} · {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
 
 
 # -- one derivation ------------------------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ def _below(verdict: TermVerdict, model: Model | None) -> str:
 
 
 def _math(said: str, model: Model | None) -> str:
-    expr = expression(said)
+    expr = expression(said, model)
     return f"<code>{escape(said)}</code>" if expr is None else mathml(expr, model)
 
 
@@ -139,7 +140,7 @@ def _details(found: Marked, report: Report) -> str:
         parts.append(f'<p class="written">written <code>{escape(row.text)}</code></p>')
     worst = row.worst
     if worst is not None:
-        at = "" if worst.t is None else f" at t = {worst.t}"
+        at = "" if worst.t is None else f" at {row.time} = {worst.t}"
         parts.append(f'<p class="figures">largest error {worst.error:.1e}{at}; rounding explains {worst.bound:.1e}</p>')
     return "".join(parts)
 
@@ -153,7 +154,7 @@ def _strip(row: Row, T: int) -> str:
     cells = []
     for steps in _stretches(row.steps, T):
         first, last = steps[0], steps[-1]
-        at = "all\u00a0t" if first.t is None else f"{first.t}" if first is last else f"{first.t}–{last.t}"
+        at = f"all\u00a0{row.axes[0]}" if first.t is None else f"{first.t}" if first is last else f"{first.t}–{last.t}"
         worst = max(steps, key=lambda s: s.error - s.bound)
         hint = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}"
         cells.append(
@@ -166,11 +167,18 @@ def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
     """Every step by itself, in a long sequence the runs of one verdict."""
     found: list[list[Step]] = []
     for step in steps:
-        if T > MOST_STEPS and found and found[-1][-1].verdict == step.verdict and found[-1][-1].t == (step.t or 0) - 1:
+        before = found[-1][-1] if found else None
+        long = T > MOST_STEPS or (isinstance(step.t, tuple) and len(steps) > MOST_STEPS)
+        if long and before is not None and before.verdict == step.verdict and _follows(before, step):
             found[-1].append(step)
         else:
             found.append([step])
     return found
+
+
+def _follows(before: Step, step: Step) -> bool:
+    """Whether one step is the next after another; of several indices, all in their order are."""
+    return isinstance(step.t, tuple) or (isinstance(before.t, int) and before.t == (step.t or 0) - 1)
 
 
 def _foot(report: Report) -> Iterator[str]:

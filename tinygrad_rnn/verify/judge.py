@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.errors import GraphError, LanguageError
 from ..language import Equation, Model
+from ..language.indices import numbers
 from ..models import load_any
 from .diagnose import diagnose
 from .mutants import certify
@@ -24,11 +25,13 @@ from .report import FAIL, INCONCLUSIVE, PASS, Certificate, EngineCheck, Report, 
 
 #: a derivation shows its recurrence, its last and its first step from here on
 SHORTEST = 3
+#: so many steps unless a length is given, or more for a longer delay, up to LONGEST
+USUAL, LONGEST = 4, 12
 
 
 def judge(
     model: Model | str | Path,
-    T: int,
+    T: int | None,
     seeds: int,
     scale: float = 1.0,
     values: Mapping[Any, Any] | None = None,
@@ -41,7 +44,7 @@ def judge(
 
 def _judged(
     model: Model | str | Path,
-    T: int,
+    T: int | None,
     seeds: int,
     scale: float,
     values: Mapping[Any, Any] | None,
@@ -57,10 +60,11 @@ def _judged(
         )
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
+    shortest = max(SHORTEST, model.longest_delay + 2)
+    T = T or (max(USUAL, shortest) if shortest <= LONGEST else USUAL)
     probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
     check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
     rows = [_row(equation, probes) for equation in equations]
-    shortest = max(SHORTEST, model.longest_delay + 2)
     certificate = _certificate(equations, probes) if certified and shortest <= T else None
     return Report(
         model.name,
@@ -71,7 +75,8 @@ def _judged(
         check,
         _notes(model, T, shortest),
         certificate,
-        _follow_through(equations, probes),
+        # where nothing is wrong by itself, nothing wrong can be carried on
+        _follow_through(equations, probes) if any(row.verdict != PASS for row in rows) else rows,
         subject=model,
         shortest=shortest,
     )
@@ -80,7 +85,10 @@ def _judged(
 def _certificate(equations: list[Equation], probes: list[Probe]) -> Certificate:
     """Mutants of every equation; two probes of the usual kind decide which of them are really wrong."""
     model = probes[0].model
-    strong = [Probe(model, model.unroll(probes[0].run.T, seed=1000 + seed)) for seed in range(2)]
+    strong = [
+        Probe(model, model.unroll(probes[0].run.T, seed=1000 + seed, lengths=probes[0].run.lengths))
+        for seed in range(2)
+    ]
     total = Certificate()
     for equation in equations:
         if model.role(equation) in ("gradient", "copy"):
@@ -94,16 +102,18 @@ def _follow_through(equations: list[Equation], probes: list[Probe]) -> list[Row]
     for equation in equations:
         steps = [
             _worst_step([probe.follow(equation, t) for probe in probes])
-            for t in probes[0].model.steps_of(equation, probes[0].run.T)
+            for t in probes[0].model.steps_of(equation, probes[0].run.lengths)
         ]
         rows.append(Row(equation.name, equation.line, _overall(steps), steps, equation.text))
     return rows
 
 
 def _row(equation: Equation, probes: list[Probe]) -> Row:
-    model, T = probes[0].model, probes[0].run.T
-    steps = [_worst_step([probe.judge(equation, step) for probe in probes]) for step in model.steps_of(equation, T)]
-    row = Row(equation.name, equation.line, _overall(steps), steps, equation.text, model.role(equation))
+    model, lengths = probes[0].model, probes[0].run.lengths
+    stated = model.steps_of(equation, lengths)
+    steps = [_worst_step([probe.judge(equation, step) for probe in probes]) for step in stated]
+    axes = model.quantities.axes_named(equation.target.name)
+    row = Row(equation.name, equation.line, _overall(steps), steps, equation.text, model.role(equation), axes=axes)
     if row.verdict == FAIL:
         found = diagnose(equation, probes)
         return (
@@ -148,8 +158,14 @@ def _steps_left_out(model: Model, T: int) -> list[str]:
         base = model.quantities.base(key)
         if base is None or not key[1] or not base[1]:
             continue
-        exists = model.quantities.coverage(model.quantities.defined.get(base, []), T)
-        stated = model.quantities.coverage(equations, T)
-        left_out = [step for step in exists if step not in stated and 1 <= step <= T]
-        found += [f"{key[0]}[T]" if step == T else f"{key[0]}[{step}]" for step in left_out]
+        quantities, lengths = model.quantities, model.lengths(T)
+        exists = quantities.coverage(quantities.defined.get(base, []), lengths)
+        stated = quantities.coverage(equations, lengths)
+        ranges = quantities.ranges_of(base[0])
+        for step in exists:
+            inside = all(within.holds(i, lengths) for i, within in zip(numbers(step), ranges, strict=True))
+            if inside and step not in stated:
+                pairs = zip(numbers(step), ranges, strict=True)
+                at = [str(within.last if i == within.last.at(lengths) else i) for i, within in pairs]
+                found.append(f"{key[0]}[{', '.join(at)}]")
     return found

@@ -40,7 +40,7 @@ def notes_markdown(notes: Notes) -> str:
 
 def _body(report: Report, depth: int) -> Iterator[str]:
     probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    yield f"{escaped(report.source)}, T = {report.T}, {probes}"
+    yield f"{escaped(report.source)}, {report.said_lengths}, {probes}"
     yield ""
     yield from _table(report)
     for row in report.failed:
@@ -56,7 +56,9 @@ def _body(report: Report, depth: int) -> Iterator[str]:
 
 
 def _table(report: Report) -> Iterator[str]:
-    times = [f"t = {t}" for t in range(1, report.T + 1)] if report.T <= MOST_STEPS else ["steps"]
+    one = all(isinstance(step.t, int) for row in report.rows for step in row.steps if step.t is not None)
+    usual = one and all(row.axes == ("t",) for row in report.rows) and report.T <= MOST_STEPS
+    times = [f"t = {t}" for t in range(1, report.T + 1)] if usual else ["steps"]
     times = times if any(step.t is not None for row in report.rows for step in row.steps) else []
     columns = ["equation", "line", "verdict", *times, "error", "rounding explains"]
     yield "| " + " | ".join(columns) + " |"
@@ -83,8 +85,8 @@ def _section(row: Row, depth: int) -> Iterator[str]:
         yield _fenced(row.text) + "\n"
     wrong, right = row.at(FAIL), row.at(PASS)
     if wrong:
-        where = f"Wrong at t = {', '.join(map(str, wrong))}"
-        yield where + (f"; right at t = {', '.join(map(str, right))}." if right else ".")
+        where = f"Wrong at {row.time} = {', '.join(map(str, wrong))}"
+        yield where + (f"; right at {row.time} = {', '.join(map(str, right))}." if right else ".")
     if row.explanation:
         kind = f"**{escaped(row.mistake)}**: " if row.mistake else ""
         yield f"\n{kind}{_sentence(row.explanation)}.\n"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ..core.errors import LanguageError
 from ..language import Equation, Model, parse
 from ..language.expressions import Expr, walk
+from ..language.indices import MAIN
 from ..language.mathml import addends
 from ..language.printer import text
 from .report import FAIL, Report, Row, TermVerdict
@@ -54,27 +55,27 @@ def marked(row: Row, report: Report) -> Marked:
                 found.classes[id(found.equation.rhs)] = "wrong"
             continue
         written.remove(term)
-        _mark(found, term, verdict)
+        _mark(found, term, verdict, report.subject)
     return found
 
 
-def _mark(found: Marked, term: Term, verdict: TermVerdict) -> None:
+def _mark(found: Marked, term: Term, verdict: TermVerdict, model: Model | None) -> None:
     assert found.equation is not None
     for _, addend in addends(found.equation.rhs):
         if any(node is term.body for node in walk(addend)):
             found.below.setdefault(id(addend), []).append(verdict)
     if verdict.verdict == "right":
         return
-    culprit = _culprit(term.body, verdict)
+    culprit = _culprit(term.body, verdict, model)
     found.classes[id(term.body)] = "wrong" if culprit is None else "within"
     if culprit is not None:
         found.classes[id(culprit)] = "wrong"
 
 
-def _culprit(body: Expr, verdict: TermVerdict) -> Expr | None:
+def _culprit(body: Expr, verdict: TermVerdict, model: Model | None) -> Expr | None:
     """The part of a term that the explanation quotes first, if it is less than the whole."""
     quoted = _QUOTED.search(verdict.explanation)
-    wanted = expression(quoted[1]) if quoted and verdict.verdict == "wrong" else None
+    wanted = expression(quoted[1], model) if quoted and verdict.verdict == "wrong" else None
     if wanted is None or "missing" in verdict.explanation:
         return None
     return next((node for node in walk(body) if node is not body and node == wanted), None)
@@ -105,10 +106,12 @@ def _within(verdict: TermVerdict) -> str:
     return found[1] if found else ""
 
 
-def expression(said: str) -> Expr | None:
-    """An expression quoted in a report, or None if it is none."""
+def expression(said: str, model: Model | None = None) -> Expr | None:
+    """An expression quoted in a report, in the indices of the model, or None if it is none."""
+    ranges = model.document.indices if model is not None else MAIN
+    header = f"indices: {', '.join(f'{name} = {within}' for name, within in ranges.items())}\n"
     try:
-        (equation,) = parse(f"q[t] = {said}\n").forward
+        (equation,) = parse(f"{header}q[{', '.join(ranges)}] = {said}\n").forward
     except (LanguageError, ValueError):
         return None
     return equation.rhs

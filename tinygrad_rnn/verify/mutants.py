@@ -1,8 +1,9 @@
 """Certify a probe: run wrong versions of the right equation on it, and see that each would be noticed.
 
-The mutants are made from the *reference* derivation, one change each, of the kinds people make. A mutant that no probe
-can tell from the truth says the same and is not counted; one that only other probes can tell has survived, and then
-this probe proves nothing.
+The mutants are made from the *reference* derivation, one change each, of the kinds people make; where a model has no
+derivation in textbook form (two indices, trees), from the equation itself once it has been found right. A mutant that
+no probe can tell from the truth says the same and is not counted; one that only other probes can tell has survived,
+and then this probe proves nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import numpy as np
 
 from ..core.errors import TinygradError
 from ..derive.writing import NOWHERE
-from ..language.expressions import Binary, Call, Condition, Equation, Expr, Index, Number, Ref, Sum, walk
-from .edits import factors_of, product, with_children
+from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Sum, walk
+from ..language.indices import Condition
+from .edits import factors_of, product, shifted, with_children
 from .report import Certificate
-from .terms import Term, Values, transposed
+from .terms import Term, Values, terms_of, transposed
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
@@ -29,11 +31,11 @@ NOTICED = 1e-9
 
 def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:
     """Run the mutants of one equation on the probes; `strong` ones of the same length decide which are wrong."""
-    truth = _reference(strong[0], equation)
-    if truth is None:
-        return Certificate(uncertified=(equation.name,))
     on_probes = [Values(probe, equation) for probe in probes]
     on_strong = [Values(probe, equation) for probe in strong]
+    truth = _reference(strong[0], equation) or _itself(on_strong[0])
+    if truth is None:
+        return Certificate(uncertified=(equation.name,))
     steps = set(on_strong[0].steps)
     truth = [true for true in truth if true.steps is None or true.steps & steps]
     total = Certificate()
@@ -48,14 +50,19 @@ def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]
 
 
 def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
-    total = np.zeros_like(values.truth)
-    for true in mutant:
-        value = values.of(true.term.expr, true.steps)
-        if value is None:
-            return True  # it has no value or no such shape: reported before any number is compared
-        total = total + value
+    """Whether a mutant differs at some step; looked for step by step, for most differ at the first."""
     scale = float(np.max(np.abs(values.truth), initial=0.0))
-    return bool(np.max(np.abs(total - values.truth), initial=0.0) > NOTICED * scale) if values.truth.size else False
+    for place, step in enumerate(values.steps):
+        total = np.zeros_like(values.truth_at(place))
+        for true in mutant:
+            if true.steps is None or step in true.steps:
+                value = values.at(true.term.expr, step)
+                if value is None:
+                    return True  # it has no value or no such shape: reported before any number is compared
+                total = total + value
+        if np.max(np.abs(total - values.truth_at(place)), initial=0.0) > NOTICED * scale:
+            return True
+    return False
 
 
 def _reference(probe: Probe, equation: Equation) -> list[TrueTerm] | None:
@@ -65,6 +72,12 @@ def _reference(probe: Probe, equation: Equation) -> list[TrueTerm] | None:
         except TinygradError:
             continue
     return None
+
+
+def _itself(values: Values) -> list[TrueTerm] | None:
+    """The terms of the user's own equation, if it is right."""
+    truth = [TrueTerm(term, None) for term in terms_of(values.equation.rhs)]
+    return None if _noticed(values, truth) else truth
 
 
 def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
@@ -78,12 +91,14 @@ def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
 def _mutated(term: Term) -> Iterator[tuple[str, Term]]:
     yield "another sign", Term(-term.sign, term.body, term.over)
     if term.over is not None:
-        for name, over in (
-            ("mean for sum", Sum(NOWHERE, "mean", term.over.over, term.body)),
-            ("last step only", Sum(NOWHERE, "sum", Condition("t", (("=", Index("T")),)), term.body)),
-            ("first step left out", Sum(NOWHERE, "sum", Condition("t", ((">", Index(None, 1)),)), term.body)),
-            ("last step left out", Sum(NOWHERE, "sum", Condition("t", (("<", Index("T")),)), term.body)),
+        variable, within = term.over.variable, term.over.over.within
+        yield "mean for sum", Term(term.sign, term.body, Sum(NOWHERE, "mean", term.over.over, term.body))
+        for name, test in (
+            ("last step only", ("=", within.last)),
+            ("first step left out", (">", within.first)),
+            ("last step left out", ("<", within.last)),
         ):
+            over = Sum(NOWHERE, "sum", Condition(variable, (test,), within), term.body)
             yield name, Term(term.sign, term.body, over)
     for name, body in _changed(term.body):
         yield name, Term(term.sign, body, term.over)
@@ -105,8 +120,9 @@ def _changed(expr: Expr) -> Iterator[tuple[str, Expr]]:
 
 def _changed_here(expr: Expr) -> Iterator[tuple[str, Expr]]:
     if isinstance(expr, Ref) and expr.index is not None:
-        for by in (-1, 1):
-            yield f"{expr} a step off", Ref(expr.span, expr.name, Index(expr.index.variable, expr.index.offset + by))
+        for place in range(len(expr.indices)):
+            for by in (-1, 1):
+                yield f"{expr} a step off", shifted(expr, place, by)
     if isinstance(expr, Ref) and expr.index is None:
         yield f"{expr} transposed", transposed(expr)
     if isinstance(expr, Binary) and expr.op in "+-":

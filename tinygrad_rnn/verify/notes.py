@@ -14,6 +14,7 @@ from ..language import Model, load, parse
 from ..language.markdown import blocks
 from ..language.source import LARGEST_FILE, Source
 from . import verify
+from .judge import USUAL
 from .report import FAIL, INCONCLUSIVE, PASS, Report
 
 UNUSABLE, EMPTY = "UNUSABLE", "EMPTY"
@@ -94,7 +95,7 @@ class Notes:
         return notes_text(self)
 
 
-def judge_file(path: str | Path, T: int = 4, seeds: int = 3) -> Report | Notes:
+def judge_file(path: str | Path, T: int | None = None, seeds: int = 3) -> Report | Notes:
     """Judge a file: a `Report` for an equation file, `Notes` for Markdown (`.md`).
 
     Raises `LanguageError` for an equation file that cannot be used, and for Markdown without a block marked `rnn`.
@@ -116,10 +117,15 @@ def judge_file(path: str | Path, T: int = 4, seeds: int = 3) -> Report | Notes:
     if not found:
         hint = "mark each block that holds equations as ```rnn"
         raise LanguageError("there is no block marked rnn in this file", source.name, hint=hint)
-    return Notes(source.name, [_judged(block.source(source.name), block, T, seeds) for block in found], T, seeds)
+    return Notes(
+        source.name,
+        [_judged(block.source(source.name), block, T or USUAL, seeds) for block in found],
+        T or USUAL,
+        seeds,
+    )
 
 
-def judge_model(model: Model, T: int = 4, seeds: int = 3) -> Report:
+def judge_model(model: Model, T: int | None = None, seeds: int = 3) -> Report:
     """`verify`, with the model kept in the report for pages that typeset its equations and draw it."""
     return replace(verify(model, T=T, seeds=seeds), subject=model)
 

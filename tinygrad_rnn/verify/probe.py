@@ -10,6 +10,7 @@ import numpy as np
 from ..core.errors import LanguageError
 from ..core.tensor import Tensor
 from ..language import Equation, Evaluator, Model, Run
+from ..language.indices import Step as Time
 from ..language.operands import Operand
 from .magnitude import EPS, SAFETY, magnitudes
 from .reference import Gradient, Reference
@@ -37,25 +38,25 @@ class Probe:
         self.own = Evaluator(self.model, self.run)
         self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
 
-    def reference_value(self, name: str, step: int | None) -> np.ndarray | None:
+    def reference_value(self, name: str, step: Time) -> np.ndarray | None:
         """The reference value of dX (local mode); None for what the user has to state."""
         key = self.model.quantities.base((name, step is not None))
         if key is None:
             return None
         if step is not None and not key[1]:
-            return self.reference.copy(key[0], step).value if 1 <= step <= self.run.T else None
+            return self.reference.copy(key[0], step).value if self.evaluator.inside((name, step)) else None
         if self.reference.has(key[0], step):
             return self.reference.of(key[0], step).value
         # what is stated for a step outside the sequence is 0, whatever the user's own equation gives
         beyond = step in self.evaluator.coverage.get((name, True), {})
-        return np.zeros_like(self.reference.of(key[0], self.run.T).value) if beyond else None
+        return np.zeros_like(self.reference.any_of(key[0]).value) if beyond else None
 
-    def operand(self, name: str, step: int | None) -> Operand:
+    def operand(self, name: str, step: Time) -> Operand:
         """A quantity as the equations see it in local mode; raises `LanguageError` where there is none."""
         held = self.run.values.get((name, step))
         return self.evaluator.operand((name, step), self.local) if held is None else held
 
-    def truth(self, equation: Equation, step: int | None, whole: bool = False) -> Gradient:
+    def truth(self, equation: Equation, step: Time, whole: bool = False) -> Gradient:
         """What the equation's left-hand side is; `whole` counts the terms of the whole backward pass.
 
         A quantity that does not exist at the step, as dh[T+1], is 0 by convention.
@@ -69,13 +70,13 @@ class Probe:
             return Gradient(np.zeros(()), np.zeros(()))
         return self.reference.whole(base[0], step) if whole else self.reference.of(base[0], step)
 
-    def judge(self, equation: Equation, step: int | None) -> Step:
+    def judge(self, equation: Equation, step: Time) -> Step:
         """The verdict on one equation at one step, its right-hand side seeing reference values."""
         with np.errstate(all="ignore"):
             stated = self.evaluator.right_hand_side(equation, step, self.local)
             return self._compared(stated, self.truth(equation, step), step)
 
-    def follow(self, equation: Equation, step: int | None) -> Step:
+    def follow(self, equation: Equation, step: Time) -> Step:
         """The verdict when the right-hand side sees what the user's own equations give."""
         with np.errstate(all="ignore"):
             try:
@@ -84,7 +85,7 @@ class Probe:
                 return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message)
             return self._compared(stated, self.truth(equation, step, whole=True), step)
 
-    def _compared(self, stated: Tensor, truth: Gradient, step: int | None) -> Step:
+    def _compared(self, stated: Tensor, truth: Gradient, step: Time) -> Step:
         (size,) = magnitudes([stated])
         errors = np.abs(np.asarray(stated.value) - truth.value)
         size = size + truth.size
@@ -94,7 +95,7 @@ class Probe:
         return _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
 
 
-def _judged(step: int | None, errors: np.ndarray, bounds: np.ndarray, scale: float) -> Step:
+def _judged(step: Time, errors: np.ndarray, bounds: np.ndarray, scale: float) -> Step:
     if not (np.all(np.isfinite(errors)) and np.all(np.isfinite(bounds))):
         return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are not finite")
     excess = errors - bounds

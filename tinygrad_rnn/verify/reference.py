@@ -7,18 +7,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..core.autodiff import gradients
-from ..core.graph import ancestors
+from ..core.graph import Graph, ancestors
 from ..core.tensor import Tensor
 from ..language import Run
+from ..language.indices import Step
 from .gradcheck import STEP, directional
 from .magnitude import EPS, SAFETY, magnitudes
 from .report import EngineCheck
 
-Place = tuple[str, int | None]
+Place = tuple[str, Step]
+#: engine and complex step differ by no more than this share of the gradient, however large the terms it is made of
+COARSEST = 1e-6
+#: so many gradients are compared with the complex step one by one
+MOST_ALONE = 150
 #: the complex step leaves its square behind
 LEFT_BEHIND = 1e4 * STEP**2
 
@@ -47,21 +53,25 @@ class Reference:
         recorded = gradients(run.loss, self.nodes, create_graph=True)
         self._recorded: dict[Place, Tensor] = dict(zip(self.places, recorded, strict=True))
         self._named = [node for node in ancestors(recorded) if node.name is not None]
-        self._copies: dict[str, dict[int, Tensor]] = {}
+        self._copies: dict[str, dict[Any, Tensor]] = {}
         self._found: dict[tuple[Place, bool], Gradient] = {}
 
-    def has(self, name: str, step: int | None) -> bool:
+    def has(self, name: str, step: Step) -> bool:
         """Whether the loss can be differentiated with respect to this quantity."""
         return (name, step) in self._recorded
 
-    def of(self, name: str, step: int | None) -> Gradient:
+    def of(self, name: str, step: Step) -> Gradient:
         """The gradient with respect to a quantity at a step (None for a parameter)."""
         place = (name, step)
         if (place, False) not in self._found:
             self._found[place, False] = self._gradient(self._recorded[place])
         return self._found[place, False]
 
-    def copy(self, name: str, step: int) -> Gradient:
+    def any_of(self, name: str) -> Gradient:
+        """The gradient with respect to a quantity at the last of its steps, for its shape."""
+        return self.of(*[place for place in self.places if place[0] == name][-1])
+
+    def copy(self, name: str, step: Step) -> Gradient:
         """The contribution of one step to a parameter's gradient: with respect to the dummy copy W^(t)."""
         if name not in self._copies:
             parameter = self.run.values[name, None].value
@@ -81,7 +91,7 @@ class Reference:
         values = [np.asarray(self._recorded[place].value, dtype=float) for place in self.places]
         return compared(self.run.loss, self.nodes, values, [self._sizes[place] for place in self.places], seed)
 
-    def whole(self, name: str, step: int | None) -> Gradient:
+    def whole(self, name: str, step: Step) -> Gradient:
         """As `of`, with the terms of the whole backward pass counted, not those of its last line alone."""
         return Gradient(self.of(name, step).value, self._sizes[name, step])
 
@@ -95,15 +105,37 @@ def compared(
 ) -> EngineCheck:
     """Gradients of a loss against the complex step, each in two random directions; `sizes` are those of their terms."""
     rng = np.random.default_rng(seed)
+    graph = Graph(loss)
     worst, ok = 0.0, True
-    for node, gradient, size_of in zip(nodes, values, sizes, strict=True):
+    for group in _together(graph, nodes):
         for _ in range(2):
-            v = rng.standard_normal(node.shape)
-            wanted = directional(loss, [node], [v])
-            size = float(np.sum((np.abs(gradient) + size_of) * np.abs(v)))
-            error = abs(float(np.sum(gradient * v)) - wanted)
+            directions = [rng.standard_normal(nodes[i].shape) for i in group]
+            wanted = directional(graph, [nodes[i] for i in group], directions)
+            stated = scale = size = 0.0
+            for i, v in zip(group, directions, strict=True):
+                stated += float(np.sum(values[i] * v))
+                scale += float(np.sum(np.abs(values[i] * v)))
+                size += float(np.sum((np.abs(values[i]) + sizes[i]) * np.abs(v)))
+            if not size < (scale + 1.0) / EPS:  # over many steps the terms can outgrow any number, and explain anything
+                size = COARSEST / (SAFETY * EPS) * scale + 1.0
+            error = abs(stated - wanted)
             if not np.isfinite(error + size):
                 return EngineCheck(len(nodes), float("nan"), False)
             ok = ok and error <= SAFETY * EPS * size + LEFT_BEHIND
             worst = max(worst, error / size if size > LEFT_BEHIND else 0.0)
     return EngineCheck(len(nodes), worst, ok)
+
+
+def _together(graph: Graph, nodes: Sequence[Tensor]) -> list[list[int]]:
+    """Which nodes are moved at once, by their places: each by itself, and where they are many, those equally far from
+    the leaves, none of which can lie behind another.
+    """
+    if len(nodes) <= MOST_ALONE:
+        return [[i] for i in range(len(nodes))]
+    far: dict[int, int] = {}
+    for node in graph.nodes:
+        far[node.id] = 1 + max((far[x.id] for x in node.inputs), default=-1)
+    groups: dict[int, list[int]] = {}
+    for i, node in enumerate(nodes):
+        groups.setdefault(far.get(node.id, -1), []).append(i)
+    return list(groups.values())

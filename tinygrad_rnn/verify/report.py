@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..language.indices import Step as Time
+
 if TYPE_CHECKING:
     from ..language import Model
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
 
 
 @dataclass(frozen=True)
 class Step:
-    """The verdict at one time step (t is None for a parameter): largest error beyond its bound, over all probes."""
+    """The verdict at one time step: largest error beyond its bound, over all probes. t is None for a parameter, and
+    several numbers for a quantity of several indices.
+    """
 
-    t: int | None
+    t: Time
     verdict: str
     error: float
     bound: float
@@ -32,6 +37,15 @@ class TermVerdict:
 
 
 @dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with an equation: a kind, a sentence, and a verdict for each term."""
+
+    mistake: str
+    explanation: str
+    terms: list[TermVerdict]
+
+
+@dataclass(frozen=True)
 class Row:
     """The verdict on one gradient equation."""
 
@@ -45,13 +59,20 @@ class Row:
     mistake: str = ""
     explanation: str = ""
     terms: list[TermVerdict] = field(default_factory=list)
+    #: what its steps count: t, or the pair t, s
+    axes: tuple[str, ...] = ("t",)
+
+    @property
+    def time(self) -> str:
+        """`t`, or `(t, s)`."""
+        return self.axes[0] if len(self.axes) == 1 else f"({', '.join(self.axes)})"
 
     @property
     def worst(self) -> Step | None:
         """The step that decided."""
         return max(self.steps, key=lambda s: (s.verdict == FAIL, s.error - s.bound), default=None)
 
-    def at(self, verdict: str) -> list[int]:
+    def at(self, verdict: str) -> list[int | tuple[int, ...]]:
         """The time steps with this verdict."""
         return [step.t for step in self.steps if step.verdict == verdict and step.t is not None]
 
@@ -119,6 +140,12 @@ class Report:
     #: the shortest sequence that shows every delay with both its ends
     shortest: int = 3
     subject: Model | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def said_lengths(self) -> str:
+        """`T = 4`, or all lengths where there are several: `T = 4, S = 5`."""
+        lengths = self.subject.lengths(self.T) if self.subject is not None else {"T": self.T}
+        return ", ".join(f"{name} = {length}" for name, length in lengths.items())
 
     @property
     def verdict(self) -> str:

@@ -17,6 +17,8 @@ from .report import FAIL, INCONCLUSIVE, PASS, Report, Row
 if TYPE_CHECKING:
     from .notes import Notes
 
+#: so many steps of two indices are listed one by one
+MOST_PAIRS = 8
 WIDTH = 100
 _CODES = {
     PASS: "32",
@@ -95,7 +97,8 @@ class _Paint:
 
 
 def _probes(report: Report | Notes) -> str:
-    return f"T = {report.T}, {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    lengths = report.said_lengths if isinstance(report, Report) else f"T = {report.T}"
+    return f"{lengths}, {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
 
 
 def _table(report: Report, rows: list[Row], paint: _Paint) -> Iterator[str]:
@@ -117,8 +120,8 @@ def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
         yield from _equation(row.text, margin)
     wrong, right = row.at(FAIL), row.at(PASS)
     if wrong:
-        where = f"wrong at t = {_listed(wrong)}"
-        yield margin + where + (f"; right at t = {_listed(right)}" if right else "")
+        where = f"wrong at {row.time} = {_listed(wrong)}"
+        yield margin + where + (f"; right at {row.time} = {_listed(right)}" if right else "")
     if row.explanation:
         kind = f"{row.mistake}: " if row.mistake else ""
         yield from _wrapped(kind + row.explanation, margin)
@@ -172,8 +175,14 @@ def _columns(said: str) -> int:
     return sum(not unicodedata.combining(char) for char in said)
 
 
-def _listed(steps: list[int]) -> str:
+def _listed(steps: list[int | tuple[int, ...]]) -> str:
     """`1, 2, 4`, or `1 to 9` for a long stretch."""
-    if len(steps) > 4 and steps == list(range(steps[0], steps[-1] + 1)):
-        return f"{steps[0]} to {steps[-1]}"
-    return ", ".join(map(str, steps))
+    first, last = steps[0], steps[-1]
+    if isinstance(first, int) and isinstance(last, int) and len(steps) > 4 and steps == [*range(first, last + 1)]:
+        return f"{first} to {last}"
+    shown = (
+        list(map(str, steps))
+        if len(steps) <= MOST_PAIRS or isinstance(first, int)
+        else [*map(str, steps[: MOST_PAIRS - 2]), "…", str(last)]
+    )
+    return ", ".join(shown)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..derive.writing import NOWHERE
 from ..language import Model, parse
 from ..language.evaluate import evaluate
 from ..language.expressions import Binary, Equation, Expr, Ref, Sum, Transpose, Unary, spine, walk
+from ..language.indices import Step
 from ..language.operands import Operand, dense
 from ..language.printer import text
 
@@ -133,12 +134,12 @@ class Values:
 
     def __init__(self, probe: Probe, equation: Equation) -> None:
         self.probe, self.equation = probe, equation
-        self.steps = probe.model.steps_of(equation, probe.run.T)
+        self.steps = probe.model.steps_of(equation, probe.run.lengths)
         truths = [probe.truth(equation, step).value for step in self.steps]
         self.shape = truths[0].shape if truths else ()
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
 
-    def of(self, expr: Expr, steps: frozenset[int] | None = None) -> np.ndarray | None:
+    def of(self, expr: Expr, steps: frozenset[Any] | None = None) -> np.ndarray | None:
         """The value at every step of the equation, one after the other (0 outside `steps`); None if it has none of
         this shape.
         """
@@ -147,15 +148,21 @@ class Values:
             if steps is not None and step not in steps:
                 parts.append(np.zeros(int(np.prod(self.shape))))
                 continue
-            value = self._at(expr, step)
+            value = self.at(expr, step)
             if value is None:
                 return None
             parts.append(value)
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def _at(self, expr: Expr, step: int | None) -> np.ndarray | None:
-        times = self.equation.binding(step, self.probe.run.T)
-        if step is not None:
+    def truth_at(self, place: int) -> np.ndarray:
+        """The true value at one of `steps`, by its place among them."""
+        size = len(self.truth) // max(len(self.steps), 1)
+        return self.truth[place * size : (place + 1) * size]
+
+    def at(self, expr: Expr, step: Step) -> np.ndarray | None:
+        """The value at one step, flat; None if it has none of this shape."""
+        times = self.equation.binding(step, self.probe.run.lengths)
+        if isinstance(step, int):
             times.setdefault("t", step)
         try:
             with np.errstate(all="ignore"):
@@ -168,7 +175,7 @@ class Values:
             value = np.broadcast_to(value.reshape(()), self.shape)
         return value.reshape(-1) if np.all(np.isfinite(value)) else None
 
-    def lookup(self, name: str, step: int | None) -> Operand:
+    def lookup(self, name: str, step: Step) -> Operand:
         """A quantity as a plain operand; raises `LanguageError` where there is none."""
         held = self.probe.operand(name, step)
         return Operand(plain(held.value), held.rows, held.columns, held.batch, held.diagonal, held.classes)
@@ -176,10 +183,10 @@ class Values:
     def well_typed(self, expr: Expr) -> bool:
         """Whether the recurrence language takes the expression for this equation's right-hand side."""
         model, equation = self.probe.model, self.equation
-        helpers = tuple(e for e in model.gradients if model.role(e) == "helper")
-        stated = Equation(equation.target, equation.when, expr, NOWHERE)
+        stated = replace(equation, rhs=expr)
+        gradients = tuple(stated if other is equation else other for other in model.gradients)
         try:
-            Model(parse(text(replace(model.document, gradients=(*helpers, stated)))))
+            Model(parse(text(replace(model.document, gradients=gradients))))
         except LanguageError:
             return False
         return True

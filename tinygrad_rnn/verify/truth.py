@@ -6,16 +6,17 @@ The terms come from the same graph as the reference values, so the judge and the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..derive.adjoint import Contribution, contributions
 from ..derive.algebra import RULES, Algebra, Form, Sum
 from ..derive.cases import Span, latest, moved
-from ..derive.derivation import default_names
+from ..derive.derivation import check_one_time, default_names
 from ..derive.reading import DerivationError
 from ..derive.writing import DIAG, HADAMARD, NOWHERE, write
-from ..language.expressions import Call, Condition, Equation, Index, walk
+from ..language.expressions import Call, Equation, walk
 from ..language.expressions import Sum as TimeSum
+from ..language.indices import Condition, Index
 from .terms import Term, names
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def true_terms(probe: Probe, equation: Equation, keep: tuple[str, ...], fine: bo
     rules = [rule for rule in RULES if rule != "factor"] if fine else list(RULES)
     algebra = Algebra(rules)
     base = probe.model.quantities.base(equation.target.key)
+    check_one_time(probe.model)
     if base is None:
         raise DerivationError("only the gradient of a quantity can be derived")
     shares = _shares(probe, keep, algebra)
@@ -79,10 +81,15 @@ def _step_written(equation: Equation) -> Index | None:
 
 
 def _shares(probe: Probe, keep: tuple[str, ...], algebra: Algebra) -> list[Contribution]:
-    cache = probe.derived
+    cache: dict[Any, Any] = probe.derived
     key = (keep, algebra.rules)
     if key not in cache:
-        cache[key] = contributions(probe.run.loss, keep, Algebra(algebra.rules, length=probe.run.T))
+        try:
+            cache[key] = contributions(probe.run.loss, keep, Algebra(algebra.rules, length=probe.run.T))
+        except DerivationError as error:
+            cache[key] = error
+    if isinstance(cache[key], DerivationError):
+        raise cache[key]
     return cache[key]
 
 
@@ -115,21 +122,24 @@ def _term(c: float, part: Form, style: str, algebra: Algebra, at: Index | None =
 def _parameter_terms(
     shares: list[Contribution], algebra: Algebra, style: str, T: int, equation: Equation
 ) -> list[TrueTerm]:
-    found: dict[str, tuple[float, Form, set[int]]] = {}
+    found: dict[str, tuple[float, Form, set[int | None]]] = {}
     for share in shares:
         for c, part in _parts(share.form):
             step = share.consumer.scope.step if share.consumer is not None else latest(part)
             form = moved(part, -step, algebra) if isinstance(step, int) else part
-            found.setdefault(f"{c}{form.key}", (c, form, set()))[2].add(step if isinstance(step, int) else 0)
+            found.setdefault(f"{c}{form.key}", (c, form, set()))[2].add(step if isinstance(step, int) else None)
     terms = []
-    for c, form, steps in found.values():
+    for c, form, places in found.values():
         term = _term(c, form, style, algebra, _step_written(equation))
+        steps = {step for step in places if step is not None}
         if equation.target.index is not None:
             terms.append(TrueTerm(term, None if steps == set(range(1, T + 1)) else frozenset(steps)))
         elif steps == {T}:
             terms.append(TrueTerm(_term(c, form, style, algebra, Index("T")), None))
-        elif steps == {0}:
+        elif not steps:
             terms.append(TrueTerm(term, None))
+        elif steps == {0}:
+            terms.append(TrueTerm(_term(c, form, style, algebra, Index(None, 0)), None))
         else:
             over = TimeSum(NOWHERE, "sum", _span(steps, T).condition() or Condition("t"), term.body)
             terms.append(TrueTerm(Term(term.sign, term.body, over), None))
