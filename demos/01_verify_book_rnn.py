@@ -1,6 +1,6 @@
 """The main job on the Deep Learning book's recurrent network: is the hand derivation right, and what does it look like?
 
-    python demos/01_verify_book_rnn.py [folder for the picture]
+    python demos/01_verify_book_rnn.py [folder]
 
 Prints a verdict for every gradient equation of the shipped file, does the same for a copy with one mistake in it, and
 writes the unfolded graph of four steps.

@@ -110,8 +110,11 @@ def swap(module, key, leaf):
     """Put another leaf where a dotted name says."""
     *path, last = key.split(".")
     for part in path:
-        module = getattr(module, part)
-    setattr(module, last, leaf)
+        module = module[int(part)] if part.isdigit() else getattr(module, part)
+    if last.isdigit():
+        module[int(last)] = leaf
+    else:
+        setattr(module, last, leaf)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in MODELS if not re.search("coder|attention|without", kind)])

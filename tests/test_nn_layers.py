@@ -28,6 +28,7 @@ CELLS: dict[str, Callable[[int], nn.Cell]] = {
     "lstm peephole old": lambda n: nn.PeepholeLSTMCell(n, H, o_sees_new=False),
     "lstm full peephole": lambda n: nn.FullPeepholeLSTMCell(n, H),
     "lstm coupled": lambda n: nn.CoupledLSTMCell(n, H),
+    "lstm coupled peephole": lambda n: nn.CoupledPeepholeLSTMCell(n, H),
     "lstm 1997": lambda n: nn.NoForgetLSTMCell(n, H),
     "lstm concatenated": lambda n: nn.ConcatenatedLSTMCell(n, H),
     "lstm projected": lambda n: nn.ProjectedLSTMCell(n, H, proj_size=3),
@@ -287,7 +288,9 @@ def test_dropout_keeps_the_mean_and_hides_the_right_share():
 
 def test_dropout_acts_between_layers_and_not_behind_the_last():
     layer = nn.RNN(D, H, num_layers=2, nonlinearity="relu", dropout=0.9)
-    lone = nn.RNN(D, H, dropout=0.9)
+    with pytest.warns(UserWarning, match="RNN: dropout=0.9 acts between layers, and there is only one") as told:
+        lone = nn.RNN(D, H, dropout=0.9)
+    assert told[0].filename == __file__
     x = sequence()
     nodes = tg.Graph(layer(x)[0]).select(name="dropout")
     assert [node.scope.step for node in nodes] == list(range(1, T + 1))
@@ -386,7 +389,15 @@ def test_the_two_gates_z_turn_into_each_other_with_negated_weights():
 
 
 @pytest.mark.parametrize(
-    "option", [{}, {"peephole": True}, {"coupled": True}, {"concatenated": True}, {"proj_size": 2}]
+    "option",
+    [
+        {},
+        {"peephole": True},
+        {"coupled": True},
+        {"peephole": True, "coupled": True},
+        {"concatenated": True},
+        {"proj_size": 2},
+    ],
 )
 def test_the_forget_bias_is_where_the_forget_gate_starts(option):
     layer = nn.LSTM(D, H, forget_bias=1.5, **option)
@@ -462,18 +473,18 @@ def test_what_torch_does_not_have_says_so(layer):
     (lambda: nn.GRU(D, H, batch_first=True)(np.ones((T, 3))), tg.ShapeError, r"has to be \(B, T, 2\) or \(T, 2\)"),
     (lambda: nn.RNN(D, H)(np.ones((0, B, D))), tg.ShapeError, "no time steps"),
     (lambda: nn.RNN(D, H)(sequence(), np.ones((1, B, 3))), tg.ShapeError,
-     r"the state h has shape \(1, 3, 3\), but has to be \(1, 3, 4\)"),
+     r"the state h in hx has shape \(1, 3, 3\), but has to be \(1, 3, 4\)"),
     (lambda: nn.LSTM(D, H)(sequence(), np.ones((1, B, H))), tg.ShapeError, r"has to be \(h, c\)"),
     (lambda: nn.LSTMCell(D, H)(np.ones((B, 3))), tg.ShapeError, r"LSTMCell: x has shape \(3, 3\)"),
     (lambda: nn.RNN(0, H), tg.ShapeError, "input_size is 0"),
-    (lambda: nn.RNN(D, H, num_layers=0), tg.GraphError, "num_layers is 0"),
+    (lambda: nn.RNN(D, H, num_layers=0), tg.ShapeError, "num_layers is 0"),
     (lambda: nn.RNN(D, H, nonlinearity="gelu"), tg.GraphError, "'tanh' or 'relu'"),
     (lambda: nn.RNN(D, H, dropout=1.0), tg.GraphError, "RNN: dropout is 1.0"),
     (lambda: nn.RNN(D, H, zoneout=-0.1), tg.GraphError, "zoneout is -0.1"),
     (lambda: nn.LSTM(D, H, zoneout=(0.1,)), tg.GraphError, "the states are h, c"),
     (lambda: nn.LSTM(D, H, proj_size=H), tg.ShapeError, "proj_size is 4"),
     (lambda: nn.LSTM(D, H, peephole="some"), tg.GraphError, "'diagonal' or 'full'"),
-    (lambda: nn.LSTM(D, H, peephole=True, coupled=True), tg.GraphError, "peephole=True and coupled=True"),
+    (lambda: nn.LSTM(D, H, peephole="full", coupled=True), tg.GraphError, "peephole='full' and coupled=True: only"),
     (lambda: nn.LSTM(D, H, bias=False, forget_bias=1.0), tg.GraphError, "forget gate with a bias"),
     (lambda: nn.LSTM(D, H, forget_gate=False, forget_bias=1.0), tg.GraphError, "forget gate with a bias"),
     (lambda: nn.RNN(D, H)(sequence(), lengths=[1, 2]), tg.ShapeError, "one number for each of the 3 samples"),

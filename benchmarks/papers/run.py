@@ -5,7 +5,7 @@ from importlib import import_module
 
 from benchmarks.papers.outcome import write_table
 
-EXPERIMENTS = ("adding", "temporal_order", "characters", "copying", "addition")
+EXPERIMENTS = ("classics", "adding", "temporal_order", "characters", "copying", "addition")
 
 
 def main(arguments: list[str]) -> None:

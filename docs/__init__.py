@@ -1,0 +1,1 @@
+"""Pages to read, and the programs that write some of them."""
