@@ -73,7 +73,9 @@ def here(way: str, size: Size) -> dict[str, Any]:
     contestant = _contestant(way, case)
     contestant.run()
     contestant.run()
-    return {"first": first, "seconds": seconds, "peak": tracemalloc.get_traced_memory()[1]}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return {"first": first, "seconds": seconds, "peak": peak}
 
 
 def _contestant(way: str, case: Problem) -> peers.Contestant:

@@ -37,10 +37,17 @@ def pin_threads() -> None:
     raise SystemExit(subprocess.call([sys.executable, "-m", "benchmarks", *sys.argv[1:]], env=environment))
 
 
+Clock = Callable[[], float]
+
+
 def interleaved(
-    contestants: Mapping[str, Callable[[], object]], rounds: int = 15, at_least: float = 0.03, collector: bool = False
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int = 15,
+    at_least: float = 0.03,
+    collector: bool = False,
+    clock: Clock = perf_counter,
 ) -> dict[str, list[float]]:
-    """Seconds per call of each contestant, one figure per round.
+    """Seconds per call of each contestant, one figure per round; `clock` says of what.
 
     In a round each contestant runs once, often enough to last `at_least` seconds; the order rotates. A drift of the
     machine so hits all of them alike. As in `timeit` the cycle collector is off while the clock runs, unless asked for
@@ -49,20 +56,20 @@ def interleaved(
     gc.collect()
     gc.freeze()  # the modules of the peers are not ours to walk through at each collection
     try:
-        return _rounds(contestants, rounds, at_least, collector)
+        return _rounds(contestants, rounds, at_least, collector, clock)
     finally:
         gc.unfreeze()
 
 
 def _rounds(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, at_least: float, collector: bool
+    contestants: Mapping[str, Callable[[], object]], rounds: int, at_least: float, collector: bool, clock: Clock
 ) -> dict[str, list[float]]:
-    repeats = {name: _repeats(call, at_least, collector) for name, call in contestants.items()}
+    repeats = {name: _repeats(call, at_least, collector, clock) for name, call in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            seconds[name].append(_per_call(contestants[name], repeats[name], collector))
+            seconds[name].append(_per_call(contestants[name], repeats[name], collector, clock))
     return seconds
 
 
@@ -81,19 +88,19 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _per_call(call: Callable[[], object], repeats: int, collector: bool) -> float:
+def _per_call(call: Callable[[], object], repeats: int, collector: bool, clock: Clock) -> float:
     gc.collect()
     if not collector:
         gc.disable()
     try:
-        start = perf_counter()
+        start = clock()
         for _ in range(repeats):
             call()
-        return (perf_counter() - start) / repeats
+        return (clock() - start) / repeats
     finally:
         gc.enable()
 
 
-def _repeats(call: Callable[[], object], at_least: float, collector: bool) -> int:
+def _repeats(call: Callable[[], object], at_least: float, collector: bool, clock: Clock) -> int:
     call()
-    return max(1, round(at_least / min(_per_call(call, 1, collector) for _ in range(3))))
+    return max(1, round(at_least / min(_per_call(call, 1, collector, clock) for _ in range(3))))

@@ -32,7 +32,9 @@ class Reference:
                 return self.leaf(node, t)
             case "shift":
                 other = t + node.params["by"]
-                return self(node.ins[0], other) if 0 <= other < self.N else np.broadcast_to(self(node.ins[1]), node.shape)
+                return (
+                    self(node.ins[0], other) if 0 <= other < self.N else np.broadcast_to(self(node.ins[1]), node.shape)
+                )
             case "ends":
                 shift = node.ins[0]
                 return self.value(shift, self.N if shift.params["by"] < 0 else -1)

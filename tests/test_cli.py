@@ -21,6 +21,8 @@ from tinygrad_rnn.cli import main
 from tinygrad_rnn.draw import files
 from tinygrad_rnn.models import names, resolve
 
+from .shipped import DERIVED, SMALL
+
 CORPUS = Path(__file__).parent / "corpus"
 VANILLA = resolve("vanilla").read_text(encoding="utf-8")
 WRONG = CORPUS / "wrong" / "vanilla_tanh_twice.rnn"
@@ -87,7 +89,7 @@ def in_a_shell(*argv: object, **options) -> subprocess.CompletedProcess:
 
 
 # -- verify: exit codes -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("model", names())
+@pytest.mark.parametrize("model", SMALL)
 def test_a_right_derivation_ends_with_0(run, model):
     answer = run("verify", model, "--seeds", 1)
     assert (answer.code, answer.err) == (0, "")
@@ -531,7 +533,7 @@ def test_what_derive_prints_passes_verify(run, file, model):
     assert run("verify", path, "--seeds", 1).code == 0
 
 
-@pytest.mark.parametrize("model", names())
+@pytest.mark.parametrize("model", DERIVED)
 def test_the_latex_of_derive_is_one_balanced_environment(run, model):
     latex = run("derive", model, "--latex").out.strip()
     assert latex.startswith("\\begin{align*}\n") and latex.endswith("\n\\end{align*}")

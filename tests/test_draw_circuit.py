@@ -181,13 +181,92 @@ def test_a_long_delay_unfolds_to_as_many_steps_as_show_it():
 def test_the_sum_of_the_losses_is_said_in_words():
     for chained in (False, True):
         picture = view(vanilla(5, chained=chained), level="op", folded=True)
-        assert picture.note == "the whole loss is the sum of L over all steps"
+        assert picture.note.unicode == "the whole loss is the sum of L over all steps"
         assert [n.text.unicode for n in picture.nodes if n.role == "loss"] == ["L"]
 
 
 def test_a_single_output_comes_after_the_loop():
     picture = view(single_output(6), level="named", folded=True)
     assert {("h", "o⁽ᵀ⁾", "V", 0), ("o⁽ᵀ⁾", "L", "", 0), ("y", "L", "", 0)} <= arrows(picture)
+    picture = view(tg.load(resolve("single_output")), level="named", folded=True)
+    assert {("h", "o⁽ᵀ⁾", "V", 0), ("o⁽ᵀ⁾", "L", "", 0), ("y⁽ᵀ⁾", "L", "", 0)} <= arrows(picture)
+
+
+def test_in_the_unfolded_picture_the_only_target_stands_above_its_loss():
+    layout = placed(single_output(4), level="named")
+    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.places, strict=True)}
+    assert "y" in place and place["y"][0] == pytest.approx(place["L"][0]) and place["y"][1] < place["L"][1]
+    layout = placed(tg.load(resolve("single_output")).unroll(3), level="named")
+    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.places, strict=True)}
+    assert place["y⁽³⁾"][0] == pytest.approx(place["L"][0]) and place["y⁽³⁾"][1] < place["L"][1]
+    assert {p.width for p in layout.panels} == {layout.panels[0].width}
+
+
+def test_targets_of_every_step_stay_in_their_steps():
+    picture = view(vanilla(3), level="named")
+    assert {picture.columns[n.column].title for n in picture.nodes if n.role == "target"} == {"t = 1", "t = 2", "t = 3"}
+
+
+def test_a_letter_keeps_its_index_when_a_time_stands_behind_it():
+    picture = view(tg.load(resolve("predicted_length")), level="named", folded=True)
+    (label,) = (e.label for e in picture.edges if e.label and e.label.base == "V" and e.label.sub)
+    assert (label.sub, label.unicode) == ("l", "V_l (t = 0)")
+
+
+def test_losses_in_the_note_keep_their_index():
+    note = view(tg.load(resolve("bernoulli_stop")), level="named", folded=True).note
+    assert note.unicode == "the whole loss is the sum of L_y and L_s over all steps"
+    assert [(text.base, text.sub) for text in note.more if text.sub] == [("L", "y"), ("L", "s")]
+
+
+def test_numbers_written_in_a_formula_are_no_letters_on_arrows():
+    picture = view(tg.load(resolve("ntm")), level="named", folded=True)
+    assert not [e.label for e in picture.edges if e.label and "×" in e.label.unicode]
+
+
+@pytest.mark.parametrize("folded", [False, True, "both"])
+def test_what_is_fixed_is_a_letter_on_its_arrow_and_said_to_be_fixed(folded):
+    model = tg.load(resolve("echo_state"))
+    picture = view(model, level="named", folded=folded)
+    assert {n.text.base for n in picture.nodes if n.role == "input"} == {"x"}
+    assert {e.label.unicode for e in picture.edges if e.label} == {"W", "U", "F", "V"}
+    fixed = {p.text.base for p in picture.shared if p.detail.endswith(", fixed")}
+    assert fixed == {"W", "U", "F", "b", "α"}
+    assert {p.text.base: p.role for p in picture.shared if p.text.base in "VW"} == {"V": "parameter", "W": "constant"}
+
+
+@pytest.mark.parametrize(
+    ("name", "tail", "there"),
+    [("vector_initial", "x", True), ("encoder_decoder_initial", "C", True), ("end_symbol", "end", False)],
+)
+def test_beside_a_circuit_what_only_the_first_step_reads_has_its_arrow(name, tail, there):
+    picture = view(tg.load(resolve(name)), level="named", folded="both")
+    window = next(k for k, c in enumerate(picture.columns) if c.kind == "unfold")
+    found = [k for k, n in enumerate(picture.nodes) if n.text.base == tail and n.column > window]
+    assert bool(found) == there
+    leaving = [e for e in picture.edges if e.tail in found]
+    assert [(picture.nodes[e.head].role, e.label.unicode) for e in leaving] == ([("elided", "t = 0")] if there else [])
+
+
+@pytest.mark.parametrize("shown", [1, 2, 5, 12])
+@pytest.mark.parametrize("network", [vanilla, delayed])
+def test_as_many_steps_as_asked_for_stand_beside_the_circuit(network, shown):
+    picture = view(network(14), level="named", folded="both", steps=shown)
+    titles = [c.title for c in picture.columns if c.kind == "step"]
+    assert len(titles) == shown and "t" in titles
+    assert arrows(view(network(14), level="named", folded=True)) <= {
+        (tail.split("⁽")[0], head.split("⁽")[0], label, delay) for tail, head, label, delay in arrows(picture)
+    }
+
+
+@pytest.mark.parametrize(
+    ("folded", "steps", "words"),
+    [(True, 3, "a circuit has no steps"), (True, "all", "a circuit has no steps"), ("both", 0, "from 1 to 12"),
+     ("both", 13, "from 1 to 12"), ("both", "all", "from 1 to 12"), ("both", 2.0, "from 1 to 12")],
+)  # fmt: skip
+def test_steps_that_cannot_stand_beside_a_circuit_are_refused(folded, steps, words):
+    with pytest.raises(tg.GraphError, match=words):
+        view(vanilla(5), folded=folded, steps=steps)
 
 
 def test_what_joins_two_loops_says_at_which_steps():
@@ -247,8 +326,7 @@ def test_a_mean_over_time_is_not_taken_for_the_sum():
     assert ("L", "J", "all t", 0) in arrows(picture) and not picture.note
 
 
-@pytest.mark.parametrize("folded", [True, "both"])
-@LEVELS
+@pytest.mark.parametrize(("level", "folded"), [("named", True), ("named", "both"), ("op", True)])
 @EACH
 def test_nothing_covers_anything_in_a_circuit(network, level, folded):
     layout = placed(folding(network), level=level, folded=folded)
@@ -290,15 +368,17 @@ def test_another_value_of_folded_is_refused():
         view(vanilla(5), folded="left")
 
 
-def test_every_shipped_model_of_one_time_is_drawn_folded():
+def test_every_shipped_model_of_one_time_is_drawn_folded_and_unfolded_and_no_node_stands_alone():
     refused = []
     for name in names():
         try:
-            layout = placed(tg.load(resolve(name)), level="named", folded=True)
+            layout = placed(tg.load(resolve(name)), level="named", folded="both")
         except tg.FoldError:
             refused.append(name)
-        else:
-            assert layout.squares and ElementTree.fromstring(to_svg(layout)) is not None, name
+            continue
+        assert layout.squares and ElementTree.fromstring(to_svg(layout)) is not None, name
+        joined = {k for e in layout.picture.edges for k in (e.tail, e.head)}
+        assert {n.role for k, n in enumerate(layout.picture.nodes) if k not in joined} == {"unfold"}, name
     several_indices = {"attention", "attention_dot", "memory_network", "recursive", "treelstm", "two_dimensional"}
     assert set(refused) <= several_indices | {"clockwork"}
 
@@ -308,6 +388,15 @@ def test_the_command_line_folds(tmp_path, option, words, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))  # our own writer
     assert main(["draw", "vanilla", option, "-o", str(tmp_path / "net.svg")]) == 0
     assert words in (tmp_path / "net.svg").read_text(encoding="utf-8")
+
+
+def test_the_command_line_says_how_many_steps_stand_beside_a_circuit(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    file = tmp_path / "net.svg"
+    assert main(["draw", "vanilla", "--both", "--steps", "5", "-o", str(file)]) == 0
+    assert file.read_text(encoding="utf-8").count("data-step=") == 5
+    assert main(["draw", "vanilla", "--folded", "--steps", "5", "-o", str(file)]) == 2
+    assert "a circuit has no steps" in capsys.readouterr().err
 
 
 def test_the_command_line_says_why_a_model_does_not_fold(tmp_path, capsys):

@@ -14,6 +14,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.draw import draw, graphical_model, heatmap, write
 from tinygrad_rnn.draw.heat import RAMP, on_the_ramp
+from tinygrad_rnn.draw.labels import text_width
 from tinygrad_rnn.draw.svg import to_svg
 
 from .test_draw_svg import HOSTILE, SVG, along
@@ -186,6 +187,18 @@ def test_an_object_may_describe_its_picture_in_plain_data():
     assert layout.picture.title == "plan" and [s.delay for s in layout.squares] == [1]
     svg = ElementTree.fromstring(to_svg(layout))
     assert {"plan", "in place"} <= {t.text for t in svg.iter(f"{SVG}text")}
+
+
+def test_a_frame_holds_its_title():
+    title = "a loop with a long name, in chunks of 682 steps"
+    nodes = [{"id": 1, "text": "a", "group": title}, {"id": 2, "text": "b", "group": "a"}]
+    panel = draw(Plan(nodes=nodes, edges=[(1, 2)])).placed.panels[0]
+    assert panel.width > text_width(title, 11)
+
+
+def test_an_edge_may_have_several_letters():
+    (edge,) = draw(Plan(edges=[(1, 3, ["s_0", "w"])])).placed.picture.edges
+    assert edge.label.unicode == "s_0, w" and edge.label.sub == "0"
 
 
 def test_an_object_may_name_the_graph_to_draw():

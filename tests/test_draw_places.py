@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.draw.view import view
+from tinygrad_rnn.models import resolve
 
 from .test_draw_svg import along, placed, rectangles
 from .test_draw_view import attention, bidirectional, data, delayed, grid, parameter, tree, vanilla
@@ -126,6 +127,20 @@ def test_a_node_of_a_tree_stands_above_the_middle_of_its_children_in_their_order
     for node, found in children.items():
         assert found["U"] < found["W"]
         assert layout.places[node][0] == pytest.approx(sum(found.values()) / 2)
+
+
+def test_a_letter_at_a_gate_of_a_tree_stands_on_no_line_and_nearest_to_its_own():
+    layout = placed(tg.load(resolve("treelstm")).unroll(4), level="named")
+    ways = [np.array(list(along(line.points, 40))) for line in layout.lines]
+    gates = [k for k, line in enumerate(layout.lines) if line.label is not None and line.label.base in "LR"]
+    assert len(gates) == 30
+    for k in gates:
+        label, at = layout.lines[k].label, np.array(layout.lines[k].at)
+        for way in ways:
+            assert not (np.abs(way - at) < (label.width(12) / 2, 3.5)).all(axis=1).any(), label
+        # sideways only: that is how one looks from an arrow's head to its letter
+        level = [min((abs(x - at[0]) for x, y in way if abs(y - at[1]) < 2), default=np.inf) for way in ways]
+        assert min(level) == level[k], label
 
 
 def test_what_reads_the_root_alone_stands_above_it():

@@ -395,14 +395,14 @@ def test_a_node_used_twice_has_two_arrows():
 def test_long_sequences_keep_both_ends_and_say_what_is_missing():
     picture = view(vanilla(100), level="named")
     assert [c.title for c in picture.columns if c.kind == "step"] == ["t = 1", "t = 2", "t = 3", "t = 99", "t = 100"]
-    assert picture.note == "steps 4 to 98 not shown"
+    assert picture.note.unicode == "steps 4 to 98 not shown"
     assert {("h⁽³⁾", "⋯", ""), ("⋯", "a⁽⁹⁹⁾", "W"), ("⋯", "L", "")} <= arrows(picture)
 
 
 def test_all_steps_are_drawn_when_asked_for():
     picture = view(vanilla(30), level="named", steps="all")
     assert sum(c.kind == "step" for c in picture.columns) == 30
-    assert picture.note == ""
+    assert picture.note is None
 
 
 def test_gradients_do_not_flow_to_data():

@@ -110,6 +110,9 @@ CASES = {
     "sum(h[t].T)": lambda q: q["h"].sum(keepdims=True),
     "mean(h[t])": lambda q: q["h"].mean(keepdims=True),
     "norm(h[t])": lambda q: np.sqrt((q["h"] ** 2).sum(keepdims=True)),
+    "cross_entropy(h[t], y[t])": lambda q: -np.log(softmax(q["h"])[[q["y"]], :]),
+    "cross_entropy(h[t], onehot(y[t]))": lambda q: -np.log(softmax(q["h"])[[q["y"]], :]),
+    "squared_error(h[t], g[t])": lambda q: 0.5 * ((q["h"] - q["g"]) ** 2).sum(keepdims=True),
     "maximum(h[t], b)": lambda q: np.maximum(q["h"], q["b"]),
     "minimum(h[t], 0)": lambda q: np.minimum(q["h"], 0),
     "sum(k <= t, k * h[t])": lambda q: 3 * q["h"],
@@ -124,9 +127,6 @@ SUMMED = {
     "A @ h[t] @ x[t].T @ W.T": lambda q: q["A"] @ q["h"] @ q["x"].T @ q["W"].T,
     "diag(g[t]) @ h[t] @ x[t].T": lambda q: (q["g"] * q["h"]) @ q["x"].T,
     "outer(h[t], x[t])": lambda q: q["h"] @ q["x"].T,
-    "cross_entropy(h[t], y[t])": lambda q: -np.log(softmax(q["h"])[q["y"], 0]),
-    "cross_entropy(h[t], onehot(y[t]))": lambda q: -np.log(softmax(q["h"])[q["y"], 0]),
-    "squared_error(h[t], g[t])": lambda q: 0.5 * ((q["h"] - q["g"]) ** 2).sum(),
 }
 
 
@@ -147,7 +147,8 @@ def test_each_sample_gets_what_plain_matrices_give(text, batch):
     result = value(text, known)
     for j in range(batch):
         expected = CASES[text](sample(known, j))
-        got = result.value[[j], :] if result.is_row else result.value[:, [j]]
+        whole = np.reshape(result.value, (1, -1)) if result.is_scalar else result.value
+        got = whole[[j], :] if result.is_row else whole[:, [j]]
         assert got.shape == expected.shape
         np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
 

@@ -22,7 +22,7 @@ SHIPPED = {
     *("bernoulli_stop", "end_symbol", "predicted_length", "bidirectional", "two_dimensional"),
     *("stacked", "deep_transition", "deep_transition_skip", "delay", "deleted", "leaky_tau", "clockwork"),
     *("encoder_decoder", "encoder_decoder_initial", "encoder_decoder_both", "attention", "attention_dot"),
-    *("recursive", "treelstm", "echo_state", "memory_network", "ntm"),
+    *("recursive", "treelstm", "echo_state", "memory_network", "ntm", "scheduled_sampling"),
 }
 
 every_model = pytest.mark.parametrize("name", names())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_a_misspelt_option_is_told_with_the_one_that_was_meant(call: Callable[[]
     (lambda: nn.Recurrent(nn.RNNCell, D), tg.GraphError, "a function that makes a cell"),
     (lambda: nn.Stack(nn.RNN(D, H), nn.Linear(H, H)), tg.GraphError, "recurrent layers, at least one, not RNN, Linear"),
     # inputs
-    (lambda: nn.LSTM(D, H)(np.full((T, B, D), "a")), tg.DtypeError, "LSTM: the input has to hold real numbers, not <U1"),
+    (lambda: nn.LSTM(D, H)(np.full((T, B, D), "a")), tg.DtypeError, "LSTM: the input .* real numbers, not <U1"),
     (lambda: nn.LSTM(D, H)(np.full((T, B, D), None)), tg.DtypeError, "not object"),
     (lambda: nn.LSTM(D, H)(X * 1j), tg.DtypeError, "not complex128"),
     (lambda: nn.LSTM(D, H)([[1.0, 2.0], [1.0]]), tg.ShapeError, "LSTM: the input is no array"),
@@ -247,3 +248,39 @@ def test_noise_is_not_compiled_into_a_function_but_its_mean_is(options: dict[str
     model.eval()
     np.testing.assert_allclose(fast(model, X), model(X).numpy(), rtol=1e-12)
     assert np.isfinite(model.train()(X).numpy()), "outside of a recording nothing is refused"
+
+
+def test_targets_to_ignore_are_not_compiled_into_a_function() -> None:
+    logits = np.ones((4, 3))
+    fast = tg.compile(lambda logits, y: nn.cross_entropy(logits, y, ignore_index=0))
+    with pytest.raises(CompileError, match=r"test_nn_misuse.py:\d+.* looks for targets equal to ignore_index=0"):
+        fast(logits, np.array([1, 1, 2, 2]))
+
+
+# -- masks ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll_loss", "mse_loss", "binary_cross_entropy_with_logits"])
+def test_nan_behind_a_mask_reaches_neither_loss_nor_gradient(loss: str) -> None:
+    f, mask, classes = getattr(nn, loss), np.array([1.0, 0.0, 2.0]), loss in ("cross_entropy", "nll_loss")
+    outputs = -np.random.default_rng(5).random((3, 2))
+    targets = np.array([1, 0, 1]) if classes else np.random.default_rng(6).random((3, 2))
+    broken, wrong = outputs.copy(), targets.copy()
+    broken[1] = np.nan
+    if not classes:
+        wrong[1] = np.nan
+    found = []
+    for o, y in ((outputs, targets), (broken, wrong)):
+        leaf = tg.tensor(o)
+        value = f(leaf, y, mask=mask)
+        found.append((value.item(), tg.gradients(value, leaf)))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+# -- after a mistake --------------------------------------------------------------------------------------------------
+def test_an_error_inside_a_layer_leaves_no_scope_behind() -> None:
+    layer = nn.Recurrent(lambda n: nn.RNNCell(n, H), D, readout=nn.Linear(H + 1, 2))
+    with pytest.raises(tg.ShapeError) as kept:  # its traceback holds the loop over the steps
+        layer(X)
+    del kept
+    gc.collect()
+    assert tg.tensor(1.0).scope.path == ()

@@ -267,9 +267,10 @@ def test_what_a_compiled_step_cannot_see_is_refused(model: Line, message: str) -
 
 
 def test_compile_trains_parameters_of_the_model_only() -> None:
-    other = train.SGD([tg.tensor(1.0, name="elsewhere")])
+    model = Line()
+    more = train.SGD([model.w, tg.tensor(1.0, name="elsewhere")])
     with pytest.raises(tg.GraphError, match="elsewhere is not one"):
-        train.fit(Line(), loss, [1.0], other, steps=1, compile=True, log=False)
+        train.fit(model, loss, [1.0], more, steps=1, compile=True, log=False)
 
 
 # -- data -----------------------------------------------------------------------------------------------------------

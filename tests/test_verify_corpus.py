@@ -20,6 +20,9 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.models import names, resolve
+from tinygrad_rnn.verify.judge import judge
+
+from .shipped import NOT_DERIVED
 
 CORPUS = Path(__file__).parent / "corpus"
 WRONG = sorted((CORPUS / "wrong").glob("*.rnn"))
@@ -50,7 +53,8 @@ def header(path: Path, key: str) -> str:
 
 @cache
 def judged(path: Path) -> tg.Report:
-    return tg.verify(model(path))
+    """The report on a wrong file; the probe needs no certificate to find something wrong."""
+    return judge(model(path), None, seeds=2, certified=False)
 
 
 @cache
@@ -88,7 +92,7 @@ def quantity(name: str) -> str:
 
 
 def test_the_corpus_is_large_enough():
-    assert len(WRONG) >= 75
+    assert len(WRONG) >= 190
     assert ILLTYPED
 
 
@@ -150,6 +154,8 @@ def truth(path: Path) -> list[str]:
 
 @cache
 def _derived(path: Path) -> list[str]:
+    if path.stem in NOT_DERIVED:
+        return []
     return [written(line) for line in tg.derive(path).text().splitlines()]
 
 

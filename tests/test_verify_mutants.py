@@ -18,6 +18,17 @@ from tinygrad_rnn.verify.report import Certificate
 from .shipped import DERIVED, SMALL
 
 every_model = pytest.mark.parametrize("name", names())
+every_small_model = pytest.mark.parametrize("name", SMALL)
+
+#: mutants that say the same as the truth by the model's own numbers: g[T+1] = 0, a one-hot column squared, 1 to a power
+SAME = {"bidirectional", "end_symbol", "leaky_tau", "predicted_length"}
+#: no learned matrix meets a state of step 0, or not of that step alone
+NO_PAST = {
+    *("teacher_forcing", "vector_initial", "vector_both", "deleted", "echo_state", "memory_network"),
+    *("recursive", "treelstm", "two_dimensional"),
+}
+#: what is learned stands outside every tanh and sigmoid
+LINEAR = {"echo_state", "memory_network"}
 
 SCALAR = """\
 sizes: h = 1
@@ -60,7 +71,7 @@ def test_every_wrong_version_of_a_shipped_derivation_is_noticed(name):
     assert f"kills {report.probe.killed} of {report.probe.mutants}" in str(report)
 
 
-@pytest.mark.parametrize("name", [name for name in DERIVED if name in SMALL])
+@pytest.mark.parametrize("name", sorted({*DERIVED} & {*SMALL} - SAME))
 def test_only_the_transpose_of_one_number_changes_nothing(name):
     model = shipped(name)
     judged = probes(model)
@@ -95,7 +106,7 @@ def test_the_catalogue_holds_the_mistakes_people_make(kind):
 
 
 # -- a bad probe -------------------------------------------------------------------------------------------------------
-@every_model
+@pytest.mark.parametrize("name", [name for name in names() if name not in NO_PAST])
 def test_a_probe_without_a_past_is_inconclusive(name):
     model = shipped(name)
     report = tg.verify(model, values=without_past(model))
@@ -110,19 +121,19 @@ def test_a_probe_without_a_past_is_inconclusive(name):
 @every_model
 @pytest.mark.parametrize("T", [1, 2])
 def test_a_sequence_too_short_for_a_recurrence_is_inconclusive(name, T):
-    report = tg.verify(shipped(name), T=T)
+    report = tg.verify(shipped(name), T=T, seeds=1)
     assert report.verdict == "INCONCLUSIVE"
-    assert "use T = 3 or more" in str(report)
+    assert f"use T = {max(3, shipped(name).longest_delay + 2)} or more" in str(report)
 
 
-@every_model
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in LINEAR])
 def test_a_probe_that_hardly_leaves_zero_is_inconclusive(name):
     """At scale 1e-3 with zero states tanh is the identity and a sigmoid one half: nothing can be told apart."""
     model = shipped(name)
     assert tg.verify(model, scale=1e-3, values=without_past(model)).verdict == "INCONCLUSIVE"
 
 
-@every_model
+@every_small_model
 def test_a_probe_of_zeros_is_inconclusive(name):
     assert tg.verify(shipped(name), scale=0.0).verdict == "INCONCLUSIVE"
 

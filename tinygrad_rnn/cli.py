@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     draw = commands.add_parser("draw", help="draw the graph of FILE, unfolded or as a circuit")
     draw.add_argument("file", metavar="FILE", help=_FILE)
     draw.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write: .svg, .pdf, .png or .dot")
-    draw.add_argument("--steps", type=_positive, default=4, help="time steps to unfold (default 4)")
+    draw.add_argument("--steps", type=_positive, help="time steps to unfold (default 4; 3 beside a circuit)")
     draw.add_argument("--level", choices=["named", "op"], default="named", help="named quantities, or every operation")
     form = draw.add_mutually_exclusive_group()
     form.add_argument("--folded", action="store_true", help="one step, with a black square for the delay")
@@ -155,8 +155,9 @@ def _draw(arguments: argparse.Namespace) -> int:
 
     model = load(resolve(arguments.file))
     folded = "both" if arguments.both else arguments.folded
-    graph = model if folded else model.unroll(arguments.steps)
-    write(graph, arguments.output, level=arguments.level, backward=arguments.backward, folded=folded)
+    graph = model if folded else model.unroll(arguments.steps or 4)
+    steps = arguments.steps if folded else None
+    write(graph, arguments.output, level=arguments.level, backward=arguments.backward, steps=steps, folded=folded)
     _wrote(arguments.output)
     return RIGHT
 

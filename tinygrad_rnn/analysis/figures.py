@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import GraphError
 from ..core.extras import extra
 
 INK, FAINT, BLUE, RED, GREEN = "#222222", "#9a9a9a", "#0072b2", "#b2401a", "#00795a"
@@ -38,16 +39,27 @@ _STYLE: Any = {
 def sheet(path: str | os.PathLike[str], columns: int = 1, width: float = 5.0, height: float = 3.0) -> Iterator[Any]:
     """Axes to draw on, one or a list of them side by side; the file is written when the block ends.
 
-    Raises `MissingExtraError` where matplotlib is not installed.
+    Raises `MissingExtraError` where matplotlib is not installed, `GraphError` for a path that cannot be.
     """
-    with extra("train"):
-        import matplotlib
-        from matplotlib.figure import Figure
+    matplotlib = drawable(path)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width * columns, height), layout="constrained")
+        figure = matplotlib.figure.Figure(figsize=(width * columns, height), layout="constrained")
         axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
         yield axes[0] if columns == 1 else axes
         figure.savefig(path, metadata=_without_date(path))
+
+
+def drawable(path: str | os.PathLike[str]) -> Any:
+    """matplotlib, if a picture can stand at this path; see `sheet` for what is raised if not."""
+    with extra("train"):
+        import matplotlib
+        import matplotlib.figure
+    place, kinds = Path(path), matplotlib.figure.Figure().canvas.get_supported_filetypes()
+    if place.suffix[1:] not in kinds:
+        raise GraphError(f"{place}: a plot is a file that ends in .svg, .pdf or .png, not {place.suffix or 'nothing'}")
+    if not place.absolute().parent.is_dir():
+        raise GraphError(f"{place}: there is no folder {place.parent}")
+    return matplotlib
 
 
 def at_end(axes: Any, x: float, y: float, text: str, color: str = INK) -> None:

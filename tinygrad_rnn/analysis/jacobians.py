@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..core.autodiff import pullback
-from ..core.errors import GraphError
+from ..core.errors import GraphError, NonFiniteError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, at_end, sheet
 from .quantities import Source, Timeline, carried, quantities, rows
@@ -108,13 +108,21 @@ def jacobians(source: Source, states: str | Sequence[str] | None = None, axis: i
     if missing:
         raise GraphError(f"no state is called {', '.join(missing)}; there are {', '.join(sorted(found))}")
     lines = [found[name] for name in names]
-    times = sorted(set.intersection(*map(set, lines)), reverse=_runs_backwards(lines[0]))
+    downwards = {name: _runs_backwards(found[name]) for name in names}
+    if len(set(downwards.values())) > 1:
+        up = [name for name, down in downwards.items() if not down]
+        raise GraphError(f"jacobians: {', '.join(names)} run in both directions; choose those of one: states={up}")
+    times = sorted(set.intersection(*map(set, lines)), reverse=downwards[names[0]])
     while times and not all(line[times[0]].requires_grad for line in lines):
         times.pop(0)
     pairs = list(pairwise(times))
     if not pairs:
         raise GraphError(f"no two steps after one another have states {', '.join(names)} that ask for a gradient")
     steps = [_step([line[t] for line in lines], [line[s] for line in lines], axis) for s, t in pairs]
+    if not np.all(np.isfinite(steps)):
+        raise NonFiniteError(
+            "jacobians: there is nan or inf in them; tg.analysis.first_nonfinite(output) finds the first"
+        )
     return Jacobians(names, tuple(times), np.stack(steps))
 
 

@@ -99,6 +99,8 @@ def pair_norms(source: Source, losses: str | Sequence[Tensor] = "L", states: str
     """
     timeline = _asking(quantity(source, states), states)
     given = list(quantity(source, losses).values()) if isinstance(losses, str) else list(losses)
+    if not given:
+        raise GraphError("pair_norms: there has to be at least one loss")
     times = tuple(timeline)
     found = [gradients(L, list(timeline.values())) for L in given]
     norms = np.array([[float(np.mean(_lengths(g, axis))) for g in line] for line in found])

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import ShapeError
+from ..core.errors import NonFiniteError, ShapeError
 from ..core.tensor import plain
+from ..nn.given import as_data
 from .figures import BLUE, FAINT, GREEN, INK, RED, at_end, sheet
 
 
@@ -77,16 +78,20 @@ class Spectrum:
 
 
 def spectrum(W: Any) -> Spectrum:
-    """The eigen-decomposition of a square matrix, a Tensor or an array; raises `ShapeError` for another shape.
+    """The eigen-decomposition of a square matrix, a Tensor or an array.
+
+    Raises `ShapeError` for another shape, `NonFiniteError` for nan and inf.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> s = tg.analysis.spectrum(np.array([[0.5, 1.0], [0.0, 2.0]]))
     >>> s.radius, s.growth([0, 1, 2]).tolist(), s.power(3).round(12).tolist()
     (2.0, [[1.0, 1.0], [2.0, 0.5], [4.0, 0.25]], [[0.125, 5.25], [0.0, 8.0]])
     """
-    matrix = np.asarray(plain(W), float)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+    matrix = as_data(plain(W), np.float64, "spectrum", "W")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ShapeError(f"spectrum: eigenvalues are those of a square matrix, not of shape {matrix.shape}")
+    if not np.all(np.isfinite(matrix)):
+        raise NonFiniteError("spectrum: W holds nan or inf, so that it has no eigenvalues")
     values, vectors = np.linalg.eig(matrix)
     order = np.argsort(-np.abs(values), kind="stable")
     return Spectrum(matrix, values[order], vectors[:, order])

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from .function import Compiled
 
 
-def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
+def compile(
+    function: Callable[..., Any], executor: str = "numpy", checkpoint: int | str | None = None
+) -> Compiled:
     """A function that computes the same as `function`, faster, for any sequence length and batch size.
 
     function: of arrays, floats, dicts, lists and tuples of them, and Modules; or `value_and_grad` or `grad` of such a
     function. A sequence is an argument that is indexed by the step, inside of `tg.steps`. The first call with new
-    shapes records a few steps, whatever the length. executor: `"numpy"`, or `"jit"` (needs the extra `[jit]`). Values agree with those of the function to a few units in the last
-    place. Raises `CompileError` where the function decides by values, naming the line.
+    shapes records a few steps, whatever the length. Values agree with those of the function to a few units in the last
+    place. executor: `"numpy"`, or `"jit"` (needs the extra `[jit]`). checkpoint: keep states only every so many steps
+    (`"sqrt"` of the length, or a number) and compute the rest a second time: far less memory, the same gradients.
+    Raises `CompileError` where the function decides by values, naming the line.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> def loss(p, x):
@@ -42,7 +46,7 @@ def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
     """
     from .function import Compiled
 
-    return Compiled(function, executor)
+    return Compiled(function, executor, checkpoint)
 
 
 __all__ = ["CompileError", "compile"]

@@ -26,29 +26,39 @@ class Built:
 
     def __init__(self, outputs: list[Node], ends: int, length: int) -> None:
         self.outputs, self.ends, self.length = outputs, ends, length
+        #: what was given, by number of the argument, and what the function returned: to check a plan against
+        self.given: dict[int, Any] = {}
+        self.returned: list[Any] = []
 
 
 def build(
-    outputs: list[list[Tensor]], leaves: dict[int, int], first_id: int, length: int, folded: bool = True
+    outputs: list[list[Tensor]],
+    leaves: dict[int, int],
+    first_id: int,
+    length: int,
+    folded: bool = True,
+    named: dict[Any, int] | None = None,
 ) -> Built:
     """The program of a recording.
 
     outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument.
     first_id: leaves older than that were made outside of the function, so that their values are read at each call.
+    named: name of a leaf of the steps -> number of the argument, whose first entry is that of step 1; (name, step) for
+    what stands before.
     """
     graph = Graph([x for group in outputs for x in group])
-    writer = _Writer(leaves, first_id, length)
+    writer = _Writer(leaves, first_id, length, named or {})
     return writer.folded(fold(graph), outputs) if folded else writer.flat(graph, outputs)
 
 
 class _Writer:
-    def __init__(self, leaves: dict[int, int], first_id: int, length: int) -> None:
-        self.leaves, self.first_id, self.length = leaves, first_id, length
+    def __init__(self, leaves: dict[int, int], first_id: int, length: int, named: dict[Any, int]) -> None:
+        self.leaves, self.first_id, self.length, self.named = leaves, first_id, length, named
         self.roots: dict[int, Node] = {}
         self.shifts: dict[tuple[int, int], Node] = {}
         self.body: list[Node] = []
         self.after: list[Node] = []
-        self.once: dict[tuple[int, int], Node] = {}
+        self.once: dict[tuple[str, int, int], Node] = {}
 
     # -- a graph without repetition -----------------------------------------------------------------------------------
     def flat(self, graph: Graph, outputs: list[list[Tensor]]) -> Built:
@@ -121,6 +131,9 @@ class _Writer:
                 number, k = -number - 1, self.length - 1 - (shift - self.start)
                 return Node("input", (), {"leaf": number, "offset": k, "backwards": True}, True, sample)
             return Node("input", (), {"leaf": number, "offset": self.start + shift, "backwards": False}, True, sample)
+        if i.name in self.named:
+            params = {"leaf": self.named[i.name], "offset": self.start - 1, "backwards": False}
+            return Node("input", (), params, True, sample)
         inner = [value for step, value in values.items() if step is not None]
         if all(same_value(sample, value) for value in inner):
             return constant(sample)
@@ -211,6 +224,11 @@ class _Writer:
             if number < 0:
                 number, at = -number - 1, shift - recorded
             return Node("input", (), {"leaf": number, "at": at if step >= 0 else at - self.length}, False, value)
+        if (i.name, recorded) in self.named:
+            return Node("input", (), {"leaf": self.named[i.name, recorded]}, False, value)
+        if i.name in self.named:
+            at = recorded - 1 if step >= 0 else recorded - 1 - self.length
+            return Node("input", (), {"leaf": self.named[i.name], "at": at}, False, value)
         return constant(value)
 
     def _after(self, i: Instruction) -> Node:
@@ -308,7 +326,13 @@ def _of_length(node: Node, other: Any, n: int, m: int) -> None:
     a, b = node.params["value"], other
     if type(a) is not float or type(b) is not float:
         raise Unfoldable("an array differs between two recordings: it depends on values, on chance or on the length")
-    if abs(a / n - b / m) <= 1e-15 * abs(a / n):
+    if not n:
+        raise Unfoldable(f"the number {a!r} becomes {b!r} in another recording")
+    if not a or not b:
+        factor, power, offset = b - a, 1, a - (b - a) * n
+        if not factor.is_integer() or not offset.is_integer():
+            raise Unfoldable(f"the number {a!r} becomes {b!r} in another recording")
+    elif abs(a / n - b / m) <= 1e-15 * abs(a / n):
         factor, power, offset = a / n, 1, 0.0
         factor = float(round(factor)) if abs(factor - round(factor)) < 1e-12 else factor
     elif abs(a * n - b * m) <= 4e-16 * abs(a * n):

@@ -9,7 +9,7 @@ the step before can stand beside values of this one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 
@@ -79,9 +79,7 @@ class Chains:
 
     def sequence(self, cells: Sequence[Link]) -> bool:
         """Let these follow one another; links may have been made when it returns False."""
-        return all(
-            self.link(a, b, n - m) for (a, m), (b, n) in zip(cells, cells[1:], strict=False)
-        )
+        return all(self.link(a, b, n - m) for (a, m), (b, n) in pairwise(cells))
 
     def together(self, cells: Sequence[Cell], order: Iterable[int] | None = None) -> list[Cell] | None:
         """Let these stand side by side in some order, and return it; None, and nothing done, if they cannot."""
@@ -100,7 +98,7 @@ class Chains:
         tries = permutations(pieces) if len(pieces) < 5 else iter([pieces])
         mark = self.mark()
         for attempt in tries:
-            if all(self.link(a[-1], b[0]) for a, b in zip(attempt, attempt[1:], strict=False)):
+            if all(self.link(a[-1], b[0]) for a, b in pairwise(attempt)):
                 lags = {n for c, n in self.chain(cells[0]) if any(c is x for x in cells)}
                 if len(lags) == 1:
                     return [cell for piece in attempt for cell in piece]

@@ -7,15 +7,17 @@ not even looked at. How the text becomes a function is in `run_jit`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from math import isfinite, prod
 from typing import Any
 
 import numpy as np
 
-from .fuse import Group, Needed, grouped, key, offset, squeezed, strides, walk
+from .forms_jit import DTYPES, NotJittable
+from .fuse import Group, Needed, grouped, key, momentary, offset, squeezed, strides
+from .nest import Nest
 from .plan import END, START, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
-from .sink import sunk
+from .sink import one_column, sunk
 from .straight import straightened
 
 _HEADER = '''"""One plan, written out for numba. Buffers are addresses; t counts steps, i, j, k entries."""
@@ -23,54 +25,35 @@ _HEADER = '''"""One plan, written out for numba. Buffers are addresses; t counts
 import numpy as np
 from numba import njit
 
-from tinygrad_rnn.compile import kernels
+from tinygrad_rnn.compile import classes, kernels
 from tinygrad_rnn.compile.kernels import NO, YES, gemm, get, product, put
 '''
 _DECORATOR = '@njit("void(intp, intp[::1])", cache=True, fastmath={"contract", "nsz"}, error_model="numpy")'
-_DTYPES = {np.dtype(np.float32): ("4", "np.float32"), np.dtype(np.float64): ("8", "np.float64")}
-_INFIX = {"add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}"}
-_FORMS = _INFIX | {
-    "negative": "-{0}",
-    "square": "{0} * {0}",
-    "reciprocal": "{one} / {0}",
-    "copy": "{0}",
-    "fill": "{0}",
-    "tanh": "kernels.tanh{d}({0})",
-    "sigmoid": "kernels.sigmoid{d}({0})",
-    "relu": "{0} if {0} > {zero} or {0} != {0} else {zero}",
-    "maximum": "{0} if {0} > {1} or {0} != {0} else {1}",
-    "minimum": "{0} if {0} < {1} or {0} != {0} else {1}",
-    "greater": "{one} if {0} > {1} else {zero}",
-    "equal": "{one} if {0} == {1} else {zero}",
-    "sign": "{one} if {0} > {zero} else -{one} if {0} < {zero} else {0}",
-    "abs": "abs({0})",
-    "power": "{0} ** {1}",
-    "power_constant": "{0} ** {n}",
-    "softplus": "kernels.logaddexp({0}, {zero})",
-    "logaddexp": "kernels.logaddexp({0}, {1})",
-}
-_FORMS |= {name: f"np.{name}({{0}})" for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan")}
-_FORMS |= {name: f"np.{name}({{0}})" for name in ("arctan", "sinh", "cosh", "arcsinh")}
-
-
 #: where addresses of buffers start in what the function takes; before them those of sgemm and dgemm, and the largest
 #: product that is small
 FIRST = 3
+#: samples of several steps that are multiplied at once where a result is too large to be read in every step
+SIDE_BY_SIDE = 256
+#: primitives of which `classes` has a form
+CLASSES = frozenset({"softmax", "log_softmax", "logsumexp", "cross_entropy", "onehot"})
+#: the steps over which a sum over time runs that stands in a loop
+NOW = ("t", "t + 1")
 
 
-class NotJittable(Exception):
-    """Why a plan is left to the numpy executor."""
+def emit(plan: Plan) -> tuple[str, list[Buffer], set[int]]:
+    """The text, the buffers whose addresses its function takes, and which of these (by `id`) have a single slot."""
+    writer = Writer(plan)
+    text, buffers = writer.module()
+    return text, buffers, writer.momentary
 
 
-def emit(plan: Plan) -> tuple[str, list[Buffer]]:
-    """The text, and the buffers whose addresses its function takes after those of sgemm and dgemm, in order."""
-    return _Writer(plan).module()
+class Writer:
+    """Writes stage by stage; what it knows of the plan as a whole is worked out first."""
 
-
-class _Writer:
     def __init__(self, plan: Plan) -> None:
         self.chunks = chunk_of(plan.stages)
         self.plan = plan = straightened(sunk(plan))
+        self.momentary = momentary(plan)
         self.needed = Needed(plan)
         self.lines: list[str] = []
         self.depth = 1
@@ -86,7 +69,7 @@ class _Writer:
             self.stage(stage)
         opening = ["def run(N, at):", "    sgemm, dgemm, limit = at[0], at[1], at[2]"]
         for buffer in self.listed:
-            n, d = self.buffers[id(buffer)], _DTYPES[buffer.dtype][0]
+            n, d = self.buffers[id(buffer)], DTYPES[buffer.dtype][0]
             opening.append(f"    a{n} = at[{n + FIRST}]")
             opening.append(f"    b{n} = kernels.place{d}(a{n}, {n}, {len(self.listed)})")
         constants = [f"{name} = {kind}({text})" for (kind, text), name in self.constants.items()]
@@ -109,7 +92,7 @@ class _Writer:
         return f"{letter}{self.counter}"
 
     def number(self, buffer: Buffer) -> int:
-        if buffer.dtype not in _DTYPES:
+        if buffer.dtype not in DTYPES:
             raise NotJittable(f"a buffer of dtype {buffer.dtype}")
         if id(buffer) not in self.buffers:
             self.buffers[id(buffer)] = len(self.listed)
@@ -119,13 +102,13 @@ class _Writer:
     def constant(self, value: float, dtype: np.dtype[Any]) -> str:
         value = float(value)
         text = repr(value) if isfinite(value) else f"np.{'nan' if value != value else 'inf' if value > 0 else '-inf'}"
-        kind = _DTYPES[dtype][1]
+        kind = DTYPES[dtype][1]
         return self.constants.setdefault((kind, text.replace("np.-inf", "-np.inf")), f"c{len(self.constants)}")
 
     def slot(self, ref: Ref) -> str:
         """Which slot of the buffer is meant."""
         buffer = ref.buffer
-        if ref.time is None:
+        if ref.time is None or id(buffer) in self.momentary:
             return "0"
         base, k = ref.time
         if base == STEP:
@@ -166,7 +149,9 @@ class _Writer:
         elif isinstance(stage, Loop):
             order = f"range({low}, {high})" if stage.direction > 0 else f"range({high} - 1, {low} - 1, -1)"
             with self.block(f"for t in {order}:"):
+                self.bounds = NOW
                 self.items(stage.body)
+                self.bounds = low, high
         elif isinstance(stage, Map):
             self.map(stage.body)
         else:
@@ -188,7 +173,7 @@ class _Writer:
         """All steps: products of one column as one product over all steps, the rest step by step."""
         waiting: list[Instr] = []
         for instr in body:
-            if _one_product(instr):
+            if one_column(instr):
                 self.steps(waiting)
                 waiting = []
                 self.all_steps(instr)
@@ -210,13 +195,14 @@ class _Writer:
                 self.group(item)
             elif item.op in ("dot", "contract", "total", "total_rows", "sum", "turn"):
                 getattr(self, item.op)(item)
+            elif item.op == "call" and item.function.name in CLASSES:
+                self.classes(item)
             else:
-                name = getattr(item.function, "name", item.op)
-                raise NotJittable(f"the operation {name}")
+                raise NotJittable(f"the operation {getattr(item.function, 'name', item.op)}")
 
     # -- entry by entry -----------------------------------------------------------------------------------------------
     def group(self, group: Group) -> None:
-        _Nest(self, group).write()
+        Nest(self, group).write()
 
     # -- products -----------------------------------------------------------------------------------------------------
     def blas(self, dtype: np.dtype[Any], refs: Iterable[Ref]) -> str:
@@ -263,7 +249,10 @@ class _Writer:
                     f"{self.address(a)}, {a.buffer.size}, {one}, {self.address(out)}, {n})"
                 )
             return
-        with self.block(f"for t in range({low}, {high}):"):
+        if self.bounds != NOW and not a.T:
+            self.side_by_side(instr, f, one)
+            return
+        with self.summed():
             if not b.T:  # as it lies in memory is the slowest way to read it
                 turned = Ref(Buffer("", b.shape[::-1], b.buffer.dtype), T=True)
                 self.turn(Instr("turn", turned, (b,)))
@@ -274,10 +263,62 @@ class _Writer:
                 f"{self.address(a)}, {right[1]}, {one}, {self.address(out)}, {n})"
             )
 
+    def side_by_side(self, instr: Instr, f: str, one: str) -> None:
+        """The same for several steps at once, whose samples are put side by side: fewer passes over a large result."""
+        (a, b), out, (low, high) = instr.refs, instr.out, self.bounds
+        (m, n), samples = out.shape, a.shape[1]
+        count = -(-SIDE_BY_SIDE // samples)
+        wide, q, w, size = count * samples, self.fresh("q"), self.fresh("w"), out.buffer.dtype.itemsize
+        left = Ref(Buffer("", (m, wide), a.buffer.dtype))
+        inputs = b.T and b.rows is None and b.view is None and b.buffer.kind != "chunk"  # one sample after the other
+        right = Ref(Buffer("", (n, wide), a.buffer.dtype))
+        packed = [(a, left)] if inputs else [(a, left), (b, right)]
+        with self.block(f"for {q} in range({low}, {high}, {count}):"):
+            self.line(f"{w} = min({count}, {high} - {q})")
+            with self.block(f"for t in range({q}, {q} + {w}):"):
+                for source, target in packed:
+                    self.number(target.buffer)
+                    place = f"{self.address(target)} + {size * samples} * (t - {q})"
+                    rows = source.shape[0]
+                    if source.T:
+                        self.line(f"kernels.turn{size}({self.address(source)}, {samples}, {rows}, {place}, {wide})")
+                    else:
+                        self.line(f"kernels.beside{size}({self.address(source)}, {rows}, {samples}, {place}, {wide})")
+            self.line(f"t = {q}")
+            read = (
+                f"NO, NO, {n}, {m}, {w} * {samples}, {self.address(b)}, {n}"
+                if inputs
+                else (f"YES, NO, {n}, {m}, {w} * {samples}, {self.address(right)}, {wide}")
+            )
+            self.line(f"gemm({f}, {read}, {self.address(left)}, {wide}, {one}, {self.address(out)}, {n})")
+
+    def summed(self) -> AbstractContextManager[None]:
+        """The steps that a sum over time runs over: those of the stage, or the current one of a loop."""
+        return (
+            nullcontext() if self.bounds == NOW else self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):")
+        )
+
+    # -- over classes -------------------------------------------------------------------------------------------------
+    def classes(self, instr: Instr) -> None:
+        """softmax and its kin: a call for each step, with the array seen as (outer, classes, inner)."""
+        refs, out, name = instr.refs, instr.out, instr.function.name
+        shape = out.shape if name == "onehot" else refs[0].shape
+        axis, size = instr.params.get("axis", -1), out.buffer.dtype.itemsize
+        floats = [ref for ref in (*refs, out) if ref.buffer.dtype.kind == "f"]
+        if not isinstance(axis, int) or any(ref.T and min(ref.shape) > 1 for ref in (*refs, out)):
+            raise NotJittable(f"{name} over several axes, or of a matrix read transposed")
+        if len({ref.buffer.dtype for ref in floats}) > 1:
+            raise NotJittable(f"{name} of different dtypes")
+        axis %= len(shape)
+        for ref in (*refs, out):
+            self.number(ref.buffer)
+        places = ", ".join(self.address(ref) for ref in (*refs, out))
+        self.line(f"classes.{name}{size}({places}, {prod(shape[:axis])}, {shape[axis]}, {prod(shape[axis + 1 :])})")
+
     # -- sums ---------------------------------------------------------------------------------------------------------
     def total(self, instr: Instr) -> None:
         (a,) = instr.refs
-        with self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):"):
+        with self.summed():
             self.group(Group(squeezed(instr.out.shape), [Instr("add", instr.out, (instr.out, a))]))
 
     def total_rows(self, instr: Instr) -> None:
@@ -288,7 +329,7 @@ class _Writer:
         sums = Ref(Buffer("", a.shape, out.buffer.dtype))
         row = Ref(Buffer("", out.shape, out.buffer.dtype))
         self.group(Group(squeezed(a.shape), [Instr("fill", sums, (0.0,))]))
-        with self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):"):
+        with self.summed():
             self.group(Group(squeezed(a.shape), [Instr("add", sums, (sums, a))]))
         self.sum(Instr("sum", row, (sums,), {"axis": (1,), "keepdims": True}))
         self.group(Group(squeezed(out.shape), [Instr("add", out, (out, row))]))
@@ -314,7 +355,7 @@ class _Writer:
                     at = f"{at} + {stride * size} * {i}"
                 self.line(f"{s} = kernels.total{size}({at}, {count}, {step}, {s})")
             self.line(
-                f"put(b{goal}, {to}, {s if dtype == out.buffer.dtype else f'{_DTYPES[out.buffer.dtype][1]}({s})'})"
+                f"put(b{goal}, {to}, {s if dtype == out.buffer.dtype else f'{DTYPES[out.buffer.dtype][1]}({s})'})"
             )
 
     def turn(self, instr: Instr) -> None:
@@ -322,88 +363,7 @@ class _Writer:
         (a,), (rows, columns) = instr.refs, instr.refs[0].shape
         size = a.buffer.dtype.itemsize
         self.number(instr.out.buffer)
-        self.line(f"kernels.turn{size}({self.address(a)}, {rows}, {columns}, {self.address(instr.out)})")
-
-
-class _Nest:
-    """One group as nested loops: places, loads as far out as they can stand, expressions, stores."""
-
-    def __init__(self, writer: _Writer, group: Group) -> None:
-        self.writer, self.group = writer, group
-        pairs: dict[Any, tuple[Ref, tuple[int, ...]]] = {}
-        for instr in group.body:
-            for ref in (*instr.refs, instr.out):
-                pairs.setdefault((key(ref), ref.shape, instr.out.shape), (ref, instr.out.shape))
-        self.keys = list(pairs)
-        self.sizes, ways = walk(list(pairs.values()))
-        self.ways = dict(zip(self.keys, ways, strict=True))
-        self.places: dict[Any, str] = {}
-        self.known: dict[Any, str] = {}  # key of a place -> variable that holds its current value
-        self.loads: list[list[str]] = [[] for _ in range(len(self.sizes) + 1)]  # by number of loops around them
-        self.inside: list[str] = []
-        self.results: dict[Any, tuple[str, Ref, Instr]] = {}  # what each place holds in the end
-        self.setup: dict[str, str] = {}  # place -> the variable it is computed into
-
-    def write(self) -> None:
-        for instr in self.group.body:
-            self.instruction(instr)
-        for value, out, instr in self.results.values():
-            if self.writer.needed(self.group, out):
-                self.inside.append(f"put({self.at(out, instr)}, {value})")
-        writer = self.writer
-        for place, name in self.setup.items():
-            writer.line(f"{name} = {place}")
-        depth = writer.depth
-        for level, size in enumerate(self.sizes):
-            for line in self.loads[level]:
-                writer.line(line)
-            writer.line(f"for {'ijklm'[level]} in range({size}):")
-            writer.depth += 1
-        for line in (*self.loads[-1], *self.inside):
-            writer.line(line)
-        writer.depth = depth
-
-    def instruction(self, instr: Instr) -> None:
-        writer, dtype = self.writer, instr.out.buffer.dtype
-        if dtype not in _DTYPES:
-            raise NotJittable(f"a buffer of dtype {dtype}")
-        d, kind = _DTYPES[dtype]
-        values = [self.value(x, instr) if isinstance(x, Ref) else writer.constant(x, dtype) for x in instr.ins]
-        wider = any(ref.buffer.dtype != dtype for ref in instr.refs)
-        form = _FORMS[instr.op]
-        named = {word: writer.constant(x, dtype) for word, x in (("one", 1.0), ("zero", 0.0)) if f"{{{word}}}" in form}
-        if instr.op == "power_constant":
-            named["n"] = writer.constant(instr.params["n"], dtype)
-        text = form.format(*values, d=d, **named)
-        result = writer.fresh("v")
-        self.inside.append(f"{result} = {kind}({text})" if wider else f"{result} = {text}")
-        self.known[key(instr.out), squeezed(instr.out.shape)] = result
-        self.results[key(instr.out)] = result, instr.out, instr
-
-    def value(self, ref: Ref, instr: Instr) -> str:
-        found = self.known.get((key(ref), squeezed(ref.shape)))
-        if found is not None:
-            return found
-        way = self.ways[key(ref), ref.shape, instr.out.shape]
-        level = max((k + 1 for k, stride in enumerate(way) if stride), default=0)
-        name = self.writer.fresh("v")
-        self.loads[level].append(f"{name} = get({self.at(ref, instr)})")
-        self.known[key(ref), squeezed(ref.shape)] = name
-        return name
-
-    def at(self, ref: Ref, instr: Instr) -> str:
-        """Buffer and index of the entry that a turn of the loops means."""
-        found, n = (key(ref), ref.shape, instr.out.shape), self.writer.number(ref.buffer)
-        if found not in self.places:
-            place = self.writer.place(ref)
-            if not place.isdigit():
-                place = self.setup.setdefault(place, self.writer.fresh("o"))
-            self.places[found] = place
-        terms = [self.places[found]] if self.places[found] != "0" else []
-        for letter, stride in zip("ijklm", self.ways[found], strict=False):
-            if stride:
-                terms.append(letter if stride == 1 else f"{stride} * {letter}")
-        return f"b{n}, {' + '.join(terms) or '0'}"
+        self.line(f"kernels.turn{size}({self.address(a)}, {rows}, {columns}, {self.address(instr.out)}, {rows})")
 
 
 # -- how products read ------------------------------------------------------------------------------------------------
@@ -423,14 +383,6 @@ def _merged(axes: list[tuple[int, int]]) -> list[tuple[int, int]]:
         elif n != 1:
             found.append((n, stride))
     return found
-
-
-def _one_product(instr: Instr) -> bool:
-    """Whether a product in a map has one column, a matrix that stays, and steps that follow each other."""
-    if instr.op != "dot" or len(instr.out.shape) != 2 or instr.out.shape[1] != 1:
-        return False
-    a, x = instr.refs
-    return a.time is None and x.time is not None and instr.out.time is not None
 
 
 def _reads_elsewhere(instr: Instr, other: Instr) -> bool:

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from ..core.errors import GraphError
 from ..core.tensor import Tensor
+from .errors import CompileError
 from .prepare import Prepared, prepare
 from .record import array_of
 from .trees import flatten, with_gradients
@@ -22,8 +26,16 @@ class Compiled:
     arguments met how it runs, and why.
     """
 
-    def __init__(self, function: Callable[..., Any], executor: str = "numpy") -> None:
-        self.original, self.executor = function, executor
+    def __init__(
+        self, function: Callable[..., Any], executor: str = "numpy", checkpoint: int | str | None = None
+    ) -> None:
+        if executor not in ("numpy", "jit"):
+            raise GraphError(f"compile: executor is 'numpy' or 'jit', not {executor!r}")
+        if not (checkpoint is None or checkpoint == "sqrt" or (isinstance(checkpoint, int) and checkpoint > 0)):
+            raise CompileError(f"checkpoint is None, 'sqrt' or a number of steps, not {checkpoint!r}")
+        if checkpoint is not None and executor != "numpy":
+            raise CompileError("checkpoint: only the numpy executor keeps states at some steps and computes the rest")
+        self.original, self.executor, self.checkpoint = function, executor, checkpoint
         self.function = getattr(function, "function", function)
         numbers = getattr(function, "argnums", None)
         self.mode = getattr(function, "returns", "value")
@@ -40,9 +52,12 @@ class Compiled:
         structure = [flatten(arg, values, lists=i not in self.argnums) for i, arg in enumerate(args)]
         if kwargs:
             structure += [(key, flatten(arg, values, lists=True)) for key, arg in sorted(kwargs.items())]
-        if any(isinstance(value, Tensor) and value.requires_grad for value in values):
-            return self.original(*args, **kwargs)  # the caller records: the result has to stay in his graph
-        arrays = [array_of(value) for value in values]
+        arrays = []
+        for value in values:
+            kind = type(value)
+            if kind is Tensor and value.requires_grad:
+                return self.original(*args, **kwargs)  # the caller records: the result has to stay in his graph
+            arrays.append(value if kind is np.ndarray or kind is float else array_of(value))
         key = tuple(structure)
         known = self._known.setdefault(key, [])
         for found in known:
@@ -72,6 +87,16 @@ class Compiled:
     def plan(self) -> Any:
         """The plan last run; None before the first call, and where the function runs as it is."""
         return None if self._last is None else self._last.plan
+
+    def peak_bytes(self, T: int) -> int:
+        """Bytes of buffers for sequences of length T, with what a call returns; of the plan last run."""
+        if self._last is None or self._last.plan is None:
+            raise CompileError("there is no plan yet: call the function first")
+        return self._last.peak_bytes(T)
+
+    def source(self) -> str:
+        """The code that ran last, to be read: made of the plan's names and numbers only."""
+        return "" if self._last is None else self._last.source()
 
     @property
     def forms(self) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from .plan import ELEMENTWISE, Instr, Plan, Ref
+from .plan import ELEMENTWISE, STEP, Instr, Loop, Plan, Ref
 
 Shape = tuple[int, ...]
 #: what tells one place in memory from another: references with the same key are the same entries in the same order
@@ -26,7 +26,7 @@ class Group:
     body: list[Instr] = field(default_factory=list)
 
     def takes(self, instr: Instr) -> bool:
-        """Whether one more instruction can run in the same loop: entry by entry, it must see what it would see after it."""
+        """Whether one more instruction can run in the same loop, and still see what it would see after it."""
         if self.shape != squeezed(instr.out.shape):
             return False
         for other in self.body:
@@ -76,9 +76,14 @@ def _clash(a: Ref, b: Ref) -> bool:
     apart = a.time is not None and b.time is not None and a.time[0] == b.time[0] and a.time[1] != b.time[1]
     if apart and a.buffer.kind != "chunk":
         return False
-    if a.rows is not None and b.rows is not None:
-        return a.rows[0] < b.rows[1] and b.rows[0] < a.rows[1]
-    return True
+    return overlap(a, b)
+
+
+def overlap(a: Ref, b: Ref) -> bool:
+    """Whether two references may mean the same entries, at whatever steps."""
+    if a.buffer is not b.buffer:
+        return False
+    return a.rows is None or b.rows is None or (a.rows[0] < b.rows[1] and b.rows[0] < a.rows[1])
 
 
 # -- what has to reach memory -----------------------------------------------------------------------------------------
@@ -102,7 +107,24 @@ class Needed:
         # without time, what is read before it is written comes from the turn before
         first = 0 if buffer.time else writes[0] + 1
         within = {id(instr) for instr in group.body[first:]}
-        return any(id(instr) not in within or key(ref) != key(out) for instr, ref in self.readers[id(buffer)])
+        return any(
+            overlap(ref, out) and (id(instr) not in within or key(ref) != key(out))
+            for instr, ref in self.readers[id(buffer)]
+        )
+
+
+def momentary(plan: Plan) -> set[int]:
+    """The buffers (by `id`) with time that nobody asks for a step later: one slot is enough."""
+    inside: dict[int, set[int]] = {}
+    kept = {id(ref.buffer) for ref in plan.outputs}
+    for stage, instr in plan.instructions():
+        for ref in (instr.out, *instr.refs):
+            buffer = ref.buffer
+            if buffer.time and buffer.kind in ("scratch", "chunk"):
+                inside.setdefault(id(buffer), set()).add(id(stage))
+                if ref.time != (STEP, 0) or not isinstance(stage, Loop):
+                    kept.add(id(buffer))
+    return {buffer for buffer, stages in inside.items() if len(stages) == 1} - kept
 
 
 # -- how a loop walks -------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What generated code calls, in numba: tanh and sigmoid that vectorise, products, views of addresses.
+"""What generated code calls, in numba: tanh, sigmoid and exp that vectorise, products, views of addresses.
 
 tanh(x) = -e / (e + 2) with e = expm1(-2|x|), and the sign of x. For expm1, y = n ln 2 + r with |r| <= ln 2 / 2:
 expm1(y) = 2^n expm1(r) + (2^n - 1), where expm1(r) is r + r² times a polynomial that interpolates at Chebyshev's nodes.
@@ -11,6 +11,7 @@ Importing this room imports numba; only generated code and `run_jit` do.
 from __future__ import annotations
 
 import ctypes
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,33 @@ def sigmoid8(x: Any) -> Any:
     return 0.5 * tanh8(0.5 * x) + 0.5
 
 
+@njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+def exp4(x: Any) -> Any:
+    """float32; 2^n in two factors, so that it reaches infinity and the smallest numbers"""
+    y = min(max(x, _f(-105)), _f(90))
+    n = np.rint(y * _LOG2E4)
+    r = (y - n * _HIGH4) - n * _LOW4
+    p = r * r * (_A0 + r * (_A1 + r * (_A2 + r * (_A3 + r * _A4)))) + r
+    half = np.int32(n) >> np.int32(1)
+    a = np.int32((half + np.int32(127)) << np.int32(23)).view(np.float32)
+    b = np.int32((np.int32(n) - half + np.int32(127)) << np.int32(23)).view(np.float32)
+    return (p + _ONE4) * a * b if x == x else x
+
+
+@njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+def exp8(x: Any) -> Any:
+    """float64"""
+    y = min(max(x, -746.0), 710.0)
+    n = np.rint(y * _LOG2E)
+    r = (y - n * _HIGH8) - n * _LOW8
+    q = _B4 + r * (_B5 + r * (_B6 + r * (_B7 + r * (_B8 + r * (_B9 + r * _B10)))))
+    p = r * r * (_B0 + r * (_B1 + r * (_B2 + r * (_B3 + r * q)))) + r
+    half = np.int64(n) >> np.int64(1)
+    a = np.int64((half + np.int64(1023)) << np.int64(52)).view(np.float64)
+    b = np.int64((np.int64(n) - half + np.int64(1023)) << np.int64(52)).view(np.float64)
+    return (p + 1.0) * a * b if x == x else x
+
+
 @njit(error_model="numpy")
 def logaddexp(a: Any, b: Any) -> Any:
     """log(exp(a) + exp(b)), for infinities too"""
@@ -106,7 +134,7 @@ register_model(Place)(models.PointerModel)
 def _place(kind: Any) -> Any:
     @intrinsic(prefer_literal=True)
     def place(typing: Any, address: Any, number: Any, count: Any) -> Any:
-        """The address of a buffer, with its number and how many there are, as something to `get` from and `put` into."""
+        """The address of a buffer, with its number and how many there are: something to `get` from and `put` into."""
 
         def cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
@@ -117,7 +145,7 @@ def _place(kind: Any) -> Any:
     return place
 
 
-place4, place8 = _place(types.float32), _place(types.float64)
+place4, place8, place_int = _place(types.float32), _place(types.float64), _place(types.int64)
 
 
 def _apart(builder: Any, access: Any, place: Place) -> Any:
@@ -133,7 +161,7 @@ def _apart(builder: Any, access: Any, place: Place) -> Any:
 
 
 @intrinsic
-def get(typing: Any, place: Any, index: Any) -> Any:
+def _get(typing: Any, place: Any, index: Any) -> Any:
     """place[index]"""
 
     def load(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -143,7 +171,7 @@ def get(typing: Any, place: Any, index: Any) -> Any:
 
 
 @intrinsic
-def put(typing: Any, place: Any, index: Any, value: Any) -> Any:
+def _put(typing: Any, place: Any, index: Any, value: Any) -> Any:
     """place[index] = value"""
 
     def store(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -151,6 +179,10 @@ def put(typing: Any, place: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(place, types.intp, place.dtype), store
+
+
+get: Any = _get
+put: Any = _put
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
@@ -163,9 +195,9 @@ def blas(name: str) -> int:
 
 
 @intrinsic
-def gemm(
-    typing: Any, f: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any,
-    ldc: Any,
+def _gemm(
+    typing: Any, f: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, beta: Any,
+    c: Any, ldc: Any,
 ) -> Any:  # fmt: skip
     """C = A B + beta C, as BLAS counts: columns first. `f` is the address of sgemm or dgemm, `beta` has its dtype."""
     integer = types.intp
@@ -198,6 +230,9 @@ def gemm(
     return signature, call
 
 
+gemm: Any = _gemm
+
+
 @njit
 def product(
     f: int, ta: int, tb: int, m: int, n: int, k: int, a: int, lda: int, b: int, ldb: int, zero: Any, one: Any, c: int,
@@ -224,13 +259,12 @@ def product(
 
 
 def small_products() -> int:
-    """Up to how many multiplications scipy's OpenBLAS takes a product as small; more than any if it has no such kernels.
+    """Up to how many multiplications a product is small for scipy's OpenBLAS; more than any without such kernels.
 
     Asked of the library, not measured: the same machine always adds in the same order.
     """
-    import scipy
-
-    folder = Path(scipy.__file__).parent
+    found = find_spec("scipy")
+    folder = Path(found.origin).parent if found is not None and found.origin else Path()
     for path in sorted([*folder.parent.glob("scipy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
         library = ctypes.CDLL(str(path))  # loaded already: this is a second handle to the same
         name = next((n for n in _CORE_NAMES if hasattr(library, n)), None)
@@ -259,22 +293,14 @@ def _of_dtype(place: Any) -> tuple[Any, Any, Any]:
             s += get(a, stride * k)
         return s
 
-    @njit(fastmath=LOOSE, error_model="numpy")
-    def inner(left: int, right: int, count: int, s: Any) -> Any:
-        """s plus the sum of `count` products."""
-        a, b = place(left, 0, 2), place(right, 1, 2)
-        for k in range(count):
-            s += get(a, k) * get(b, k)
-        return s
-
     @njit(error_model="numpy")
-    def turn(source: int, rows: int, columns: int, target: int) -> None:
-        """A matrix, row after row, into the memory of its transpose; eight rows at a time make whole cache lines."""
+    def turn(source: int, rows: int, columns: int, target: int, leading: int) -> None:
+        """A matrix into its transpose, whose rows start `leading` entries apart; eight rows at a time."""
         a, b = place(source, 0, 2), place(target, 1, 2)
         whole = rows - rows % 8
         for r in range(0, whole, 8):
             for c in range(columns):
-                at, to = r * columns + c, c * rows + r
+                at, to = r * columns + c, c * leading + r
                 v0, v1 = get(a, at), get(a, at + columns)
                 v2, v3 = get(a, at + 2 * columns), get(a, at + 3 * columns)
                 v4, v5 = get(a, at + 4 * columns), get(a, at + 5 * columns)
@@ -289,10 +315,18 @@ def _of_dtype(place: Any) -> tuple[Any, Any, Any]:
                 put(b, to + 7, v7)
         for r in range(whole, rows):
             for c in range(columns):
-                put(b, c * rows + r, get(a, r * columns + c))
+                put(b, c * leading + r, get(a, r * columns + c))
 
-    return total, inner, turn
+    @njit(error_model="numpy")
+    def beside(source: int, rows: int, columns: int, target: int, leading: int) -> None:
+        """A matrix into a wider one, whose rows start `leading` entries apart."""
+        a, b = place(source, 0, 2), place(target, 1, 2)
+        for r in range(rows):
+            for c in range(columns):
+                put(b, r * leading + c, get(a, r * columns + c))
+
+    return total, turn, beside
 
 
-total4, inner4, turn4 = _of_dtype(place4)
-total8, inner8, turn8 = _of_dtype(place8)
+total4, turn4, beside4 = _of_dtype(place4)
+total8, turn8, beside8 = _of_dtype(place8)

@@ -105,7 +105,8 @@ class _Layout:
     def visit(self, node: Node) -> Held:
         if not node.step and not any(x.step for x in node.ins):
             if node.op in _PRODUCTS and all(len(x.shape) == 2 for x in node.ins):
-                return gemm(*[self.get(x, AS_IS) for x in node.ins], tb=node.op == "linear"), AS_IS
+                a, b = (self.get(x, AS_IS) for x in node.ins)
+                return gemm(a, b, tb=node.op == "linear"), AS_IS
             return _like(node, [self.get(x, AS_IS) for x in node.ins]), AS_IS
         rule = _RULES.get(node.op)
         found = rule(self, node) if rule is not None else None

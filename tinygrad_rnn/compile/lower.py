@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.primitives import PRIMITIVES
-from .chains import Cell
+from .copies import with_copies
 from .errors import Unfoldable
-from .layout import COLUMN, FLIPPED
 from .packing import VIEWS, Packing
-from .plan import ELEMENTWISE, END, START, STEP, Buffer, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
-from .program import Node, constant, order, rewrite
-from .stages import LOOP, MAP, Stages
+from .plan import ELEMENTWISE, END, START, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
+from .program import Node
+from .stages import LOOP, Stages
+from .storage import Storage
 
 #: entries of one value that a map works on at a time, so that what it leaves stays in the cache
 CHUNK = 65536
@@ -32,238 +31,13 @@ class Lowered:
 
 def lower(outputs: list[Node], pack: bool = True) -> Lowered:
     """The plan of a program."""
-    outputs = _materialised(outputs)
+    outputs = with_copies(outputs)
     packing = Packing(Stages(outputs), outputs, pack)
     return _Lowering(outputs, packing).lowered()
 
 
-def _materialised(outputs: list[Node]) -> list[Node]:
-    """Copies where a reference alone would not do, or where memory of the caller would be read step by step."""
-    stages = Stages(outputs)
-    copies: dict[int, Node] = {}
-
-    def near(x: Node) -> Node:
-        return copies.setdefault(id(x), _copied(x)) if x.op == "input" else x
-
-    def spread(x: Node, node: Node) -> Node:
-        if x.step or x.op == "constant" or len(x.shape) != 2 or x.shape[1] != 1 or x.shape[0] != node.shape[0]:
-            return near(x)
-        if id(x) not in copies:
-            full = np.broadcast_to(x.sample, node.shape)
-            copies[id(x)] = Node("spread", [x], {}, False, full, PRIMITIVES["identity"])
-        return copies[id(x)]
-
-    for node in stages.nodes:
-        if node.step and node.function is not None and node.function.elementwise and len(node.shape) == 2:
-            # a column repeated beforehand: numpy is slow where the repeated axis is the inner one
-            node.ins = [spread(x, node) for x in node.ins]
-        elif stages.inside(node) or (node.step and node.op not in (*VIEWS, "gemm")):
-            node.ins = [near(x) for x in node.ins]
-
-    def rule(node: Node) -> Node | None:
-        if node.op == "shift" and _has_no_memory(node.ins[0]):
-            source = node.ins[0]
-            sample = np.broadcast_to(source.sample, node.shape)
-            node.ins[0] = Node("copy", [source], {}, True, sample, PRIMITIVES["identity"])
-        elif node.op == "reshape" and _is_turned(node.ins[0]):
-            node.ins[0] = _copied(node.ins[0])
-        elif node.op == "transpose" and (len(node.shape) != 2 or node.params.get("axes") not in (None, (1, 0))):
-            node.op = "permute"
-        return None
-
-    return rewrite(outputs, rule)
-
-
-def _copied(node: Node) -> Node:
-    return Node("copy", [node], {}, node.step, node.sample, PRIMITIVES["identity"])
-
-
-def _has_no_memory(node: Node) -> bool:
-    return not node.step or node.op in ("input", "rows", "transpose", "reshape")
-
-
-def _is_turned(node: Node) -> bool:
-    while node.op in VIEWS:
-        if node.op == "transpose":
-            return True
-        node = node.ins[0]
-    return node.op == "input" and node.params.get("mode") == FLIPPED
-
-
-class _Lowering:
-    def __init__(self, outputs: list[Node], packing: Packing) -> None:
-        self.outputs, self.packing = outputs, packing
-        self.stages = Stages(outputs)
-        self.nodes = self.stages.nodes
-        self.asked = {id(output) for output in outputs}
-        self.arguments: list[Buffer] = []
-        self.sources: list[dict[str, Any]] = []
-        self.buffers: list[Buffer] = []
-        self.given: dict[Any, Buffer] = {}
-        self.constants: dict[int, Buffer] = {}
-        self.home: dict[int, tuple[Buffer, int, int]] = {}  # of a cell or a node computed once: buffer, row, lag
-        self.needs: dict[int, tuple[int, int]] = {}
-        self.names: dict[str, int] = {}
-        self.starts: dict[int, list[Instr]] = {}
-        self._check()
-
-    def _check(self) -> None:
-        for node in self.nodes:
-            if node.op == "slot" or any(x.op == "each" for x in node.ins):
-                raise Unfoldable("the whole sequence is read at once")
-
-    # -- buffers ------------------------------------------------------------------------------------------------------
-    def buffer(self, letter: str, shape: tuple[int, ...], dtype: Any, **options: Any) -> Buffer:
-        n = self.names[letter] = self.names.get(letter, -1) + 1
-        made = Buffer(f"{letter}{n}", shape, np.dtype(dtype), **options)
-        (self.arguments if made.kind == "argument" else self.buffers).append(made)
-        return made
-
-    def argument(self, node: Node) -> Buffer:
-        source = {key: value for key, value in node.params.items() if key != "mode"}
-        key = tuple(sorted((k, id(v) if k == "tensor" else v) for k, v in source.items())) + (node.step,)
-        if key not in self.given:
-            mode = node.params.get("mode")
-            sample = node.sample.T if mode == FLIPPED else node.sample[:, 0] if mode == COLUMN else node.sample
-            self.given[key] = self.buffer(
-                "x" if node.step else "p", np.shape(sample), node.dtype, time=node.step, kind="argument"
-            )
-            self.sources.append({**source, "step": node.step})
-        return self.given[key]
-
-    def constant(self, node: Node) -> Buffer:
-        if id(node) not in self.constants:
-            value = np.asarray(node.params["value"])
-            self.constants[id(node)] = self.buffer("k", value.shape, value.dtype, kind="constant", value=value)
-        return self.constants[id(node)]
-
-    def place(self) -> None:
-        """A buffer for each chain."""
-        reads = self._reads()
-        for node in self.nodes:
-            cell = self.packing.cell.get(id(node))
-            if cell is None or id(cell) in self.home:
-                continue
-            chain = self.packing.chains.chain(cell)
-            least = min(lag for _, lag in chain)
-            low = high = 0
-            kept = len({lag for _, lag in chain}) > 1
-            outside = False
-            for link, lag in chain:
-                for last in link.nodes:
-                    for shift, elsewhere in reads.get(id(last), ()):
-                        kept, outside = kept or shift != 0, outside or elsewhere
-                        low, high = min(low, shift + lag - least), max(high, shift + lag - least)
-                high = max(high, lag - least)
-            kinds = {self.stages.rank[id(link.last)] % 3 for link, _ in chain}
-            size = sum(self._rows(link) for link, _ in chain)
-            shape = (size, *cell.last.shape[1:]) if cell.last.shape else ()
-            full = kept or outside or len({self.stages.rank[id(n)] for link, _ in chain for n in link.nodes}) > 1
-            if full:
-                made = self.buffer("s", shape, cell.last.dtype, time=True, lead=-low, tail=high)
-            elif not cell.last.step:
-                made = self.buffer("w", shape, cell.last.dtype)
-            elif kinds == {MAP}:
-                made = self.buffer("m", shape, cell.last.dtype, time=True, kind="chunk")
-            else:
-                made = self.buffer("t", shape, cell.last.dtype)
-            at = 0
-            for link, lag in chain:
-                self.home[id(link)] = made, at, lag - least
-                at += self._rows(link)
-
-    @staticmethod
-    def _rows(cell: Cell) -> int:
-        return cell.last.shape[0] if cell.last.shape else 0
-
-    def _reads(self) -> dict[int, list[tuple[int, bool]]]:
-        """For each node with memory how it is read: how many steps away, and whether by another stage."""
-        found: dict[int, list[tuple[int, bool]]] = {}
-
-        def note(x: Node, shift: int, reader: Node) -> None:
-            while x.op in VIEWS and id(x) not in self.packing.cell:
-                shift += x.params["by"] if x.op == "shift" else 0
-                x = x.ins[0]
-            if id(x) in self.packing.virtual:
-                for part in self.packing.virtual[id(x)]:
-                    note(part, shift, reader)
-            elif x.op == "join":
-                for part in x.ins:
-                    note(part, shift, reader)
-            elif x.step:
-                found.setdefault(id(x), []).append((shift, not self.stages.together(x, reader)))
-
-        for node in self.nodes:
-            if node.op in VIEWS and id(node) not in self.packing.cell:
-                continue
-            for x in node.ins:
-                # what is read at one of its ends stands before the first step, or after the last
-                note(x, 0, node)
-        for output in self.outputs:
-            if output.step:
-                found.setdefault(id(output), []).append((0, True))
-        for node in self.nodes:
-            if node.op == "shift":
-                note(node, 0, node)
-        return found
-
-    # -- references ---------------------------------------------------------------------------------------------------
-    def ref(self, node: Node, time: tuple[str, int] = (STEP, 0)) -> Operand:
-        """How to read a node."""
-        base, k = time
-        rows: tuple[int, int] | None = None
-        turned, view = False, None
-        while True:
-            if node.op in ("ends", "at") or (
-                node.op in VIEWS and id(node) not in self.packing.cell and id(node) not in self.home
-            ):
-                if node.op == "ends":
-                    base, k = (END, 0) if node.ins[0].params["by"] < 0 else (START, -1)
-                elif node.op == "at":
-                    base, k = (START, node.params["k"]) if node.params["k"] >= 0 else (END, node.params["k"])
-                elif node.op == "shift":
-                    k += node.params["by"]
-                elif node.op == "rows":
-                    start = node.params["start"] + (rows[0] if rows else 0)
-                    rows = (start, start + (rows[1] - rows[0] if rows else node.params["stop"] - node.params["start"]))
-                elif node.op == "transpose":
-                    turned = not turned
-                elif view is None:
-                    view = node.shape
-                node = node.ins[0]
-                continue
-            break
-        return self._read(node, base, k, rows, turned, view)
-
-    def _read(self, node: Node, base: str, k: int, rows: Any, turned: bool, view: Any) -> Operand:
-        if node.op == "constant":
-            if not node.shape and rows is None and view is None:
-                return float(node.params["value"])
-            return Ref(self.constant(node), None, rows, turned, 1, view)
-        if node.op == "input":
-            made = self.argument(node)
-            if node.params.get("mode") == FLIPPED:
-                turned = not turned
-            elif node.params.get("mode") == COLUMN and view is None:
-                view = node.shape
-            return Ref(made, (base, k) if node.step else None, rows, turned, 1, view)
-        if id(node) in self.packing.virtual:
-            parts = self.packing.virtual[id(node)]
-            made, at, lag = self.home[id(self.packing.cell[id(parts[0])])]
-            size = sum(part.shape[0] for part in parts)
-        else:
-            made, at, lag = self.home[id(self.packing.cell.get(id(node), node))]
-            size = node.shape[0] if node.shape else 0
-        start = at + (rows[0] if rows else 0)
-        stop = start + (rows[1] - rows[0] if rows else size)
-        whole = not made.shape or (start == 0 and stop == made.shape[0])
-        return Ref(made, (base, k + lag) if made.time else None, None if whole else (start, stop), turned, 1, view)
-
-    def out(self, node: Node) -> Ref:
-        """Where a node is written."""
-        found = self.ref(node)
-        assert isinstance(found, Ref)
-        return found
+class _Lowering(Storage):
+    """Instructions and stages on top of the storage."""
 
     # -- instructions -------------------------------------------------------------------------------------------------
     def instr(self, node: Node) -> list[Instr]:
@@ -321,8 +95,8 @@ class _Lowering:
                 grouped = True
             ins.append(x)
         if grouped:
-            out = _grouped(out, k)
             ins = [_grouped(x, k) if self._is_stack(x, pack, j) else x for j, x in enumerate(ins)]
+            return Instr(first.op, Ref(out.buffer, out.time, out.rows, out.T, k), tuple(ins), dict(first.params))
         return Instr(first.op, out, tuple(ins), dict(first.params))
 
     def _is_stack(self, x: Operand, pack: list[Node], j: int) -> bool:
@@ -337,8 +111,6 @@ class _Lowering:
 
     # -- stages -------------------------------------------------------------------------------------------------------
     def lowered(self) -> Lowered:
-        self.place()
-        self._once_homes()
         stages: list[Stage] = []
         ranks = sorted({self.stages.rank[id(node)] for node in self.nodes})
         bodies: dict[tuple[int, int], list[Instr]] = {}
@@ -363,37 +135,6 @@ class _Lowering:
         stages = [stage for stage in stages if stage.body]
         outputs, results = self._results(stages)
         return Lowered(Plan(stages, self.arguments, self.buffers, outputs), self.sources, results)
-
-    def _once_homes(self) -> None:
-        """Memory for what is computed once; parts of a stack directly in their place."""
-        readers: dict[int, int] = {}
-        for node in self.nodes:
-            for x in node.ins:
-                readers[id(x)] = readers.get(id(x), 0) + 1
-        for node in reversed(self.nodes):
-            if node.step or id(node) in self.home or id(node) in self.packing.cell or node.op in (*VIEWS, "input", "constant", "ends", "at", "each"):
-                continue
-            if node.op == "steps":
-                key = ("steps", *sorted(node.params.items()))
-                if key not in self.given:
-                    self.given[key] = self.buffer("n", (), np.float64, kind="argument")
-                    self.sources.append({"steps": dict(node.params)})
-                self.home[id(node)] = self.given[key], 0, 0
-                continue
-            kind = "result" if node.op in ("contract", "total", "total_rows") else "scratch"
-            made = self.buffer("w" if kind == "scratch" else "g", node.shape, node.dtype, kind=kind)
-            self.home[id(node)] = made, 0, 0
-            if node.op == "join":
-                at = 0
-                for x in node.ins:
-                    computed = x.function is not None and x.op not in VIEWS and not x.step
-                    if computed and readers[id(x)] == 1 and id(x) not in self.asked and id(x) not in self.home:
-                        self.home[id(x)] = made, at, 0
-                    at += x.shape[0]
-        for node in self.nodes:
-            if node.op == "join" and node.step and id(node) not in self.packing.virtual:
-                made = self.buffer("j", node.shape, node.dtype, time=True)
-                self.home[id(node)] = made, 0, 0
 
     def _bodies(self, rank: int) -> list[tuple[int, list[Instr]]]:
         """The instructions of a rank, for each loop (or -1)."""
@@ -467,7 +208,7 @@ class _Lowering:
 
 
 def _turned(ref: Ref, turned: bool) -> Ref:
-    return Ref(ref.buffer, ref.time, ref.rows, ref.T != turned, ref.groups, ref.view)
+    return Ref(ref.buffer, ref.time, ref.rows, turned != ref.T, ref.groups, ref.view)
 
 
 def _grouped(ref: Operand, k: int) -> Operand:
@@ -478,6 +219,3 @@ def _chunk(body: list[Instr]) -> int:
     """How many steps a map takes at a time."""
     largest = max(instr.out.buffer.size for instr in body)
     return max(1, CHUNK // max(1, largest))
-
-
-__all__ = ["Lowered", "constant", "lower", "order"]

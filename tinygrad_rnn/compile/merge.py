@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from .layout import gemm, transposed
-from .program import Node, order, rewrite, users
+from .program import Node, rewrite, users
 from .stages import LOOP, Stages
 
 
@@ -41,14 +41,19 @@ def rows(node: Node, start: int, stop: int, label: str = "") -> Node:
 # -- sums over time -----------------------------------------------------------------------------------------------
 def contractions(outputs: list[Node]) -> list[Node]:
     """Sums over time of products of two values of the steps, and of sums over the batch."""
+    known: dict[int, Node] = {}
+
+    def turned(x: Node, turn: bool) -> Node:
+        return known.setdefault(id(x), transposed(x)) if turn else x
 
     def rule(node: Node) -> Node | None:
         if node.op != "total":
             return None
         (x,) = node.ins
-        if x.op == "gemm" and x.params == {"ta": False, "tb": True} and all(y.step for y in x.ins):
-            return Node("contract", x.ins, {}, False, node.sample)
-        if x.op == "sum" and x.params.get("axis") == 1 and x.params.get("keepdims") and len(x.shape) == 2:
+        if x.op == "gemm" and all(y.step for y in x.ins):
+            a, b = x.ins
+            return Node("contract", [turned(a, x.params["ta"]), turned(b, not x.params["tb"])], {}, False, node.sample)
+        if x.op == "sum" and x.params.get("axis") in (1, (1,)) and x.params.get("keepdims") and len(x.shape) == 2:
             return Node("total_rows", x.ins, {}, False, node.sample)
         return None
 
@@ -57,7 +62,8 @@ def contractions(outputs: list[Node]) -> list[Node]:
 
 def _joined_contractions(outputs: list[Node]) -> list[Node]:
     """Contractions of parts of one stack with the same right side as one contraction."""
-    nodes = order(outputs)
+    stages = Stages(outputs)  # sums of one rank do not depend on each other
+    nodes = stages.nodes
     place: dict[int, tuple[Node, int]] = {}
     for node in nodes:
         if node.op == "join" and node.step:
@@ -69,19 +75,20 @@ def _joined_contractions(outputs: list[Node]) -> list[Node]:
     for node in nodes:
         if node.op in ("contract", "total_rows") and id(node.ins[0]) in place:
             stack, _ = place[id(node.ins[0])]
-            groups.setdefault((id(stack), *[id(x) for x in node.ins[1:]]), []).append(node)
+            key = (stages.rank[id(node)], id(stack), *[id(x) for x in node.ins[1:]])
+            groups.setdefault(key, []).append(node)
     became: dict[int, Node] = {}
-    alone: dict[int, list[Node]] = {}
+    alone: dict[tuple[int, int], list[Node]] = {}
     for node in nodes:
         if node.op == "contract":
-            alone.setdefault(id(node.ins[1]), []).append(node)
+            alone.setdefault((stages.rank[id(node)], id(node.ins[1])), []).append(node)
     for group in groups.values():
         stack = place[id(group[0].ins[0])][0]
         if len({id(node.ins[0]) for node in group}) != len(stack.ins):
             continue
         for node in group:
-            if node.op == "contract" and node in alone[id(node.ins[1])]:
-                alone[id(node.ins[1])].remove(node)
+            if node.op == "contract":
+                alone[stages.rank[id(node)], id(node.ins[1])].remove(node)
         if len(group) < 2:
             continue
         rest = group[0].ins[1:]
@@ -101,7 +108,9 @@ def _stack_of_its_own(group: list[Node], became: dict[int, Node]) -> None:
     if not 1 < len(lefts) < 5 or any(x.op in ("join", "input", "shift") for x in lefts.values()):
         return
     stack = join(list(lefts.values()))
-    whole = Node("contract", [stack, group[0].ins[1]], {}, False, np.zeros((stack.shape[0], group[0].shape[1]), group[0].dtype))
+    whole = Node(
+        "contract", [stack, group[0].ins[1]], {}, False, np.zeros((stack.shape[0], group[0].shape[1]), group[0].dtype)
+    )
     at = 0
     for i, x in lefts.items():
         for node in group:
@@ -122,21 +131,29 @@ def _is_weighted(node: Node) -> bool:
 
 
 def _common_right(outputs: list[Node]) -> list[Node]:
-    stages = Stages(outputs)
-    groups: dict[tuple[int, ...], list[Node]] = {}
-    for node in stages.nodes:
-        if _is_weighted(node):
-            key = (stages.rank[id(node)], stages.loop.get(id(node), -1), id(node.ins[1]))
-            groups.setdefault(key, []).append(node)
+    tried: set[tuple[int, ...]] = set()
+    while True:
+        stages = Stages(outputs)
+        groups: dict[tuple[int, ...], list[Node]] = {}
+        for node in stages.nodes:
+            if _is_weighted(node):
+                key = (stages.rank[id(node)], stages.loop.get(id(node), -1), id(node.ins[1]))
+                groups.setdefault(key, []).append(node)
+        fresh = [g for g in groups.values() if len(g) > 1 and tuple(map(id, g)) not in tried]
+        if not fresh:
+            return outputs
+        tried.add(tuple(map(id, fresh[0])))
+        if not _depend(fresh[0]):  # one at a time: what is merged may make others depend on each other
+            outputs = _merged(outputs, fresh[0])
+
+
+def _merged(outputs: list[Node], group: list[Node]) -> list[Node]:
     became: dict[int, Node] = {}
-    for group in groups.values():
-        if len(group) < 2 or _depend(group):
-            continue
-        whole = gemm(join([_left(node) for node in group]), group[0].ins[1])
-        at = 0
-        for node in group:
-            became[id(node)] = rows(whole, at, at + node.shape[0], node.label)
-            at += node.shape[0]
+    whole = gemm(join([_left(node) for node in group]), group[0].ins[1])
+    at = 0
+    for node in group:
+        became[id(node)] = rows(whole, at, at + node.shape[0], node.label)
+        at += node.shape[0]
     return rewrite(outputs, lambda node: became.get(id(node)))
 
 

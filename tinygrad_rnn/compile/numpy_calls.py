@@ -132,52 +132,56 @@ def _each_step(instr: Instr, out: np.ndarray, ins: list[Any], timed: list[bool])
 
 
 # -- sums over time -----------------------------------------------------------------------------------------------
-def _total(runner: NumpyRunner, instr: Instr, N: int) -> list[Call]:
-    (x,), made, dtype = instr.ins, runner.made, instr.out.buffer.dtype
-    i = runner.index[id(instr.out.buffer)]
-    if not isinstance(x, Ref) or x.time is None:
-        get = runner.finder(x, 0, N) if isinstance(x, Ref) else partial(runner.scalar, x, dtype)
+def sums(runner: NumpyRunner, body: Sequence[Instr], start: int, stop: int, first: bool) -> list[Call]:
+    """Sums over the steps from start to stop, as a beginning (`first`) or added to what is there.
 
-        def times() -> None:
-            made[i] = np.asarray(get() * dtype.type(N))
-
-        return [times]
-    find = runner.finder(x, 0, N, span=True)
-
-    def total() -> None:
-        made[i] = np.asarray(np.add.reduce(find(), 0))
-
-    return [total]
-
-
-def sums(runner: NumpyRunner, body: Sequence[Instr], N: int) -> list[Call]:
-    """Sums over time that stand one after the other: products over as many steps at once as make them efficient.
-
-    Columns of several steps are put side by side, once for all sums that read them.
+    They are products over as many steps at once as make them efficient; the columns of several steps are put side by
+    side, once for all sums that read them.
     """
-    program: list[Call] = []
+    if stop <= start:
+        return [_zeros(runner, instr) for instr in body] if first else []
+    program: list[Call] = [_total(runner, instr, start, stop, first) for instr in body if instr.op == "total"]
     products = [instr for instr in body if instr.op != "total"]
-    for instr in body:
-        if instr.op == "total":
-            program += _total(runner, instr, N)
-    if not N:
-        return program + [_zeros(runner, instr) for instr in products]
     needed = _rows_needed(products)
     batch = max((instr.refs[0].shape[1] for instr in products), default=1)
     chunk = max(1, COLUMNS // max(1, batch))
-    for start in range(0, N, chunk):
-        stop = min(N, start + chunk)
+    for at in range(start, stop, chunk):
+        end = min(stop, at + chunk)
         moved: dict[Any, np.ndarray] = {}
         for instr in products:
             i = runner.index[id(instr.out.buffer)]
-            left = _columns(runner, instr.refs[0], start, stop, needed, moved, program)
+            left = _columns(runner, instr.refs[0], at, end, needed, moved, program)
             if instr.op == "contract":
-                right = _columns(runner, instr.refs[1], start, stop, needed, moved, program)
+                right = _columns(runner, instr.refs[1], at, end, needed, moved, program)
             else:
-                ones = np.ones(((stop - start) * instr.refs[0].shape[1], 1), instr.out.buffer.dtype)
-                right = _Ones(ones)
-            program.append(_first(runner.made, i, left, right) if not start else _more(runner.made, i, left, right))
+                right = _Ones(np.ones(((end - at) * instr.refs[0].shape[1], 1), instr.out.buffer.dtype))
+            begins = first and at == start
+            program.append(_first(runner.made, i, left, right) if begins else _more(runner.made, i, left, right))
     return program
+
+
+def _total(runner: NumpyRunner, instr: Instr, start: int, stop: int, first: bool) -> Call:
+    (x,), made, dtype = instr.ins, runner.made, instr.out.buffer.dtype
+    i = runner.index[id(instr.out.buffer)]
+    if not isinstance(x, Ref) or x.time is None:
+        get = runner.finder(x, 0, stop) if isinstance(x, Ref) else partial(runner.scalar, x, dtype)
+
+        def part() -> Any:
+            return get() * dtype.type(stop - start)
+
+    else:
+        find = runner.finder(x, start, stop, span=True)
+
+        def part() -> Any:
+            return np.add.reduce(find(), 0)
+
+    def begin() -> None:
+        made[i] = np.array(part())
+
+    def more() -> None:
+        made[i] += part()
+
+    return begin if first else more
 
 
 def _rows_needed(products: list[Instr]) -> dict[Any, tuple[int, int]]:

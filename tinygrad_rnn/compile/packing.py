@@ -174,8 +174,11 @@ class Packing:
                 continue
             if not node.function.elementwise or len(node.shape) != 2:
                 continue
+            kept = rank % 3 != LOOP and any(
+                not self.stages.together(reader, node) for reader, _ in self.readers.get(id(node), ())
+            )  # what only a map reads does not go into a buffer that outlives it
             number = tuple(frozen(x.params["value"]) if is_number(x) else None for x in node.ins)
-            key = (self.depth[id(node)], self.stages.loop.get(id(node)), node.op, node.shape, node.dtype, number)
+            key = (self.depth[id(node)], self.stages.loop.get(id(node)), node.op, node.shape, node.dtype, kept, number)
             found.setdefault((*key, frozen(node.params)), []).append(node)
         levels = []
         for key in sorted(found, key=lambda key: key[0]):
@@ -223,8 +226,10 @@ class Packing:
         found = self._pack(nodes, final)
         if found is None and len(nodes) > 2:
             for left in range(len(nodes)):
-                found = self._largest(nodes[:left] + nodes[left + 1 :], final) if len(nodes) < 5 else self._pack(
-                    nodes[:left] + nodes[left + 1 :], final
+                found = (
+                    self._largest(nodes[:left] + nodes[left + 1 :], final)
+                    if len(nodes) < 5
+                    else self._pack(nodes[:left] + nodes[left + 1 :], final)
                 )
                 if found is not None:
                     return found

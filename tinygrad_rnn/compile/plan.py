@@ -155,10 +155,11 @@ class Instr:
 
 
 #: operations entry by entry that every executor knows
-ELEMENTWISE = frozenset(
-    """add subtract multiply divide negative tanh sigmoid exp expm1 log log1p sqrt square reciprocal relu greater equal
-    sign abs maximum minimum sin cos tan arctan sinh cosh arcsinh softplus logaddexp power power_constant""".split()
-)
+ELEMENTWISE = frozenset({
+    "add", "subtract", "multiply", "divide", "negative", "tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt",
+    "square", "reciprocal", "relu", "greater", "equal", "sign", "abs", "maximum", "minimum", "sin", "cos", "tan",
+    "arctan", "sinh", "cosh", "arcsinh", "softplus", "logaddexp", "power", "power_constant",
+})  # fmt: skip
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "negative": "-", "dot": "@", "greater": ">"}
 
 
@@ -222,6 +223,11 @@ class Plan:
         return sum(
             b.slots(N, chunks.get(id(b))) * b.size * b.dtype.itemsize for b in self.buffers if b.kind != "constant"
         )
+
+    def __picture__(self) -> dict[str, Any]:
+        from .diagram import picture_of
+
+        return picture_of(self)
 
     def __str__(self) -> str:
         lines = [f"given {', '.join(_described(b) for b in self.arguments)}"]

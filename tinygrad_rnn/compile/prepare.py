@@ -10,20 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import TinygradError
 from ..core.timeline import FoldError
 from .adjoint import differentiate
-from .build import matched
+from .build import Built, matched
+from .checkpoint import CheckpointRunner
 from .errors import CompileError, Unfoldable
 from .layout import features_first
 from .lower import Lowered, lower
 from .merge import merge_products
+from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
 from .record import Recorder, Times, candidates, restored
 from .run_numpy import NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
+from .tile import tiled
 from .trees import with_gradients
 
 #: how many steps are recorded: more, where delays are long
@@ -39,20 +41,44 @@ class Prepared:
         self.plan: Any = None
 
     def _key(self, arrays: list[Any]) -> list[Any]:
-        return [
-            None if type(a) is float else (a.dtype, a.shape) if n not in self.times
-            else (a.dtype, a.shape[: self.times[n]] + a.shape[self.times[n] + 1 :])
-            for n, a in enumerate(arrays)
-        ]  # fmt: skip
+        """For each value dtype and shape (of a sequence that of one step) and the axis of time."""
+        found: list[Any] = []
+        for n, a in enumerate(arrays):
+            axis = self.times.get(n)
+            if type(a) is float:
+                found.append((None, None, None))
+            else:
+                shape = a.shape if axis is None else a.shape[:axis] + a.shape[axis + 1 :]
+                found.append((a.dtype, shape, axis))
+        return found
 
     def fits(self, arrays: list[Any]) -> bool:
         """Whether arguments have the shapes this form is for."""
-        return self._key(arrays) == self.key and self.length(arrays) is not None
+        for a, (dtype, shape, axis) in zip(arrays, self.key, strict=True):
+            if type(a) is float:
+                if dtype is not None:
+                    return False
+            elif a.dtype is not dtype and a.dtype != dtype:
+                return False
+            elif axis is None:
+                if a.shape != shape:
+                    return False
+            elif a.ndim != len(shape) + 1 or a.shape[:axis] + a.shape[axis + 1 :] != shape:
+                return False
+        return self.length(arrays) is not None
 
     def length(self, arrays: list[Any]) -> int | None:
         """How long the sequences are; None if they differ."""
         found = {arrays[n].shape[axis] for n, axis in self.times.items()}
         return found.pop() if len(found) == 1 else 0 if not found else None
+
+    def peak_bytes(self, T: int) -> int:
+        """Bytes of buffers for sequences of length T: none of its own."""
+        return 0
+
+    def source(self) -> str:
+        """The code that runs; nothing for a function that runs as it is."""
+        return ""
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
         """The result of the function."""
@@ -68,20 +94,52 @@ class Planned(Prepared):
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
+        #: arguments that hold class numbers, and how many classes there are
+        self.classes: dict[int, int] = {}
+        #: for each source the number of the argument that is taken as it is
+        self.plain = [
+            s["leaf"] if "leaf" in s and "at" not in s and not s["step"] and s["leaf"] not in times else None
+            for s in lowered.sources
+        ]
+        self.dtypes: list[Any] = []  # of the gradients, which are those of what they belong to
 
     def fits(self, arrays: list[Any]) -> bool:
         """As for every form; and the loop needs as many steps as it was recorded to need."""
         return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.ends)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        T = self.length(arrays) or 0
-        N = T - self.ends
-        values = [self._value(source, arrays, T, N) for source in self.lowered.sources]
-        found = [
-            self._result(array, result)
-            for array, result in zip(self.runner(values, N), self.lowered.results, strict=True)
-        ]
+        for n, classes in self.classes.items():
+            labels = arrays[n]
+            if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+                return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
+        found = self.outputs(arrays, self.length(arrays) or 0)
+        values = len(found) - len(self.dtypes)
+        for i, dtype in enumerate(self.dtypes, values):
+            if dtype is float:
+                found[i] = float(found[i])
+            elif found[i].dtype != dtype:
+                found[i] = found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
+
+    def peak_bytes(self, T: int) -> int:
+        """Bytes of buffers for sequences of length T."""
+        N = T - self.ends if self.times else 0
+        return self.runner.peak_bytes(N) if isinstance(self.runner, CheckpointRunner) else self.plan.bytes(N)
+
+    def source(self) -> str:
+        """The generated code of the jitted executor; of the numpy executor the plan, which it follows line by line."""
+        generated = getattr(self.runner, "source", None)
+        return generated() if callable(generated) else generated or str(self.plan)
+
+    def outputs(self, arrays: list[Any], T: int) -> list[Any]:
+        """Values and gradients for sequences of length T."""
+        N = T - self.ends
+        values = [
+            arrays[n] if n is not None else self._value(source, arrays, T, N)
+            for n, source in zip(self.plain, self.lowered.sources, strict=True)
+        ]
+        results = zip(self.runner(values, N), self.lowered.results, strict=True)
+        return [self._result(array, result) for array, result in results]
 
     def _value(self, source: dict[str, Any], arrays: list[Any], T: int, N: int) -> Any:
         if "steps" in source:
@@ -117,21 +175,20 @@ class Planned(Prepared):
         return np.ascontiguousarray(np.moveaxis(array, 0, each["axis"]))
 
 
-def prepare(compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any], arrays: list[Any], known: int) -> Prepared:
+def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int, recorder: Any = None) -> Prepared:
     """The best form there is for these arguments, of whose structure so many forms are known already."""
-    recorder = Recorder(compiled.function, args, kwargs, compiled.argnums)
+    recorder = recorder or Recorder(compiled.function, args, kwargs, compiled.argnums)
     reasons: list[str] = []
     if not known or any(isinstance(form, Planned) and form.times for form in compiled.known_forms):
-        for times in candidates(recorder.leaves):
+        times_of = getattr(recorder, "times", None)
+        for times in candidates(recorder.leaves) if times_of is None else [times_of]:
             found = _folded(compiled, recorder, times, arrays, reasons)
             if found is not None:
                 return found
     return _flat(compiled, recorder, arrays, reasons)
 
 
-def _folded(
-    compiled: Any, recorder: Recorder, times: Times, arrays: list[Any], reasons: list[str]
-) -> Prepared | None:
+def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reasons: list[str]) -> Prepared | None:
     """The form for all lengths, if these are the sequences and their steps are one step repeated."""
     for length in _LENGTHS:
         try:
@@ -154,25 +211,43 @@ def _folded(
         except Unfoldable as error:
             reasons.append(str(error))
             return None
-        form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, _runner(compiled.executor)(lowered.plan))
+        if compiled.executor == "numpy":
+            lowered.plan = tiled(lowered.plan)
+        form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, _runner(compiled, lowered.plan))
+        form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
+        if not _agrees(form, first):
+            reasons.append("the plan does not give what was recorded")
+            return None
         T = form.length(arrays)
-        if T is None or T < first.ends:
+        if T is None or first.ends > T:
             reasons.append(f"{T} steps are fewer than the {first.ends} that differ from the rest")
             return None
         return form
     return None
 
 
-def _runner(executor: str) -> Any:
-    """The class that carries out plans."""
-    if executor == "jit":
+def _agrees(form: Planned, built: Built) -> bool:
+    """Whether the plan gives what the function returned when it was recorded."""
+    arrays = [built.given[n] for n in range(len(form.key))]
+    for found, expected in zip(form.outputs(arrays, built.length), built.returned, strict=False):
+        allowed = 1e-3 if np.result_type(expected).itemsize < 8 else 1e-9
+        if np.shape(found) != np.shape(expected) or not np.allclose(found, expected, allowed, allowed, equal_nan=True):
+            return False
+    return True
+
+
+def _runner(compiled: Any, plan: Plan) -> Any:
+    """What carries out the plan."""
+    if compiled.executor == "jit":
         from .run_jit import JitRunner
 
-        return JitRunner
-    return NumpyRunner
+        return JitRunner(plan)
+    if compiled.checkpoint is not None:
+        return CheckpointRunner(plan, compiled.checkpoint)
+    return NumpyRunner(plan)
 
 
-def _flat(compiled: Any, recorder: Recorder, arrays: list[Any], reasons: list[str]) -> Prepared:
+def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -> Prepared:
     compiled.recordings += 1
     reason = reasons[0] if reasons else "no argument is a sequence"
     first, structure = recorder.run({}, 0, other=False, folded=False)
@@ -183,7 +258,38 @@ def _flat(compiled: Any, recorder: Recorder, arrays: list[Any], reasons: list[st
         return Prepared(arrays, {}, f"as it is ({error})")
     outputs = simplify(_with_gradients(compiled, recorder, simplify(outputs)))
     lowered = lower(outputs)
-    return Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
+    form = Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
+    form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
+    return form
+
+
+def _classes(outputs: list[Node]) -> dict[int, int]:
+    """For each argument that is read as class numbers, how many classes there are."""
+    found: dict[int, int] = {}
+    for node in order(outputs):
+        if node.op == "cross_entropy":
+            x, classes = node.ins[1], node.ins[0].shape[node.params.get("axis", -1)]
+        elif node.op == "onehot":
+            x, classes = node.ins[0], node.params["classes"]
+        elif node.op == "embedding":
+            x, classes = node.ins[1], node.ins[0].shape[0]
+        else:
+            continue
+        sources = [x]
+        while sources:
+            x = sources.pop()
+            if x.op == "input" and "leaf" in x.params:
+                found[x.params["leaf"]] = min(classes, found.get(x.params["leaf"], classes))
+            elif x.op in ("shift", "reshape", "transpose", "getitem", "copy", "at", "ends"):
+                sources += x.ins
+    return found
+
+
+def _dtypes(compiled: Any, recorder: Any) -> list[Any]:
+    if not compiled.argnums:
+        return []
+    arrays = [leaf.array for leaf in recorder.leaves if leaf.differentiated]
+    return [float if type(array) is float else array.dtype for array in arrays]
 
 
 def optimised(outputs: list[Node]) -> list[Node]:
@@ -193,7 +299,7 @@ def optimised(outputs: list[Node]) -> list[Node]:
     return simplify(merge_products(outputs))
 
 
-def _with_gradients(compiled: Any, recorder: Recorder, outputs: list[Node]) -> list[Node]:
+def _with_gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
     """The outputs, and the gradients of the first with respect to what was asked for."""
     if not compiled.argnums:
         return outputs

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..core.tensor import Value
+from .errors import Unfoldable
 
 CROSSING = frozenset({"shift", "at", "total", "ends", "each"})
 LEAVES = frozenset({"input", "constant", "steps"})
@@ -75,6 +76,7 @@ def is_number(node: Node, number: float | None = None) -> bool:
 def order(outputs: Iterable[Node]) -> list[Node]:
     """Every node the outputs depend on, each after its inputs but for what a `shift` takes from another step."""
     done: dict[int, Node] = {}
+    begun: set[int] = set()
     later: list[Node] = list(outputs)
     while later:
         stack = [(later.pop(), False)]
@@ -83,6 +85,9 @@ def order(outputs: Iterable[Node]) -> list[Node]:
             if ready:
                 done[id(node)] = node
             elif id(node) not in done:
+                if id(node) in begun:
+                    raise Unfoldable(f"{node.op} depends on itself within a step")
+                begun.add(id(node))
                 stack.append((node, True))
                 ins = node.ins
                 if node.op == "shift":

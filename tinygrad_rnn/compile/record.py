@@ -85,6 +85,7 @@ class Recorder:
     def run(self, times: Times, length: int, other: bool, folded: bool = True) -> tuple[Built, Any]:
         """One recording; `other`: with other values, so that what depends on them shows."""
         tensors: dict[int, int] = {}
+        used: dict[int, Any] = {}
         sequences: dict[int, int] = {}
         counter = iter(range(len(self.leaves)))
 
@@ -92,12 +93,14 @@ class Recorder:
             number = next(counter)
             if type(value) is Parameter:
                 tensors[value.tensor.id] = number
+                used[number] = value.tensor.value
                 return None
             array = array_of(value)
             if number in times:
                 array = cut(array, times[number], length)
             if other:
                 array = changed(array)
+            used[number] = array
             leaf = Tensor(array, None, (), None, f"@{number}", ROOT, differentiated)
             tensors[leaf.id] = number
             if number not in times:
@@ -125,13 +128,14 @@ class Recorder:
                 tensors[at_leaf] = unstacking.origin[at_leaf][0]
             axes = [x.axis if isinstance(x, Sequence) else None for x in rewritten]
             built = build(groups, tensors, first_id, length, folded)
+            built.given, built.returned = used, [output.value for output in outputs]
         if folded and times and not unstacking.origin:
             raise Unfoldable("no argument is read step by step")
         return built, (structure, axes)
 
 
 class Entries:
-    """A list of arrays while it is recorded: each entry is picked when it is asked for, and so in the step that asks."""
+    """A list of arrays while it is recorded: each entry is picked when it is asked for, in the step that asks."""
 
     def __init__(self, whole: Tensor) -> None:
         self.whole = whole
@@ -191,7 +195,9 @@ def candidates(leaves: list[Leaf]) -> Iterator[Times]:
     seen: list[Times] = []
     for axis in (0, 1):
         for also in (False, True):
-            able = [(leaf, a) for leaf, a in arrays if a.ndim > axis and (not leaf.differentiated or (also and leaf.alone))]
+            able = [
+                (leaf, a) for leaf, a in arrays if a.ndim > axis and (not leaf.differentiated or (also and leaf.alone))
+            ]
             for length in dict.fromkeys(a.shape[axis] for _, a in sorted(able, key=lambda pair: -pair[1].ndim)):
                 found = {leaf.number: axis for leaf, a in able if a.shape[axis] == length}
                 for times in [found, *_without_one(found)]:

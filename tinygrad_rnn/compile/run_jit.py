@@ -7,7 +7,7 @@ stands in `kernels`, where it is kept is decided in `cache`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -33,7 +33,7 @@ class JitRunner:
     def __init__(self, plan: Plan) -> None:
         self._kernels = kernels = _kernels()
         self.plan = plan
-        self._text, self._buffers = emit(plan)
+        self._text, self._buffers, self._momentary = emit(plan)
         self._run = module(self._text, _stamp(kernels)).run
         self._chunks = chunk_of(plan.stages)
         number = {id(buffer): n + FIRST for n, buffer in enumerate(self._buffers)}
@@ -73,11 +73,21 @@ class JitRunner:
             at[n] = result.__array_interface__["data"][0]
             made.append(result)
         self._run(N, at)
-        return [self._copied(ref, values, N) if seen is None else seen(made[k]) for ref, k, seen in self._outputs]
+        found = []
+        for k, ref, rows, shape in self._outputs:
+            if k < 0:
+                found.append(self._copied(ref, values, N))
+                continue
+            part = made[k] if rows is None else made[k][rows]
+            part = part if shape is None else part.reshape(shape)
+            found.append(part.T if ref.T else part)
+        return found
 
     # -- memory -------------------------------------------------------------------------------------------------------
     def _shape(self, buffer: Buffer, N: int) -> tuple[int, ...]:
-        return (buffer.slots(N, self._chunks.get(id(buffer))), *buffer.shape) if buffer.time else buffer.shape
+        if not buffer.time:
+            return buffer.shape
+        return (1 if id(buffer) in self._momentary else buffer.slots(N, self._chunks.get(id(buffer))), *buffer.shape)
 
     def _make_room(self, N: int) -> None:
         """One block of memory for all scratch, each buffer where vectors start."""
@@ -95,12 +105,10 @@ class JitRunner:
         self._room = N
 
     # -- outputs ------------------------------------------------------------------------------------------------------
-    def _output(self, ref: Ref) -> tuple[Ref, int, Callable[[np.ndarray], np.ndarray] | None]:
-        """An output, the result it is part of, and how to see it there; None if it stands elsewhere."""
-        for k, (buffer, _) in enumerate(self._results):
-            if buffer is ref.buffer and ref.time is None:
-                return ref, k, _part(ref)
-        return ref, -1, None
+    def _output(self, ref: Ref) -> tuple[int, Ref, slice | None, tuple[int, ...] | None]:
+        """An output: the number of the result it is part of, or -1, and which part."""
+        own = [k for k, (buffer, _) in enumerate(self._results) if buffer is ref.buffer and ref.time is None]
+        return own[0] if own else -1, ref, *_part(ref)
 
     def _copied(self, ref: Ref, values: Sequence[Any], N: int) -> np.ndarray:
         """An output from memory that is used again."""
@@ -111,23 +119,26 @@ class JitRunner:
             given = buffer.kind == "argument"
             whole = np.asarray(values[self.plan.arguments.index(buffer)] if given else buffer.value, buffer.dtype)
         if ref.time is None:
-            return _part(ref)(whole).copy()
+            return _seen(ref, whole).copy()
         base, k = ref.time
         lead = buffer.lead + k
         if base in (START, END):
-            return _part(ref)(whole[lead] if base == START else whole[lead + N]).copy()
-        return np.array([_part(ref)(slot) for slot in whole[lead : lead + N]]).reshape(N, *ref.shape)
+            return _seen(ref, whole[lead] if base == START else whole[lead + N]).copy()
+        return np.array([_seen(ref, slot) for slot in whole[lead : lead + N]], buffer.dtype).reshape(N, *ref.shape)
 
 
-def _part(ref: Ref) -> Callable[[np.ndarray], np.ndarray]:
-    """How to see what a reference means in a slot of its buffer."""
-    if ref.rows is None and ref.view is None and not ref.T:
-        return lambda slot: slot
-    rows = slice(None) if ref.rows is None else slice(*ref.rows)
-    if ref.view is None and not ref.T:
-        return lambda slot: slot[rows]
+def _part(ref: Ref) -> tuple[slice | None, tuple[int, ...] | None]:
+    """Which rows of a slot a reference means, and in which shape they stand there, where that is not what it is."""
     shape = ref.shape[::-1] if ref.T else ref.shape
-    return lambda slot: slot[rows].reshape(shape).T if ref.T else slot[rows].reshape(shape)
+    return None if ref.rows is None else slice(*ref.rows), shape if ref.view is not None or ref.groups > 1 else None
+
+
+def _seen(ref: Ref, slot: np.ndarray) -> np.ndarray:
+    """What a reference means of a slot of its buffer."""
+    rows, shape = _part(ref)
+    slot = slot if rows is None else slot[rows]
+    slot = slot if shape is None else slot.reshape(shape)
+    return slot.T if ref.T else slot
 
 
 @cache
@@ -150,4 +161,5 @@ def _limit(kernels: ModuleType) -> int:
 @cache
 def _stamp(kernels: ModuleType) -> str:
     """What a compiled plan depends on besides its own text: numba does not look at the functions it calls."""
-    return hashlib.sha256(Path(str(kernels.__file__)).read_bytes()).hexdigest()
+    room = Path(str(kernels.__file__)).parent
+    return hashlib.sha256(b"".join((room / f"{name}.py").read_bytes() for name in ("kernels", "classes"))).hexdigest()

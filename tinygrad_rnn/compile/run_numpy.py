@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import numpy_calls as calls
-from .plan import END, STEP, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile
+from .plan import END, STEP, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 
 Call = Callable[[], Any]
 #: programs for so many different lengths are kept
@@ -39,7 +39,7 @@ class NumpyRunner:
                 self.arrays[id(buffer)] = np.asarray(buffer.value)
             elif not buffer.time and buffer.kind == "scratch":
                 self.arrays[id(buffer)] = np.zeros(buffer.shape, buffer.dtype)
-        self.chunk = max((s.chunk for s in plan.stages if isinstance(s, Tile)), default=1)
+        self.chunks = chunk_of(plan.stages)
         self.scalars: dict[Any, np.ndarray] = {}
         self.wide: dict[Any, np.ndarray] = {}
         self.loops: dict[int, list[Call]] = {}
@@ -61,7 +61,8 @@ class NumpyRunner:
         self.capacity = N if self.capacity < 0 else max(N, 2 * self.capacity)
         for buffer in self.plan.buffers:
             if buffer.time:
-                slots = buffer.slots(self.capacity, min(self.chunk, max(1, self.capacity)))
+                chunk = self.chunks.get(id(buffer))
+                slots = buffer.slots(self.capacity, chunk and min(chunk, max(1, self.capacity)))
                 self.arrays[id(buffer)] = np.zeros((slots, *buffer.shape), buffer.dtype)
         self.loops.clear()
         self.programs.clear()
@@ -78,32 +79,43 @@ class NumpyRunner:
         self.results[N] = [self._result(ref, N) for ref in self.plan.outputs]
         return program
 
-    def _bind(self, stage: Stage, N: int, program: list[Call]) -> None:
+    def _bind(self, stage: Stage, N: int, program: list[Call], first: bool = True) -> None:
         if isinstance(stage, Once):
             for summing, group in groupby(stage.body, key=lambda instr: instr.op in calls.SUMS):
                 if summing:
-                    program += calls.sums(self, list(group), N)
+                    program += calls.sums(self, list(group), 0, N, True)
                 else:
                     program += [calls.bound(self, instr, 0, N) for instr in group]
         elif isinstance(stage, Loop):
-            program += self._steps(stage, N)
+            program += self._steps(stage, 0, N)
         else:
-            assert isinstance(stage, Tile) and isinstance(stage.body[0], Map)
-            for start in range(0, N, stage.chunk):
-                stop = min(N, start + stage.chunk)
-                program += [calls.spanned(self, instr, start, stop) for instr in stage.body[0].body]
+            assert isinstance(stage, Tile)
+            starts = range(0, max(N, 1), stage.chunk)
+            order = starts if stage.direction > 0 else reversed(starts)
+            for n, start in enumerate(order):
+                for part in stage.body:
+                    self._part(part, start, min(N, start + stage.chunk), first and n == 0, program)
 
-    def _steps(self, stage: Loop, N: int) -> list[Call]:
-        """The calls of a loop: part of those for the longest sequence so far."""
+    def _part(self, part: Stage, start: int, stop: int, first: bool, program: list[Call]) -> None:
+        """What a tile does with the steps from start to stop."""
+        if isinstance(part, Once):
+            program += calls.sums(self, part.body, start, stop, first)
+        elif isinstance(part, Loop):
+            program += self._steps(part, start, stop)
+        elif isinstance(part, Map) and stop > start:
+            program += [calls.spanned(self, instr, start, stop) for instr in part.body]
+
+    def _steps(self, stage: Loop, start: int, stop: int) -> list[Call]:
+        """The calls of a loop from one step to another: part of those for the longest sequence so far."""
         found = self.loops.get(id(stage))
         forwards = stage.direction > 0
         if found is None:
             steps = range(self.capacity) if forwards else range(self.capacity - 1, -1, -1)
             found = self.loops[id(stage)] = calls.steps(self, stage.body, steps, self.capacity)
-        if self.capacity == N:
-            return found
-        n = len(stage.body) * N
-        return found[:n] if forwards else found[len(found) - n :]
+        n = len(stage.body)
+        if forwards:
+            return found[start * n : stop * n]
+        return found[(self.capacity - stop) * n : (self.capacity - start) * n]
 
     def _result(self, ref: Ref, N: int) -> Call:
         find = self.finder(ref, 0, N, span=ref.time is not None and ref.time[0] == STEP)
@@ -124,8 +136,17 @@ class NumpyRunner:
             return lambda: array
         held = self.given if buffer.kind == "argument" else self.made
         i = self.index[id(buffer)]
-        if ref.time is None and ref.rows is None and ref.view is None and not ref.T:
-            return lambda: held[i]
+        if ref.time is None and ref.rows is None and ref.groups == 1:
+            if ref.view is None:
+                return (lambda: held[i].T) if ref.T else (lambda: held[i])
+            if not ref.T:
+                return lambda: held[i].reshape(ref.view)
+        elif ref.rows is not None and ref.time is None and ref.view is None and ref.groups == 1 and not ref.T:
+            first, last = ref.rows
+            return lambda: held[i][first:last]
+        elif span and ref.T and ref.rows is None and ref.view is None and 1 in ref.shape and not t:
+            rows, columns = ref.shape
+            return lambda: held[i][:N].reshape(N, rows, columns)
         return lambda: self.look(held[i], ref, t, N, span)
 
     @staticmethod
@@ -136,7 +157,8 @@ class NumpyRunner:
             base, k = ref.time
             at = ref.buffer.lead + k
             if ref.buffer.kind == "chunk":
-                array, lead = (array[: N - t], 1) if span else (array[t % len(array), ...], 0)
+                first = t % len(array)
+                array, lead = (array[first : first + N - t], 1) if span else (array[first, ...], 0)
             elif span:
                 array, lead = array[at + t : at + N], 1
             else:
@@ -165,4 +187,3 @@ class NumpyRunner:
         if key not in self.wide:
             self.wide[key] = np.empty((rows, count), dtype)
         return self.wide[key]
-

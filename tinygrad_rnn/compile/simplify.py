@@ -72,7 +72,7 @@ def running_totals(outputs: list[Node]) -> list[Node]:
     asked = {id(output) for output in outputs}
     became: dict[int, Node] = {}
     for node in nodes:
-        if node.op != "ends" or id(node.ins[0]) in asked:
+        if node.op != "ends" or node.ins[0].op != "shift" or id(node.ins[0]) in asked:
             continue
         shift = node.ins[0]
         total, first = shift.ins
@@ -91,8 +91,14 @@ def running_totals(outputs: list[Node]) -> list[Node]:
 def _rule(node: Node) -> Node | None:
     if node.op == "shift" and node.ins[0] is node and node.ins[1].shape == node.shape:
         return node.ins[1]  # what goes round unchanged
+    if node.op == "at" and not node.ins[0].step:
+        return node.ins[0]
+    if node.op == "ends" and node.ins[0].op != "shift" and not node.ins[0].step:
+        return node.ins[0]
     if node.op in LEAVES or node.op in ("shift", "at", "ends", "total", "each", "slot"):
         return None
+    if node.step and node.function is not None and not any(x.step for x in node.ins):
+        node.step = False  # the same at each step
     if node.ins and all(x.op == "constant" for x in node.ins) and node.function is not None:
         with np.errstate(all="ignore"):
             return constant(as_value(node.function.forward(*(x.params["value"] for x in node.ins), **node.params)))
@@ -153,6 +159,15 @@ def _reshape(node: Node) -> Node | None:
     if x.op == "reshape":
         return Node("reshape", x.ins, node.params, node.step, node.sample, node.function)
     return _same(node)
+
+
+def _getitem(node: Node) -> Node | None:
+    """New axes alone are another shape."""
+    index = node.params["index"]
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(p is None for p in parts) and all(p is None or (isinstance(p, slice) and p == slice(None)) for p in parts):
+        return Node("reshape", node.ins, {"shape": node.shape}, node.step, node.sample, PRIMITIVES["reshape"])
+    return None
 
 
 def _add_n(node: Node) -> Node | None:

@@ -34,10 +34,17 @@ class Stages:
             for node in component:
                 for x in node.ins:
                     if id(x) not in inside:
-                        least = max(least, self.rank[id(x)] + (kind == LOOP and self.rank[id(x)] % 3 == LOOP))
+                        least = max(least, self.rank[id(x)] + self._distance(x, kind, node))
             rank = least + (kind - least) % 3
             for node in component:
                 self.rank[id(node)] = rank
+
+    def _distance(self, x: Node, kind: int, reader: Node) -> int:
+        """1 where the reader has to wait for the whole stage of what it reads: loops, and maps read at other steps."""
+        of = self.rank[id(x)] % 3
+        if kind == MAP and of == MAP:
+            return int(reader.op == "shift" and x.op != "input" and x.step)
+        return int(kind == of == LOOP)
 
     def _loop(self, component: list[Node]) -> None:
         ways = {node.params["by"] for node in component if node.op == "shift"}

@@ -54,7 +54,7 @@ def flatten(tree: Any, values: list[Any], lists: bool = False) -> Any:
         named = list(tree.named_parameters())
         values += [Parameter(name, tensor) for name, tensor in named]
         training = tuple(getattr(m, "training", None) for m in tree.modules()) if hasattr(tree, "modules") else ()
-        return ("module", id(tree), training, *[name for name, _ in named])
+        return ("module", id(tree), training, _buffers(tree), *[name for name, _ in named])
     try:
         hash(tree)
     except TypeError:
@@ -62,7 +62,13 @@ def flatten(tree: Any, values: list[Any], lists: bool = False) -> Any:
     return ("static", kind, tree)
 
 
-def _alike(items: list[Any]) -> bool:
+def _buffers(module: Any) -> tuple[Any, ...]:
+    """The arrays of a Module that are not trained, by value: what is recorded keeps them."""
+    named = getattr(module, "named_buffers", None)
+    return tuple((name, np.asarray(value).tobytes()) for name, value in named()) if named is not None else ()
+
+
+def _alike(items: Any) -> bool:
     """Whether a list is a sequence of arrays of one shape."""
     first = items[0] if items else None
     return isinstance(first, np.ndarray) and all(

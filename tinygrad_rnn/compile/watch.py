@@ -60,7 +60,7 @@ def _guarded(original: Callable[..., Any], what: str) -> Callable[..., Any]:
 
 def _guarded_dispatch(original: Callable[..., Any]) -> Callable[..., Any]:
     def dispatch(function: Any, args: Any, kwargs: Any) -> Any:
-        if _recording.get() and function in PLAIN and function.__name__ not in _OF_SHAPES and not _asked_by_core():
+        if _recording.get() and function in PLAIN and function.__name__ not in _OF_SHAPES and not _asked_by_core(3):
             for x in args:
                 if isinstance(x, Tensor) and not _is_plain(x):
                     raise CompileError(_told(x, f"np.{function.__name__} of it"))
@@ -77,17 +77,30 @@ def _is_plain(x: Tensor) -> bool:
     return x.op is None and x.name is None and not x.requires_grad
 
 
-def _asked_by_core() -> bool:
-    return sys._getframe(2).f_code.co_filename.startswith(_CORE)
+def _asked_by_core(depth: int = 2) -> bool:
+    return sys._getframe(depth).f_code.co_filename.startswith(_CORE)
+
+
+def refuse_while_recorded(what: str, instead: str) -> None:
+    """Raise `CompileError` while a function is recorded: what happens here would be the same in every later call."""
+    if _recording.get():
+        raise CompileError(
+            f"{_line()}: this line {what} while the function is recorded, so that every later call would use the same: "
+            f"{instead}, or run it eagerly"
+        )
+
+
+def _line() -> str:
+    """The line of the user's that led here."""
+    frame: Any = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}, in {frame.f_code.co_name}"
 
 
 def _told(x: Tensor, what: str) -> str:
-    frame: Any = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}, in {frame.f_code.co_name}"
     kind = f"the tensor {x.name}" if x.name else f"a result of {x.op.name}" if x.op else "a tensor"
     return (
-        f"{where}: this line asks for {what} ({kind}, shape {x.shape}) while the function is recorded; what follows "
+        f"{_line()}: this line asks for {what} ({kind}, shape {x.shape}) while the function is recorded; what follows "
         "from a value cannot be compiled: use np.maximum, tg.relu or a mask that is an argument, or run it eagerly"
     )

@@ -132,7 +132,7 @@ def onehot(targets: Any, classes: int = 0, axis: int = -1, dtype: Any = np.float
 
 
 def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any, axis: int = -1) -> Any:
-    truth = onehot(targets, classes=shape_of(logits)[axis], axis=axis)
+    truth = onehot(targets, classes=shape_of(logits)[axis], axis=axis, dtype=logits.dtype)
     return kept(g, logits, axis, False) * (softmax(logits, axis=axis) - truth)
 
 

@@ -95,13 +95,15 @@ def steps(*bounds: int) -> Iterator[int]:
     >>> [t for t in tg.steps(3)], [t for t in tg.steps(1, 4)]
     ([0, 1, 2], [1, 2, 3])
     """
-    outer = current()
+    outer = here = current()
     try:
         for t in range(*bounds):
-            _current.set(Scope(outer, index=t))
+            here = Scope(outer, index=t)
+            _current.set(here)
             yield t
     finally:
-        _current.set(outer)
+        if current() is here:  # a traceback can keep the generator until long after its block has been left
+            _current.set(outer)
 
 
 def no_grad() -> AbstractContextManager[Scope]:

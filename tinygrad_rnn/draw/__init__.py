@@ -34,10 +34,10 @@ def draw(
     shows every operation, `"named"` the named quantities as in the Deep Learning book's figure 10.3 (documents 000 and
     004, section 2.1), each matrix a letter on its arrow. direction: `"LR"` (time to the right) or `"TB"` (time
     downwards). values: add shapes, and small values or ranges. backward: add the gradient's way as red broken lines.
-    steps: the most steps to draw before the middle is left out (level `"named"`: 12 unless said), or `"all"`. only: at
-    level `"named"`, keep just these names. folded: True for the circuit, where a black square delays by one step
-    (figures 10.2 and 10.3; documents 000 and 004, section 1), `"both"` for the unfolded steps beside it; `steps` has no
-    part in these. Raises `GraphError` for anything else, and `FoldError` where the steps are not one step repeated.
+    steps: the most steps to draw before the middle is left out (level `"named"`: 12 unless said), or `"all"`; beside a
+    circuit, how many. only: at level `"named"`, keep just these names. folded: True for the circuit, where a black
+    square delays by one step (figures 10.2 and 10.3; documents 000 and 004, section 1), `"both"` for the unfolded steps
+    beside it. Raises `GraphError` for anything else, and `FoldError` where the steps are not one step repeated.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> W = tg.tensor(0.5, name="W")

@@ -6,12 +6,13 @@ picture is folded, is decided by `view`.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from ..core.graph import Graph, ancestors
 from ..core.tensor import Tensor
 from .columns import arrange_in_time, outer_indices, place_of
-from .labels import Text, clean, constant_text, shape_text, symbol, value_lines
+from .labels import Text, clean, constant_text, joined, shape_text, symbol, value_lines, words
 from .levels import Level, at_level, data_without_time
 from .picture import Column, Edge, Node, Picture, Shared, Stub
 from .roles import assign_roles
@@ -32,8 +33,23 @@ def assemble(
     for node, tensor in zip(picture.nodes, chosen.drawn, strict=True):
         node.given = tensor.id in given and tensor.op is None and tensor.scope.step is None
     assign_roles(picture, [n.size for n in chosen.drawn])
+    _with_its_loss(picture)
     picture.shared = _legend(graph, chosen)
     return picture, chosen.drawn
+
+
+def _with_its_loss(picture: Picture) -> None:
+    """The target of a single loss that comes after all steps, as y(T), stands with that loss and not in its step."""
+    nodes, columns = picture.nodes, picture.columns
+    slots, beside = Counter(n.slot for n in nodes), Counter(n.column for n in nodes)
+    readers: dict[int, set[int]] = {}
+    for e in picture.edges:
+        readers.setdefault(e.tail, set()).add(nodes[e.head].column)
+    for i, n in enumerate(nodes):
+        if n.role == "target" and slots[n.slot] == 1 and beside[n.column] > 1 and len(readers[i]) == 1:
+            (there,) = readers[i]
+            if columns[there].kind == "after":
+                n.column = there
 
 
 def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
@@ -63,7 +79,7 @@ def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
 
 def _argument(source: Tensor) -> Any:
     """A parameter is itself in every step; a number written in a formula is made anew at each, so its value counts."""
-    return _tag(source).unicode if _tag_role(source) == "constant" else source.id
+    return source.id if source.requires_grad or source.name is not None else _tag(source).unicode
 
 
 def _assemble(
@@ -108,8 +124,8 @@ def _text(n: Tensor) -> Text:
         place = place_of(n)
         return symbol(n.name, None if place is None else place[1] if len(place[1]) > 1 else place[1][0])
     if n.op is not None:
-        return Text("=" if n.op.name == "identity" else clean(n.op.label), italic=False)
-    return Text(constant_text(n.value), italic=False)
+        return words("=" if n.op.name == "identity" else clean(n.op.label))
+    return words(constant_text(n.value))
 
 
 def _tag(source: Tensor) -> Text:
@@ -122,19 +138,18 @@ def _tag(source: Tensor) -> Text:
         text = symbol(here.name)
         return Text(text.base, text.sub, raised)
     if here.op is None:
-        return Text(constant_text(here.value), italic=False) if not here.requires_grad else Text("θ", sup=raised)
-    return Text(clean(here.op.label), italic=False)
+        return words(constant_text(here.value)) if not here.requires_grad else Text("θ", sup=raised)
+    return words(clean(here.op.label))
 
 
 def _tag_role(source: Tensor) -> str:
-    return "parameter" if source.requires_grad or source.name is not None else "constant"
+    return "parameter" if source.requires_grad else "constant"
 
 
 def _letters(sources: tuple[Tensor, ...]) -> Text | None:
     if not sources:
         return None
-    texts = [_tag(s) for s in sources]
-    return texts[0] if len(texts) == 1 else Text(", ".join(t.unicode for t in texts))
+    return joined([_tag(s) for s in sources])
 
 
 def _tooltip(n: Tensor) -> str:
@@ -143,11 +158,11 @@ def _tooltip(n: Tensor) -> str:
 
 
 def _legend(graph: Graph, chosen: Level) -> list[Shared]:
-    """Every parameter once, and other named values that several steps share."""
+    """Every parameter once, and other named values that several steps share, as weights that are not learned."""
     parameters = {n.id for n in graph.parameters}
     known = {n.id for n in ancestors(chosen.drawn)}  # what only left-out nodes read is left out as well
     return [
-        Shared(_tag(n), "parameter", shape_text(n.shape))
+        Shared(_tag(n), _tag_role(n), shape_text(n.shape) + ("" if n.requires_grad else ", fixed"))
         for n in graph.nodes
         if n.id in chosen.shared and n.id in known and n.op is None and (n.id in parameters or n.name is not None)
     ]

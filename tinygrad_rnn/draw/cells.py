@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .boxes import Box
+from .labels import text_width
 from .layers import Arrangement, Item, Pair, arrange
 from .picture import Picture
 from .rows import Rows
 
 #: room between neighbouring cells of a tree
 APART = 26.0
+#: size of a frame's title
+TITLE = 11.0
 
 
 @dataclass(slots=True)
@@ -147,6 +150,11 @@ def _places(
         low, high = (x + shift.get(c, 0.0) for x in reach[key])
         end[0], end[1] = (min(end[0], low), max(end[1], high)) if rank in seen else (low, high)
         seen.add(rank)
+    for column in picture.columns:
+        low, high = ends[column.rank]
+        short = text_width(column.title, TITLE) + 6.0 - (high - low) if column.kind == "step" else 0.0
+        if short > 0:  # a frame holds its title
+            ends[column.rank] = [low - short / 2, high + short / 2]
     origin = [shift.get(i, 0.0) - ends[c.rank][0] for i, c in enumerate(picture.columns)]
     local = [
         origin[n.column] + arrangements[key].at[item] for n, (key, item) in zip(picture.nodes, item_of, strict=True)

@@ -18,7 +18,7 @@ from ..core.tensor import Tensor
 from ..core.unfold import unfold
 from .assemble import assemble
 from .elision import collapse
-from .labels import Text
+from .labels import Text, joined, noted, words
 from .picture import Column, Edge, Node, Picture
 from .places import in_a_row
 
@@ -27,15 +27,15 @@ SUMS = {"add_n", "add", "sum"}
 
 
 def fold_picture(
-    graph: Graph, level: str, values: bool, only: Any, given: frozenset[int] = frozenset(), beside: bool = False
+    graph: Graph, level: str, values: bool, only: Any, given: frozenset[int] = frozenset(), beside: int | None = 0
 ) -> Picture:
-    """The circuit of a graph; with `beside`, the unfolded steps around one stand to the right of it.
+    """The circuit of a graph, and so many unfolded steps beside it (None: 3, or as many as show the longest delay).
 
     Raises `FoldError` for a graph that does not fold.
     """
     recurrence = fold(graph)
     reach = max((abs(c.shift) for c in recurrence.carry), default=0)
-    shown = (3 if reach < 2 else min(reach + 2, 6)) if beside else 1
+    shown = (3 if reach < 2 else min(reach + 2, 6)) if beside is None else max(beside, 1)
     small = _unfolded(recurrence, 2 * reach + shown + recurrence.ends)
     whole, tensors = assemble(small, level, "shapes" if values else False, only, given)  # values differ by step
     note = _leave_out_the_total(whole, tensors)
@@ -43,7 +43,7 @@ def fold_picture(
     _after_the_last_step(whole, first, first + shown - 1 + reach)
     circuit = _Circuit(whole, first + shown // 2, first - reach, first + shown - 1 + reach).picture()
     circuit.note = note
-    if beside:
+    if beside != 0:
         _put_beside(circuit, _window(whole, range(first, first + shown), first + shown // 2))
     in_a_row(circuit)
     return circuit
@@ -61,19 +61,20 @@ def _unfolded(recurrence: Recurrence, T: int) -> Graph:
         return unfold(recurrence, T, values)
 
 
-def _leave_out_the_total(picture: Picture, tensors: list[Tensor]) -> str:
+def _leave_out_the_total(picture: Picture, tensors: list[Tensor]) -> Text | None:
     """A sum of the losses of all steps is said in words, as the book does; returns the words."""
     nodes, columns = picture.nodes, picture.columns
     after = {i for i, n in enumerate(nodes) if columns[n.column].kind == "after"}
     read = {e.tail for e in picture.edges if e.head in after and e.tail not in after}
     total = [i for i in after if nodes[i].role == "loss"]
     sums = all((op := tensors[i].op) is not None and op.name in SUMS for i in after)
-    parts = {nodes[i].slot: replace(nodes[i].text, sup="").unicode for i in sorted(read)}
+    parts = {nodes[i].slot: replace(nodes[i].text, sup="") for i in sorted(read)}
     if len(total) != 1 or not sums or len(read) < 2 * len(parts) or any(nodes[i].role != "loss" for i in read):
-        return ""
+        return None
     picture.edges = [e for e in picture.edges if e.head not in after]
     _keep(picture, [i for i in range(len(nodes)) if i not in after])
-    return f"the whole loss is the sum of {' and '.join(parts.values())} over all steps"
+    sum_of = joined(list(parts.values()), " and ")
+    return joined([words("the whole loss is the sum of "), sum_of, words(" over all steps")], "")
 
 
 def _keep(picture: Picture, kept: list[int]) -> None:
@@ -100,6 +101,8 @@ def _after_the_last_step(whole: Picture, model: int, high: int) -> None:
                 columns.append(Column("after", c.lane + 1))
             n.column = late
             n.text = replace(n.text, sup="(T)") if n.named else n.text
+        elif c.kind == "after" and n.text.sup:  # the target of what the last step computes
+            n.text = replace(n.text, sup="(T)")
 
 
 # -- the circuit ------------------------------------------------------------------------------------------------------
@@ -206,13 +209,11 @@ class _Circuit:
             head = ""  # it enters every step
         if self.whole.nodes[ends.edge.head].text.sup and self.step[ends.edge.head] is None:
             tail = ""  # the name says when
-        words = f"{tail} → {head}" if tail and head else tail or head
-        if not words:
+        when = f"{tail} → {head}" if tail and head else tail or head
+        if not when:
             return ends.edge
-        said = words if words == "all t" else f"t = {words}"
-        label = ends.edge.label
-        text = Text(said, italic=False) if label is None else Text(f"{label.unicode} ({said})")
-        return replace(ends.edge, label=text)
+        said = when if when == "all t" else f"t = {when}"
+        return replace(ends.edge, label=noted(ends.edge.label, said))
 
     def _when(self, steps: set[int | None]) -> str:
         known = {s for s in steps if s is not None}
@@ -233,7 +234,14 @@ def _window(whole: Picture, steps: range, model: int) -> Picture:
         if c.kind in ("step", "boundary") and c.index[0] not in steps:
             hidden[i] = groups.setdefault((c.lane, c.index[0] >= steps.stop), i)
     picture = replace(whole, nodes=[replace(n) for n in whole.nodes], columns=[replace(c) for c in whole.columns])
+    last = max(c.index[0] for c in picture.columns if c.kind == "step")
+    for i in hidden:
+        if picture.columns[i].index[0] >= steps.stop:
+            picture.columns[i].title = "t = T" if picture.columns[i].index[0] == last else ""
     collapse(picture, hidden)
+    joined_up = {i for e in picture.edges for i in (e.tail, e.head)}
+    timed = [picture.columns[n.column].kind in ("step", "gap") for n in picture.nodes]
+    _keep(picture, [i for i in range(len(picture.nodes)) if timed[i] or i in joined_up])
     for c in picture.columns:
         if c.kind == "step":
             c.title = _relative(c.index[0] - model)
@@ -252,7 +260,7 @@ def _put_beside(circuit: Picture, window: Picture) -> None:
     states = [n.slot for n in circuit.nodes if n.role == "state"]
     nodes, columns = len(circuit.nodes) + 1, len(circuit.columns) + 1
     slot = states[0] if states else circuit.nodes[0].slot
-    circuit.nodes.append(Node(Text("Unfold", italic=False), "unfold", columns - 1, slot))
+    circuit.nodes.append(Node(words("Unfold"), "unfold", columns - 1, slot))
     circuit.columns.append(Column("unfold", circuit.columns[0].lane))
     circuit.nodes += [replace(n, column=n.column + columns) for n in window.nodes]
     circuit.columns += window.columns

@@ -32,6 +32,7 @@ from .styles import (
     OPERATION_SIZE,
     ROLES,
     SMALL_SIZE,
+    SQUARES,
     TITLE_SIZE,
 )
 from .svg import to_svg
@@ -77,7 +78,7 @@ class _Writer:
         graph.attr("node", fixedsize="true", fontname=DOT_SERIF, fontcolor=INK, style="filled", shape="box")
         graph.attr("edge", fontname=DOT_SERIF, fontcolor=INK, color=EDGE, arrowsize="0.65", penwidth="1.1")
         if picture.title:
-            self.words(graph, "title", picture.title, layout.width / 2, 16 + TITLE_SIZE * 0.45, TITLE_SIZE)
+            self.words(graph, "title", dot_escaped(picture.title), layout.width / 2, 16 + TITLE_SIZE * 0.45, TITLE_SIZE)
         panels = {p.column: p for p in layout.panels}
         members: dict[int, list[int]] = {}
         for i, n in enumerate(picture.nodes):
@@ -170,7 +171,7 @@ class _Writer:
                 fillcolor=style.fill,
                 color=style.line,
             )
-            self.words(graph, f"n{i}_words", n.text.base, x, y - 23, LEGEND_SIZE + 1)
+            self.words(graph, f"n{i}_words", n.text.dot_html(LEGEND_SIZE), x, y - 23, LEGEND_SIZE + 1)
             return
         size = NAME_SIZE if n.named else OPERATION_SIZE
         label = n.text.dot_html(size)
@@ -289,7 +290,7 @@ class _Writer:
                 width=_inches(13),
                 height=_inches(13),
                 fillcolor=style.fill,
-                shape="box" if e.sign in ("parameter", "constant") else "circle",
+                shape="box" if e.sign in SQUARES else "circle",
                 color=style.line,
                 penwidth=f"{style.width:g}",
                 style="filled,dashed" if style.dashed else "filled",
@@ -297,12 +298,12 @@ class _Writer:
             words_at += 19
         size = LEGEND_SIZE if e.text is None else LEGEND_SIZE - 1.5
         width = e.x + e.width - words_at
-        self.words(graph, name + "_words", e.words, words_at + 1 + width * 0.52, e.y, size)
+        self.words(graph, name + "_words", e.words.dot_html(size), words_at + 1 + width * 0.52, e.y, size)
 
-    def words(self, graph: Any, name: str, text: str, x: float, y: float, size: float) -> None:
+    def words(self, graph: Any, name: str, markup: str, x: float, y: float, size: float) -> None:
         graph.node(
             name,
-            label=_html(dot_escaped(text)),
+            label=_html(markup),
             shape="plaintext",
             style="",
             fontsize=f"{size:g}",

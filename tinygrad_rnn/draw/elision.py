@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .labels import Text
+from dataclasses import replace
+
+from .labels import noted, words
 from .picture import Column, Edge, Node, Picture
 
 FIRST, LAST = 3, 2
@@ -21,11 +23,12 @@ def leave_out(picture: Picture, most: int) -> None:
             notes.append(f"steps {first} to {last} not shown")
     if hidden:
         collapse(picture, hidden)
-        picture.note = "; ".join(notes)
+        picture.note = words("; ".join(notes))
 
 
 def collapse(picture: Picture, hidden: dict[int, int]) -> None:
     """Replace hidden columns by gaps: `hidden` has for each of them the first of its gap."""
+    apart = _read_in_a_gap(picture, hidden)
     columns, renumbered = _columns_left(picture, hidden)
     nodes: list[Node] = []
     kept: dict[int, int] = {}
@@ -40,7 +43,7 @@ def collapse(picture: Picture, hidden: dict[int, int]) -> None:
         key = (slot, renumbered[hidden[column]])
         if key not in dots:
             dots[key] = len(nodes)
-            nodes.append(Node(Text("⋯", italic=False), "elided", key[1], slot, named=True))
+            nodes.append(Node(words("⋯"), "elided", key[1], slot, named=True))
         return dots[key]
 
     edges: dict[tuple[int, int, int], Edge] = {}
@@ -62,7 +65,23 @@ def collapse(picture: Picture, hidden: dict[int, int]) -> None:
         else:
             continue
         edges.setdefault((*ends, e.lane), Edge(*ends, e.label, e.differentiable, e.lane))
+    for e in apart:
+        head = picture.nodes[e.head]
+        if (there := dots.get((head.slot, renumbered[hidden[head.column]]))) is not None:
+            when = picture.columns[head.column].title
+            label = noted(e.label, when) if when else e.label
+            edges.setdefault((kept[e.tail], there, e.lane), replace(e, tail=kept[e.tail], head=there, label=label))
     picture.nodes, picture.edges, picture.columns = nodes, list(edges.values()), columns
+
+
+def _read_in_a_gap(picture: Picture, hidden: dict[int, int]) -> list[Edge]:
+    """What stands outside of time and is read at one hidden step alone, as where the first state comes from."""
+    timeless = {i for i, n in enumerate(picture.nodes) if picture.columns[n.column].kind not in ("step", "boundary")}
+    read: dict[tuple[int, int], list[Edge]] = {}
+    for e in picture.edges:
+        if e.tail in timeless and e.head not in timeless:
+            read.setdefault((e.tail, picture.nodes[e.head].slot), []).append(e)
+    return [found[0] for found in read.values() if len(found) == 1 and picture.nodes[found[0].head].column in hidden]
 
 
 def _same_axis(column: Column, gap: Column) -> bool:

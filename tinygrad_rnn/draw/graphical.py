@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..core.errors import GraphError
 from .boxes import measure
-from .labels import Text
+from .labels import Text, words
 from .layout import Layout, Line, Point
 from .legend import place_legend
 from .picture import Column, Edge, Node, Picture
@@ -31,7 +31,7 @@ def graphical_layout(T: int, states: bool, title: str | None) -> Layout:
     arrows = f"{3 * T - 1} arrows for {T} values, and one more value adds 3"
     if not states:
         arrows = f"{T * (T - 1) // 2} arrows for {T} values, and one more value adds {T}"
-    picture = Picture(nodes, edges, [Column("plain", 0)], [], "named", "LR", title=title, note=arrows)
+    picture = Picture(nodes, edges, [Column("plain", 0)], [], "named", "LR", title=title, note=words(arrows))
     boxes = measure(picture)
     radius = boxes[0].width / 2
     head = 31.0 if title else 0.0

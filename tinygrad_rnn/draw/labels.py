@@ -8,7 +8,7 @@ trusted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -22,8 +22,13 @@ _GREEK = {
     "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
 }
 # fmt: on
-_SUBSCRIPTED = re.compile(r"([^\W\d_]{1,2}|" + "|".join(_GREEK) + r")(?:_(\w{1,5})|(\d{1,3}))")
+#: a letter or two with an index; a word with a short one
+_SUBSCRIPTED = re.compile(
+    r"([^\W\d_]{1,2}|" + "|".join(_GREEK) + r"|[^\W\d_]{3,8}(?=_\w{1,2}\Z))(?:_(\w{1,5})|(\d{1,3}))"
+)
 LONGEST = 28
+#: size of what stands below and above, against that of its symbol
+SMALL = 0.68
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
@@ -34,35 +39,45 @@ def clean(text: str, longest: int = LONGEST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A symbol with what stands below and above it; italic as mathematics sets it, upright for operations."""
+    """A symbol with what stands below and above it; italic as mathematics sets it, upright for operations and words.
+
+    `more` follows it, each piece set in its own way: `W₁, W₂`, or `V` and upright words.
+    """
 
     base: str
     sub: str = ""
     sup: str = ""
     italic: bool = True
+    more: tuple[Text, ...] = ()
 
     @property
     def unicode(self) -> str:
         """One line of plain text, such as `W_f⁽²⁾`."""
-        return self.base + (f"_{self.sub}" if self.sub else "") + self.sup.translate(_SUPERSCRIPT)
+        own = self.base + (f"_{self.sub}" if self.sub else "") + self.sup.translate(_SUPERSCRIPT)
+        return own + "".join(text.unicode for text in self.more)
 
     def width(self, size: float) -> float:
         """Estimated width in points at this font size (the writers have no font metrics)."""
-        return size * (_ems(self.base) + 0.68 * max(_ems(self.sub), _ems(self.sup)))
+        own = size * (_ems(self.base) + SMALL * max(_ems(self.sub), _ems(self.sup)))
+        return own + sum(text.width(size) for text in self.more)
 
     def svg_spans(self, size: float) -> str:
-        """`<tspan>` elements; raised text goes back to the base line, so what follows stands right."""
-        small = f'font-size="{size * 0.68:.3g}"'
-        style = ' font-style="italic"' if self.italic else ""
-        spans = f"<tspan{style}>{escape(self.base)}</tspan>"
-        fall = 0.0
-        if self.sub:
-            fall = 0.22 * size
-            spans += f'<tspan dy="{fall:.3g}" {small}{style}>{escape(self.sub)}</tspan>'
-        if self.sup:
-            # a superscript stands above the subscript, not behind it
-            back = f' dx="{-0.68 * size * _ems(self.sub):.3g}"' if self.sub else ""
-            spans += f'<tspan dy="{-0.36 * size - fall:.3g}"{back} {small}>{escape(self.sup)}</tspan>'
+        """What stands inside of `<text>`."""
+        spans, fallen, behind = "", 0.0, 0.0  # how far below its line the pen is, and how far left of what it wrote
+        for text in (self, *self.more):
+            style = ' font-style="italic"' if text.italic else ""
+            move = (f' dx="{behind:.3g}"' if behind else "") + (f' dy="{-fallen:.3g}"' if fallen else "")
+            spans += f"<tspan{move}{style}>{escape(text.base)}</tspan>" if move or style else escape(text.base)
+            fallen = behind = 0.0
+            small = f'font-size="{size * SMALL:.3g}"'
+            if text.sub:
+                fallen = 0.22 * size
+                spans += f'<tspan dy="{fallen:.3g}" {small}{style}>{escape(text.sub)}</tspan>'
+            if text.sup:
+                # a superscript stands above the subscript, not behind it
+                back = f' dx="{-SMALL * size * _ems(text.sub):.3g}"' if text.sub else ""
+                spans += f'<tspan dy="{-0.36 * size - fallen:.3g}"{back} {small}>{escape(text.sup)}</tspan>'
+                fallen, behind = -0.36 * size, SMALL * size * max(0.0, _ems(text.sub) - _ems(text.sup))
         return spans
 
     def dot_html(self, size: float) -> str:
@@ -70,10 +85,28 @@ class Text:
         base = dot_escaped(self.base)
         text = f"<I>{base}</I>" if self.italic else base
         if self.sub:
-            text += f'<SUB><FONT POINT-SIZE="{size * 0.68:.3g}"><I>{dot_escaped(self.sub)}</I></FONT></SUB>'
+            text += f'<SUB><FONT POINT-SIZE="{size * SMALL:.3g}"><I>{dot_escaped(self.sub)}</I></FONT></SUB>'
         if self.sup:
             text += dot_escaped(self.sup.translate(_SUPERSCRIPT))
-        return text
+        return text + "".join(piece.dot_html(size) for piece in self.more)
+
+
+def words(text: str) -> Text:
+    """Text set upright."""
+    return Text(text, italic=False)
+
+
+def joined(texts: list[Text], comma: str = ", ") -> Text:
+    """Several texts as one, with upright commas, or what is given, between them."""
+    first, *rest = texts
+    between = [words(comma)] if comma else []
+    more = [piece for text in rest for piece in (*between, replace(text, more=()), *text.more)]
+    return replace(first, more=(*first.more, *more))
+
+
+def noted(label: Text | None, said: str) -> Text:
+    """A letter with words in brackets behind it, or the words alone."""
+    return words(said) if label is None else joined([label, words(f" ({said})")], "")
 
 
 def dot_escaped(text: str) -> str:
@@ -86,6 +119,8 @@ def symbol(name: str, step: Any = None) -> Text:
 
     >>> symbol("h", 2).unicode, symbol("W_f").sub, symbol("sigma").base
     ('h⁽²⁾', 'f', 'σ')
+    >>> symbol("cos_w")
+    Text(base='cos', sub='w', sup='', italic=True, more=())
     """
     sup = "" if step is None else f"({index_text(step)})"
     found = _SUBSCRIPTED.fullmatch(name)

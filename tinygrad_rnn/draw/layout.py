@@ -191,6 +191,7 @@ def _lines(
     frame: Frame,
 ) -> list[Line]:
     lines: list[Line] = []
+    fans = {plan.net for plan in rails.plans.plans.values()}
     for i, e in enumerate(picture.edges):
         plan = rails.plans.plans.get(i)
         returning = picture.backward and e.differentiable
@@ -204,8 +205,12 @@ def _lines(
         else:
             shift = 6.0 * e.lane - (3.0 if returning else 0.0)
             entry = rails.plans.ports.get(i)
-            forward = curve(e.tail, e.head, boxes, rails, bends.get(i, []), shift, entry)
-            back = curve(e.tail, e.head, boxes, rails, bends.get(i, []), shift + 6.0, entry) if returning else []
+            way = bends.get(i, [])
+            tail, head = picture.nodes[e.tail].column, picture.nodes[e.head].column
+            branched = ("fan", e.tail, rows[e.tail] + 1) in fans
+            turn_at = 0.15 if branched or tail in picture.columns[head].children else 0.5
+            forward = curve(e.tail, e.head, boxes, rails, way, shift, entry, turn_at)
+            back = curve(e.tail, e.head, boxes, rails, way, shift + 6.0, entry, turn_at) if returning else []
             spot, direction, side = spot_on_curve(forward, entry or 0.0)
         line = Line(i, [frame(p) for p in forward], angled=plan is not None)
         if e.label is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .labels import Text, text_width
+from .labels import Text, words
 from .picture import Picture
 from .styles import LEGEND_ORDER, LEGEND_SIZE, ROLES
 
 ROW = 22.0
 GAP = 16.0
+#: room for the sign before the words
+SIGN = {"": 0.0, "backward": 34.0}
 
 
 @dataclass(slots=True)
@@ -21,7 +23,7 @@ class Entry:
     """
 
     sign: str
-    words: str
+    words: Text
     x: float
     y: float
     width: float
@@ -54,35 +56,28 @@ def _parameters(picture: Picture) -> list[Entry]:
     if not picture.shared:
         return []
     timed = sum(c.kind == "step" for c in picture.columns) > 1 or any(c.kind == "circuit" for c in picture.columns)
-    entries = [_words("shared parameters:" if timed else "parameters:")]
+    entries = [_said("shared parameters:" if timed else "parameters:")]
     for p in picture.shared:
-        tag = max(16.0, p.text.width(LEGEND_SIZE) + 7)
-        entries.append(Entry(p.role, p.detail, 0, 0, tag + 5 + text_width(p.detail, LEGEND_SIZE - 1.5), p.text))
+        tag, detail = max(16.0, p.text.width(LEGEND_SIZE) + 7), words(p.detail)
+        entries.append(Entry(p.role, detail, 0, 0, tag + 5 + detail.width(LEGEND_SIZE - 1.5), p.text))
     return entries
 
 
 def _roles(picture: Picture) -> list[Entry]:
-    present = {n.role for n in picture.nodes}
-    entries = []
-    for role in LEGEND_ORDER:
-        if role in present:
-            words = ROLES[role].meaning
-            entries.append(Entry(role, words, 0, 0, 19 + text_width(words, LEGEND_SIZE)))
-    if any(s.role == "constant" for n in picture.nodes for s in n.stubs) and "constant" not in present:
-        entries.append(Entry("constant", "constant", 0, 0, 19 + text_width("constant", LEGEND_SIZE)))
+    present = {n.role for n in picture.nodes} | {s.role for n in picture.nodes for s in n.stubs if s.role == "constant"}
+    entries = [_said(ROLES[role].meaning, role) for role in LEGEND_ORDER if role in present]
     for delay in sorted({e.delay for e in picture.edges if e.delay}, key=lambda d: (d < 0, abs(d))):
         count = "one step" if abs(delay) == 1 else f"{abs(delay)} steps"
-        words = f"delay of {count}" if delay > 0 else f"from {count} later"
-        entries.append(Entry("delay", words, 0, 0, 19 + text_width(words, LEGEND_SIZE), delay=delay))
+        entries.append(_said(f"delay of {count}" if delay > 0 else f"from {count} later", "delay", delay))
     if picture.backward:
-        words = "gradient flows back"
-        entries.append(Entry("backward", words, 0, 0, 34 + text_width(words, LEGEND_SIZE)))
+        entries.append(_said("gradient flows back", "backward"))
     return entries
 
 
 def _notes(picture: Picture) -> list[Entry]:
-    return [_words(picture.note)] if picture.note else []
+    return [_said(picture.note)] if picture.note else []
 
 
-def _words(words: str) -> Entry:
-    return Entry("", words, 0, 0, text_width(words, LEGEND_SIZE))
+def _said(text: str | Text, sign: str = "", delay: int = 0) -> Entry:
+    said = words(text) if isinstance(text, str) else text
+    return Entry(sign, said, 0, 0, SIGN.get(sign, 19.0) + said.width(LEGEND_SIZE), delay=delay)

@@ -85,7 +85,7 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
         stack, seen = [start], set()
         while stack:
             node, met, smooth = stack.pop()
-            factors = tuple(x for x in node.inputs if x.id in shared) if _is_product(node) else ()
+            factors = tuple(x for x in node.inputs if x.id in shared and not _is_number(x)) if _is_product(node) else ()
             for x in node.inputs:
                 if x.id in shared:
                     continue
@@ -114,6 +114,11 @@ def _letters(paths: list[Any]) -> tuple[Tensor, ...]:
 
 def _is_product(node: Tensor) -> bool:
     return node.op is not None and node.op.name in PRODUCTS
+
+
+def _is_number(x: Tensor) -> bool:
+    """An array written in a formula, as ones: it has no letter."""
+    return x.op is None and x.name is None and not x.requires_grad
 
 
 def data_without_time(graph: Graph) -> frozenset[int]:

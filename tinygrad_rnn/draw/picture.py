@@ -92,4 +92,4 @@ class Picture:
     direction: str
     backward: bool = False
     title: str | None = None
-    note: str = ""
+    note: Text | None = None

@@ -2,7 +2,7 @@
 
 The data are a mapping with `nodes`, each a mapping of `id`, `text` and, as wanted, `role` (a key of `styles.ROLES`),
 `group` (nodes of one group share a frame with this title; groups stand from left to right), `lines` (small print);
-`edges`, each (from, to), (from, to, letter) or (from, to, letter, delay); and a `title`.
+`edges`, each (from, to), (from, to, letter or letters) or (from, to, letter, delay); and a `title`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import GraphError
-from .labels import Text, clean, symbol
+from .labels import clean, joined, symbol, words
 from .picture import Column, Edge, Node, Picture
 from .places import in_a_row
 from .styles import ROLES
 
 ROLE = "operation"
+#: roles whose text is no symbol
+UPRIGHT = ("operation", "product", "constant")
+#: of a text or a line of small print
+LONGEST = 60
 
 
 def picture_of_data(data: Mapping[str, Any]) -> Picture:
@@ -33,15 +37,18 @@ def picture_of_data(data: Mapping[str, Any]) -> Picture:
         number[given["id"]] = len(nodes)
         group = groups.setdefault(given.get("group"), len(groups))
         said = str(given.get("text", given["id"]))
-        text = Text(clean(said), italic=False) if role in (ROLE, "constant") else symbol(said)
-        lines = tuple(clean(str(line)) for line in given.get("lines", ()))
-        nodes.append(Node(text, role, group, len(nodes), lines=lines, tooltip=clean(said, 120), named=role != ROLE))
+        text = words(clean(said, LONGEST)) if role in UPRIGHT else symbol(said)
+        lines = tuple(clean(str(line), LONGEST) for line in given.get("lines", ()))
+        named = role not in UPRIGHT
+        nodes.append(Node(text, role, group, len(nodes), lines=lines, tooltip=clean(said, 120), named=named))
     edges = []
     for start, end, *more in data.get("edges", ()):
         if start not in number or end not in number:
             raise GraphError(f"__picture__: an edge joins {start!r} and {end!r}, which are not both among the nodes")
         letter, delay = [*more, None, 0][:2] if len(more) < 2 else more
-        edges.append(Edge(number[start], number[end], symbol(str(letter)) if letter else None, delay=int(delay or 0)))
+        letters = [letter] if isinstance(letter, str) else letter or ()
+        label = joined([symbol(str(name)) for name in letters]) if letters else None
+        edges.append(Edge(number[start], number[end], label, delay=int(delay or 0)))
     plain = set(groups) <= {None}
     columns = [
         Column("plain" if plain else "step" if g is not None else "between", k, clean(str(g or ""), 60))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .boxes import Box
-from .layers import Arrangement
 from .picture import Picture
 
 Point = tuple[float, float]
@@ -165,7 +164,8 @@ def _fans(picture: Picture, rows: list[int], result: Plans) -> list[int]:
     met = {picture.edges[i].head for i, plan in result.plans.items() if not plan.enters_by_side}
     fans: dict[tuple[int, int], list[int]] = {}
     for i, e in enumerate(picture.edges):
-        inside = picture.nodes[e.tail].column == picture.nodes[e.head].column
+        tail, head = (picture.columns[picture.nodes[k].column] for k in (e.tail, e.head))
+        inside = tail is head or (tail.rank == head.rank and tail.band < head.band)
         if inside and rows[e.head] == rows[e.tail] + 1 and not e.lane and not e.delay:
             fans.setdefault((e.tail, rows[e.head]), []).append(i)
     return [
@@ -354,9 +354,19 @@ def _towards(a: Point, b: Point, share: float) -> Point:
 
 
 def curve(
-    tail: int, head: int, boxes: list[Box], rails: Rails, bends: list[Point], shift: float, entry: float | None
+    tail: int,
+    head: int,
+    boxes: list[Box],
+    rails: Rails,
+    bends: list[Point],
+    shift: float,
+    entry: float | None,
+    turn_at: float = 0.5,
 ) -> list[Point]:
-    """The curve of an edge inside one column, through its bends; `shift` moves it along time."""
+    """The curve of an edge inside one column, through its bends; `shift` moves it along time.
+
+    `turn_at` says how high it turns before each bend: a low curve passes below the letters at the heads of others.
+    """
     a, b = boxes[tail], boxes[head]
     x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]
     if abs(y1 - y0) < 1.0:
@@ -371,17 +381,13 @@ def curve(
     port = (_port(turn - x1, b) if entry is None else entry) + shift
     stop = (x1 + port, y1 - up * b.reach_depth(port))
     path = [start]
-    for x, y in [*((x + shift, y) for x, y in bends), stop]:
+    for k, (x, y) in enumerate([*((x + shift, y) for x, y in bends), stop]):
         xa, ya = path[-1]
-        path += [(xa, ya + (y - ya) * 0.5), (x, y - (y - ya) * 0.5), (x, y)]
+        turn = ya + (y - ya) * (turn_at if k < len(bends) else 0.5)
+        path += [(xa, turn), (x, turn), (x, y)]
     return path
 
 
 def _port(distance: float, box: Box) -> float:
     """Lines that come from the side meet the outline a little on that side."""
     return box.along * 0.62 * distance / (abs(distance) + 45.0)
-
-
-def bends_of(arrangement: Arrangement, pair: tuple[int, int]) -> list[tuple[int, float]]:
-    """Rows and places where the edge between two slots passes other rows."""
-    return arrangement.bends.get(pair, [])

@@ -45,9 +45,12 @@ ROLES: dict[str, Style] = {
     "target": Style("#f6e6ef", "#a8557f", 1.3, True, meaning="target"),
     "parameter": Style("#f4efb4", "#8a7d00", meaning="parameter"),
     "operation": Style("#ffffff", "#777777", 0.9, meaning="operation"),
+    "product": Style("#fbd38a", "#a86400", 2.0, meaning="product of matrices"),
     "constant": Style("#eeeeee", "#a0a0a0", 0.8, meaning="constant"),
     "elided": Style("none", "none", 0.0),
     "unfold": Style("#dddddd", "#8a8a8a", 0.9),
 }
+#: roles with a square for a sign
+SQUARES = ("parameter", "product", "constant")
 #: the order in which the legend explains them
-LEGEND_ORDER = ("input", "inner", "state", "output", "loss", "target", "operation", "constant")
+LEGEND_ORDER = ("input", "inner", "state", "output", "loss", "target", "parameter", "product", "operation", "constant")

@@ -26,6 +26,7 @@ from .styles import (
     ROLES,
     SERIF,
     SMALL_SIZE,
+    SQUARES,
     TITLE_SIZE,
 )
 
@@ -95,8 +96,15 @@ def label(text: str, x: float, y: float, size: float, colour: str = "", anchor: 
     return f'<text x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}>{escape(text)}</text>'
 
 
-def _symbol(text: Text, x: float, y: float, size: float, anchor: str = "middle") -> str:
-    return f'<text x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}">{text.svg_spans(size)}</text>'
+def _symbol(text: Text, x: float, y: float, size: float, colour: str = "", anchor: str = "middle") -> str:
+    fill = f' fill="{colour}"' if colour else ""
+    place = f'x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}{_blanks(text)}'
+    return f"<text {place}>{text.svg_spans(size)}</text>"
+
+
+def _blanks(text: Text | None) -> str:
+    """Some readers swallow the blanks at the ends of a moved piece unless they are told not to."""
+    return ' xml:space="preserve"' if text and text.more else ""
 
 
 def _outline(role: str, x: float, y: float, width: float, height: float, round_: bool) -> str:
@@ -177,7 +185,7 @@ def _letter(line: Line) -> str:
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
     halo = 'stroke="white" stroke-width="3.5" stroke-linejoin="round" paint-order="stroke"'
-    place = f'x="{num(x)}" y="{num(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"'
+    place = f'x="{num(x)}" y="{num(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"{_blanks(line.label)}'
     return f'<text class="weight" {place} {halo}>{spans}</text>'
 
 
@@ -188,17 +196,18 @@ def _entry(e: Entry) -> str:
         return (
             f'<g class="shared {e.sign}">{_square(e.sign, e.x + tag / 2, e.y, tag, 16)}'
             f"{_symbol(e.text, e.x + tag / 2, y, LEGEND_SIZE)}"
-            f"{label(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, '#555555', 'start')}</g>"
+            f"{_symbol(e.words, e.x + tag + 5, y, LEGEND_SIZE - 1.5, '#555555', 'start')}</g>"
         )
+    if not e.sign:
+        return _symbol(e.words, e.x, y, LEGEND_SIZE, "#555555", "start")
+    room = 19
     if e.sign == "backward":
         look = f'stroke="{BACKWARD}" stroke-dasharray="4 2.5" marker-end="url(#back)"'
-        line = f'<path d="M{num(e.x + 26)},{num(e.y)}L{num(e.x)},{num(e.y)}" {look}/>'
-        return f'<g class="legend">{line}{label(e.words, e.x + 33, y, LEGEND_SIZE, "", "start")}</g>'
-    if e.sign == "delay":
+        sign, room = f'<path d="M{num(e.x + 26)},{num(e.y)}L{num(e.x)},{num(e.y)}" {look}/>', 33
+    elif e.sign == "delay":
         sign = _delay(Square(e.delay, (e.x + 7, e.y)))
-        return f'<g class="legend">{sign}{label(e.words, e.x + 19, y, LEGEND_SIZE, "", "start")}</g>'
-    if e.sign:
-        square = e.sign in ("parameter", "constant")
-        sign = _square(e.sign, e.x + 7, e.y, 13, 13) if square else _outline(e.sign, e.x + 7, e.y, 13, 13, True)
-        return f'<g class="legend">{sign}{label(e.words, e.x + 19, y, LEGEND_SIZE, "", "start")}</g>'
-    return label(e.words, e.x, y, LEGEND_SIZE, "#555555", "start")
+    elif e.sign in SQUARES:
+        sign = _square(e.sign, e.x + 7, e.y, 13, 13)
+    else:
+        sign = _outline(e.sign, e.x + 7, e.y, 13, 13, True)
+    return f'<g class="legend">{sign}{_symbol(e.words, e.x + room, y, LEGEND_SIZE, "", "start")}</g>'

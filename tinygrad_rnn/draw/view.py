@@ -53,7 +53,7 @@ def view(
         picture = picture_of_data(found)
     elif folded:
         graph, given = graph_and_inputs(found, folded=True)
-        picture = fold_picture(graph, level, values, only, given, beside=folded == "both")
+        picture = fold_picture(graph, level, values, only, given, _steps_beside(folded, steps))
     else:
         graph, given = graph_and_inputs(found)
         picture = assemble(graph, level, values, only, given)[0]
@@ -86,7 +86,19 @@ def graph_and_inputs(source: Any, folded: bool = False) -> tuple[Graph, frozense
         raise GraphError(f"draw takes a Graph, a Tensor, a model or its run, not {type(source).__name__}{advice}")
     inputs = getattr(source, "inputs", None)
     given = inputs.values() if isinstance(inputs, Mapping) else ()
-    return found, frozenset(x.id for x in given if isinstance(x, Tensor))  # type: ignore[return-value]
+    fixed = getattr(getattr(getattr(source, "model", None), "document", None), "fixed", ())
+    return found, frozenset(x.id for x in given if isinstance(x, Tensor) and x.name not in fixed)  # type: ignore[return-value]
+
+
+def _steps_beside(folded: bool | str, steps: int | str | None) -> int | None:
+    """How many steps stand beside a circuit: 0 for none, None for as many as its longest delay needs."""
+    if steps is None:
+        return None if folded == "both" else 0
+    if folded != "both":
+        raise GraphError(f"draw: steps={steps!r}, but a circuit has no steps; take it out, or say folded='both'")
+    if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
+        raise GraphError(f"draw: steps={steps!r}; from 1 to {MOST_STEPS} steps stand beside a circuit")
+    return steps
 
 
 def _leave_out_steps(picture: Picture, level: str, steps: int | str | None) -> None:

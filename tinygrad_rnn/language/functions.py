@@ -67,9 +67,18 @@ def _sigmoid_slope(x: Any) -> Any:
 
 
 def _cross_entropy(o: Operand, y: Operand) -> Operand:
+    batch = o.batch or y.batch
     if y.classes:
-        return Operand(np.sum(cross_entropy(o.value, y.value, axis=0)))
-    return Operand(-np.sum(y.value * log_softmax(o.value, axis=0)))
+        return _one_number(cross_entropy(o.value, y.value, axis=0), batch)
+    return operands.negative(_one_number(y.value * log_softmax(o.value, axis=0), batch))
+
+
+def _one_number(terms: Any, batch: int | None) -> Operand:
+    """The sum of terms down each column: one number, or one for each sample."""
+    if batch in (None, 1):
+        return Operand(np.sum(terms))
+    whole = np.reshape(terms, (1, batch)) if np.ndim(plain(terms)) < 2 else np.sum(terms, axis=0, keepdims=True)
+    return Operand(whole, batch=batch)
 
 
 def _onehot(y: Operand) -> Operand:
@@ -78,7 +87,8 @@ def _onehot(y: Operand) -> Operand:
 
 def _squared_error(o: Operand, y: Operand) -> Operand:
     difference = operands.subtract(o, y)
-    return Operand(0.5 * np.sum(difference.value**2))
+    total = _one_number(difference.value**2, difference.batch)
+    return Operand(0.5 * total.value, batch=total.batch)
 
 
 _declare("tanh", "same", "x", _entrywise(np.tanh), r"\tanh")

@@ -69,6 +69,8 @@ _LETTERS = {
     for word in _GREEK
 }
 _ACCENTS = {"\u0303": r"\tilde", "\u0302": r"\hat", "\u0304": r"\bar", "\u0307": r"\dot"}
+#: below a letter, xi is x and i: W_xi goes from x to the gate i; longer names are Greek letters there as well
+SHORTEST_BELOW = 3
 _RELATIONS = {"<": "<", ">": ">", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", "=": "="}
 
 
@@ -219,11 +221,11 @@ def symbol(name: str) -> str:
             letters += char
     below = lowered + below
     said = _word(letters) + "'" * primes
-    return f"{said}_{{{_word(below)}}}" if below else said
+    return f"{said}_{{{_word(below, SHORTEST_BELOW)}}}" if below else said
 
 
-def _word(letters: str) -> str:
-    if letters in _GREEK:
+def _word(letters: str, shortest: int = 1) -> str:
+    if letters in _GREEK and len(letters) >= shortest:
         return "\\" + letters
     if letters.startswith("\\") or len(letters) == 1 or letters.isdigit():
         return (

@@ -27,6 +27,7 @@ from .expressions import (
 )
 from .functions import FUNCTIONS
 from .indices import Condition, Index, modulus_of
+from .latex import SHORTEST_BELOW
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class _Writer:
         if node.op in "+-":
             return f"<mo>{_SIGNS.get(node.op, node.op)}</mo>"
         if node.op == "@":
-            return '<mspace width="0.08em"/>'
+            return f'<mspace width="{0.17 if isinstance(node.right, Call) else 0.08}em"/>'
         return '<mspace width="0.17em"/>' if scalar or self._is_scalar(node.right) else "<mo>⊙</mo>"
 
     def _is_gradient(self, expr: Expr) -> bool:
@@ -290,11 +291,11 @@ def _symbol(name: str, bold: bool) -> tuple[str, str]:
     primes = "′" * (len(name) - len(plain))
     said = f"<msup>{said}<mo>{primes}</mo></msup>" if primes else said
     lowered += below
-    return said, _letters(lowered, False) if lowered else ""
+    return said, _letters(lowered, False, SHORTEST_BELOW) if lowered else ""
 
 
-def _letters(word: str, bold: bool) -> str:
-    said = escape(_GREEK.get(word, word))
+def _letters(word: str, bold: bool, shortest: int = 1) -> str:
+    said = escape(_GREEK.get(word, word) if len(word) >= shortest else word)
     if bold:
         # browsers know no variant but "normal": the weight is a matter of style
         return f'<mi mathvariant="normal" style="font-weight:bold">{said}</mi>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LanguageError
 from .expressions import Document, Equation
@@ -15,6 +15,9 @@ from .quantities import Quantities
 from .shapes import Shapes
 from .source import LARGEST_FILE, Source
 from .unroll import Run, Unroller
+
+if TYPE_CHECKING:
+    from ..compile.equations import CompiledModel
 
 
 class Model:
@@ -76,6 +79,23 @@ class Model:
         ((2, 1), ['W'])
         """
         return Unroller(self, self.lengths(T, lengths), seed, batch, values, scale).run()
+
+    def compile(self, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:
+        """The loss and its gradients as a fast function of all values by name, for any length and batch size.
+
+        See `CompiledModel` for what it takes. Raises `CompileError` for a model that is not one step repeated.
+
+        >>> import numpy as np
+        >>> from tinygrad_rnn.language import load
+        >>> model = load("sizes: h = 2, x = 2\\nh[t] = tanh(W @ h[t-1] + x[t])\\nL = sum(t, sum(h[t]))")
+        >>> fast = model.compile()
+        >>> loss, grads = fast({"W": np.eye(2), "x": np.ones((50, 2)), ("h", 0): np.zeros(2)})
+        >>> round(loss, 3), grads["W"].shape
+        (96.236, (2, 2))
+        """
+        from ..compile.equations import compile_model
+
+        return compile_model(self, executor, checkpoint)
 
     def steps_of(self, equation: Equation, lengths: int | Lengths) -> Sequence[Step]:
         """The steps at which a gradient or forward equation holds; [None] for a target without time index."""

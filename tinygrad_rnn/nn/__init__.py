@@ -59,6 +59,7 @@ from .losses import (
 from .lstm_variants import (
     ConcatenatedLSTMCell,
     CoupledLSTMCell,
+    CoupledPeepholeLSTMCell,
     FullPeepholeLSTMCell,
     NoForgetLSTMCell,
     PeepholeLSTMCell,
@@ -117,3 +118,25 @@ from .trees import (
     balanced,
     parse_tree,
 )
+
+#: names that torch's users look for, and what stands in their place
+_ELSEWHERE = {
+    "ModuleList": "a plain list of modules, as an attribute",
+    "ModuleDict": "a plain dict of modules, as an attribute",
+    "Parameter": "nn.parameter(name, value)",
+    "Tanh": "the function np.tanh",
+    "Sigmoid": "the function tg.sigmoid",
+    "ReLU": "the function tg.relu",
+    "Softmax": "the function tg.softmax",
+    "CrossEntropyLoss": "the function nn.cross_entropy",
+    "NLLLoss": "the function nn.nll_loss",
+    "MSELoss": "the function nn.mse_loss",
+    "BCEWithLogitsLoss": "the function nn.binary_cross_entropy_with_logits",
+    "functional": "nn itself for losses, np and tg for functions",
+    "utils": "lengths= of the layers for packed sequences, tg.train.clip_grad_norm_ for clipping",
+}
+
+
+def __getattr__(name: str) -> object:
+    hint = f": here it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -16,7 +16,7 @@ from ..core.functions import name
 from ..core.reductions import softmax
 from ..core.tensor import Tensor
 from . import init
-from .given import within
+from .given import whole, within
 from .module import Module, parameter
 from .seq2seq import EncoderDecoder
 
@@ -28,7 +28,7 @@ class AdditiveAttention(Module):
     """
 
     def __init__(self, query_size: int, key_size: int, attention_size: int, dtype: Any = np.float64) -> None:
-        bound = attention_size**-0.5
+        bound = whole("AdditiveAttention", "attention_size", attention_size) ** -0.5
         self.W_a = parameter("W_a", init.uniform((attention_size, query_size), bound, dtype))
         self.U_a = parameter("U_a", init.uniform((attention_size, key_size), bound, dtype))
         self.v = parameter("v", init.uniform((attention_size,), bound, dtype))
@@ -111,6 +111,8 @@ class AttentionDecoder(EncoderDecoder):
     ) -> tuple[Any, Any]:
         keys = np.stack(self.encoder(x, rows, x_lengths, x_state))
         inside = None if x_lengths is None else within(x_lengths, keys.shape[:-1])
+        if inside is not None and not np.all(inside[0]):
+            raise ShapeError("AttentionDecoder: x_lengths are at least 1, since there has to be something to look at")
         return (keys, self.attention.prepare(keys), inside), (self.initial(state, rows), None)
 
     def step(self, given: Any, state: Any, y: Tensor, t: int) -> Any:

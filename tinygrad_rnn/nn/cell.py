@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import ShapeError
+from ..core.errors import GraphError, ShapeError
 from ..core.scope import current
 from ..core.tensor import Tensor
 from . import init
+from .given import as_data, given_states, shape_given, whole
 from .module import Module, parameter
 
 States = tuple[Any, ...]
@@ -29,10 +30,9 @@ class Cell(Module):
     states: tuple[str, ...] = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = np.float64) -> None:
-        for what, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if size < 1:
-                raise ShapeError(f"{type(self).__name__}: {what} is {size}, but has to be at least 1")
-        self.input_size, self.hidden_size, self.bias, self.dtype = input_size, hidden_size, bias, np.dtype(dtype)
+        self.input_size = whole(type(self).__name__, "input_size", input_size)
+        self.hidden_size = whole(type(self).__name__, "hidden_size", hidden_size)
+        self.bias, self.dtype = bias, np.dtype(dtype)
 
     @property
     def bound(self) -> float:
@@ -84,14 +84,27 @@ class Cell(Module):
         """As `step`, but the weights see `seen` in place of the first state (dropout on recurrent connections)."""
         return self.step(x, seen, *states[1:])
 
-    def forward(self, x: Any, state: Any = None) -> Any:
+    def forward(self, input: Any, hx: Any = None) -> Any:
         """One step as torch's cells take it: `h = cell(x, h)`, `h, c = cell(x, (h, c))`; zeros if nothing is given."""
-        if x.shape[-1:] != (self.input_size,) or len(x.shape) > 2:
+        kind, shape = type(self).__name__, shape_given(input, type(self).__name__)
+        if shape[-1:] != (self.input_size,) or len(shape) > 2:
             raise ShapeError(
-                f"{type(self).__name__}: x has shape {tuple(x.shape)}, "
-                f"but has to be (B, {self.input_size}) or ({self.input_size},)"
+                f"{kind}: x has shape {shape}, but has to be (B, {self.input_size}) or ({self.input_size},)"
             )
-        if state is None:
-            state = self.initial(x.shape[0] if len(x.shape) == 2 else None)
-        new = self.step(x, *(state if isinstance(state, tuple) else (state,)))
+        rows = shape[:-1]
+        if hx is None:
+            states = self.initial(*rows)
+        else:
+            states = given_states(hx, self.states, [(*rows, size) for size in self.sizes], self.dtype, kind)
+        new = self.stepped(self.step(as_data(input, self.dtype, kind, "x"), *states))
         return new if len(self.states) > 1 else new[0]
+
+    def stepped(self, new: Any) -> States:
+        """What `step` returned; raises `GraphError` unless it is a tuple with all states."""
+        if not isinstance(new, tuple) or len(new) != len(self.states):
+            found = f"a tuple of {len(new)}" if isinstance(new, tuple) else type(new).__name__
+            raise GraphError(
+                f"{type(self).__name__}: step() has to return a tuple of the new states ({', '.join(self.states)},), "
+                f"not {found}"
+            )
+        return new

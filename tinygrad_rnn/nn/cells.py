@@ -1,7 +1,7 @@
 """The three cells that everybody means by RNN, LSTM and GRU, each as it stands on its page.
 
 Rows are samples, so the book's W h reads `linear(h, W)`. Weights of the state are W, of the input U, biases b; the
-letter behind names the gate. Variants stand in `lstm_variants`, `gru_variants` and `normalized`.
+letter behind names the gate. Variants stand in `lstm_variants` and `normalized`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class LSTMCell(Cell):
     """Long short-term memory with forget gate (document 002, part 2; document 004, section 7.1).
 
     Shapes: x (B, input_size); h, c (B, hidden_size). The gates are i (input), f (forget), o (output), g is the
-    candidate, in torch's order i, f, g, o; document 004 writes g for i and q for o, document 002 c̃ for g.
+    candidate, in torch's order i, f, g, o; document 004 writes g for i and q for o, document 002 c̃ for g. The draft in
+    document 000 is the same network counted otherwise: its s[t+1] and h[t+1] are c[t] and h[t] here, made from x[t] and
+    from the states before by the gates of step t; its candidate is squashed by σ in place of tanh.
     `forget_bias` is what b_f starts at (torch's random start if None).
 
     >>> import numpy as np, tinygrad_rnn as tg

@@ -28,7 +28,7 @@ class Stack(Module):
     """Layers of states, each reading the one below at the same step; they may differ in kind and size.
 
     With `skips` every layer above the first also reads the input itself (its input_size has to count both). The layers
-    are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, state=None, lengths=None)`: a state is a list
+    are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, hx=None, lengths=None)`: a state is a list
     with the state of each layer, a trace has names as `l1.h`. Shapes are those of `Recurrent`, time first. Raises
     `ShapeError` where one layer does not fit on another.
 
@@ -40,8 +40,9 @@ class Stack(Module):
     """
 
     def __init__(self, *layers: Recurrent, skips: bool = False) -> None:
-        if not layers:
-            raise GraphError("Stack: there has to be at least one layer")
+        if not layers or not all(isinstance(layer, Recurrent) for layer in layers):
+            found = ", ".join(type(layer).__name__ for layer in layers) or "none"
+            raise GraphError(f"Stack: there have to be recurrent layers, at least one, not {found}")
         self.layers, self.skips = list(layers), skips
         for below, above in pairwise(layers):
             offered = below.output_size + (layers[0].input_size if skips else 0)
@@ -52,12 +53,12 @@ class Stack(Module):
                 )
 
     def forward(
-        self, x: Any, state: Sequence[Any] | None = None, lengths: Any = None, trace: bool = False
+        self, input: Any, hx: Sequence[Any] | None = None, lengths: Any = None, trace: bool = False
     ) -> tuple[Any, ...]:
         with recording(trace):
-            inputs = self.layers[0].inputs(x)
+            inputs = self.layers[0].inputs(input)
             padding = inputs.padding(lengths, self.layers[0].dtype)
-            outputs, ends, kept = self._run(inputs, self._starts(state), padding, trace)
+            outputs, ends, kept = self._run(inputs, self._starts(hx), padding, trace)
             output = inputs.joined(outputs, padding)
         return (output, ends, kept) if trace else (output, ends)
 
@@ -78,10 +79,10 @@ class Stack(Module):
             kept |= {f"l{k}.{role}": nodes for role, nodes in (mine or {}).items()}
         return outputs, ends, kept
 
-    def _starts(self, state: Sequence[Any] | None) -> list[Any]:
-        given = [None] * len(self.layers) if state is None else list(state)
+    def _starts(self, hx: Sequence[Any] | None) -> list[Any]:
+        given = [None] * len(self.layers) if hx is None else list(hx)
         if len(given) != len(self.layers):
-            raise ShapeError(f"Stack: the state has {len(given)} parts, but there are {len(self.layers)} layers")
+            raise ShapeError(f"Stack: hx has {len(given)} parts, but there are {len(self.layers)} layers")
         return given
 
     def _beside(self, inputs: Inputs, outputs: list[Any]) -> list[Any]:

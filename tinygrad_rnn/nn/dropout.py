@@ -6,6 +6,7 @@ repeated. In eval mode dropout does nothing and zoneout takes its mean.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from .module import Module
 from .random import generator
 
 
-def probability(owner: str, what: str, p: float) -> float:
+def probability(kind: str, what: str, p: Any) -> float:
     """`p` itself; raises `GraphError` unless 0 <= p < 1 (p = 1 would leave nothing)."""
-    if not 0.0 <= p < 1.0:
-        raise GraphError(f"{owner}: {what} is {p}, but has to be a probability from 0 up to, not including, 1")
+    if not isinstance(p, Real) or not 0.0 <= float(p) < 1.0:
+        raise GraphError(f"{kind}: {what} is {p!r}, but has to be a probability from 0 up to, not including, 1")
     return float(p)
 
 

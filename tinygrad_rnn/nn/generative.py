@@ -18,7 +18,7 @@ from ..core.reductions import add_n, cross_entropy, onehot, softmax
 from ..core.scope import no_grad, scope, step, steps
 from ..core.tensor import Tensor
 from .dropout import leaf
-from .given import given_sequence, given_state, given_tensor, labels_of, within
+from .given import given_sequence, given_state, given_tensor, labels_of, whole, within
 from .random import generator
 from .sized import Sized
 
@@ -63,6 +63,7 @@ class Autoregressive(Sized):
     # -- the loop -----------------------------------------------------------------------------------------------------
     def unfold(self, choose: Choice, T: int, x: Any = None, rows: tuple[int, ...] = (), **given: Any) -> Iterator[Turn]:
         """Run T steps, each inside of its scope; `choose(t, o)` says the label, which the next step reads."""
+        whole(type(self).__name__, "the number of steps", T)
         with scope(self.label):
             known, state = self.begin(x, rows, **given)
             with step(0):
@@ -197,7 +198,7 @@ class VectorRNN(GenerativeRNN):
             self.R = self.weight("R", hidden_size, self.input_size)
 
     def begin(self, x: Any, rows: tuple[int, ...], state: Any = None) -> tuple[Any, Any]:
-        x = given_tensor("x", x, (*rows, self.input_size), type(self).__name__)
+        x = given_tensor("x", x, (*rows, self.input_size), type(self).__name__, self.dtype)
         h = self.initial(state if self.vector == "input" else x, rows)
         return None if self.vector == "initial" else linear(x, self.R), h
 
@@ -226,7 +227,8 @@ class ConditionalRNN(GenerativeRNN):
         self.R = self.weight("R", hidden_size, output_size)
 
     def begin(self, x: Any, rows: tuple[int, ...], state: Any = None) -> tuple[Any, Any]:
-        return given_sequence(x, (*rows, self.input_size), type(self).__name__), self.initial(state, rows)
+        read = given_sequence(x, (*rows, self.input_size), type(self).__name__, self.dtype)
+        return read, self.initial(state, rows)
 
     def step(self, x: Any, h: Any, y: Tensor, t: int) -> Any:
         return name("h", np.tanh(self.b + linear(h, self.W) + linear(x(t), self.U) + linear(y, self.R)))
@@ -235,8 +237,8 @@ class ConditionalRNN(GenerativeRNN):
 class FullyConnected(Autoregressive):
     """Every label acts on every later one by weights of its own: what a state makes unnecessary (document 004, 2.5.1).
 
-    o[t] = c_t + Σ_{s<t} W_t_s y[s]: the graph of document 000's figure, for sequences of at most `longest` labels. It has
-    longest · (longest - 1) / 2 matrices, where a `GenerativeRNN` has three for any length.
+    o[t] = c_t + Σ_{s<t} W_t_s y[s]: the graph of document 000's figure, for sequences of at most `longest` labels. It
+    has longest · (longest - 1) / 2 matrices, where a `GenerativeRNN` has three for any length.
 
     >>> import tinygrad_rnn as tg
     >>> [tg.nn.FullyConnected(4, longest).num_parameters() for longest in (5, 10, 20)]
@@ -262,16 +264,16 @@ class FullyConnected(Autoregressive):
     def begin(self, x: Any, rows: tuple[int, ...]) -> tuple[Any, Any]:
         if x is not None:
             raise GraphError("FullyConnected reads no x")
-        return rows, (0, [])
+        return rows, (0, [], rows)
 
     def step(self, rows: Any, state: Any, y: Tensor, t: int) -> Any:
         if t > self.longest:
             raise ShapeError(f"FullyConnected: it has weights for {self.longest} labels, but step {t} is asked for")
-        return t, [*state[1], y] if t > 1 else []  # y[0] precedes the sequence and is no part of it
+        return t, [*state[1], y] if t > 1 else [], rows  # y[0] precedes the sequence and is no part of it
 
     def readout(self, state: Any) -> Tensor:
-        t, labels = state
-        o = self.c[t - 1]
+        t, labels, rows = state
+        o = np.broadcast_to(self.c[t - 1], (*rows, self.output_size))
         for W, y in zip(self.W[t - 1], labels, strict=True):
             o = o + linear(y, W)
         return name("o", o)

@@ -13,11 +13,12 @@ from ..core.elementwise import tanh
 from ..core.errors import ShapeError
 from ..core.functions import name
 from ..core.scope import current, scope, step
-from ..core.tensor import Tensor, plain
+from ..core.tensor import Tensor
 from .cell import Cell, States
 from .dropout import leaf
+from .given import as_data, given_states, shape_given
 from .module import Module
-from .sequence import in_graph
+from .sequence import recording
 
 #: for each direction where its neighbours stand: (rows, columns) away
 DIRECTIONS = {1: (-1, -1), 2: (-1, 1), 3: (1, -1), 4: (1, 1)}
@@ -47,8 +48,9 @@ class RNN2d(Module):
     the borders states are 0. Steps are pairs from (1, 1) to (I, J).
 
     Shapes: x (I, J, B, input_size) or (I, J, input_size); output (I, J, B, 4 * hidden_size), the directions side by
-    side; state (4, B, hidden_size), where each direction arrives. `state` is what stands beyond the borders, zeros if
-    nothing is given. Raises `ShapeError` for shapes that do not fit.
+    side; state (4, B, hidden_size), where each direction arrives. `hx` is what stands beyond the borders, zeros if
+    nothing is given. `trace=True` also returns x, h_1, ..., h_4 of every place: trace["h_1"][i - 1][j - 1]. Raises
+    `ShapeError` for shapes that do not fit.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> output, corners = tg.nn.RNN2d(3, 4)(np.ones((5, 6, 2, 3)))
@@ -60,30 +62,32 @@ class RNN2d(Module):
         self.input_size, self.hidden_size, self.dtype = input_size, hidden_size, np.dtype(dtype)
         self.cells = [GridCell(k, input_size, hidden_size, bias, dtype) for k in DIRECTIONS]
 
-    def forward(self, x: Any, state: Any = None) -> tuple[Any, Any]:
-        shape = np.shape(plain(x))
+    def forward(self, input: Any, hx: Any = None, trace: bool = False) -> tuple[Any, ...]:
+        shape = shape_given(input, "RNN2d")
         if len(shape) not in (3, 4) or shape[-1] != self.input_size or not shape[0] * shape[1]:
             raise ShapeError(
                 f"RNN2d: the input has shape {shape}, but has to be (I, J, B, {self.input_size}) "
                 f"or (I, J, {self.input_size}), with at least one place"
             )
         rows = shape[2:-1]
-        if state is not None and np.shape(plain(state)) != (4, *rows, self.hidden_size):
-            raise ShapeError(
-                f"RNN2d: the state has shape {np.shape(plain(state))}, but has to be {(4, *rows, self.hidden_size)}"
-            )
-        with scope("rnn2d"):
-            xs = self._places(x, shape[0], shape[1])
+        state = None
+        if hx is not None:
+            (state,) = given_states((hx,), ("h",), [(4, *rows, self.hidden_size)], self.dtype, "RNN2d")
+        with recording(trace), scope("rnn2d"):
+            xs = self._places(as_data(input, self.dtype, "RNN2d"), shape[0], shape[1])
             swept = [
                 self._sweep(cell, xs, shape[0], shape[1], self._border(k, state, rows))
                 for k, cell in enumerate(self.cells)
             ]
             output = [[self._joined(swept, i, j) for j in range(1, shape[1] + 1)] for i in range(1, shape[0] + 1)]
             corners = [h[_last(cell.k, shape[0], shape[1])] for cell, h in zip(self.cells, swept, strict=True)]
-            return np.stack([np.stack(row) for row in output]), np.stack(corners)
+            found = np.stack([np.stack(row) for row in output]), np.stack(corners)
+        if not trace:
+            return found
+        named = {"x": xs} | {cell.states[0]: h for cell, h in zip(self.cells, swept, strict=True)}
+        return *found, {role: _rows(nodes, shape[0], shape[1]) for role, nodes in named.items()}
 
-    def _places(self, x: Any, height: int, width: int) -> dict[tuple[int, int], Any]:
-        data = x if in_graph(x) else np.array(plain(x), self.dtype)
+    def _places(self, data: Any, height: int, width: int) -> dict[tuple[int, int], Any]:
         found: dict[tuple[int, int], Any] = {}
         for i in range(1, height + 1):
             for j in range(1, width + 1):
@@ -110,6 +114,11 @@ class RNN2d(Module):
     def _joined(self, swept: list[dict[tuple[int, int], Any]], i: int, j: int) -> Any:
         with step((i, j)):
             return np.concatenate([h[i, j] for h in swept], axis=-1)
+
+
+def _rows(nodes: dict[tuple[int, int], Any], height: int, width: int) -> list[list[Any]]:
+    """What stands at each place, row by row."""
+    return [[nodes[i, j] for j in range(1, width + 1)] for i in range(1, height + 1)]
 
 
 def _last(k: int, height: int, width: int) -> tuple[int, int]:

@@ -7,6 +7,8 @@ Which cell an option means is said here; the formulas stand in the rooms of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -18,6 +20,7 @@ from .cells import GRUCell, LSTMCell, RNNCell
 from .lstm_variants import (
     ConcatenatedLSTMCell,
     CoupledLSTMCell,
+    CoupledPeepholeLSTMCell,
     FullPeepholeLSTMCell,
     NoForgetLSTMCell,
     PeepholeLSTMCell,
@@ -39,6 +42,20 @@ class Noise(TypedDict, total=False):
 class TorchLike(Recurrent):
     """What RNN, LSTM and GRU share: they exchange weights with torch's layers of the same name."""
 
+    def __init__(
+        self,
+        cell: Callable[[int], Cell],
+        input_size: int,
+        num_layers: int,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        **noise: Any,
+    ) -> None:
+        for option in sorted(noise.keys() - Noise.__annotations__.keys()):
+            raise TypeError(_unknown(type(self), option))
+        super().__init__(cell, input_size, num_layers, batch_first, dropout, bidirectional, **noise)
+
     def load_torch(self, state: Mapping[str, Any]) -> None:
         """Take over the `state_dict` of torch's layer of the same name and options, as torch tensors or arrays.
 
@@ -55,6 +72,15 @@ class TorchLike(Recurrent):
         {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4)}
         """
         return torch_state.dump(self)
+
+
+def _unknown(layer: type, option: str) -> str:
+    """That there is no such option, and which was meant."""
+    there = [*signature(layer).parameters, *Noise.__annotations__]
+    there.remove("noise")
+    likely = get_close_matches(option, there, n=1)
+    hint = f"did you mean {likely[0]}?" if likely else f"there are {', '.join(there)}"
+    return f"{layer.__name__} has no option {option}: {hint}"
 
 
 class RNN(TorchLike):
@@ -92,14 +118,15 @@ class RNN(TorchLike):
 
 
 class LSTM(TorchLike):
-    """torch's LSTM (document 002, part 2; document 004, section 7.1), and its variants, one at a time.
+    """torch's LSTM (document 002, part 2; document 004, section 7.1), and its variants.
 
     `forget_bias` is what b_f starts at; `proj_size` as in torch. `peephole` lets the gates see the cell: True or
     "diagonal" through a vector for each gate, "full" through matrices; `coupled` puts 1 - f for i; `forget_gate=False`
     is the network of 1997; `concatenated` has one matrix for [h, x] per gate; `layer_norm` normalises what stands
     inside the gates, and c. See `Recurrent` for shapes and for what all layers take.
 
-    Raises `GraphError` for two variants at once: they would need a formula of their own, given to `Recurrent`.
+    `peephole=True` and `coupled=True` go together; any other two at once raise `GraphError`: they need a formula of
+    their own, given to `Recurrent`.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> output, (h, c) = tg.nn.LSTM(3, 4, peephole=True)(np.ones((5, 2, 3)))
@@ -147,17 +174,19 @@ class LSTM(TorchLike):
 
 def _peephole(asked: bool | str) -> type[LSTMCell] | None:
     kinds = {True: PeepholeLSTMCell, "diagonal": PeepholeLSTMCell, "full": FullPeepholeLSTMCell, False: None}
-    if asked not in kinds:
+    if not isinstance(asked, bool | str) or asked not in kinds:
         raise GraphError(f"LSTM: peephole is {asked!r}, but has to be True, False, 'diagonal' or 'full'")
     return kinds[asked]
 
 
 def _lstm_cell(variants: Mapping[str, type[LSTMCell] | None]) -> Callable[..., Cell]:
     chosen = {option: kind for option, kind in variants.items() if kind is not None}
+    if set(chosen.values()) == {PeepholeLSTMCell, CoupledLSTMCell}:
+        return CoupledPeepholeLSTMCell
     if len(chosen) > 1:
         raise GraphError(
-            f"LSTM: {' and '.join(chosen)} are two variants, which no formula here joins: "
-            "write a Cell with the step that is meant, and give it to Recurrent"
+            f"LSTM: {' and '.join(chosen)}: only peephole=True and coupled=True go together; for any other two write a "
+            "Cell with the step that is meant, and run it by Recurrent(lambda n: YourCell(n, ...), input_size)"
         )
     return next(iter(chosen.values()), LSTMCell)
 

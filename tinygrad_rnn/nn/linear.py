@@ -17,6 +17,7 @@ from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.shaping import embedding
 from ..core.tensor import plain
 from . import init
+from .given import shape_given, whole
 from .module import Module, parameter
 from .normalized import EPS, normalized
 
@@ -52,13 +53,14 @@ class Linear(Module):
         symbols: tuple[str, str] = ("V", "c"),
         dtype: Any = np.float64,
     ) -> None:
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features = whole("Linear", "in_features", in_features)
+        self.out_features = whole("Linear", "out_features", out_features)
         bound = 1.0 / float(np.sqrt(in_features))
         self.weight = parameter(symbols[0], init.uniform((out_features, in_features), bound, dtype))
         self.bias = parameter(symbols[1], init.uniform((out_features,), bound, dtype)) if bias else None
 
     def forward(self, x: Any) -> Any:
-        if np.shape(plain(x))[-1:] != (self.in_features,):
+        if shape_given(x, "Linear")[-1:] != (self.in_features,):
             raise ShapeError(
                 f"Linear: the input has shape {np.shape(plain(x))}, "
                 f"but its last length has to be in_features = {self.in_features}"
@@ -79,13 +81,18 @@ class Embedding(Module):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, symbol: str = "E", dtype: Any = np.float64) -> None:
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.num_embeddings = whole("Embedding", "num_embeddings", num_embeddings)
+        self.embedding_dim = whole("Embedding", "embedding_dim", embedding_dim)
         self.weight = parameter(symbol, init.normal((num_embeddings, embedding_dim), dtype=dtype))
 
     def forward(self, indices: Any) -> Any:
         found = np.asarray(plain(indices))
         if found.dtype.kind not in "iu":
             raise DtypeError(f"Embedding: symbols are counted by integers, not {found.dtype}")
+        if found.size and not 0 <= found.min() <= found.max() < self.num_embeddings:
+            raise ShapeError(
+                f"Embedding: symbols run from 0 to {self.num_embeddings - 1}, not {found.min()} to {found.max()}"
+            )
         return embedding(self.weight, found)
 
 
@@ -98,11 +105,15 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int, eps: float = EPS, dtype: Any = np.float64) -> None:
-        self.eps = eps
+        self.size, self.eps = whole("LayerNorm", "normalized_shape", normalized_shape), eps
         self.weight = parameter("γ", init.constant((normalized_shape,), 1.0, dtype))
         self.bias = parameter("β", init.zeros((normalized_shape,), dtype))
 
     def forward(self, x: Any) -> Any:
+        if shape_given(x, "LayerNorm")[-1:] != (self.size,):
+            raise ShapeError(
+                f"LayerNorm: the input has shape {np.shape(plain(x))}, but its last length has to be {self.size}"
+            )
         return normalized(x, self.weight, self.eps) + self.bias
 
 

@@ -1,7 +1,8 @@
 """Losses: how far outputs are from what was wanted, as one number or as one for each sample.
 
 Names, arguments and reductions are torch's; the classes stand on the last axis, so that a time-first output (T, B, O)
-needs no moving around. A `mask` leaves entries out (padding, steps without a target). Likelihoods of whole sequences
+needs no moving around. A `mask` leaves entries out (padding, steps without a target), whatever stands
+there. Likelihoods of whole sequences
 belong to the models that define them.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compile.watch import refuse_while_recorded
 from ..core.elementwise import softplus
 from ..core.errors import GraphError, ShapeError
 from ..core.primitives import shape_of
@@ -33,9 +35,12 @@ def cross_entropy(
     0.1269
     """
     wanted = np.asarray(plain(targets))
+    if ignore_index >= 0:
+        refuse_while_recorded(f"looks for targets equal to ignore_index={ignore_index}", "leave no target out")
     ignored = wanted == ignore_index
-    losses = _cross_entropy(logits, np.where(ignored, 0, wanted) if np.any(ignored) else targets)
-    return _reduced("cross_entropy", losses, _kept("cross_entropy", ~ignored, mask), reduction)
+    weights = _kept("cross_entropy", ~ignored, mask)
+    safe = np.where(ignored, 0, wanted) if np.any(ignored) else targets
+    return _reduced("cross_entropy", _cross_entropy(_left("cross_entropy", logits, weights), safe), weights, reduction)
 
 
 def nll_loss(
@@ -60,8 +65,9 @@ def nll_loss(
     safe = np.where(ignored, 0, wanted)
     if safe.size and not 0 <= safe.min() <= safe.max() < shape[-1]:
         raise ShapeError(f"nll_loss: targets run from 0 to {shape[-1] - 1}, but one is {safe.min()} or {safe.max()}")
+    weights = _kept("nll_loss", ~ignored, mask)
     picked = log_probabilities[(*np.ogrid[tuple(slice(n) for n in safe.shape)], safe)]
-    return _reduced("nll_loss", -picked, _kept("nll_loss", ~ignored, mask), reduction)
+    return _reduced("nll_loss", -_left("nll_loss", picked, weights), weights, reduction)
 
 
 def mse_loss(outputs: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> Any:
@@ -74,8 +80,9 @@ def mse_loss(outputs: Any, targets: Any, mask: Any = None, reduction: str = "mea
     4.0
     """
     _same_shape("mse_loss", outputs, targets)
-    difference = outputs - targets
-    return _reduced("mse_loss", difference * difference, _kept("mse_loss", None, mask), reduction)
+    weights = _kept("mse_loss", None, mask)
+    difference = _left("mse_loss", outputs - targets, weights)
+    return _reduced("mse_loss", difference * difference, weights, reduction)
 
 
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> Any:
@@ -89,10 +96,10 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, mask: Any = None
     0.6931
     """
     _same_shape("binary_cross_entropy_with_logits", logits, targets)
-    losses = softplus(logits) - logits * targets
-    return _reduced(
-        "binary_cross_entropy_with_logits", losses, _kept("binary_cross_entropy_with_logits", None, mask), reduction
-    )
+    loss = "binary_cross_entropy_with_logits"
+    weights = _kept(loss, None, mask)
+    z, y = _left(loss, logits, weights), _left(loss, targets, weights)
+    return _reduced(loss, softplus(z) - z * y, weights, reduction)
 
 
 def _same_shape(loss: str, outputs: Any, targets: Any) -> None:
@@ -115,14 +122,25 @@ def _kept(loss: str, valid: Any, mask: Any) -> np.ndarray | None:
     return weights * valid
 
 
+def _left(loss: str, x: Any, weights: np.ndarray | None) -> Any:
+    """x, but 0 where nothing counts: nan in padding must reach neither the loss nor, as 0 · nan, its gradient."""
+    if weights is None or np.all(weights):
+        return x
+    return np.where(_spread(loss, weights, shape_of(x)) != 0, x, 0.0)
+
+
+def _spread(loss: str, weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """One weight for each entry; those given stand for the leading axes."""
+    if weights.shape != shape[: weights.ndim]:
+        raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the losses {shape}")
+    return np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
+
+
 def _reduced(loss: str, losses: Any, weights: np.ndarray | None, reduction: str) -> Any:
     if reduction not in ("mean", "sum", "none"):
         raise GraphError(f"{loss}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
     if weights is not None:
-        shape = shape_of(losses)
-        if weights.shape != shape[: weights.ndim]:
-            raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the losses {shape}")
-        weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
+        weights = _spread(loss, weights, shape_of(losses))
         losses = losses * weights.astype(np.result_type(plain(losses)))
     if reduction == "none":
         return losses

@@ -27,6 +27,11 @@ class PeepholeLSTMCell(LSTMCell):
     section 7.1.3, item 5.
     """
 
+    peepholes: tuple[str, ...] = ("i", "f", "o")
+    p_i: Tensor
+    p_f: Tensor
+    p_o: Tensor
+
     def __init__(
         self,
         input_size: int,
@@ -38,9 +43,8 @@ class PeepholeLSTMCell(LSTMCell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, forget_bias, dtype)
         self.o_sees_new = o_sees_new
-        self.p_i = self.weight("p_i", hidden_size)
-        self.p_f = self.weight("p_f", hidden_size)
-        self.p_o = self.weight("p_o", hidden_size)
+        for k in self.peepholes:
+            setattr(self, f"p_{k}", self.weight(f"p_{k}", hidden_size))
 
     def step(self, x: Any, h: Any, c: Any) -> States:
         old = c
@@ -92,6 +96,23 @@ class CoupledLSTMCell(LSTMCell):
         g = name("g", tanh(linear(h, self.W_g) + linear(x, self.U_g) + self.b_g))
         o = name("o", sigmoid(linear(h, self.W_o) + linear(x, self.U_o) + self.b_o))
         c = name("c", f * c + (1.0 - f) * g)
+        h = name("h", o * tanh(c))
+        return h, c
+
+
+class CoupledPeepholeLSTMCell(PeepholeLSTMCell):
+    """Both: 1 - f in place of the input gate, and the gates that are left see the cell (document 002, part 3)."""
+
+    letters = ("f", "g", "o")
+    peepholes = ("f", "o")
+
+    def step(self, x: Any, h: Any, c: Any) -> States:
+        old = c
+        f = name("f", sigmoid(linear(h, self.W_f) + linear(x, self.U_f) + self.p_f * c + self.b_f))
+        g = name("g", tanh(linear(h, self.W_g) + linear(x, self.U_g) + self.b_g))
+        c = name("c", f * c + (1.0 - f) * g)
+        seen = c if self.o_sees_new else old
+        o = name("o", sigmoid(linear(h, self.W_o) + linear(x, self.U_o) + self.p_o * seen + self.b_o))
         h = name("h", o * tanh(c))
         return h, c
 

@@ -75,9 +75,10 @@ class MemoryNetwork(Sized):
             )
         logs = []
         with scope(self.label):
-            m = given_tensor("m", m, cells, "MemoryNetwork")
+            m = given_tensor("m", m, cells, "MemoryNetwork", self.dtype)
             k, v = name("k", linear(m, self.A)), name("v", linear(m, self.C))
-            u = name("u", linear(given_tensor("x", x, (*rows, self.input_size), "MemoryNetwork"), self.B))
+            x = given_tensor("x", x, (*rows, self.input_size), "MemoryNetwork", self.dtype)
+            u = name("u", linear(x, self.B))
             for _ in steps(1, self.hops + 1):
                 e = name("e", np.sum(u * k, axis=-1))
                 log_p = log_softmax(e, axis=0)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import GraphError, ShapeError
-from ..core.tensor import Tensor, tensor
+from ..core.errors import DtypeError, GraphError, ShapeError
+from ..core.tensor import Tensor, plain, tensor
 
 State = dict[str, np.ndarray]
 
@@ -108,7 +108,9 @@ class Module:
         return state | {name: np.array(value) for name, value in self.named_buffers()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over parameters and buffers; raises, before anything changes, when names or shapes do not fit."""
+        """Take over parameters and buffers; raises, before anything changes, when names, shapes or types do not fit."""
+        if not isinstance(state, Mapping):
+            raise GraphError(f"load_state_dict: a state is a dict from names to arrays, not {type(state).__name__}")
         own = self.state_dict()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
@@ -116,14 +118,17 @@ class Module:
                 f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
             ]
             raise GraphError(f"load_state_dict: the state is not that of this {type(self).__name__}; {'; '.join(told)}")
+        given = {name: np.array(plain(state[name])) for name in own}
         for name, value in own.items():
-            if np.shape(state[name]) != value.shape:
-                raise ShapeError(f"load_state_dict: {name} has shape {value.shape}, the state {np.shape(state[name])}")
+            if given[name].shape != value.shape:
+                raise ShapeError(f"load_state_dict: {name} has shape {value.shape}, the state {given[name].shape}")
+            if not np.can_cast(given[name].dtype, value.dtype, "same_kind"):
+                raise DtypeError(f"load_state_dict: {name} holds {value.dtype}, the state {given[name].dtype}")
         for name, p in self.named_parameters():
-            p.assign(state[name])
+            p.assign(given[name])
         for prefix, module in self.named_modules():
             for key in vars(module).get("_buffers", ()):
-                setattr(module, key, np.array(state[f"{prefix}.{key}" if prefix else key]))
+                setattr(module, key, given[f"{prefix}.{key}" if prefix else key])
 
     # -- modes ------------------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Module:

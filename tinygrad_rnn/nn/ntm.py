@@ -17,11 +17,11 @@ from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import norm, softmax
 from ..core.scope import scope, step, steps
-from ..core.tensor import Tensor, plain
+from ..core.tensor import Tensor
 from .cell import Cell, States
 from .cells import LSTMCell, RNNCell
 from .dropout import leaf
-from .given import given_sequence
+from .given import as_data, given_sequence, shape_given
 from .module import parameter
 from .sized import Sized
 
@@ -179,20 +179,20 @@ class NTM(Sized):
         return NTMState(self.controller.initial(batch), r, M, w)
 
     # -- a sequence -------------------------------------------------------------------------------------------------
-    def forward(self, x: Any, state: NTMState | None = None, trace: bool = False) -> Any:
-        shape = np.shape(plain(x))
+    def forward(self, input: Any, hx: NTMState | None = None, trace: bool = False) -> Any:
+        shape = shape_given(input, "NTM")
         if len(shape) not in (2, 3) or shape[-1] != self.input_size or not shape[0]:
             raise ShapeError(
                 f"NTM: x has shape {shape}, but has to be (T, B, {self.input_size}) or (T, {self.input_size})"
             )
+        x = as_data(input, self.dtype, "NTM")
         if len(shape) == 2:
             x = np.expand_dims(x, 1)
-        read = given_sequence(x, x.shape[1:], "NTM")
+        read = given_sequence(x, x.shape[1:], "NTM", self.dtype)
         outputs, weights = [], []
         with scope(self.label):
-            if state is None:
-                with step(0):
-                    state = self.initial(x.shape[1])
+            with step(0):
+                state = self.initial(x.shape[1]) if hx is None else hx
             for t in steps(1, shape[0] + 1):
                 state = self.step(read(t), state)
                 outputs.append(name("o", self.c + linear(state.controller[0], self.V) + linear(state.r, self.V_r)))

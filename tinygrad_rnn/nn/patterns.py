@@ -21,9 +21,10 @@ from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import softmax
 from ..core.scope import scope, step, steps
-from ..core.tensor import Tensor, next_id, plain
+from ..core.tensor import Tensor, next_id
 from .cell import Cell, States
 from .dropout import leaf
+from .given import given_states
 from .module import Module
 from .random import generator
 from .recurrent import Recurrent
@@ -99,7 +100,7 @@ class OutputFeedbackCell(Cell):
 class OutputFeedback(Module):
     """A recurrent network whose output goes back to the next hidden state, free-running or taught.
 
-    `output, state = layer(x, state=None)` runs freely: what goes back is the output as `feedback` says, "logits" (the
+    `output, state = layer(x, hx=None)` runs freely: what goes back is the output as `feedback` says, "logits" (the
     arrow of document 004, section 2.1.2), "softmax", or a one-hot row, the likeliest ("argmax") or a drawn one
     ("sample"). With `labels` (T, B), integers, the one-hot label y[t] goes back in place of step t's output: teacher
     forcing (section 2.3), which cuts the path through the output; with `hidden_to_hidden` the path through h stays, so
@@ -133,10 +134,10 @@ class OutputFeedback(Module):
         self.cell = OutputFeedbackCell(input_size, hidden_size, output_size, hidden_to_hidden, dtype)
 
     def forward(
-        self, x: Any, state: Any = None, labels: Any = None, teacher: float = 1.0, trace: bool = False
+        self, input: Any, hx: Any = None, labels: Any = None, teacher: float = 1.0, trace: bool = False
     ) -> tuple[Any, ...]:
         cell = self.cell
-        inputs = Inputs(x, cell.input_size, False, cell.dtype, "OutputFeedback")
+        inputs = Inputs(input, cell.input_size, False, cell.dtype, "OutputFeedback")
         rows = () if inputs.batch is None else (inputs.batch,)
         right = None if labels is None else self._one_hot(labels, (inputs.T, *rows))
         if not 0.0 <= teacher <= 1.0:
@@ -144,7 +145,7 @@ class OutputFeedback(Module):
         kept: Trace = {}
         with recording(trace), scope("outputfeedback"):
             with step(0):
-                states = cell.initial(inputs.batch) if state is None else self._given(state, rows)
+                states = cell.initial(inputs.batch) if hx is None else self._given(hx, rows)
             outputs: list[Any] = []
             fed: Any = states[0]
             for t in steps(1, inputs.T + 1):
@@ -176,24 +177,19 @@ class OutputFeedback(Module):
             )
         if found.dtype.kind not in "iu":
             raise DtypeError(f"OutputFeedback: labels are whole numbers, not {found.dtype}")
-        if found.min() < 0 or found.max() >= self.cell.classes:
+        if found.size and (found.min() < 0 or found.max() >= self.cell.classes):
             raise GraphError(
                 f"OutputFeedback: labels run from {found.min()} to {found.max()}, "
                 f"but there are {self.cell.classes} classes, from 0 on"
             )
         return np.eye(self.cell.classes, dtype=self.cell.dtype)[found]
 
-    def _given(self, state: Any, rows: tuple[int, ...]) -> States:
-        parts = state if isinstance(state, tuple) else (state,)
-        wanted = [(*rows, size) for size in self.cell.sizes]
-        if [np.shape(plain(part)) for part in parts] != wanted:
-            raise ShapeError(
-                f"OutputFeedback: the state ({', '.join(self.cell.states)}) has shapes "
-                f"{[np.shape(plain(part)) for part in parts]}, but has to have {wanted}"
-            )
+    def _given(self, hx: Any, rows: tuple[int, ...]) -> States:
+        roles, shapes = self.cell.states, [(*rows, size) for size in self.cell.sizes]
+        parts = given_states(hx, roles, shapes, self.cell.dtype, "OutputFeedback")
         return tuple(
-            name(role, part) if isinstance(part, Tensor) else leaf(role, np.array(part, self.cell.dtype))
-            for role, part in zip(self.cell.states, parts, strict=True)
+            name(role, part) if isinstance(part, Tensor) else leaf(role, part)
+            for role, part in zip(roles, parts, strict=True)
         )
 
 
@@ -201,7 +197,8 @@ class SingleOutput(Module):
     """Read the whole sequence and answer once, at its end (document 004, section 2.1.3): o[T] = c + V h[T].
 
     `layer` is any `Recurrent`; `readout` takes its last output. With `lengths` each sequence is answered at its own
-    end, a backward direction where it arrives, at the first step. Returns the output (B, output_size) and the state.
+    end, a backward direction where it arrives, at the first step. Returns the output (B, output_size), the state, and
+    with `trace=True` every named quantity of every step of the layer.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> net = tg.nn.SingleOutput(tg.nn.RNN(3, 4), tg.nn.Linear(4, 5))
@@ -213,8 +210,8 @@ class SingleOutput(Module):
     def __init__(self, layer: Recurrent, readout: Callable[[Any], Any]) -> None:
         self.layer, self.readout = layer, readout
 
-    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
-        _, last = self.layer(x, state, lengths)
+    def forward(self, input: Any, hx: Any = None, lengths: Any = None, trace: bool = False) -> tuple[Any, ...]:
+        _, last, *kept = self.layer(input, hx, lengths, trace)
         h = last[0] if isinstance(last, tuple) else last
         ends = [h[k] for k in range(-1 - self.layer.bidirectional, 0)]
-        return self.readout(ends[0] if len(ends) == 1 else np.concatenate(ends, axis=-1)), last
+        return self.readout(ends[0] if len(ends) == 1 else np.concatenate(ends, axis=-1)), last, *kept

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ..compile.watch import refuse_while_recorded
+
 _generator = np.random.default_rng()
 
 
 def generator() -> np.random.Generator:
-    """The generator itself."""
+    """The generator itself, to draw from now; raises `CompileError` while `tg.compile` records a function."""
+    refuse_while_recorded("draws random numbers", "call model.eval(), give what is drawn as an argument")
     return _generator
 
 

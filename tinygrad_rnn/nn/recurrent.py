@@ -8,25 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
-from ..core.errors import GraphError, ShapeError
+from ..core.errors import GraphError
 from ..core.functions import name
 from ..core.scope import Scope, current, entered, scope, step, steps
-from ..core.tensor import Tensor, plain
+from ..core.tensor import Tensor
 from .cell import Cell, States
 from .dropout import Locked, Zoneout, leaf, mask, probability
+from .given import given_states, whole
 from .module import Module
-from .sequence import Alter, Inputs, Padding, Trace, in_graph, recording, run
+from .sequence import Alter, Inputs, Padding, Trace, recording, run
 
 
 class Recurrent(Module):
     """Any cell as a layer: `output, state = layer(x)`; `cell(n)` makes a cell for inputs of size n.
 
-    Arguments as in torch: x (T, B, input_size), or (B, T, input_size) with `batch_first`, or (T, input_size) for a
-    single sequence. output (T, B, D * n) holds the first state of every step of the last layer, D = 2 if
-    `bidirectional`, else 1. A state is (num_layers * D, B, n); cells with several states take and return a tuple.
+    Arguments as in torch: input (T, B, input_size), or (B, T, input_size) with `batch_first`, or (T, input_size) for a
+    single sequence; hx holds the states to begin from, zeros if not given. output (T, B, D * n) holds the first state
+    of every step of the last layer, D = 2 if `bidirectional`, else 1. A state is (num_layers * D, B, n); cells with
+    several states take and return a tuple.
 
     `readout` is applied to the output of each step, within the step. `dropout` acts between layers;
     `variational_dropout` with one mask per sequence on what each cell's weights see; `zoneout` is a probability for
@@ -34,7 +37,8 @@ class Recurrent(Module):
     beyond are 0, states are those of the last step, and backwards each sequence begins at its own end. `trace=True`
     also returns every named quantity as a list over time, by name; by `l0_reverse.name` where there are several cells.
 
-    Raises `ShapeError` for shapes that do not fit, `GraphError` for options that make no sense.
+    Raises `ShapeError` for shapes that do not fit, `DtypeError` for anything but numbers, `GraphError` for options that
+    make no sense.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> layer = tg.nn.Recurrent(lambda n: tg.nn.LSTMCell(n, 4), 3, bidirectional=True)
@@ -57,12 +61,21 @@ class Recurrent(Module):
         label: str | None = None,
     ) -> None:
         kind = type(self).__name__
-        if num_layers < 1:
-            raise GraphError(f"{kind}: num_layers is {num_layers}, but has to be at least 1")
+        if isinstance(cell, Cell | type):
+            raise GraphError(
+                f"{kind}: cell has to be a function that makes a cell for inputs of size n, "
+                "as in Recurrent(lambda n: RNNCell(n, 4), 3), because every layer needs its own"
+            )
+        num_layers = whole(kind, "num_layers", num_layers)
         self.label, self.readout = label or kind.lower(), readout
         self.input_size, self.num_layers = input_size, num_layers
         self.batch_first, self.bidirectional = batch_first, bidirectional
         self.dropout = probability(kind, "dropout", dropout)
+        if self.dropout and num_layers == 1:
+            warn(
+                f"{kind}: dropout={dropout} acts between layers, and there is only one",
+                stacklevel=2 if type(self) is Recurrent else 4,
+            )
         self.variational_dropout = probability(kind, "variational_dropout", variational_dropout)
         self.cells: list[Cell] = []
         directions = 1 + bidirectional
@@ -76,18 +89,18 @@ class Recurrent(Module):
             with entered(Scope(current(), label=place)) if place else entered(current()):
                 self.cells.append(cell(input_size if i < directions else directions * self.cells[0].output_size))
         roles = self.cells[0].states
-        chances = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(roles)
+        chances = tuple(zoneout) if isinstance(zoneout, tuple | list) else (zoneout,) * len(roles)
         if len(chances) != len(roles):
             raise GraphError(f"{kind}: zoneout has {len(chances)} numbers, but the states are {', '.join(roles)}")
         self.zoneout = tuple(probability(kind, "zoneout", p) for p in chances)
 
     # -- forward ----------------------------------------------------------------------------------------------------
-    def forward(self, input: Any, state: Any = None, lengths: Any = None, trace: bool = False) -> Any:
+    def forward(self, input: Any, hx: Any = None, lengths: Any = None, trace: bool = False) -> Any:
         with recording(trace):
             inputs = self.inputs(input)
             padding = inputs.padding(lengths, self.dtype)
             kept: Trace | None = {} if trace else None
-            outputs, last = self.over(inputs, inputs.T, inputs.batch, state, padding, kept)
+            outputs, last = self.over(inputs, inputs.T, inputs.batch, hx, padding, kept)
             output = inputs.joined(outputs, padding)
         return (output, last, kept) if trace else (output, last)
 
@@ -96,13 +109,13 @@ class Recurrent(Module):
         inputs: Callable[[int], Any],
         T: int,
         batch: int | None,
-        state: Any = None,
+        hx: Any = None,
         padding: Padding | None = None,
         trace: Trace | None = None,
     ) -> tuple[list[Any], Any]:
         """As `forward`, on the nodes `inputs(t)`: the outputs as a list of nodes over time, and the last states."""
         with scope(self.label):
-            outputs, ends = self._layers(inputs, self._starts(state, batch, T), T, padding, trace)
+            outputs, ends = self._layers(inputs, self._starts(hx, batch, T), T, padding, trace)
             if self.readout is not None:
                 outputs = [self.readout(h) for (h,) in each([outputs])]
             last = tuple(np.stack(parts) for parts in zip(*ends, strict=True))
@@ -167,11 +180,11 @@ class Recurrent(Module):
         """The input as nodes of its steps; raises `ShapeError` where its shape does not fit."""
         return Inputs(x, self.input_size, self.batch_first, self.dtype, type(self).__name__)
 
-    def _starts(self, state: Any, batch: int | None, T: int) -> list[States]:
+    def _starts(self, hx: Any, batch: int | None, T: int) -> list[States]:
         """The first states of every cell, as nodes of the step before the first."""
         found: list[States] = []
-        roles, sizes = self.cells[0].states, self.cells[0].sizes
-        given = None if state is None else self._checked(state, roles, sizes, batch)
+        roles = self.cells[0].states
+        given = None if hx is None else self._given(hx, batch)
         for k, cell in enumerate(self.cells):
             back = self.bidirectional and k % 2 == 1
             with scope(self.labels[k]) if self.labels[k] else entered(current()), step(T + 1 if back else 0):
@@ -181,22 +194,13 @@ class Recurrent(Module):
                     found.append(tuple(_start(role, part, k) for role, part in zip(roles, given, strict=True)))
         return found
 
-    def _checked(
-        self, state: Any, roles: tuple[str, ...], sizes: tuple[int, ...], batch: int | None
-    ) -> tuple[Any, ...]:
-        given = tuple(state) if isinstance(state, tuple | list) else (state,)
-        if len(given) != len(roles):
-            raise ShapeError(
-                f"{type(self).__name__}: the state has {len(given)} parts, but has to be ({', '.join(roles)})"
-            )
-        for role, part, size in zip(roles, given, sizes, strict=True):
-            wanted = (len(self.cells), size) if batch is None else (len(self.cells), batch, size)
-            if np.shape(plain(part)) != wanted:
-                raise ShapeError(
-                    f"{type(self).__name__}: the state {role} has shape {np.shape(plain(part))}, "
-                    f"but has to be {wanted}: (num_layers * directions, batch, size)"
-                )
-        return tuple(part if in_graph(part) else np.array(plain(part), self.dtype) for part in given)
+    def _given(self, hx: Any, batch: int | None) -> States:
+        """The states of all cells, (num_layers * directions, batch, size) each."""
+        rows = () if batch is None else (batch,)
+        cell = self.cells[0]
+        return given_states(
+            hx, cell.states, [(len(self.cells), *rows, size) for size in cell.sizes], self.dtype, type(self).__name__
+        )
 
 
 def _start(role: str, part: Any, k: int) -> Tensor:

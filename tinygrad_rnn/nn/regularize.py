@@ -46,7 +46,8 @@ def omega(loss: Tensor, states: str | Sequence[Tensor] = "h", exact: bool = True
     """
     nodes = _by_name(loss, states) if isinstance(states, str) else list(states)
     if len(nodes) < 2:
-        raise GraphError(f"omega: at least two states are needed to compare, found {len(nodes)}")
+        called = f" called {states!r} at time steps" if isinstance(states, str) else ""
+        raise GraphError(f"omega: at least two states{called} are needed to compare, found {len(nodes)}")
     asking = [h for h in nodes if h.requires_grad]
     found = gradients(loss, asking, create_graph=exact)
     dL = dict(zip((h.id for h in asking), found, strict=True))

@@ -39,7 +39,7 @@ class Encoder(Sized):
 
     def forward(self, x: Any, rows: tuple[int, ...], lengths: Any = None, state: Any = None) -> list[Tensor]:
         with scope("encoder"):
-            read = given_sequence(x, (*rows, self.input_size), "Encoder")
+            read = given_sequence(x, (*rows, self.input_size), "Encoder", self.dtype)
             inside = None if lengths is None else within(lengths, np.shape(plain(x))[:-1], self.dtype)
             h: Any = given_state("h", state, (*rows, self.hidden_size), "Encoder", self.dtype)
             states = []
@@ -166,7 +166,7 @@ class Seq2Seq(Autoregressive):
     def encode(self, x: Any, rows: tuple[int, ...], lengths: Any = None) -> tuple[Any, ...]:
         """The states of the encoder behind the end of each sequence."""
         with scope("encoder"):
-            read = given_sequence(x, (*rows, self.encoder.input_size), "Seq2Seq")
+            read = given_sequence(x, (*rows, self.encoder.input_size), "Seq2Seq", self.dtype)
             inside = None if lengths is None else within(lengths, np.shape(plain(x))[:-1], self.dtype)
             with step(0):
                 states = self.encoder.initial(*rows)

@@ -15,18 +15,14 @@ from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.functions import name
 from ..core.graph import ancestors
 from ..core.scope import Scope, current, entered, steps
-from ..core.tensor import Tensor, next_id, plain
+from ..core.tensor import Tensor, next_id
 from .cell import Cell, States
 from .dropout import Locked, leaf, replaced
+from .given import as_data, shape_given
 
 Trace = dict[str, list[Tensor]]
 #: (t, names of the states, new states, old states) -> the states that are carried on
 Alter = Callable[[int, tuple[str, ...], States, States], States]
-
-
-def in_graph(x: Any) -> bool:
-    """Whether x leads anywhere: a Tensor that was computed, has a name, or asks for a gradient. All else is data."""
-    return isinstance(x, Tensor) and (x.op is not None or x.name is not None or x.requires_grad)
 
 
 class Inputs:
@@ -37,7 +33,7 @@ class Inputs:
     """
 
     def __init__(self, x: Any, size: int, batch_first: bool, dtype: Any, owner: str) -> None:
-        shape = np.shape(plain(x))
+        shape = shape_given(x, owner)
         if len(shape) not in (2, 3) or shape[-1] != size:
             wanted = f"(B, T, {size})" if batch_first else f"(T, B, {size})"
             raise ShapeError(f"{owner}: the input has shape {shape}, but has to be {wanted} or (T, {size})")
@@ -45,10 +41,8 @@ class Inputs:
         self.T, self.batch = shape[self.time_axis], shape[1 - self.time_axis] if len(shape) == 3 else None
         if not self.T:
             raise ShapeError(f"{owner}: the input has no time steps: its shape is {shape}")
-        if in_graph(x):
-            self.x: Any = x
-        else:
-            self.x = np.array(np.moveaxis(np.asarray(plain(x)), self.time_axis, 0), dtype, order="C")
+        data = as_data(x, dtype, owner)
+        self.x = data if isinstance(data, Tensor) else np.ascontiguousarray(np.moveaxis(data, self.time_axis, 0))
         self.seen: list[Tensor | None] = [None] * self.T
 
     def padding(self, lengths: Any, dtype: Any) -> Padding | None:
@@ -91,13 +85,15 @@ class Padding:
 
     def __init__(self, lengths: Any, T: int, batch: int | None, dtype: Any) -> None:
         found = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
-        if batch is None or found.shape != (batch,):
+        if batch is None:
+            raise ShapeError("lengths are for a batch of sequences: a single one, (T, size), ends where it ends")
+        if found.shape != (batch,):
             raise ShapeError(
                 f"lengths has shape {found.shape}, but has to hold one number for each of the {batch} samples"
             )
-        if found.dtype.kind not in "iu":
+        if batch and found.dtype.kind not in "iu":
             raise DtypeError(f"lengths are whole numbers, not {found.dtype}")
-        if found.min() < 1 or found.max() > T:
+        if batch and (found.min() < 1 or found.max() > T):
             raise GraphError(f"lengths run from {found.min()} to {found.max()}, but have to be from 1 to T = {T}")
         self.here = (np.arange(T)[:, None] < found)[:, :, None]
         self.on, self.off = self.here.astype(dtype), (~self.here).astype(dtype)
@@ -127,7 +123,7 @@ def run(
     for t in steps(T, 0, -1) if backwards else steps(1, T + 1):
         began = 0 if trace is None else next_id()
         x = inputs(t)
-        new = cell.step(x, *states) if locked is None else locked.step(cell, x, states)
+        new = cell.stepped(cell.step(x, *states) if locked is None else locked.step(cell, x, states))
         for change in alter:
             new = change(t, cell.states, new, states)
         states = new

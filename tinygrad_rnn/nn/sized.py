@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.tensor import Tensor
 from . import init
+from .given import whole
 from .module import Module, parameter
 
 
@@ -19,4 +20,7 @@ class Sized(Module):
 
     def weight(self, symbol: str, *shape: int) -> Tensor:
         """A parameter that starts uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size)."""
+        kind = type(self).__name__
+        for size in (self.hidden_size, *shape):
+            whole(kind, f"a size of {symbol} {shape}", size)
         return parameter(symbol, init.uniform(shape, self.hidden_size**-0.5, self.dtype))

@@ -17,8 +17,9 @@ from ..core.errors import ShapeError
 from ..core.functions import name
 from ..core.reductions import add_n
 from ..core.scope import scope, step
-from ..core.tensor import Tensor, plain
+from ..core.tensor import Tensor
 from .dropout import leaf
+from .given import as_data, shape_given
 from .sized import Sized
 from .trees import Tree, TreeNode, nodes_of, nodes_of_heads
 
@@ -101,13 +102,13 @@ class TreeNetwork(Sized):
         return [states[child] for child in node.children]
 
     def _leaves(self, x: Any) -> Any:
-        shape = np.shape(plain(x))
+        shape = shape_given(x, type(self).__name__)
         if len(shape) not in (2, 3) or shape[-1] != self.input_size or not shape[0]:
             raise ShapeError(
                 f"{type(self).__name__}: x has shape {shape}, but has to be (N, {self.input_size}) "
                 f"or (N, B, {self.input_size})"
             )
-        return x if isinstance(x, Tensor) and x.requires_grad else np.array(plain(x), self.dtype)
+        return as_data(x, self.dtype, type(self).__name__)
 
 
 class RecursiveNet(TreeNetwork):
@@ -214,21 +215,18 @@ class ChildSumTreeLSTM(Sized):
         return self.weight(f"W_{k}", H, H), self.weight(f"U_{k}", H, D), self.weight(f"b_{k}", H)
 
     def forward(self, x: Any, heads: Any) -> Any:
-        if np.ndim(plain(x)) not in (2, 3) or x.shape[-1] != self.input_size or len(heads) != x.shape[0]:
+        shape = shape_given(x, "ChildSumTreeLSTM")
+        if len(shape) not in (2, 3) or shape[-1] != self.input_size or shape[0] != len(heads):
             raise ShapeError(
-                f"ChildSumTreeLSTM: x has shape {np.shape(plain(x))}, but has to be ({len(heads)}, {self.input_size}) "
+                f"ChildSumTreeLSTM: x has shape {shape}, but has to be ({len(heads)}, {self.input_size}) "
                 f"or ({len(heads)}, B, {self.input_size}) for {len(heads)} heads"
             )
-        x = x if isinstance(x, Tensor) and x.requires_grad else np.array(plain(x), self.dtype)
+        x = as_data(x, self.dtype, "ChildSumTreeLSTM")
         states: list[State] = []
         with scope(self.label):
             for node in nodes_of_heads(heads):
                 with step(node.place):
-                    word = (
-                        name("x", x[node.leaf])
-                        if isinstance(x, Tensor)
-                        else leaf("x", np.array(x[node.leaf], self.dtype))
-                    )
+                    word = name("x", x[node.leaf]) if isinstance(x, Tensor) else leaf("x", x[node.leaf])
                     states.append(self.step(word, [states[child] for child in node.children]))
         return states[-1][0]
 

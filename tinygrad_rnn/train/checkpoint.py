@@ -20,6 +20,7 @@ import numpy as np
 
 from ..core.errors import CheckpointError
 from ..core.extras import extra
+from ..nn.given import whole
 
 KIND = "tinygrad_rnn checkpoint, version 1"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -39,7 +40,8 @@ def write(
 ) -> Path:
     """Write a checkpoint into the folder and take away all but the last `keep`; returns the file.
 
-    Raises `MissingExtraError` without safetensors, `TypeError` for facts that JSON cannot hold.
+    Raises `MissingExtraError` without safetensors, `TypeError` for facts that JSON cannot hold, `CheckpointError` where
+    the disk takes no more: what was there before stays.
 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -48,17 +50,34 @@ def write(
     ('step-00000010.safetensors', {'lr': 0.1}, [[1.0, 0.0], [0.0, 1.0]])
     >>> folder.cleanup()
     """
+    whole("checkpoint", "keep", keep)
     with extra("train"):
         from safetensors.numpy import save
     held = {name: np.array(value, order="C") for name, value in arrays.items()}
     header = {"kind": KIND, "step": str(step), "facts": json.dumps(facts), "crc32": str(_checksum(held.items()))}
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_ready(folder)
     path = folder / f"step-{step:08d}.safetensors"
-    _write_whole(path, save(held, header))
+    try:
+        _write_whole(path, save(held, header))
+    except OSError as error:
+        there = checkpoints(folder)
+        kept = f"the last one kept is {there[-1].name}" if there else "there is none before it"
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror or error}); {kept}") from error
     for old in checkpoints(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path
+
+
+def make_ready(folder: str | os.PathLike[str]) -> Path:
+    """The folder, made if it is not there; raises `CheckpointError` where nothing can be written."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: is no folder for checkpoints ({error.strerror or error})") from error
+    if not os.access(folder, os.W_OK):
+        raise CheckpointError(f"{folder}: this folder cannot be written to")
+    return folder
 
 
 def read(path: str | os.PathLike[str]) -> Checkpoint:

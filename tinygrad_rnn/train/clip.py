@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf, isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import NonFiniteError
+from ..core.errors import GraphError, NonFiniteError
 from ..core.tensor import Tensor
 from ..nn.random import generator
 
@@ -31,6 +32,8 @@ def by_value(v: float, error_if_nonfinite: bool = True) -> Rule:
     >>> clip.by_value(1.0)([3.0, -0.5])[0]
     [1.0, -0.5]
     """
+
+    v = limit(v)
 
     def rule(grads: Gradients) -> tuple[list[Any], float]:
         norm = total_norm(grads)
@@ -61,6 +64,8 @@ def by_norm(
     ([0.6000000000000001, 0.8], 5.0)
     """
 
+    v = limit(v)
+
     def shortened(grads: Gradients, norm: float) -> list[Any]:
         return list(grads) if norm + eps <= v else [g * (v / (norm + eps)) for g in grads]
 
@@ -87,6 +92,10 @@ def by_random_direction(v: float) -> Rule:
     (2.0, nan)
     """
 
+    v = limit(v)
+    if v == inf:
+        raise GraphError("by_random_direction: no direction has an infinite length; give a finite one")
+
     def rule(grads: Gradients) -> tuple[list[Any], float]:
         norm = total_norm(grads)
         if norm <= v:
@@ -96,6 +105,13 @@ def by_random_direction(v: float) -> Rule:
         return [_like(g, scale * d) for g, d in zip(grads, drawn, strict=True)], norm
 
     return rule
+
+
+def limit(v: Any) -> float:
+    """The largest length or entry that is left as it is; raises `GraphError` unless it is a number from 0 to inf."""
+    if not isinstance(v, Real) or not float(v) >= 0.0:
+        raise GraphError(f"clip: the limit is {v!r}, but has to be a number from 0 on, or a rule of train.clip")
+    return float(v)
 
 
 def rule_of(clip: float | Rule | None) -> Rule:

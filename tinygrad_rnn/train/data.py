@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import GraphError, ShapeError
+from ..nn.given import whole
+
 #: number of the step, from 0 -> its batch, whatever the loss function takes
 Batches = Callable[[int], Any]
 
@@ -25,9 +28,9 @@ class Minibatches:
 
     def __init__(self, *arrays: Any, size: int, axis: int = 0, shuffle: bool = True, seed: int = 0) -> None:
         self.arrays = [np.asarray(array) for array in arrays]
-        counts = {array.shape[axis] for array in self.arrays}
-        if len(counts) != 1 or not 1 <= size <= min(counts):
-            raise ValueError(f"Minibatches: batches of {size} from arrays with {sorted(counts)} samples along {axis}")
+        counts = {np.shape(array)[axis] if -array.ndim <= axis < array.ndim else 0 for array in self.arrays}
+        if len(counts) != 1 or not 1 <= whole("Minibatches", "size", size, least=0) <= min(counts):
+            raise ShapeError(f"Minibatches: batches of {size} from arrays with {sorted(counts)} samples along {axis}")
         self.samples, self.size, self.axis, self.shuffle, self.seed = counts.pop(), size, axis, shuffle, seed
 
     def __len__(self) -> int:
@@ -47,12 +50,12 @@ class Minibatches:
 def batches_of(data: Batches | Sequence[Any]) -> Batches:
     """A function from step to batch; a list of batches is gone through again and again.
 
-    Raises `TypeError` for an iterator: it cannot be taken up in the middle.
+    Raises `GraphError` for an iterator: it cannot be taken up in the middle.
     """
     if callable(data):
         return data
     if not isinstance(data, Sequence) or not len(data):
-        raise TypeError(
+        raise GraphError(
             f"data is a function from the step's number to its batch, or a list of batches; not {type(data).__name__}: "
             "an iterator could not be taken up in the middle of a run"
         )

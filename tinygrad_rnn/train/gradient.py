@@ -41,6 +41,8 @@ class Recorded:
         if not isinstance(loss, Tensor) or loss.size != 1:
             found = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
             raise GraphError(f"fit: loss_fn has to return a Tensor with one entry, not {found}")
+        if not loss.requires_grad:
+            raise GraphError("fit: the loss depends on no parameter: it holds nothing of the model but values")
         return loss
 
 

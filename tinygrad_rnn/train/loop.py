@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ..analysis.figures import drawable
 from ..analysis.finite import NonFinite
 from ..core.errors import CheckpointError, GraphError, NonFiniteError
 from ..core.tensor import plain
 from ..nn import Module
+from ..nn.given import whole
 from ..nn.random import get_rng_state, set_rng_state
 from . import clip as clipping
-from .checkpoint import checkpoints
+from .checkpoint import checkpoints, make_ready
 from .data import Batches, batches_of
 from .gradient import Compiled, LossFunction, Recorded
 from .history import History
@@ -90,8 +92,9 @@ def fit(
     3.0
     """
     total, every = _extent(data, steps, epochs, every)
-    if nonfinite not in ("raise", "skip"):
-        raise GraphError(f"fit: nonfinite is 'raise' or 'skip', not {nonfinite!r}")
+    _check(model, optimizer, schedule, early_stopping, nonfinite)
+    if plot is not None:
+        drawable(plot)  # told now, not after hours of training
     gradient = _gradient_of(model, loss_fn, optimizer, compile)
     run = _Run(model, optimizer, schedule, early_stopping, checkpoint, keep)
     run.begin(resume)
@@ -140,6 +143,8 @@ class _Run:
     def begin(self, resume: bool) -> None:
         """Start, or go back to the last checkpoint of the folder."""
         self.model.train()
+        if self.folder is not None:
+            make_ready(self.folder)
         if self.folder is None or not (there := checkpoints(self.folder)):
             return
         if not resume:
@@ -215,11 +220,26 @@ def _extent(data: Any, steps: int | None, epochs: int | None, every: int | None)
     """How many steps in all, and how many from one look to the next."""
     if (steps is None) == (epochs is None):
         raise GraphError("fit: say how long to train, by steps= or by epochs=")
+    every = None if every is None else whole("fit", "every", every)
     if epochs is None:
-        return int(steps or 0), every or 100
+        return whole("fit", "steps", steps, least=0), every or 100
     if not hasattr(data, "__len__"):
         raise GraphError("fit: epochs= needs data with a length: a list of batches or Minibatches; or give steps=")
-    return epochs * len(data), every or len(data)
+    return whole("fit", "epochs", epochs, least=0) * len(data), every or len(data)
+
+
+def _check(model: Module, optimizer: Any, schedule: Any, stopping: Any, nonfinite: str) -> None:
+    """Raise `GraphError` for what does not belong together."""
+    if not isinstance(optimizer, Optimizer):
+        raise GraphError(f"fit: optimizer is one of train.SGD, Adam, ... made for the parameters, not {optimizer!r}")
+    if not {id(p) for p in optimizer.parameters} & {id(p) for p in model.parameters()}:
+        raise GraphError("fit: the optimizer was made for other parameters than those of this model")
+    if schedule is not None and getattr(schedule, "optimizer", None) is not optimizer:
+        raise GraphError(f"fit: schedule is one of train.StepLR, ... made for this very optimizer, not {schedule!r}")
+    if stopping is not None and not isinstance(stopping, EarlyStopping):
+        raise GraphError(f"fit: early_stopping is a train.EarlyStopping(patience=...), not {stopping!r}")
+    if nonfinite not in ("raise", "skip"):
+        raise GraphError(f"fit: nonfinite is 'raise' or 'skip', not {nonfinite!r}")
 
 
 def _gradient_of(model: Module, loss_fn: LossFunction, optimizer: Optimizer, compile: bool | str) -> Recorded:
@@ -270,4 +290,7 @@ def _mean(losses: list[float]) -> float:
 
 def _validated(validate: Callable[[Module], Any], model: Module) -> float:
     with _apart(model):
-        return float(plain(validate(model)))
+        found = plain(validate(model))
+    if np.size(found) != 1 or np.asarray(found).dtype.kind not in "biuf":
+        raise GraphError(f"fit: validate has to return one number, not {found!r}")
+    return float(np.asarray(found).item())

@@ -6,8 +6,10 @@ into portions, is in `lanes`; learning rates that change are in `schedules`, gra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import sqrt
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,8 @@ class Optimizer:
     """What all optimisers share: parameter groups, gradients in, new values out, and a state that can be saved.
 
     `params` are leaves that ask for a gradient, (name, leaf) pairs, a dict from names to leaves, or a list of dicts
-    `{"params": ..., "lr": ...}`: groups with options of their own. Raises `GraphError` for anything else and for a
-    parameter that appears twice, `ValueError` for an option out of range.
+    `{"params": ..., "lr": ...}`: groups with options of their own. Raises `GraphError` for anything else, for a
+    parameter that appears twice, and for an option out of range.
     """
 
     def __init__(self, params: Any, **defaults: Any) -> None:
@@ -36,11 +38,14 @@ class Optimizer:
         for group in self.param_groups:
             unknown = sorted(group.keys() - defaults.keys() - {"params", "initial_lr"})
             if unknown:
-                raise ValueError(f"{type(self).__name__} has no option {', '.join(unknown)}")
+                raise GraphError(
+                    f"{type(self).__name__} has no option {', '.join(unknown)}; there are {', '.join(defaults)}"
+                )
             self.check(group)
         params = self.parameters
-        if not params or len(set(params)) < len(params):
-            twice = sorted({name for name, p in zip(self.names, params, strict=True) if params.count(p) > 1})
+        counts = Counter(map(id, params))
+        twice = sorted({name for name, p in zip(self.names, params, strict=True) if counts[id(p)] > 1})
+        if twice or not params:
             raise GraphError(f"parameters given twice: {', '.join(twice)}" if params else "no parameters to train")
         self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
 
@@ -54,10 +59,10 @@ class Optimizer:
         raise NotImplementedError
 
     def check(self, options: Options) -> None:
-        """Raise `ValueError` for an option out of range."""
+        """Raise `GraphError` for an option out of range: they are numbers from 0 on, unless a subclass knows better."""
         for key, value in options.items():
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{type(self).__name__}: {key} = {value} is negative")
+            if key not in ("params", "betas") and not (isinstance(value, Real) and float(value) >= 0):
+                raise GraphError(f"{type(self).__name__}: {key} = {value!r}, but has to be a number from 0 on")
 
     # -- what a user calls ------------------------------------------------------------------------------------------
     @property
@@ -167,7 +172,7 @@ class SGD(Optimizer):
     def check(self, options: Options) -> None:
         super().check(options)
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
-            raise ValueError("SGD: nesterov=True needs a momentum and no dampening")
+            raise GraphError("SGD: nesterov=True needs a momentum and no dampening")
 
     def buffers(self, options: Options) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if options["momentum"] else {}
@@ -304,7 +309,7 @@ class Adam(Optimizer):
         super().__init__(
             params,
             lr=lr,
-            betas=tuple(betas),
+            betas=tuple(betas) if isinstance(betas, Sequence) else betas,
             eps=eps,
             weight_decay=weight_decay,
             amsgrad=amsgrad,
@@ -314,8 +319,9 @@ class Adam(Optimizer):
 
     def check(self, options: Options) -> None:
         super().check(options)
-        if not all(0 <= beta < 1 for beta in options["betas"]):
-            raise ValueError(f"{type(self).__name__}: betas = {options['betas']} are not in [0, 1)")
+        betas = options["betas"]
+        if not isinstance(betas, tuple) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise GraphError(f"{type(self).__name__}: betas = {betas} are not two numbers in [0, 1)")
 
     def buffers(self, options: Options) -> dict[str, float]:
         names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if options["amsgrad"] else [])

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from math import cos, inf, pi
 from typing import Any
 
+from ..core.errors import GraphError
+from ..nn.given import whole
 from .optim import Optimizer
 
 
@@ -18,6 +20,8 @@ class Schedule:
     """What all schedules share: the rates of every parameter group, from where they start and step by step."""
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise GraphError(f"{type(self).__name__} is made for an optimizer, not for {type(optimizer).__name__}")
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -63,7 +67,7 @@ class StepLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = whole("StepLR", "step_size", step_size), gamma
         super().__init__(optimizer)
 
     def rate(self, base: float, t: int) -> float:
@@ -85,7 +89,7 @@ class CosineAnnealingLR(Schedule):
     """Half a cosine from the rate to `eta_min` in `T_max` steps, and up again (Loshchilov and Hutter 2017)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max, self.eta_min = whole("CosineAnnealingLR", "T_max", T_max), eta_min
         super().__init__(optimizer)
 
     def rate(self, base: float, t: int) -> float:
@@ -105,7 +109,8 @@ class LinearLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = whole("LinearLR", "total_iters", total_iters)
         super().__init__(optimizer)
 
     def rate(self, base: float, t: int) -> float:
@@ -126,7 +131,7 @@ class SequentialLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} milestones")
+            raise GraphError(f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} milestones")
         self.schedulers, self.milestones = list(schedulers), list(milestones)
         super().__init__(optimizer)
 
@@ -158,7 +163,7 @@ class ReduceLROnPlateau:
         eps: float = 1e-8,
     ) -> None:
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs") or not 0 <= factor < 1:
-            raise ValueError("ReduceLROnPlateau: mode is min or max, threshold_mode rel or abs, factor below 1")
+            raise GraphError("ReduceLROnPlateau: mode is min or max, threshold_mode rel or abs, factor below 1")
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps

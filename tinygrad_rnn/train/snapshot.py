@@ -84,7 +84,9 @@ def load_checkpoint(
             i, key = name.split(".", 1)
             memory["state"][i][key] = value
         _all_or_nothing(model, optimizer, _under("model", found.arrays), memory)
-    except (TinygradError, KeyError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"{newest(path)} does not belong to this run: it does not say {error}") from error
+    except TinygradError as error:
         raise CheckpointError(f"{newest(path)} does not belong to this run: {error}") from error
     if schedule is not None:
         schedule.load_state_dict(facts["schedule"])

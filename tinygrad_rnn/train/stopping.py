@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..nn import Module
+from ..nn.given import whole
 
 
 class EarlyStopping:
@@ -18,7 +19,8 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int = 5, min_delta: float = 0.0, restore: bool = True) -> None:
-        self.patience, self.min_delta, self.restore = patience, min_delta, restore
+        self.patience = whole("EarlyStopping", "patience", patience)
+        self.min_delta, self.restore = min_delta, restore
         self.best, self.best_step, self.bad = inf, 0, 0
         self.weights: dict[str, np.ndarray] = {}
 

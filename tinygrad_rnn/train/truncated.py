@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from ..core.errors import GraphError
 from ..core.reductions import add_n
 from ..core.scope import no_grad, steps
 from ..core.tensor import Tensor
@@ -44,7 +45,7 @@ def windows(T: int, k1: int, k2: int | None = None) -> Iterator[Window]:
     """
     k2 = k1 if k2 is None else k2
     if k1 < 1 or k2 < 1:
-        raise ValueError(f"truncated backpropagation takes k1 >= 1 and k2 >= 1, not {k1} and {k2}")
+        raise GraphError(f"truncated backpropagation takes k1 >= 1 and k2 >= 1, not {k1} and {k2}")
     done = 0
     while done < T:
         last = min(done + k1, T)

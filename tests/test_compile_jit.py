@@ -1,0 +1,277 @@
+"""The jitted executor gives what the numpy executor gives, whatever a model is called, and says what it cannot do.
+
+"Units" are multiples of the dtype's epsilon times the largest entry of an array: both executors add the same terms in
+another order.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.compile import CompileError, cache, compile, emit_jit, run_jit
+from tinygrad_rnn.compile.plan import Buffer, Instr, Once, Plan, Ref
+from tinygrad_rnn.core.errors import MissingExtraError
+
+numba = pytest.importorskip("numba")
+pytest.importorskip("scipy")
+mpmath = pytest.importorskip("mpmath")
+
+UNITS = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv(cache.VARIABLE, str(folder))
+        yield folder
+
+
+def rnn(p: dict[str, Any], x: Any, weights: Any) -> Any:
+    h, total = p["h0"], 0.0
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(h, p["W"]) + tg.linear(x[t], p["U"]) + p["b"])
+        total = total + np.sum(weights[t] * h)
+    return total
+
+
+def lstm(p: dict[str, Any], x: Any, weights: Any) -> Any:
+    h, c, total = p["h0"], 0.0 * p["h0"], 0.0
+    for t in tg.steps(len(x)):
+        i, f, o = (tg.sigmoid(tg.linear(h, p[f"W_{g}"]) + tg.linear(x[t], p["U"]) + p["b"]) for g in "ifo")
+        c = f * c + i * np.tanh(tg.linear(h, p["W"]) + tg.linear(x[t], p["U"]))
+        h = o * np.tanh(c)
+        total = total + np.sum(weights[t] * h)
+    return total
+
+
+def gru(p: dict[str, Any], x: Any, weights: Any) -> Any:
+    h, total = p["h0"], 0.0
+    for t in tg.steps(len(x)):
+        r, z = (tg.sigmoid(tg.linear(h, p[f"W_{g}"]) + tg.linear(x[t], p["U"]) + p["b"]) for g in "if")
+        n = np.tanh(r * tg.linear(h, p["W"]) + tg.linear(x[t], p["U"]))
+        h = (1 - z) * n + z * h
+        total = total + np.sum(weights[t] * h)
+    return total
+
+
+def given(H: int, B: int, D: int, T: int, dtype: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(T)
+    shapes = {"W": (H, H), "U": (H, D), "b": (H,), "h0": (B, H)} | {f"W_{g}": (H, H) for g in "ifo"}
+    p = {name: 0.4 * rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}  # far from chaos
+    return p, rng.normal(size=(T, B, D)).astype(dtype), rng.normal(size=(T, B, H)).astype(dtype)
+
+
+def units(found: Any, wanted: Any, dtype: str) -> float:
+    wanted = np.asarray(wanted)
+    return float(np.max(np.abs(found - wanted)) / (np.finfo(dtype).eps * max(np.max(np.abs(wanted)), 1e-30)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "B", "dtype"),
+    [(rnn, 17, "float64"), (lstm, 3, "float64"), (gru, 17, "float32"), (lstm, 1, "float32")],
+    ids=lambda x: getattr(x, "__name__", str(x)),
+)
+def test_both_executors_agree_for_any_length(loss: Callable[..., Any], B: int, dtype: str) -> None:
+    by_numpy, by_jit = (compile(tg.value_and_grad(loss), executor=name) for name in ("numpy", "jit"))
+    for T in (50, 3, 2, 1):
+        arguments = given(5, B, 4, T, dtype)
+        (value, gradients), (found, theirs) = by_numpy(*arguments), by_jit(*arguments)
+        scale = np.abs(arguments[2]).sum() * np.finfo(dtype).eps
+        assert abs(found - value) <= UNITS * scale
+        for name, gradient in gradients.items():
+            assert theirs[name].dtype == gradient.dtype and theirs[name].shape == gradient.shape
+            assert units(theirs[name], gradient, dtype) <= UNITS, (name, T)
+    assert by_jit.recordings == by_numpy.recordings
+
+
+def classified(p: dict[str, Any], x: Any, targets: Any) -> Any:
+    h, total = p["h0"], 0.0
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(h, p["W"]) + tg.linear(x[t], p["U"]) + p["b"])
+        o = tg.linear(h, p["W_o"])
+        total = total + np.sum(tg.cross_entropy(o, targets[t])) + np.sum(tg.softmax(o) * tg.log_softmax(o))
+        total = total + np.sum(np.exp(o) * tg.logsumexp(o, axis=-1, keepdims=True))
+    return total
+
+
+def test_classes_have_machine_code_and_a_wrong_number_is_an_error() -> None:
+    p, x, _ = given(5, 3, 4, 6, "float64")
+    targets = np.random.default_rng(0).integers(5, size=(6, 3))
+    by_numpy, by_jit = (compile(tg.value_and_grad(classified), executor=name) for name in ("numpy", "jit"))
+    (value, gradients), (found, theirs) = by_numpy(p, x, targets), by_jit(p, x, targets)
+    assert units(found, value, "float64") <= UNITS
+    assert max(units(theirs[name], gradients[name], "float64") for name in ("W", "U", "W_o", "h0")) <= UNITS
+    targets[2, 1] = 5
+    with pytest.raises(IndexError, match="not the number of a class"):
+        by_jit(p, x, targets)
+
+
+# -- plans by hand: one instruction at a time -------------------------------------------------------------------------
+#: operations whose arguments have to be positive, or small
+DOMAINS = {"log": (0.1, 3), "sqrt": (0.1, 3), "log1p": (-0.5, 3), "power": (0.1, 3), "power_constant": (0.1, 3)}
+
+
+def entry_by_entry(dtype: str) -> tuple[Plan, list[str], list[np.ndarray]]:
+    from tinygrad_rnn.compile.plan import ELEMENTWISE
+
+    rng = np.random.default_rng(0)
+    names, body, arguments, values, outputs = sorted(ELEMENTWISE), [], [], [], []
+    for name in names:
+        arity = 2 if name in BINARY else 1
+        low, high = DOMAINS.get(name, (-3, 3))
+        ins = [Buffer(f"{name}{k}", (3, 4), np.dtype(dtype), kind="argument") for k in range(arity)]
+        arguments += ins
+        values += [rng.uniform(low, high, (3, 4)).astype(dtype) for _ in ins]
+        out = Ref(Buffer(name, (3, 4), np.dtype(dtype), kind="result"))
+        body.append(Instr(name, out, tuple(Ref(b) for b in ins), {"n": 1.5} if name == "power_constant" else {}))
+        outputs.append(out)
+    return Plan([Once(body)], arguments, [out.buffer for out in outputs], outputs), names, values
+
+
+BINARY = {"add", "subtract", "multiply", "divide", "greater", "equal", "maximum", "minimum", "logaddexp", "power"}
+
+
+def test_every_operation_entry_by_entry_has_a_form() -> None:
+    from tinygrad_rnn.core.primitives import PRIMITIVES
+
+    plan, names, values = entry_by_entry("float64")
+    found = run_jit.JitRunner(plan)(values, 0)
+    rest = iter(values)
+    for name, result in zip(names, found, strict=True):
+        operands = [next(rest) for _ in range(2 if name in BINARY else 1)]
+        params = {"n": 1.5} if name == "power_constant" else {}
+        wanted = PRIMITIVES[name].forward(*operands, **params)
+        np.testing.assert_allclose(result, wanted, rtol=1e-14, atol=1e-15, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tanh_and_exp_are_within_three_units_in_the_last_place(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 3, 4000), 10.0 ** rng.uniform(-12, 1.2, 2000), [0.0, -0.0, 80.0, -80.0]])
+    x = np.concatenate([x, [np.inf, -np.inf, np.nan]]).astype(dtype)
+    place = Buffer("x", x.shape, x.dtype, kind="argument")
+    outs = [Ref(Buffer(name, x.shape, x.dtype, kind="result")) for name in ("tanh", "exp", "sigmoid")]
+    body = [Instr(out.buffer.name, out, (Ref(place),)) for out in outs]
+    tanh, exp, sigmoid = run_jit.JitRunner(Plan([Once(body)], [place], [out.buffer for out in outs], outs))([x], 0)
+    with mpmath.workdps(40):
+        for found, exact, ends in ((tanh, mpmath.tanh, (1, -1)), (exp, mpmath.exp, (np.inf, 0))):
+            true = [exact(mpmath.mpf(float(v))) for v in x[:-3]]
+            gap = np.array([float(abs(mpmath.mpf(float(a)) - b)) for a, b in zip(found, true, strict=False)])
+            assert np.max(gap / np.spacing(np.abs(np.array(true, float)).astype(dtype))) <= 3
+            assert tuple(found[-3:-1]) == ends and np.isnan(found[-1])
+        true = [1 / (1 + mpmath.exp(-mpmath.mpf(float(v)))) for v in x[:-3]]
+        absolute = [float(abs(mpmath.mpf(float(a)) - b)) for a, b in zip(sigmoid, true, strict=False)]
+    assert max(absolute) <= 1.5 * np.finfo(dtype).eps
+    assert np.array_equal(np.signbit(tanh[:-1]), np.signbit(x[:-1]))
+
+
+def test_exp_reaches_infinity_and_the_smallest_numbers() -> None:
+    x = np.array([709.5, 710.0, -708.5, -740.0, -746.0])
+    place, out = Buffer("x", (5,), x.dtype, kind="argument"), Ref(Buffer("y", (5,), x.dtype, kind="result"))
+    (found,) = run_jit.JitRunner(Plan([Once([Instr("exp", out, (Ref(place),))])], [place], [out.buffer], [out]))([x], 0)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(found, np.exp(x), rtol=1e-13, atol=5e-324)
+
+
+def test_large_products_cut_into_small_ones_are_the_same_products() -> None:
+    from tinygrad_rnn.compile import kernels
+
+    rng = np.random.default_rng(0)
+    address = kernels.blas("dgemm")
+    for m, n, k in ((70, 150, 90), (8, 130, 200)):
+        for ta, tb in ((kernels.NO, kernels.NO), (kernels.YES, kernels.YES)):
+            a, b = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+            left = np.asfortranarray(a if ta == kernels.NO else a.T)
+            right = np.asfortranarray(b if tb == kernels.NO else b.T)
+            c = np.full((m, n), np.nan, order="F")
+            leading = [x.shape[0] for x in (left, right, c)]
+            kernels.product(
+                address, ta, tb, m, n, k, left.ctypes.data, leading[0], right.ctypes.data, leading[1], 0.0, 1.0,
+                c.ctypes.data, leading[2], 8, 100_000,
+            )  # fmt: skip
+            np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-13)
+
+
+# -- the text ---------------------------------------------------------------------------------------------------------
+HOSTILE = ["__import__('os').system('true')", "x\n    raise SystemExit", '"""', "gemm", "run", "Ω", "lambda: 0"]
+
+
+def test_no_name_of_the_user_reaches_the_generated_text() -> None:
+    def loss(p: dict[str, Any], x: Any) -> Any:
+        h = 0.0
+        for t in tg.steps(len(x)):
+            h = sum((np.tanh(p[name] * x[t] + h) for name in HOSTILE), 0.0)
+        return np.sum(tg.name(HOSTILE[1], h))
+
+    p = {name: tg.tensor(np.full(3, 0.1), name=name) for name in HOSTILE}
+    fast = compile(tg.value_and_grad(loss))
+    fast({name: leaf.value for name, leaf in p.items()}, np.ones((6, 3)))
+    for n, buffer in enumerate([*fast.plan.arguments, *fast.plan.buffers]):
+        buffer.name = buffer.label = HOSTILE[n % len(HOSTILE)]
+    text, *_ = emit_jit.emit(fast.plan)
+    body = text.partition("@njit")[2]
+    assert re.fullmatch(r"[\w\s.,:()+\-*/%\[\]=<>!\"'{}]*", body)
+    variables = r"\b(?:[abcvotsijklqw]|low|high)\d+\b"
+    assert set(re.findall(r"[A-Za-z_]\w*", re.sub(variables, "", body))) <= OWN_WORDS
+
+
+OWN_WORDS = {
+    *("void", "intp", "cache", "True", "fastmath", "contract", "nsz", "error_model", "numpy", "def", "run", "N", "at"),
+    *("sgemm", "dgemm", "limit", "kernels", "place4", "place8", "for", "in", "range", "get", "put", "tanh4", "tanh8"),
+    *("total4", "total8", "turn4", "turn8", "gemm", "product", "NO", "YES", "min", "max", "if", "t", "i", "j", "np"),
+}
+
+
+def test_a_plan_with_other_operations_says_which() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        h = 0.0 * p
+        for t in tg.steps(len(x)):
+            h = np.cumsum(h * p + x[t])
+        return np.sum(h)
+
+    with pytest.raises(CompileError, match=r"no form for the operation \w+: take executor='numpy'"):
+        compile(tg.value_and_grad(loss), executor="jit")(np.ones(3), np.ones((9, 3)))
+
+
+def test_without_numba_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tinygrad_rnn.compile.kernels", None)
+    monkeypatch.delattr(sys.modules["tinygrad_rnn.compile"], "kernels", raising=False)
+    with pytest.raises(MissingExtraError, match=r"tinygrad-rnn\[jit\]"):
+        run_jit._kernels.__wrapped__()
+
+
+# -- the cache --------------------------------------------------------------------------------------------------------
+def test_a_module_is_named_by_its_text_and_written_once(own_cache: Path) -> None:
+    first = cache.module("answer = 42\n")
+    path = Path(str(first.__file__))
+    assert first.answer == 42 and path.parent == own_cache and path.read_text() == "answer = 42\n"
+    stamp = path.stat().st_mtime_ns
+    assert cache.module("answer = 42\n") is first and path.stat().st_mtime_ns == stamp
+    assert cache.module("answer = 42\n", depends="other kernels").__file__ != first.__file__
+    assert not list(own_cache.glob("*.tmp"))
+
+
+def test_a_module_that_was_tampered_with_is_written_again(own_cache: Path) -> None:
+    text = "answer = 43\n"
+    path = Path(str(cache.module(text).__file__))
+    del sys.modules[path.stem]
+    path.write_text("answer = 'wrong'\n")
+    assert cache.module(text).answer == 43
+
+
+def test_a_folder_that_cannot_be_written_to_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file" / "below"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    assert Path(str(cache.module("answer = 44\n").__file__)).is_relative_to(tmp_path)
+
+
+def test_what_is_compiled_is_found_again(own_cache: Path) -> None:
+    assert list(own_cache.glob("__pycache__/plan_*.nbi"))
