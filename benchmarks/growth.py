@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from benchmarks import peers, table
@@ -85,9 +85,9 @@ def _contestant(way: str, case: Problem) -> peers.Contestant:
 
 
 def _timed(run: Callable[[], object]) -> float:
-    start = perf_counter()
+    start = process_time()
     run()
-    return perf_counter() - start
+    return process_time() - start
 
 
 if __name__ == "__main__":

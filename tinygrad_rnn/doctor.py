@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from .compile.cache import folder
+
 #: what sets the number of threads of the BLAS libraries that numpy may be built on
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 CORE_TYPE = "OPENBLAS_CORETYPE"
@@ -169,7 +171,7 @@ def jit() -> Finding:
             if present is None:
                 return Finding("jit", f"no: {module} is not installed", advice)
             return Finding("jit", f"no: {module} {present} does not load", f"{error}", wrong=True)
-    return Finding("jit", f"yes: {', '.join(found)}")
+    return Finding("jit", f"yes: {', '.join(found)}; what was compiled is kept in {folder()}")
 
 
 def dot() -> Finding:

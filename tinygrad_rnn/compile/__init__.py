@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from .function import Compiled
 
 
-def compile(
-    function: Callable[..., Any], executor: str = "numpy", checkpoint: int | str | None = None
-) -> Compiled:
+def compile(function: Callable[..., Any], executor: str = "numpy", checkpoint: int | str | None = None) -> Compiled:
     """A function that computes the same as `function`, faster, for any sequence length and batch size.
 
     function: of arrays, floats, dicts, lists and tuples of them, and Modules; or `value_and_grad` or `grad` of such a

@@ -145,4 +145,3 @@ def _direction(stage: Stage) -> int:
 def _written(tile: Tile) -> set[int]:
     bodies: list[list[Instr]] = [stage.body for stage in tile.body if isinstance(stage, Loop | Map)]
     return {id(instr.out.buffer) for body in bodies for instr in body}
-

@@ -387,6 +387,6 @@ def _merged(axes: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _reads_elsewhere(instr: Instr, other: Instr) -> bool:
     """Whether an instruction reads what another one of its map writes, at a step other than its own."""
-    written = other.out.buffer
-    crossing = any(ref.buffer is written and ref.time not in (None, (STEP, 0)) for ref in instr.refs)
-    return crossing or any(ref.buffer is instr.out.buffer and ref.time not in (None, (STEP, 0)) for ref in other.refs)
+    out, before = instr.out, other.out
+    crossing = any(ref.buffer is before.buffer and ref.time not in (None, before.time) for ref in (out, *instr.refs))
+    return crossing or any(ref.buffer is out.buffer and ref.time not in (None, out.time) for ref in other.refs)

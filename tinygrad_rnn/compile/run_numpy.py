@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import numpy_calls as calls
+from .numpy_stacks import stacked
 from .plan import END, STEP, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 
 Call = Callable[[], Any]
@@ -81,7 +82,9 @@ class NumpyRunner:
 
     def _bind(self, stage: Stage, N: int, program: list[Call], first: bool = True) -> None:
         if isinstance(stage, Once):
-            for summing, group in groupby(stage.body, key=lambda instr: instr.op in calls.SUMS):
+            together, rest = stacked(self, stage.body)
+            program += together
+            for summing, group in groupby(rest, key=lambda instr: instr.op in calls.SUMS):
                 if summing:
                     program += calls.sums(self, list(group), 0, N, True)
                 else:
