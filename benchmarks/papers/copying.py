@@ -43,7 +43,7 @@ def run(seed: int, count: int = 2_000) -> None:
     solved = float(np.mean(wrong[-100:])) < 0.01
     sequences = k * BATCH if solved else float("nan")
     remember(Outcome("NTM copy", "solved", SETTING, "sequences until solved", "30,000", seed, sequences, k, minutes))
-    remember(Outcome("NTM copy", "length 50", SETTING, "wrong bits of 400", "few", seed, longer, k, minutes))
+    remember(Outcome("NTM copy", "length 50", SETTING, "wrong bits of 400", "", seed, longer, k, minutes))
 
 
 def wrong_bits(o: tg.Tensor, y: np.ndarray, mask: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from math import inf, isfinite, isnan
 from pathlib import Path
 from statistics import median
 
@@ -38,7 +39,8 @@ def remember(outcome: Outcome) -> None:
     kept.append(outcome)
     kept.sort(key=lambda each: (each.experiment, each.form, each.seed))
     partial = FILE.with_suffix(".partial")
-    partial.write_text(json.dumps([asdict(each) for each in kept], indent=1) + "\n", encoding="utf-8")
+    rows = [asdict(each) | {"number": None if isnan(each.number) else each.number} for each in kept]
+    partial.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     partial.replace(FILE)
     print(
         f"{outcome.experiment}, {outcome.form}, seed {outcome.seed}: {outcome.measure} {outcome.number:.4g}", flush=True
@@ -47,7 +49,8 @@ def remember(outcome: Outcome) -> None:
 
 def recall() -> list[Outcome]:
     """Every outcome there is."""
-    return [Outcome(**each) for each in json.loads(FILE.read_text(encoding="utf-8"))] if FILE.exists() else []
+    rows = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
+    return [Outcome(**row | {"number": float("nan") if row["number"] is None else row["number"]}) for row in rows]
 
 
 def markdown() -> str:
@@ -58,14 +61,19 @@ def markdown() -> str:
     header = ("experiment", "form", "setting", "measure", "published", "reached (each seed)", "median", "minutes a run")
     rows = []
     for (experiment, form), runs in groups.items():
-        reached = ", ".join(f"{run.number:.3g}" for run in runs)
+        reached = ", ".join(_told(run.number) for run in runs)
         minutes = median(run.minutes for run in runs)
         first = runs[0]
         rows.append((
             experiment, form, first.setting, first.measure, first.published, reached,
-            f"{median(run.number for run in runs):.3g}", f"{minutes:.1f}",
+            _told(median(inf if isnan(run.number) else run.number for run in runs)), f"{minutes:.1f}",
         ))  # fmt: skip
     return table.aligned(header, rows)
+
+
+def _told(number: float) -> str:
+    """Three digits; what was never reached is said to be so."""
+    return "never" if not isfinite(number) else f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
 def write_table() -> None:
