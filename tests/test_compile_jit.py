@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.compile_losses import LOSSES, inputs
 from tinygrad_rnn.compile import CompileError, cache, compile, emit_jit, run_jit
 from tinygrad_rnn.compile.plan import Buffer, Instr, Once, Plan, Ref
 from tinygrad_rnn.core.errors import MissingExtraError
@@ -89,6 +90,16 @@ def test_both_executors_agree_for_any_length(loss: Callable[..., Any], B: int, d
             assert theirs[name].dtype == gradient.dtype and theirs[name].shape == gradient.shape
             assert units(theirs[name], gradient, dtype) <= UNITS, (name, T)
     assert by_jit.recordings == by_numpy.recordings
+
+
+@pytest.mark.parametrize("name", ["both directions", "sliced gates"])
+def test_parts_and_stacks_have_machine_code(name: str) -> None:
+    loss, p = LOSSES[name]
+    by_numpy, by_jit = (compile(tg.value_and_grad(loss), executor=executor) for executor in ("numpy", "jit"))
+    for T in (7, 2):
+        (value, gradients), (found, theirs) = by_numpy(p, inputs(T)), by_jit(p, inputs(T))
+        assert units(found, value, "float64") <= UNITS
+        assert max(units(theirs[key], gradients[key], "float64") for key in gradients) <= UNITS
 
 
 def classified(p: dict[str, Any], x: Any, targets: Any) -> Any:

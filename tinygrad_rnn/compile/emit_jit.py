@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import moves
 from .forms_jit import DTYPES, NotJittable
 from .fuse import Group, Needed, grouped, key, momentary, offset, squeezed, strides
 from .nest import Nest
@@ -197,6 +198,8 @@ class Writer:
                 getattr(self, item.op)(item)
             elif item.op == "call" and item.function.name in CLASSES:
                 self.classes(item)
+            elif item.op == "call" and item.function.name in moves.MOVES:
+                moves.write(self, item)
             else:
                 raise NotJittable(f"the operation {getattr(item.function, 'name', item.op)}")
 
