@@ -6,7 +6,7 @@ goes anywhere but through the language's own interpreter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from .errors import CompileError
 from .prepare import Prepared, prepare
 from .record import Leaf, changed, cut
 
-if TYPE_CHECKING:
-    from ..language.model import Model
-
 
 class CompiledModel:
     """The loss of a model and its gradients with respect to the parameters; call it with all values by name.
@@ -31,7 +28,7 @@ class CompiledModel:
     unknown, `ShapeError` for lengths that differ.
     """
 
-    def __init__(self, model: Model, executor: str = "numpy", checkpoint: int | str | None = None) -> None:
+    def __init__(self, model: Any, executor: str = "numpy", checkpoint: int | str | None = None) -> None:
         self.model, self.executor, self.checkpoint = model, executor, checkpoint
         self.argnums = (0,)
         self.recordings = 0
@@ -167,6 +164,6 @@ class _Recorder:
         return built, (("output", 0), [None])
 
 
-def compile_model(model: Model, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:
+def compile_model(model: Any, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:
     """The compiled form of a model; see `CompiledModel`."""
     return CompiledModel(model, executor, checkpoint)
