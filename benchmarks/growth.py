@@ -45,10 +45,9 @@ def grown(sizes: Sequence[Size]) -> str:
                 rows.append([str(size), way, found["absent"], "", "", "", ""])
                 break
             states = size.T * size.B * size.H
-            rows.append([
-                str(size), way, f"{found['first'] * 1e3:.0f}", f"{found['seconds'] * 1e3:.3g}",
-                f"{found['seconds'] / size.T * 1e6:.3g}", f"{found['peak'] / 1e6:.3g}", f"{found['peak'] / states:.0f}",
-            ])  # fmt: skip
+            seconds = found["seconds"]
+            figures = [found["first"] * 1e3, seconds * 1e3, seconds / size.T * 1e6, found["peak"] / 1e6]
+            rows.append([str(size), way, *map(table.three, figures), f"{found['peak'] / states:.0f}"])
     return table.aligned(header, rows)
 
 

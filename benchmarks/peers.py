@@ -111,6 +111,7 @@ def torch_compiled(case: Problem) -> Contestant:
     torch = _module("torch")
     if case.size.T > UNROLLED:
         raise Unavailable(f"unrolls the sequence: left out for T > {UNROLLED}")
+    torch.compiler.reset()  # or it counts how often these lines were compiled before, and gives up
     return torch_cells(case, lambda f: torch.compile(f, fullgraph=True))
 
 

@@ -177,7 +177,7 @@ def milliseconds(races: Sequence[Race]) -> str:
     rows = []
     for race in races:
         medians = {name: statistics.median(times) * 1e3 for name, times in race.seconds.items()}
-        rows.append([race.title, *(_three(medians.get(name)) for name in names)])
+        rows.append([race.title, *(table.three(medians.get(name)) for name in names)])
     return table.aligned(["ms; H, B, T", *names], rows)
 
 
@@ -207,15 +207,8 @@ def _found(races: Iterable[Race], ours: str, theirs: str) -> list[float]:
 
 
 def _line(race: Race) -> str:
-    times = ", ".join(f"{name} {_three(statistics.median(t) * 1e3)}" for name, t in race.seconds.items())
+    times = ", ".join(f"{name} {table.three(statistics.median(t) * 1e3)}" for name, t in race.seconds.items())
     return f"{race.title} {race.dtype}: {times}"
-
-
-def _three(value: float | None) -> str:
-    """Three significant digits, or nothing."""
-    if value is None:
-        return ""
-    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
 
 
 def _two(value: float | None) -> str:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from math import floor, log10
 from pathlib import Path
 
 from benchmarks import timing
@@ -64,6 +65,13 @@ def setting(packages: Iterable[str]) -> str:
             versions.append(f"{package} not installed")
     python = ".".join(map(str, sys.version_info[:2]))
     return f"{timing.processor()}, 1 thread, Python {python}, {', '.join(versions)}."
+
+
+def three(value: float | None) -> str:
+    """Three significant digits without an exponent; nothing for None."""
+    if not value:
+        return ""
+    return f"{value:,.{max(0, 2 - floor(log10(value)))}f}"
 
 
 def keep(section: str, text: str, page: Path = PAGE) -> None:
