@@ -102,7 +102,7 @@ def torch_cells(case: Problem, transform: Callable[[Any], Any] | None = None) ->
     return Contestant(run, read)
 
 
-#: torch.compile unrolls the sequence: it takes about a second a step, and as long again for each other length
+#: torch.compile unrolls the sequence: it compiles for long, and again for each other length
 UNROLLED = 25
 
 

@@ -41,8 +41,4 @@ def run(seed: int, count: int = 6_000) -> None:
     setting = (
         f"LSTM H {HIDDEN} twice, context as initial state, Adam {RATE}, B {BATCH}, {DIGITS} digits, {count} updates"
     )
-    remember(
-        Outcome(
-            "reversed addition", "encoder-decoder", setting, "right sums, %", "", seed, right, count, minutes
-        )
-    )
+    remember(Outcome("reversed addition", "encoder-decoder", setting, "right sums, %", "", seed, right, count, minutes))

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import moves
 from .forms_jit import DTYPES, NotJittable
-from .fuse import Group, Needed, grouped, key, momentary, offset, squeezed, strides
+from .fuse import FAR, Group, Needed, grouped, key, momentary, offset, squeezed, strides
 from .nest import Nest
 from .plan import END, START, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 from .sink import one_column, sunk
@@ -221,10 +221,12 @@ class Writer:
         dtype = instr.out.buffer.dtype
         zero, one, size = self.constant(0.0, dtype), self.constant(1.0, dtype), dtype.itemsize
         left, right = _operand(b, flip=False), _operand(a, flip=False)
-        self.line(
-            f"product({f}, {left[0]}, {right[0]}, {n}, {m}, {k}, {self.address(b)}, {left[1]}, {self.address(a)}, "
-            f"{right[1]}, {zero}, {one}, {self.address(instr.out)}, {n}, {size}, limit)"
-        )
+        ends = f"{self.address(b)}, {left[1]}, {self.address(a)}, {right[1]}, {zero}"
+        start, place = f"{f}, {left[0]}, {right[0]}, {n}, {m}, {k}", f"{self.address(instr.out)}, {n}"
+        if m * k * size > FAR:  # in pieces it would come from far away piece by piece
+            self.line(f"gemm({start}, {ends}, {place})")
+        else:
+            self.line(f"product({start}, {ends}, {one}, {place}, {size}, limit)")
 
     def all_steps(self, instr: Instr) -> None:
         """out[t] = A x[t] for columns x[t]: one product, in which the steps are the columns."""

@@ -187,8 +187,6 @@ put: Any = _put
 
 # -- products ---------------------------------------------------------------------------------------------------------
 NO, YES = ord("N"), ord("T")
-#: bytes of a matrix that no cache of one core holds
-FAR = 4_000_000
 
 
 def blas(name: str) -> int:
@@ -243,9 +241,9 @@ def product(
     """C = A B, in pieces of at most `limit` multiplications; `size` is that of an entry.
 
     OpenBLAS has kernels for AVX-512 that multiply small matrices where they lie, a quarter faster in float32 and a half
-    in float64 than what it does with large ones; but not where B comes from far away in every step.
+    in float64 than what it does with large ones.
     """
-    if m * n * k <= limit or n * k * size > FAR:
+    if m * n * k <= limit:
         gemm(f, ta, tb, m, n, k, a, lda, b, ldb, zero, c, ldc)
         return
     wide, deep = 128, 128 if m <= 16 else 64

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .fuse import ENTRYWISE, overlap
+from .fuse import ENTRYWISE, FAR, overlap
 from .plan import STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile
 
 #: bytes of a sum over time that stay in the cache from step to step
@@ -81,8 +81,14 @@ def _move(body: list[Instr], between: Sequence[Instr], loop: list[Instr]) -> Non
 
 def _movable(instr: Instr) -> bool:
     now = all(ref.time is None or ref.time[0] == STEP for ref in instr.refs)
-    kind = instr.op in ENTRYWISE or instr.op == "sum" or (instr.op == "dot" and not one_column(instr))
+    kind = instr.op in ENTRYWISE or instr.op == "sum" or (instr.op == "dot" and not one_column(instr) and _near(instr))
     return kind and instr.out.time == (STEP, 0) and now
+
+
+def _near(instr: Instr) -> bool:
+    """Whether the matrix of a product stays in a cache from step to step: two that do not drive each other out."""
+    buffer = instr.refs[0].buffer
+    return buffer.size * buffer.dtype.itemsize <= FAR
 
 
 def _passes(instr: Instr, others: Iterable[Instr]) -> bool:
