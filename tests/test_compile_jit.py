@@ -4,7 +4,9 @@
 another order.
 """
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -286,3 +288,35 @@ def test_a_folder_that_cannot_be_written_to_is_replaced(tmp_path: Path, monkeypa
 
 def test_what_is_compiled_is_found_again(own_cache: Path) -> None:
     assert list(own_cache.glob("__pycache__/plan_*.nbi"))
+
+
+#: gradients through classes in the dtypes it is told, one after the other, against the eager ones
+BOTH = """
+import sys
+import numpy as np
+import tinygrad_rnn as tg
+
+def loss(p, x, y):
+    h, total = np.zeros((1, 7), x.dtype), 0.0
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(h, p["W"]) + tg.linear(x[t], p["U"]))
+        total = total + np.sum(tg.cross_entropy(tg.linear(h, p["V"]), y[t]))
+    return total
+
+for dtype in sys.argv[1:]:
+    rng = np.random.default_rng(0)
+    p = {name: rng.normal(size=shape).astype(dtype) for name, shape in dict(W=(7, 7), U=(7, 5), V=(5, 7)).items()}
+    x, y = rng.normal(size=(6, 1, 5)).astype(dtype), rng.integers(5, size=(6, 1))
+    fast = tg.compile(tg.value_and_grad(loss), executor="jit")
+    found, expected = fast(p, x, y)[1], tg.grad(loss)(p, x, y)
+    assert "softmax" in fast.source()
+    for name in p:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-5)
+"""
+
+
+def test_what_other_processes_compiled_is_not_taken_for_something_else(tmp_path):
+    environment = os.environ | {"TINYGRAD_RNN_CACHE": str(tmp_path)}
+    for dtypes in (["float32"], ["float64"], ["float32", "float64"]):
+        done = subprocess.run([sys.executable, "-c", BOTH, *dtypes], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

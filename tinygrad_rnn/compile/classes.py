@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .kernels import LOOSE, exp4, exp8, get, place4, place8, place_int, put
+from .kernels import LOOSE, compiled, exp4, exp8, get, place4, place8, place_int, put
 
 
 @njit
@@ -23,7 +23,9 @@ def checked(number: int, count: int) -> int:
 
 
 def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
-    @njit(fastmath=LOOSE, error_model="numpy")
+    size = np.dtype(kind).itemsize
+
+    @compiled(size, fastmath=LOOSE)
     def top(source: int, start: int, count: int, step: int) -> Any:
         """The largest entry of a column; 0 if that is infinite, as `logsumexp` has it."""
         x = place(source, 0, 1)
@@ -32,7 +34,7 @@ def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
             found = max(found, get(x, start + c * step))
         return found if np.isfinite(found) else kind(0)
 
-    @njit(fastmath=LOOSE, error_model="numpy")
+    @compiled(size, fastmath=LOOSE)
     def mass(source: int, start: int, count: int, step: int, high: Any) -> Any:
         """The sum of exp(x - high) over a column."""
         x, s = place(source, 0, 1), kind(0)
@@ -40,7 +42,7 @@ def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
             s += exp(get(x, start + c * step) - high)
         return s
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def softmax(source: int, target: int, outer: int, count: int, inner: int) -> None:
         x, y = place(source, 0, 2), place(target, 1, 2)
         for n in range(outer * inner):
@@ -50,7 +52,7 @@ def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
             for c in range(count):
                 put(y, start + c * inner, exp(get(x, start + c * inner) - high) / s)
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def log_softmax(source: int, target: int, outer: int, count: int, inner: int) -> None:
         x, y = place(source, 0, 2), place(target, 1, 2)
         for n in range(outer * inner):
@@ -60,7 +62,7 @@ def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
             for c in range(count):
                 put(y, start + c * inner, get(x, start + c * inner) - s)
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def logsumexp(source: int, target: int, outer: int, count: int, inner: int) -> None:
         y = place(target, 0, 1)
         for n in range(outer * inner):
@@ -68,7 +70,7 @@ def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
             high = top(source, start, count, inner)
             put(y, n, np.log(mass(source, start, count, inner, high)) + high)
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def cross_entropy(source: int, numbers: int, target: int, outer: int, count: int, inner: int) -> None:
         x, k, y = place(source, 0, 3), place_int(numbers, 1, 3), place(target, 2, 3)
         for n in range(outer * inner):
@@ -77,7 +79,7 @@ def _of_dtype(place: Any, exp: Any, kind: Any) -> tuple[Any, ...]:
             picked = get(x, start + checked(get(k, n), count) * inner)
             put(y, n, np.log(mass(source, start, count, inner, high)) + high - picked)
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def onehot(numbers: int, target: int, outer: int, count: int, inner: int) -> None:
         k, y = place_int(numbers, 0, 2), place(target, 1, 2)
         for n in range(outer * inner * count):

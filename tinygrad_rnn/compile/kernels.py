@@ -280,8 +280,23 @@ _WITH_SMALL_KERNELS = (b"SkylakeX", b"Cooperlake", b"SapphireRapids")
 
 
 # -- sums and transposition -------------------------------------------------------------------------------------------
-def _of_dtype(place: Any) -> tuple[Any, Any, Any]:
-    @njit(fastmath=LOOSE, error_model="numpy")
+def compiled(size: int, **options: Any) -> Any:
+    """`njit` for what is written once for entries of several sizes, with the size in its name.
+
+    numba links by name what it finds in its cache, and numbers functions anew in each process: of two that share a name
+    and were compiled in different processes, one would be taken for the other.
+    """
+
+    def decorate(function: Any) -> Any:
+        function.__name__ = f"{function.__name__}{size}"
+        function.__qualname__ = f"{function.__qualname__}{size}"
+        return njit(error_model="numpy", **options)(function)
+
+    return decorate
+
+
+def _of_dtype(place: Any, size: int) -> tuple[Any, Any, Any]:
+    @compiled(size, fastmath=LOOSE)
     def total(address: int, count: int, stride: int, s: Any) -> Any:
         """s plus `count` entries, in an order that vectorises."""
         a = place(address, 0, 1)
@@ -293,7 +308,7 @@ def _of_dtype(place: Any) -> tuple[Any, Any, Any]:
             s += get(a, stride * k)
         return s
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def turn(source: int, rows: int, columns: int, target: int, leading: int) -> None:
         """A matrix into its transpose, whose rows start `leading` entries apart; eight rows at a time."""
         a, b = place(source, 0, 2), place(target, 1, 2)
@@ -317,7 +332,7 @@ def _of_dtype(place: Any) -> tuple[Any, Any, Any]:
             for c in range(columns):
                 put(b, c * leading + r, get(a, r * columns + c))
 
-    @njit(error_model="numpy")
+    @compiled(size)
     def beside(source: int, rows: int, columns: int, target: int, leading: int) -> None:
         """A matrix into a wider one, whose rows start `leading` entries apart."""
         a, b = place(source, 0, 2), place(target, 1, 2)
@@ -328,5 +343,5 @@ def _of_dtype(place: Any) -> tuple[Any, Any, Any]:
     return total, turn, beside
 
 
-total4, turn4, beside4 = _of_dtype(place4)
-total8, turn8, beside8 = _of_dtype(place8)
+total4, turn4, beside4 = _of_dtype(place4, 4)
+total8, turn8, beside8 = _of_dtype(place8, 8)
