@@ -6,9 +6,9 @@ import numpy as np
 
 import tinygrad_rnn as tg
 from benchmarks.papers.outcome import Outcome, remember
-from benchmarks.papers.training import updates
+from benchmarks.papers.training import train
 from tinygrad_rnn import nn
-from tinygrad_rnn.train.tasks import ADDITION_SYMBOLS, reversed_addition
+from tinygrad_rnn.train.tasks import ADDITION_SYMBOLS, Pairs, reversed_addition
 
 HIDDEN, BATCH, DIGITS, RATE = 128, 64, 3, 0.003
 SYMBOLS = len(ADDITION_SYMBOLS)
@@ -22,19 +22,15 @@ def run(seed: int, count: int = 6_000) -> None:
     model = nn.Seq2Seq(*cells, output_size=SYMBOLS, context="initial", start=END)
     onehot = np.eye(SYMBOLS)
 
-    def loss(k: int) -> tg.Tensor:
-        pairs = reversed_addition(BATCH, rng, DIGITS)
+    def loss(model: nn.Seq2Seq, pairs: Pairs) -> tg.Tensor:
         return np.mean(tg.cross_entropy(model(pairs.y, onehot[pairs.x], x_lengths=pairs.x_lengths), pairs.y))
 
     optimizer = tg.train.Adam(model.parameters(), lr=RATE)
     schedule = tg.train.CosineAnnealingLR(optimizer, count)
-
-    def scheduled(k: int) -> tg.Tensor:
-        if k:
-            schedule.step()
-        return loss(k)
-
-    minutes = updates(scheduled, optimizer, count, clip=1.0, told="addition")
+    minutes = train(
+        model, loss, lambda step: reversed_addition(BATCH, rng, DIGITS), optimizer, count, "addition",
+        clip=1.0, schedule=schedule,
+    )  # fmt: skip
     pairs = reversed_addition(1000, rng, DIGITS)
     said = model.greedy(len(pairs.y), onehot[pairs.x], batch=1000, x_lengths=pairs.x_lengths)
     right = 100.0 * float(np.mean(np.all(np.asarray(said) == pairs.y, axis=0)))

@@ -6,7 +6,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 from benchmarks.papers.outcome import Outcome, remember
-from benchmarks.papers.training import updates
+from benchmarks.papers.training import train
 from tinygrad_rnn import nn
 from tinygrad_rnn.train.tasks import character_text
 
@@ -38,19 +38,23 @@ def run(seed: int, count: int = 100_000) -> None:
     smooth = np.log(len(alphabet)) * LENGTH
     h, place = np.zeros((1, HIDDEN)), 0
 
-    def loss(k: int) -> tg.Tensor:
-        nonlocal h, place, smooth
+    def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal h, place
         if place + LENGTH + 1 > len(codes):
             h, place = np.zeros((1, HIDDEN)), 0
-        x, y = codes[place : place + LENGTH], codes[place + 1 : place + LENGTH + 1]
         place += LENGTH
+        return codes[place - LENGTH : place], codes[place - LENGTH + 1 : place + 1]
+
+    def loss(model: Characters, batch: tuple[np.ndarray, np.ndarray]) -> tg.Tensor:
+        nonlocal h, smooth
+        x, y = batch
         scores, h = model(onehot[x], h)
         total = np.sum(tg.cross_entropy(scores, y))
         smooth = 0.999 * smooth + 0.001 * total.item()
         return total
 
     optimizer = tg.train.Adagrad(model.parameters(), lr=0.1)
-    minutes = updates(loss, optimizer, count, clip=5.0, by_value=True, told="characters")
+    minutes = train(model, loss, batch, optimizer, count, "characters", clip=tg.train.clip.by_value(5.0))
     setting = f"{SETTING}, {count} updates, pydoc's topics"
     remember(
         Outcome(

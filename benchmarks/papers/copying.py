@@ -21,29 +21,36 @@ def run(seed: int, count: int = 2_000) -> None:
     """One seed: sequences until 100 batches in a row hold less than .01 wrong bits a sequence; then length 50."""
     rng = nn.manual_seed(seed)
     model = nn.NTM(BITS + 1, HIDDEN, BITS)
-    optimizer = tg.train.Adam(model.parameters(), lr=RATE)
-    rule = tg.train.clip.by_norm(CLIP)
     wrong: list[float] = []
-    start = time.perf_counter()
-    for k in range(1, count + 1):
-        x, y, mask = copy_task(BATCH, rng)
+
+    def loss(model: nn.NTM, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tg.Tensor:
+        x, y, mask = batch
         o, _ = model(x)
-        grads, _ = rule(tg.gradients(nn.binary_cross_entropy_with_logits(o, y, mask=mask), optimizer.parameters))
-        optimizer.step(grads)
         wrong.append(wrong_bits(o, y, mask))
-        if k % 100 == 0:
-            recent = float(np.mean(wrong[-100:]))
-            print(f"  copying: {k * BATCH} sequences, {recent:.3f} wrong bits a sequence", flush=True)
-            if recent < 0.01:
-                break
+        return nn.binary_cross_entropy_with_logits(o, y, mask=mask)
+
+    def solved(history: tg.train.History) -> bool:
+        recent = float(np.mean(wrong[-100:]))
+        print(f"  copying: {history.steps * BATCH} sequences, {recent:.3f} wrong bits a sequence", flush=True)
+        return recent < 0.01
+
+    optimizer = tg.train.Adam(model.parameters(), lr=RATE)
+    start = time.perf_counter()
+    history = tg.train.fit(
+        model, loss, lambda step: copy_task(BATCH, rng), optimizer,
+        steps=count, every=100, clip=CLIP, stop=solved, log=False,
+    )  # fmt: skip
     minutes = (time.perf_counter() - start) / 60
     with tg.no_grad():
         x, y, mask = copy_task(50, rng, length=50)
         longer = wrong_bits(model(x)[0], y, mask)
-    solved = float(np.mean(wrong[-100:])) < 0.01
-    sequences = k * BATCH if solved else float("nan")
-    remember(Outcome("NTM copy", "solved", SETTING, "sequences until solved", "30,000", seed, sequences, k, minutes))
-    remember(Outcome("NTM copy", "length 50", SETTING, "wrong bits of 400", "", seed, longer, k, minutes))
+    sequences = history.steps * BATCH if history.stopped else float("nan")
+    remember(
+        Outcome(
+            "NTM copy", "solved", SETTING, "sequences until solved", "30,000", seed, sequences, history.steps, minutes
+        )
+    )
+    remember(Outcome("NTM copy", "length 50", SETTING, "wrong bits of 400", "", seed, longer, history.steps, minutes))
 
 
 def wrong_bits(o: tg.Tensor, y: np.ndarray, mask: np.ndarray) -> float:

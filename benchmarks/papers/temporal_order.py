@@ -6,7 +6,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 from benchmarks.papers.outcome import Outcome, remember
-from benchmarks.papers.training import LastStep, updates
+from benchmarks.papers.training import LastStep, train
 from tinygrad_rnn import nn
 from tinygrad_rnn.nn.regularize import omega
 from tinygrad_rnn.train.tasks import pascanu_temporal_order
@@ -28,13 +28,16 @@ def run(seed: int, count: int = 10_000) -> None:
         for p in model.parameters():
             p.assign(nn.init.normal(p.shape, 0.1) if p.ndim == 2 else np.zeros(p.shape))
 
-        def loss(k: int, model: LastStep = model, rng: np.random.Generator = rng, weight: float = weight) -> tg.Tensor:
-            x, y = pascanu_temporal_order(BATCH, rng, int(rng.integers(SHORTEST, LONGEST + 1)))
+        def batch(step: int, rng: np.random.Generator = rng) -> tuple[np.ndarray, np.ndarray]:
+            return pascanu_temporal_order(BATCH, rng, int(rng.integers(SHORTEST, LONGEST + 1)))
+
+        def loss(model: LastStep, batch: tuple[np.ndarray, np.ndarray], weight: float = weight) -> tg.Tensor:
+            x, y = batch
             error = np.mean(tg.cross_entropy(model(x), y))
             return error + weight * omega(error, "h", exact=False) if weight else error
 
         optimizer = tg.train.SGD(model.parameters(), lr=RATE)
-        minutes = updates(loss, optimizer, count, clip=threshold, told=f"temporal order, {form}")
+        minutes = train(model, loss, batch, optimizer, count, f"temporal order, {form}", clip=threshold)
         setting = f"tanh RNN, H {HIDDEN}, SGD {RATE}, B {BATCH}, T {SHORTEST} to {LONGEST}, {count} updates"
         published = "0 % within 10,000" if weight else ""
         wrong = 100.0 * _wrong(model, rng)

@@ -1,4 +1,4 @@
-"""What the experiments share: a recurrent layer with a linear readout, and one update."""
+"""What the experiments share: a recurrent layer with a linear readout, and a run of `train.fit` that is timed."""
 
 from __future__ import annotations
 
@@ -25,27 +25,20 @@ class LastStep(nn.Module):
         return tg.linear(output[-1], self.V) + self.c
 
 
-def updates(
-    loss_of: Callable[[int], Any],
+def train(
+    model: nn.Module,
+    loss: Callable[[Any, Any], Any],
+    batch: Callable[[int], Any],
     optimizer: Any,
     count: int,
-    clip: float | None,
-    by_value: bool = False,
-    told: str = "",
+    told: str,
+    **more: Any,
 ) -> float:
-    """Take `count` steps; `loss_of(k)` is the k-th loss. Returns the minutes it took."""
-    parameters = optimizer.parameters
-    rule = (tg.train.clip.by_value if by_value else tg.train.clip.by_norm)(clip) if clip else None
+    """Train by `train.fit` for `count` steps, saying now and then how it goes; returns the minutes it took."""
     start = time.perf_counter()
-    for k in range(count):
-        loss = loss_of(k)
-        grads = tg.gradients(loss, parameters)
-        if rule is not None:
-            grads, _ = rule(grads)
-        optimizer.step(grads)
-        if told and k % max(1, count // 20) == 0:
-            print(
-                f"  {told}: update {k}, loss {loss.item():.4f}, {(time.perf_counter() - start) / 60:.1f} min",
-                flush=True,
-            )
+
+    def say(line: str) -> None:
+        print(f"  {told}: {line}, {(time.perf_counter() - start) / 60:.1f} min", flush=True)
+
+    tg.train.fit(model, loss, batch, optimizer, steps=count, every=max(1, count // 20), log=say, **more)
     return (time.perf_counter() - start) / 60
