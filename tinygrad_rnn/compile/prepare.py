@@ -26,7 +26,6 @@ from .run_numpy import NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
 from .tile import tiled
-from .trees import with_gradients
 
 #: how many steps are recorded: more, where delays are long
 _LENGTHS = (6, 12)
@@ -333,6 +332,3 @@ def _of_sequence(nodes: list[Node], parts: list[Node]) -> Node:
         raise Unfoldable("the gradient of a sequence that is read in several ways")
     backwards = nodes[0].params["backwards"]
     return Node("each", parts, {"axis": 0, "backwards": backwards}, False, np.zeros((1, *parts[0].shape)))
-
-
-__all__ = ["CompileError", "Planned", "Prepared", "prepare", "with_gradients"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.primitives import PRIMITIVES
 from ..core.tensor import as_value
-from .program import LEAVES, Node, constant, is_number, order, rewrite, users
+from .program import CROSSING, LEAVES, Node, constant, is_number, order, rewrite, users
 
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
 
@@ -95,7 +95,7 @@ def _rule(node: Node) -> Node | None:
         return node.ins[0]
     if node.op == "ends" and node.ins[0].op != "shift" and not node.ins[0].step:
         return node.ins[0]
-    if node.op in LEAVES or node.op in ("shift", "at", "ends", "total", "each", "slot"):
+    if node.op in LEAVES or node.op in CROSSING or node.op == "slot":
         return None
     if node.step and node.function is not None and not any(x.step for x in node.ins):
         node.step = False  # the same at each step

@@ -167,11 +167,14 @@ def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
         raise ShapeError(f"cross_entropy: targets are class numbers, so integers, not {wanted.dtype}")
     if wanted.shape != expected:
         raise ShapeError(f"cross_entropy: logits {classes} need targets of shape {expected}, not {wanted.shape}")
-    if wanted.size and not (wanted.min() >= 0 and wanted.max() < classes[axis]):
-        raise ShapeError(
-            f"cross_entropy: targets run from 0 to {classes[axis] - 1}, but one is {wanted.min()} or {wanted.max()}"
-        )
+    refuse_other_classes("cross_entropy: targets", wanted, classes[axis])
     return _cross_entropy(logits, targets if isinstance(targets, Tensor) else wanted, axis=axis)
+
+
+def refuse_other_classes(what: str, numbers: np.ndarray, classes: int) -> None:
+    """Raise `ShapeError` unless all numbers are those of classes, from 0 on."""
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < classes:
+        raise ShapeError(f"{what} run from 0 to {classes - 1}, but one is {numbers.min()} or {numbers.max()}")
 
 
 @primitive(

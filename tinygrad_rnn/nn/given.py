@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.errors import DtypeError, ShapeError
 from ..core.functions import name
+from ..core.reductions import refuse_other_classes
 from ..core.scope import step
 from ..core.tensor import Tensor, plain
 from .dropout import leaf
@@ -129,8 +130,7 @@ def labels_of(y: Any, classes: int, kind: str) -> np.ndarray:
         raise ShapeError(
             f"{kind}: labels are integers of shape (T,) or (T, B), not {labels.dtype} of shape {labels.shape}"
         )
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ShapeError(f"{kind}: labels run from 0 to {classes - 1}, but one is {labels.min()} or {labels.max()}")
+    refuse_other_classes(f"{kind}: labels", labels, classes)
     return labels
 
 

@@ -17,6 +17,7 @@ from ..core.elementwise import softplus
 from ..core.errors import GraphError, ShapeError
 from ..core.primitives import shape_of
 from ..core.reductions import cross_entropy as _cross_entropy
+from ..core.reductions import refuse_other_classes
 from ..core.tensor import plain
 
 
@@ -63,8 +64,7 @@ def nll_loss(
         )
     ignored = wanted == ignore_index
     safe = np.where(ignored, 0, wanted)
-    if safe.size and not 0 <= safe.min() <= safe.max() < shape[-1]:
-        raise ShapeError(f"nll_loss: targets run from 0 to {shape[-1] - 1}, but one is {safe.min()} or {safe.max()}")
+    refuse_other_classes("nll_loss: targets", safe, shape[-1])
     weights = _kept("nll_loss", ~ignored, mask)
     picked = log_probabilities[(*np.ogrid[tuple(slice(n) for n in safe.shape)], safe)]
     return _reduced("nll_loss", -_left("nll_loss", picked, weights), weights, reduction)
