@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.errors import MissingExtraError
 from .cache import module
-from .emit_jit import FIRST, emit
+from .emit_jit import BLAS, FIRST, emit
 from .plan import END, START, Buffer, Plan, Ref, chunk_of
 
 ALIGNED = 64
@@ -38,7 +38,7 @@ class JitRunner:
         self._chunks = chunk_of(plan.stages)
         number = {id(buffer): n + FIRST for n, buffer in enumerate(self._buffers)}
         self._at = np.zeros(len(self._buffers) + FIRST, np.intp)
-        self._at[:FIRST] = kernels.blas("sgemm"), kernels.blas("dgemm"), _limit(kernels)
+        self._at[:FIRST] = [*map(kernels.blas, BLAS), _limit(kernels)]
         self._given = [(k, b, number[id(b)]) for k, b in enumerate(plan.arguments) if id(b) in number]
         self._last: list[Any] = [None] * len(plan.arguments)
         self._results = [(b, number[id(b)]) for b in self._buffers if b.kind == "result"]
