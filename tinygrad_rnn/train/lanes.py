@@ -1,4 +1,4 @@
-"""Parameters laid end to end, so that a rule is called once for many small ones and in portions for a large one.
+"""Parameters laid end to end, so that a rule is called once for many small ones.
 
 Here a user's way of listing parameters becomes groups, and a group becomes lanes: flat arrays of one dtype with what
 the optimiser remembers beside them. What a rule computes is in `optim`.
@@ -17,11 +17,11 @@ from ..core.tensor import Tensor
 
 Options = dict[str, Any]
 Buffers = dict[str, np.ndarray]
-#: (w, g, s, t, o) -> None, changing w and s in place; see `Optimizer.update`
-Rule = Callable[[np.ndarray, np.ndarray, Buffers, int, Options], None]
+#: (w, g, new, s, t, o) -> None, writing new and changing s in place
+Rule = Callable[[np.ndarray, np.ndarray, np.ndarray, Buffers, int, Options], None]
 
-#: entries that a rule works on at a time: its temporaries stay in the cache, and small parameters share the calls
-PORTION = 32_768
+#: entries that a lane has room for: small parameters share the calls, and the copy of their gradients stays near
+ROOM = 32_768
 
 
 def groups_of(params: Any) -> list[Options]:
@@ -55,11 +55,11 @@ def _listed(params: Any) -> list[Any]:
 
 
 def lanes_of(group: Options) -> list[Lane]:
-    """The lanes of a group: neighbours of one dtype together, up to a portion; a larger parameter alone."""
+    """The lanes of a group: neighbours of one dtype together, as long as there is room; a large parameter alone."""
     lanes: list[list[Tensor]] = []
     for p in group["params"]:
         last = lanes[-1] if lanes else []
-        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > PORTION:
+        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > ROOM:
             lanes.append([])
         lanes[-1].append(p)
     return [Lane(lane, group) for lane in lanes]
@@ -74,6 +74,8 @@ class Lane:
         self.begin = [0, *accumulate(p.size for p in params)]
         self.buffers: Buffers = {}
         self.steps = [0] * len(params)
+        self._whole: tuple[np.ndarray, list[Any]] | None = None
+        self._gathered: np.ndarray | None = None
 
     def move(self, grads: Sequence[Any], remembered: Mapping[str, float], rule: Rule) -> None:
         """One step of every parameter that has a gradient; `remembered` are buffers and the values they start from."""
@@ -88,17 +90,33 @@ class Lane:
                 self._move(i, i + 1, grads, rule)
 
     def _move(self, first: int, last: int, grads: Sequence[Any], rule: Rule) -> None:
-        params, begin = self.params[first:last], self.begin[first]
-        w = np.concatenate([p.value for p in params], axis=None)
-        g = np.concatenate(grads[first:last], axis=None, dtype=self.dtype, casting="same_kind")
-        t = self.steps[first] + 1
-        for a in range(0, w.size, PORTION):
-            here = slice(begin + a, begin + min(a + PORTION, w.size))
-            state = {name: buffer[here] for name, buffer in self.buffers.items()}
-            rule(w[a : a + PORTION], g[a : a + PORTION], state, t, self.options)
-        for i, p in enumerate(params, first):
-            p.assign(w[self.begin[i] - begin : self.begin[i + 1] - begin].reshape(p.shape))
+        begin, end, t = self.begin[first], self.begin[last], self.steps[first] + 1
+        w, g, new = self._values(first, last), self._end_to_end(grads[first:last]), np.empty(end - begin, self.dtype)
+        rule(w, g, new, {name: buffer[begin:end] for name, buffer in self.buffers.items()}, t, self.options)
+        new.flags.writeable = False  # from here on graphs may see it: the next step makes another
+        given = []
+        for i, p in enumerate(self.params[first:last], first):
+            p.hand_over(new[self.begin[i] - begin : self.begin[i + 1] - begin].reshape(p.shape))
+            given.append(p.value)
             self.steps[i] = t
+        self._whole = (new, given) if len(given) == len(self.params) else None
+
+    def _values(self, first: int, last: int) -> np.ndarray:
+        """The values end to end: what the last step wrote, if they are still those."""
+        params = self.params[first:last]
+        if self._whole is not None and last - first == len(self.params):
+            whole, given = self._whole
+            if all(p.value is value for p, value in zip(params, given, strict=True)):
+                return whole
+        return np.concatenate([p.value for p in params], axis=None)
+
+    def _end_to_end(self, grads: Sequence[Any]) -> np.ndarray:
+        """Gradients as one array, of the parameters' dtype; one alone as it is."""
+        if len(grads) == 1:
+            return np.ascontiguousarray(np.ravel(grads[0]).astype(self.dtype, casting="same_kind", copy=False))
+        if self._gathered is None:
+            self._gathered = np.empty(self.begin[-1], self.dtype)
+        return np.concatenate(grads, axis=None, out=self._gathered, casting="same_kind")
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """For each parameter that has moved, the number of its steps and copies of what is remembered."""
