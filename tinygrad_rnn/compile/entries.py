@@ -53,14 +53,15 @@ class Entrywise:
                  for name, x in results.items()}  # fmt: skip
         self.numbers = _Numbers(list(given.values()), dtype)
         self.plan = _Planner(leaves, written, self.numbers, found).plan(dtype)
+        held = [array for _, array in self.numbers.wanted]
         self.run: Callable[[Sequence[np.ndarray], int], Any]
         if executor == "jit":
             from .run_jit import JitRunner
 
-            runner, held = JitRunner(self.plan), self.numbers.held
+            runner = JitRunner(self.plan)
             self.run = lambda values, length: runner([*values, *held], length)
         else:
-            self.run = _Calls(self.plan, self.numbers.held)
+            self.run = _Calls(self.plan, held)
 
     def __call__(self, arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
         """Write the results for these arrays, all contiguous and of the dtype."""
@@ -74,10 +75,9 @@ class _Numbers:
     def __init__(self, given: list[Tensor], dtype: np.dtype[Any]) -> None:
         self.at = {x.id: i for i, x in enumerate(given)}
         self.start = len(given)
-        self.steps: list[tuple[Callable[..., float], tuple[int, ...]]] = []
-        self.constants: list[float] = []
+        self.steps: list[tuple[Callable[..., float], Callable[..., float], tuple[int, ...]]] = []
         self.buffers: dict[int, Buffer] = {}  # by place
-        self.held: list[np.ndarray] = []
+        self.wanted: list[tuple[int, np.ndarray]] = []
         self.dtype = dtype
 
     def place(self, x: Tensor) -> int:
@@ -85,42 +85,40 @@ class _Numbers:
         if x.id not in self.at:
             inputs = [self.place(y) for y in x.inputs]
             self.at[x.id] = self.start + len(self.steps)
-            value = float(x.value)
-            self.steps.append((_scalar(x), tuple(inputs)) if x.op is not None else (lambda: value, ()))
+            self.steps.append((*_scalar(x), tuple(inputs)))
         return self.at[x.id]
 
     def buffer(self, x: Tensor) -> Buffer:
         """The argument of the plan that holds a number."""
         place = self.place(x)
         if place not in self.buffers:
-            self.buffers[place] = Buffer(f"k{len(self.buffers)}", (), self.dtype, label=x.name or "")
-            self.held.append(np.zeros((), self.dtype))
+            self.buffers[place] = Buffer(f"k{len(self.buffers)}", (), self.dtype, kind="argument", label=x.name or "")
+            self.wanted.append((place, np.zeros((), self.dtype)))
         return self.buffers[place]
 
     def fill(self, given: Sequence[float]) -> None:
         """Hold the numbers for these."""
         values = list(given)
-        for function, inputs in self.steps:
-            values.append(function(*[values[i] for i in inputs]))
-        for place, held in zip(self.buffers, self.held, strict=True):
+        try:
+            for function, _, inputs in self.steps:
+                values.append(function(*[values[i] for i in inputs]))
+        except MATH_ERRORS:  # where numpy answers inf or nan
+            for _, function, inputs in self.steps[len(values) - self.start :]:
+                values.append(function(*[values[i] for i in inputs]))
+        for place, held in self.wanted:
             held[()] = values[place]
 
 
-def _scalar(x: Tensor) -> Callable[..., float]:
-    """An operation on Python floats, which answers inf and nan where numpy does."""
-    op, params = x.op, x.params or {}
-    assert op is not None
-    scalar = op.scalar
+def _scalar(x: Tensor) -> tuple[Callable[..., float], Callable[..., float]]:
+    """An operation on Python floats: as fast as it goes, and as numpy does it."""
+    op, params, value = x.op, x.params or {}, float(x.value)
+    if op is None:
+        return lambda: value, lambda: value
 
-    def function(*values: float) -> float:
-        try:
-            if scalar is not None and not params:
-                return scalar(*values)
-        except MATH_ERRORS:
-            pass
+    def as_numpy(*values: float) -> float:
         return float(op.forward(*map(np.float64, values), **params))
 
-    return function
+    return (op.scalar if op.scalar is not None and not params else as_numpy), as_numpy
 
 
 class _Planner:
@@ -164,8 +162,6 @@ class _Planner:
                 read[read.index(source)] = kept
         body += [Instr("copy", target, (source,)) for (target, _), source in zip(later, read, strict=True)]
         given = [*arguments.values(), *self.numbers.buffers.values()]
-        for buffer in self.numbers.buffers.values():
-            buffer.kind = "argument"
         return Plan([Tile(1, PORTION, [Map(body)])], given, self.between, [])
 
     def operand(self, x: Tensor) -> Any:

@@ -13,15 +13,19 @@ from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import ref as weakly
 
 import numpy as np
 
 from ..core.errors import MissingExtraError
+from ..core.memory import holders
 from .cache import module
 from .emit_jit import BLAS, FIRST, emit
 from .plan import END, START, Buffer, Plan, Ref, chunk_of
 
 ALIGNED = 64
+#: addresses of so many arrays are remembered for each argument
+_KEPT = 4
 
 
 class JitRunner:
@@ -40,7 +44,10 @@ class JitRunner:
         self._at = np.zeros(len(self._buffers) + FIRST, np.intp)
         self._at[:FIRST] = [*map(kernels.blas, BLAS), _limit(kernels)]
         self._given = [(k, b, number[id(b)]) for k, b in enumerate(plan.arguments) if id(b) in number]
-        self._last: list[Any] = [None] * len(plan.arguments)
+        self._known: list[dict[int, tuple[Any, int]]] = [{} for _ in plan.arguments]
+        self._copies: list[Any] = [None] * len(plan.arguments)
+        self._made: list[np.ndarray] = []
+        self._made_for = -1
         self._results = [(b, number[id(b)]) for b in self._buffers if b.kind == "result"]
         self._outputs = [self._output(ref) for ref in plan.outputs]
         self._own = [(b, number[id(b)]) for b in self._buffers if b.kind in ("scratch", "chunk")]
@@ -61,17 +68,8 @@ class JitRunner:
         if self._room < N:
             self._make_room(N)
         for k, buffer, n in self._given:
-            value = values[k]
-            if value is not self._last[k]:
-                if not (type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous):
-                    value = np.ascontiguousarray(value, buffer.dtype)
-                at[n] = value.__array_interface__["data"][0]
-                self._last[k] = value
-        made = []
-        for buffer, n in self._results:
-            result = np.empty(self._shape(buffer, N) if buffer.time else buffer.shape, buffer.dtype)
-            at[n] = result.__array_interface__["data"][0]
-            made.append(result)
+            at[n] = self._address(k, buffer, values[k])
+        made = self._results_for(N)
         self._run(N, at)
         found = []
         for k, ref, rows, shape in self._outputs:
@@ -82,6 +80,34 @@ class JitRunner:
             part = part if shape is None else part.reshape(shape)
             found.append(part.T if ref.T else part)
         return found
+
+    def _address(self, k: int, buffer: Buffer, value: Any) -> int:
+        """Where an argument stands; asked of an array only once, since that takes longer than many a loop."""
+        known = self._known[k].get(id(value))
+        if known is not None and known[0]() is value:
+            return known[1]
+        if type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous:
+            address = value.__array_interface__["data"][0]
+            if not buffer.time:  # sequences are others in each call
+                if len(self._known[k]) >= _KEPT:
+                    self._known[k].clear()
+                self._known[k][id(value)] = weakly(value), address
+            return address
+        self._copies[k] = copy = np.ascontiguousarray(value, buffer.dtype)
+        return copy.__array_interface__["data"][0]
+
+    def _results_for(self, N: int) -> list[np.ndarray]:
+        """Memory for results: that of the call before, if nobody holds any of it."""
+        made = self._made
+        if self._made_for != N or holders(made):
+            self._made = made = [
+                np.empty(self._shape(buffer, N) if buffer.time else buffer.shape, buffer.dtype)
+                for buffer, _ in self._results
+            ]
+            self._made_for = N
+            for result, (_, n) in zip(made, self._results, strict=True):
+                self._at[n] = result.__array_interface__["data"][0]
+        return made
 
     # -- memory -------------------------------------------------------------------------------------------------------
     def _shape(self, buffer: Buffer, N: int) -> tuple[int, ...]:

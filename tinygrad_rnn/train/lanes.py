@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
+from ..core.memory import holders
 from ..core.tensor import Tensor
 
 Options = dict[str, Any]
@@ -65,6 +66,39 @@ def lanes_of(group: Options) -> list[Lane]:
     return [Lane(lane, group) for lane in lanes]
 
 
+class Flat:
+    """The values of some parameters end to end, and for each the view that it is given.
+
+    The values of the step before the last are written over, unless somebody still holds them.
+    """
+
+    def __init__(self, params: Sequence[Tensor], dtype: Any) -> None:
+        begin = [0, *accumulate(p.size for p in params)]
+        array = np.empty(begin[-1], dtype)
+        self._parts = [array, *(array[a : a + p.size].reshape(p.shape) for a, p in zip(begin, params, strict=False))]
+        for view in self.views:
+            view.flags.writeable = False
+
+    @property
+    def array(self) -> np.ndarray:
+        return self._parts[0]
+
+    @property
+    def views(self) -> list[np.ndarray]:
+        return self._parts[1:]
+
+    def holds(self, params: Sequence[Tensor]) -> bool:
+        """Whether the parameters still have these values: nobody has assigned others."""
+        for p, view in zip(params, self.views, strict=True):
+            if p.value is not view and not (type(p.value) is float and p.value == view.item()):
+                return False
+        return True
+
+    def unseen(self) -> bool:
+        """Whether nobody holds any of it: no parameter, no graph, no one who asked for a value."""
+        return holders(self._parts) == len(self._parts) - 1  # each view holds the array
+
+
 class Lane:
     """Some parameters end to end: where each begins, what is remembered of them, how many steps each has made."""
 
@@ -74,7 +108,8 @@ class Lane:
         self.begin = [0, *accumulate(p.size for p in params)]
         self.buffers: Buffers = {}
         self.steps = [0] * len(params)
-        self._whole: tuple[np.ndarray, list[Any]] | None = None
+        self._now: Flat | None = None
+        self._spare: Flat | None = None
         self._gathered: np.ndarray | None = None
 
     def move(self, grads: Sequence[Any], remembered: Mapping[str, float], rule: Rule) -> None:
@@ -91,24 +126,17 @@ class Lane:
 
     def _move(self, first: int, last: int, grads: Sequence[Any], rule: Rule) -> None:
         begin, end, t = self.begin[first], self.begin[last], self.steps[first] + 1
-        w, g, new = self._values(first, last), self._end_to_end(grads[first:last]), np.empty(end - begin, self.dtype)
-        rule(w, g, new, {name: buffer[begin:end] for name, buffer in self.buffers.items()}, t, self.options)
-        new.flags.writeable = False  # from here on graphs may see it: the next step makes another
-        given = []
-        for i, p in enumerate(self.params[first:last], first):
-            p.hand_over(new[self.begin[i] - begin : self.begin[i + 1] - begin].reshape(p.shape))
-            given.append(p.value)
-            self.steps[i] = t
-        self._whole = (new, given) if len(given) == len(self.params) else None
-
-    def _values(self, first: int, last: int) -> np.ndarray:
-        """The values end to end: what the last step wrote, if they are still those."""
-        params = self.params[first:last]
-        if self._whole is not None and last - first == len(self.params):
-            whole, given = self._whole
-            if all(p.value is value for p, value in zip(params, given, strict=True)):
-                return whole
-        return np.concatenate([p.value for p in params], axis=None)
+        params, whole = self.params[first:last], last - first == len(self.params)
+        now, spare = (self._now, self._spare) if whole else (None, None)
+        new = spare if spare is not None and spare.unseen() else Flat(params, self.dtype)
+        w = now.array if now is not None and now.holds(params) else np.concatenate([p.value for p in params], axis=None)
+        remembered = self.buffers if whole else {name: buffer[begin:end] for name, buffer in self.buffers.items()}
+        rule(w, self._end_to_end(grads[first:last]), new.array, remembered, t, self.options)
+        for p, view in zip(params, new.views, strict=True):
+            p.hand_over(view)
+        self.steps[first:last] = [t] * (last - first)
+        if whole:
+            self._now, self._spare = new, now
 
     def _end_to_end(self, grads: Sequence[Any]) -> np.ndarray:
         """Gradients as one array, of the parameters' dtype; one alone as it is."""

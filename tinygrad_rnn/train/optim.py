@@ -57,8 +57,11 @@ class Optimizer:
         """What is remembered of each parameter, and the value it starts from."""
         return {}
 
-    def choices(self, t: int, options: Options) -> dict[str, bool]:
-        """What a rule may decide by: of each option whether it is on, that is neither 0 nor False."""
+    def choices(self, first: bool, options: Options) -> dict[str, bool]:
+        """What a rule may decide by: of each option whether it is on, that is neither 0 nor False.
+
+        `first` says whether it is for a parameter's first step.
+        """
         return chosen(options)
 
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
@@ -193,8 +196,8 @@ class SGD(Optimizer):
     def buffers(self, options: Options) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if options["momentum"] else {}
 
-    def choices(self, t: int, options: Options) -> dict[str, bool]:
-        return {**super().choices(t, options), "dampened": bool(options["dampening"]) and t > 1}
+    def choices(self, first: bool, options: Options) -> dict[str, bool]:
+        return {**super().choices(first, options), "dampened": bool(options["dampening"]) and not first}
 
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
         g = _penalised(w, g, o, on)

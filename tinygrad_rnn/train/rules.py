@@ -40,6 +40,8 @@ class Rules:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.known: dict[Any, Entrywise] = {}
+        #: for each group's options what was called for last: all that was said, the rule, the options as numbers
+        self.last: dict[int, tuple[Any, Entrywise, list[float]]] = {}
 
     def __call__(
         self,
@@ -53,14 +55,18 @@ class Rules:
         executor: str = "numpy",
     ) -> None:
         """One step of a lane: writes `new` and what is remembered in s."""
-        on = self.optimizer.choices(t, o)
         # in machine code another operation costs less than another function to compile
         cutting = (True, True) if executor == "jit" else (cut[0] != 1.0, cut[1] != inf)
-        key = (executor, w.dtype, cutting, *on.values(), *s)
-        rule = self.known.get(key)
-        if rule is None:
-            rule = self.known[key] = self._recorded(w.dtype, cutting, on, list(s), o, executor)
-        rule([w, g, *s.values(), new], [*cut, float(t), *_flat(o)])
+        said = (executor, cutting, t == 1, w.dtype, *s, *o.values())
+        last = self.last.get(id(o))
+        if last is None or last[0] != said:
+            on = self.optimizer.choices(t == 1, o)
+            key = (executor, w.dtype, cutting, *on.values(), *s)
+            if key not in self.known:
+                self.known[key] = self._recorded(w.dtype, cutting, on, list(s), o, executor)
+            last = self.last[id(o)] = said, self.known[key], _flat(o)
+        _, rule, options = last
+        rule([w, g, *s.values(), new], [*cut, float(t), *options])
 
     def _recorded(
         self,
@@ -78,8 +84,8 @@ class Rules:
             g = g * numbers["factor"] if scaled else g
             g = np.minimum(np.maximum(g, -numbers["limit"]), numbers["limit"]) if limited else g
             s = {name: arrays[f"s.{name}"] for name in remembered}
-            w, s = self.optimizer.update(arrays["w"], g, s, numbers["t"], _named(options, numbers), on)
-            return {"new": w} | {f"s.{name}": value for name, value in s.items()}
+            w, new = self.optimizer.update(arrays["w"], g, s, numbers["t"], _named(options, numbers), on)
+            return {"new": w} | {f"s.{name}": value for name, value in new.items()}
 
         def made(executor: str) -> Entrywise:
             arrays = ["w", "g", *(f"s.{name}" for name in remembered)]
