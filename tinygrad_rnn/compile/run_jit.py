@@ -88,10 +88,9 @@ class JitRunner:
             return known[1]
         if type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous:
             address = value.__array_interface__["data"][0]
-            if not buffer.time:  # sequences are others in each call
-                if len(self._known[k]) >= _KEPT:
-                    self._known[k].clear()
-                self._known[k][id(value)] = weakly(value), address
+            if len(self._known[k]) >= _KEPT:
+                self._known[k].clear()
+            self._known[k][id(value)] = weakly(value), address
             return address
         self._copies[k] = copy = np.ascontiguousarray(value, buffer.dtype)
         return copy.__array_interface__["data"][0]

@@ -91,7 +91,7 @@ class Optimizer:
         it is. Raises `ShapeError` or `GraphError`, before anything changes, for gradients that do not fit or when there
         is none at all.
         """
-        self.move(self._checked(grads))
+        self.move(self.checked(grads))
 
     def move(self, grads: Sequence[Any], cut: Cut = UNCUT, executor: str = "numpy") -> None:
         """`step` for gradients that fit, each cut by the same measure (see `clip`), by one executor or the other."""
@@ -132,8 +132,8 @@ class Optimizer:
         options = {key: value for key, value in self.param_groups[0].items() if key != "params"}
         return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
 
-    def _checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
-        """One gradient, or None, for each parameter."""
+    def checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
+        """One gradient, or None, for each parameter; raises as `step` does."""
         params = self.parameters
         if grads is None:
             given = [p.grad for p in params]
