@@ -25,7 +25,7 @@ def ours(case: str, executor: str = "numpy") -> list[np.ndarray]:
     groups: Any = [{"params": params[:2], **own}, {"params": params[2:]}] if own else params
     optimizer = getattr(tg.train, kind)(groups, **options)
     for grads in make.gradients():
-        optimizer.move(grads, executor=executor)
+        optimizer.move(optimizer.end_to_end(grads), executor=executor)
     return [np.asarray(p.value) for p in params]
 
 

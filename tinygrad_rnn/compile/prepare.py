@@ -240,7 +240,7 @@ def _runner(compiled: Any, plan: Plan) -> Any:
     if compiled.executor == "jit":
         from .run_jit import JitRunner
 
-        return JitRunner(plan)
+        return JitRunner(plan, getattr(compiled, "together", False))
     if compiled.checkpoint is not None:
         return CheckpointRunner(plan, compiled.checkpoint)
     return NumpyRunner(plan)

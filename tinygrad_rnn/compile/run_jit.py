@@ -31,10 +31,12 @@ _KEPT = 4
 class JitRunner:
     """A plan in machine code: call it with the values of the arguments and N, as `NumpyRunner`.
 
+    `together`: results of one dtype lie in one block, in the order of outputs, and who keeps one keeps all.
     Raises `MissingExtraError` without numba or scipy, `NotJittable` for a plan with operations that have no form here.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, together: bool = False) -> None:
+        self._together = together
         self._kernels = kernels = _kernels()
         self.plan = plan
         self._text, self._buffers, self._momentary = emit(plan)
@@ -47,8 +49,10 @@ class JitRunner:
         self._known: list[dict[int, tuple[Any, int]]] = [{} for _ in plan.arguments]
         self._copies: list[Any] = [None] * len(plan.arguments)
         self._made: list[np.ndarray] = []
-        self._made_for = -1
-        self._results = [(b, number[id(b)]) for b in self._buffers if b.kind == "result"]
+        self._made_for, self._within = -1, 0
+        order = {id(ref.buffer): n for n, ref in enumerate(plan.outputs)}
+        results = sorted([b for b in self._buffers if b.kind == "result"], key=lambda b: order.get(id(b), -1))
+        self._results = [(b, number[id(b)]) for b in results]
         self._outputs = [self._output(ref) for ref in plan.outputs]
         self._own = [(b, number[id(b)]) for b in self._buffers if b.kind in ("scratch", "chunk")]
         self._held = [np.ascontiguousarray(b.value, b.dtype) for b in self._buffers if b.kind == "constant"]
@@ -97,15 +101,31 @@ class JitRunner:
 
     def _results_for(self, N: int) -> list[np.ndarray]:
         """Memory for results: that of the call before, if nobody holds any of it."""
-        made = self._made
-        if self._made_for != N or holders(made):
-            self._made = made = [
-                np.empty(self._shape(buffer, N) if buffer.time else buffer.shape, buffer.dtype)
-                for buffer, _ in self._results
-            ]
-            self._made_for = N
-            for result, (_, n) in zip(made, self._results, strict=True):
+        results = [] if self._made_for != N else self._made[len(self._made) - len(self._results) :]
+        if self._made_for != N or holders(self._made) > len(results) + self._within:
+            results = self._allocated(N)
+            for result, (_, n) in zip(results, self._results, strict=True):
                 self._at[n] = result.__array_interface__["data"][0]
+        return results
+
+    def _allocated(self, N: int) -> list[np.ndarray]:
+        """New memory: for each result its own, or `together` one block for all of a dtype, in the order of outputs."""
+        shapes = [self._shape(b, N) if b.time else b.shape for b, _ in self._results]
+        if not self._together:
+            made = [np.empty(shape, b.dtype) for shape, (b, _) in zip(shapes, self._results, strict=True)]
+            self._made, self._made_for, self._within = [*made], N, 0
+            return made
+        blocks: dict[Any, np.ndarray] = {}
+        made = []
+        for b, _ in self._results:
+            sizes = [prod(shape) for shape, (x, _) in zip(shapes, self._results, strict=True) if x.dtype == b.dtype]
+            blocks.setdefault(b.dtype, np.empty(sum(sizes), b.dtype))
+        start = dict.fromkeys(blocks, 0)
+        for shape, (b, _) in zip(shapes, self._results, strict=True):
+            end = start[b.dtype] + prod(shape)
+            made.append(blocks[b.dtype][start[b.dtype] : end].reshape(shape))
+            start[b.dtype] = end
+        self._made, self._made_for, self._within = [*blocks.values(), *made], N, len(made)
         return made
 
     # -- memory -------------------------------------------------------------------------------------------------------

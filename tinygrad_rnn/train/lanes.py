@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.memory import holders
+from ..core.memory import Stretch, holders
 from ..core.tensor import Tensor
 
 Options = dict[str, Any]
@@ -110,41 +110,60 @@ class Lane:
         self.steps = [0] * len(params)
         self._now: Flat | None = None
         self._spare: Flat | None = None
+        self._stretch = Stretch()
         self._gathered: np.ndarray | None = None
 
     def move(self, grads: Sequence[Any], remembered: Mapping[str, float], rule: Rule) -> None:
         """One step of every parameter that has a gradient; `remembered` are buffers and the values they start from."""
+        if all(g is not None for g in grads):
+            self.move_all(self.end_to_end(grads), remembered, rule)
+            return
+        self._remember(remembered)
+        for i, g in enumerate(grads):
+            if g is not None:
+                self._move(i, i + 1, self._flat(g), rule)
+
+    def move_all(self, g: np.ndarray, remembered: Mapping[str, float], rule: Rule) -> None:
+        """One step of every parameter, with all gradients end to end."""
+        self._remember(remembered)
+        if len(set(self.steps)) == 1:
+            self._move(0, len(self.params), g, rule)
+            return
+        for i in range(len(self.params)):
+            self._move(i, i + 1, g[self.begin[i] : self.begin[i + 1]], rule)
+
+    def end_to_end(self, grads: Sequence[Any]) -> np.ndarray:
+        """Gradients as one array of the parameters' dtype: where they lie so, or a copy."""
+        if len(grads) == 1:
+            return self._flat(grads[0])
+        found = self._stretch(grads)
+        if found is not None and found.dtype == self.dtype:
+            return found
+        if self._gathered is None:
+            self._gathered = np.empty(self.begin[-1], self.dtype)
+        return np.concatenate(grads, axis=None, out=self._gathered, casting="same_kind")
+
+    def _flat(self, g: Any) -> np.ndarray:
+        return np.ascontiguousarray(np.ravel(g).astype(self.dtype, casting="same_kind", copy=False))
+
+    def _remember(self, remembered: Mapping[str, float]) -> None:
         for name, start in remembered.items():
             if name not in self.buffers:
                 self.buffers[name] = np.full(self.begin[-1], start, self.dtype)
-        if all(g is not None for g in grads) and len(set(self.steps)) == 1:
-            self._move(0, len(grads), grads, rule)
-            return
-        for i, g in enumerate(grads):
-            if g is not None:
-                self._move(i, i + 1, grads, rule)
 
-    def _move(self, first: int, last: int, grads: Sequence[Any], rule: Rule) -> None:
+    def _move(self, first: int, last: int, g: np.ndarray, rule: Rule) -> None:
         begin, end, t = self.begin[first], self.begin[last], self.steps[first] + 1
         params, whole = self.params[first:last], last - first == len(self.params)
         now, spare = (self._now, self._spare) if whole else (None, None)
         new = spare if spare is not None and spare.unseen() else Flat(params, self.dtype)
         w = now.array if now is not None and now.holds(params) else np.concatenate([p.value for p in params], axis=None)
         remembered = self.buffers if whole else {name: buffer[begin:end] for name, buffer in self.buffers.items()}
-        rule(w, self._end_to_end(grads[first:last]), new.array, remembered, t, self.options)
+        rule(w, g, new.array, remembered, t, self.options)
         for p, view in zip(params, new.views, strict=True):
             p.hand_over(view)
         self.steps[first:last] = [t] * (last - first)
         if whole:
             self._now, self._spare = new, now
-
-    def _end_to_end(self, grads: Sequence[Any]) -> np.ndarray:
-        """Gradients as one array, of the parameters' dtype; one alone as it is."""
-        if len(grads) == 1:
-            return np.ascontiguousarray(np.ravel(grads[0]).astype(self.dtype, casting="same_kind", copy=False))
-        if self._gathered is None:
-            self._gathered = np.empty(self.begin[-1], self.dtype)
-        return np.concatenate(grads, axis=None, out=self._gathered, casting="same_kind")
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """For each parameter that has moved, the number of its steps and copies of what is remembered."""

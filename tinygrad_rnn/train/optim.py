@@ -91,14 +91,20 @@ class Optimizer:
         it is. Raises `ShapeError` or `GraphError`, before anything changes, for gradients that do not fit or when there
         is none at all.
         """
-        self.move(self.checked(grads))
-
-    def move(self, grads: Sequence[Any], cut: Cut = UNCUT, executor: str = "numpy") -> None:
-        """`step` for gradients that fit, each cut by the same measure (see `clip`), by one executor or the other."""
-        supply = iter(grads)
-        rule = partial(self._rules, cut=cut, executor=executor)
+        supply = iter(self._checked(grads))
         for lane in self._lanes:
-            lane.move([next(supply) for _ in lane.params], self.buffers(lane.options), rule)
+            lane.move([next(supply) for _ in lane.params], self.buffers(lane.options), self._rules)
+
+    def end_to_end(self, grads: Sequence[Any]) -> list[np.ndarray]:
+        """One gradient for each parameter, in order, as `move` takes them; they may be gone after the next call."""
+        supply = iter(grads)
+        return [lane.end_to_end([next(supply) for _ in lane.params]) for lane in self._lanes]
+
+    def move(self, grads: Sequence[np.ndarray], cut: Cut = UNCUT, executor: str = "numpy") -> None:
+        """`step` for gradients end to end, each entry cut by the same measure (see `clip`), by either executor."""
+        rule = partial(self._rules, cut=cut, executor=executor)
+        for lane, g in zip(self._lanes, grads, strict=True):
+            lane.move_all(g, self.buffers(lane.options), rule)
 
     def zero_grad(self) -> None:
         """Forget the gradients that `backward()` left: wanted only where a parameter takes part in some losses only."""
@@ -132,8 +138,8 @@ class Optimizer:
         options = {key: value for key, value in self.param_groups[0].items() if key != "params"}
         return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
 
-    def checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
-        """One gradient, or None, for each parameter; raises as `step` does."""
+    def _checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
+        """One gradient, or None, for each parameter."""
         params = self.parameters
         if grads is None:
             given = [p.grad for p in params]

@@ -12,7 +12,6 @@ from ..core.errors import NonFiniteError
 from . import clip as clipping
 from .gradient import Recorded
 from .optim import Optimizer
-from .rules import UNCUT, Cut
 
 
 class Update:
@@ -25,18 +24,22 @@ class Update:
         """The loss, the norm of the gradients before they were cut, and whether they were of use and moved anything."""
         loss, grads = self.gradient(batch)
         try:
-            cut, grads, norm = self._clipped(grads)
+            norm = self._move(loss, grads)
         except NonFiniteError:
             return loss, nan, False
-        if isfinite(norm) and not isfinite(loss):
-            return loss, nan, False
-        self.optimizer.move(grads, cut, self.executor)
-        return loss, norm, True
+        return (loss, nan, False) if norm is None else (loss, norm, True)
 
-    def _clipped(self, grads: list[Any]) -> tuple[Cut, list[Any], float]:
-        """What every entry is to be cut by, gradients that are to be cut so, and the norm before."""
-        if isinstance(self.rule, clipping.Alike):
-            norm = self.rule.measured(grads)
-            return self.rule.cut(norm), grads, norm
-        clipped, norm = self.rule(grads)
-        return UNCUT, self.optimizer.checked(clipped), norm
+    def _move(self, loss: float, grads: list[Any]) -> float | None:
+        """Cut, and move unless the loss says that it is of no use; the norm before."""
+        if not isinstance(self.rule, clipping.Alike):
+            clipped, norm = self.rule(grads)
+            if isfinite(norm) and not isfinite(loss):
+                return None
+            self.optimizer.step(clipped)
+            return norm
+        together = self.optimizer.end_to_end(grads)
+        norm = self.rule.measured(together)
+        if isfinite(norm) and not isfinite(loss):
+            return None
+        self.optimizer.move(together, self.rule.cut(norm), self.executor)
+        return norm
