@@ -24,23 +24,21 @@ from .watch import watched
 #: entries that numpy works on at a time: what lies between its calls stays in the cache
 PORTION = 8192
 
-#: arrays and numbers by name -> arrays to write, by name
+#: arrays and numbers by name -> what becomes of the arrays, by name
 Function = Callable[[dict[str, Any], dict[str, Any]], Mapping[str, Any]]
 
 
 class Entrywise:
-    """A function of arrays of one length and of numbers; `entrywise(arrays, numbers)` writes its results.
+    """A function of arrays of one length and of numbers; `entrywise(arrays, numbers)` changes the arrays in place.
 
-    `arrays` names what is read, `written` what is written and not read, `numbers` the numbers; the function answers
-    arrays by the name under which they are written, which may be one that was read. Called with the arrays in the order
-    `arrays`, `written`, and with the numbers. Raises `GraphError` for an operation that is not entry by entry.
+    The function takes a dict of arrays and a dict of numbers, by the names given here, and answers new arrays by the
+    names of those they replace. Raises `GraphError` for an operation that is not entry by entry.
     """
 
     def __init__(
         self,
         function: Function,
         arrays: Sequence[str],
-        written: Sequence[str],
         numbers: Sequence[str],
         dtype: np.dtype[Any],
         executor: str = "numpy",
@@ -52,7 +50,7 @@ class Entrywise:
         found = {name: x if isinstance(x, Tensor) else Tensor(float(x), None, (), None, None, ROOT, False)
                  for name, x in results.items()}  # fmt: skip
         self.numbers = _Numbers(list(given.values()), dtype)
-        self.plan = _Planner(leaves, written, self.numbers, found).plan(dtype)
+        self.plan = _Planner(leaves, self.numbers, found).plan(dtype)
         held = [array for _, array in self.numbers.wanted]
         self.run: Callable[[Sequence[np.ndarray], int], Any]
         if executor == "jit":
@@ -64,7 +62,7 @@ class Entrywise:
             self.run = _Calls(self.plan, held)
 
     def __call__(self, arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
-        """Write the results for these arrays, all contiguous and of the dtype."""
+        """Change these arrays, all contiguous and of the dtype."""
         self.numbers.fill(numbers)
         self.run(arrays, arrays[0].size)
 
@@ -124,12 +122,8 @@ def _scalar(x: Tensor) -> tuple[Callable[..., float], Callable[..., float]]:
 class _Planner:
     """Gives each result a place: where it has to go if nobody needs what stands there any more, else memory between."""
 
-    def __init__(
-        self, leaves: dict[str, Tensor], written: Sequence[str], numbers: _Numbers, results: Mapping[str, Tensor]
-    ) -> None:
-        self.numbers, self.results = numbers, results
-        self.leaves = leaves
-        self.names = [*leaves, *written]
+    def __init__(self, leaves: dict[str, Tensor], numbers: _Numbers, results: Mapping[str, Tensor]) -> None:
+        self.leaves, self.numbers, self.results = leaves, numbers, results
         nodes = [x for x in ancestors(list(results.values())) if x.shape]
         self.nodes = [x for x in nodes if x.op is not None]
         self.last = {y.id: n for n, x in enumerate(self.nodes) for y in x.inputs}
@@ -138,7 +132,7 @@ class _Planner:
         self.ends = {x.id for x in results.values()}
 
     def plan(self, dtype: np.dtype[Any]) -> Plan:
-        arguments = {name: Buffer(name, (), dtype, time=True, kind="argument") for name in self.names}
+        arguments = {name: Buffer(name, (), dtype, time=True, kind="argument") for name in self.leaves}
         self.refs = {x.id: _now(arguments[name]) for name, x in self.leaves.items()}
         self.between: list[Buffer] = []
         self.free: list[Ref] = []
@@ -174,8 +168,8 @@ class _Planner:
         for name, wanted in self.results.items():
             if wanted is not x:
                 continue
-            leaf = self.leaves.get(name)
-            if leaf is None or (self.last.get(leaf.id, -1) <= n and leaf.id not in self.ends):
+            leaf = self.leaves[name]
+            if self.last.get(leaf.id, -1) <= n and leaf.id not in self.ends:
                 return _now(arguments[name])
         return None
 

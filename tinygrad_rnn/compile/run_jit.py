@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from math import prod
 from pathlib import Path
 from types import ModuleType
@@ -18,10 +18,10 @@ from weakref import ref as weakly
 import numpy as np
 
 from ..core.errors import MissingExtraError
-from ..core.memory import holders
 from .cache import module
 from .emit_jit import BLAS, FIRST, emit
 from .plan import END, START, Buffer, Plan, Ref, chunk_of
+from .results import Results
 
 ALIGNED = 64
 #: addresses of so many arrays are remembered for each argument
@@ -31,12 +31,11 @@ _KEPT = 4
 class JitRunner:
     """A plan in machine code: call it with the values of the arguments and N, as `NumpyRunner`.
 
-    `together`: results of one dtype lie in one block, in the order of outputs, and who keeps one keeps all.
-    Raises `MissingExtraError` without numba or scipy, `NotJittable` for a plan with operations that have no form here.
+    `together`: see `Results`. Raises `MissingExtraError` without numba or scipy, `NotJittable` for a plan with
+    operations that have no form here.
     """
 
     def __init__(self, plan: Plan, together: bool = False) -> None:
-        self._together = together
         self._kernels = kernels = _kernels()
         self.plan = plan
         self._text, self._buffers, self._momentary = emit(plan)
@@ -48,12 +47,12 @@ class JitRunner:
         self._given = [(k, b, number[id(b)]) for k, b in enumerate(plan.arguments) if id(b) in number]
         self._known: list[dict[int, tuple[Any, int]]] = [{} for _ in plan.arguments]
         self._copies: list[Any] = [None] * len(plan.arguments)
-        self._made: list[np.ndarray] = []
-        self._made_for, self._within = -1, 0
         order = {id(ref.buffer): n for n, ref in enumerate(plan.outputs)}
         results = sorted([b for b in self._buffers if b.kind == "result"], key=lambda b: order.get(id(b), -1))
         self._results = [(b, number[id(b)]) for b in results]
-        self._outputs = [self._output(ref) for ref in plan.outputs]
+        self._outputs = [(self._result(ref), ref) for ref in plan.outputs]
+        self._made = Results([(k, partial(_seen, ref)) for k, ref in self._outputs if k >= 0], together)
+        self._shapes: tuple[int, Any] = (-1, None)
         self._own = [(b, number[id(b)]) for b in self._buffers if b.kind in ("scratch", "chunk")]
         self._held = [np.ascontiguousarray(b.value, b.dtype) for b in self._buffers if b.kind == "constant"]
         constants = [b for b in self._buffers if b.kind == "constant"]
@@ -73,17 +72,13 @@ class JitRunner:
             self._make_room(N)
         for k, buffer, n in self._given:
             at[n] = self._address(k, buffer, values[k])
-        made = self._results_for(N)
+        made = self._made.renewed(self._shapes_for(N))
+        if made is not None:
+            for result, (_, n) in zip(made, self._results, strict=True):
+                at[n] = result.__array_interface__["data"][0]
         self._run(N, at)
-        found = []
-        for k, ref, rows, shape in self._outputs:
-            if k < 0:
-                found.append(self._copied(ref, values, N))
-                continue
-            part = made[k] if rows is None else made[k][rows]
-            part = part if shape is None else part.reshape(shape)
-            found.append(part.T if ref.T else part)
-        return found
+        results = iter(self._made)
+        return [next(results) if k >= 0 else self._copied(ref, values, N) for k, ref in self._outputs]
 
     def _address(self, k: int, buffer: Buffer, value: Any) -> int:
         """Where an argument stands; asked of an array only once, since that takes longer than many a loop."""
@@ -99,34 +94,10 @@ class JitRunner:
         self._copies[k] = copy = np.ascontiguousarray(value, buffer.dtype)
         return copy.__array_interface__["data"][0]
 
-    def _results_for(self, N: int) -> list[np.ndarray]:
-        """Memory for results: that of the call before, if nobody holds any of it."""
-        results = [] if self._made_for != N else self._made[len(self._made) - len(self._results) :]
-        if self._made_for != N or holders(self._made) > len(results) + self._within:
-            results = self._allocated(N)
-            for result, (_, n) in zip(results, self._results, strict=True):
-                self._at[n] = result.__array_interface__["data"][0]
-        return results
-
-    def _allocated(self, N: int) -> list[np.ndarray]:
-        """New memory: for each result its own, or `together` one block for all of a dtype, in the order of outputs."""
-        shapes = [self._shape(b, N) if b.time else b.shape for b, _ in self._results]
-        if not self._together:
-            made = [np.empty(shape, b.dtype) for shape, (b, _) in zip(shapes, self._results, strict=True)]
-            self._made, self._made_for, self._within = [*made], N, 0
-            return made
-        blocks: dict[Any, np.ndarray] = {}
-        made = []
-        for b, _ in self._results:
-            sizes = [prod(shape) for shape, (x, _) in zip(shapes, self._results, strict=True) if x.dtype == b.dtype]
-            blocks.setdefault(b.dtype, np.empty(sum(sizes), b.dtype))
-        start = dict.fromkeys(blocks, 0)
-        for shape, (b, _) in zip(shapes, self._results, strict=True):
-            end = start[b.dtype] + prod(shape)
-            made.append(blocks[b.dtype][start[b.dtype] : end].reshape(shape))
-            start[b.dtype] = end
-        self._made, self._made_for, self._within = [*blocks.values(), *made], N, len(made)
-        return made
+    def _shapes_for(self, N: int) -> list[tuple[tuple[int, ...], Any]]:
+        if self._shapes[0] != N:
+            self._shapes = N, [(self._shape(b, N) if b.time else b.shape, b.dtype) for b, _ in self._results]
+        return self._shapes[1]
 
     # -- memory -------------------------------------------------------------------------------------------------------
     def _shape(self, buffer: Buffer, N: int) -> tuple[int, ...]:
@@ -150,10 +121,10 @@ class JitRunner:
         self._room = N
 
     # -- outputs ------------------------------------------------------------------------------------------------------
-    def _output(self, ref: Ref) -> tuple[int, Ref, slice | None, tuple[int, ...] | None]:
-        """An output: the number of the result it is part of, or -1, and which part."""
+    def _result(self, ref: Ref) -> int:
+        """The number of the result an output is part of; -1 for one from memory that is used again."""
         own = [k for k, (buffer, _) in enumerate(self._results) if buffer is ref.buffer and ref.time is None]
-        return own[0] if own else -1, ref, *_part(ref)
+        return own[0] if own else -1
 
     def _copied(self, ref: Ref, values: Sequence[Any], N: int) -> np.ndarray:
         """An output from memory that is used again."""

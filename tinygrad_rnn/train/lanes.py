@@ -18,8 +18,8 @@ from ..core.tensor import Tensor
 
 Options = dict[str, Any]
 Buffers = dict[str, np.ndarray]
-#: (w, g, new, s, t, o) -> None, writing new and changing s in place
-Rule = Callable[[np.ndarray, np.ndarray, np.ndarray, Buffers, int, Options], None]
+#: (w, g, s, t, o) -> None, changing w and s in place
+Rule = Callable[[np.ndarray, np.ndarray, Buffers, int, Options], None]
 
 #: entries that a lane has room for: small parameters share the calls, and the copy of their gradients stays near
 ROOM = 32_768
@@ -67,14 +67,12 @@ def lanes_of(group: Options) -> list[Lane]:
 
 
 class Flat:
-    """The values of some parameters end to end, and for each the view that it is given.
-
-    The values of the step before the last are written over, unless somebody still holds them.
-    """
+    """A copy of the values of some parameters end to end, and for each the view that it is to be given."""
 
     def __init__(self, params: Sequence[Tensor], dtype: Any) -> None:
         begin = [0, *accumulate(p.size for p in params)]
         array = np.empty(begin[-1], dtype)
+        np.concatenate([p.value for p in params], axis=None, out=array)
         self._parts = [array, *(array[a : a + p.size].reshape(p.shape) for a, p in zip(begin, params, strict=False))]
         for view in self.views:
             view.flags.writeable = False
@@ -88,15 +86,17 @@ class Flat:
         return self._parts[1:]
 
     def holds(self, params: Sequence[Tensor]) -> bool:
-        """Whether the parameters still have these values: nobody has assigned others."""
+        """Whether the parameters have these values: nobody has assigned others."""
         for p, view in zip(params, self.views, strict=True):
             if p.value is not view and not (type(p.value) is float and p.value == view.item()):
                 return False
         return True
 
-    def unseen(self) -> bool:
-        """Whether nobody holds any of it: no parameter, no graph, no one who asked for a value."""
-        return holders(self._parts) == len(self._parts) - 1  # each view holds the array
+    def others(self, params: Sequence[Tensor]) -> bool:
+        """Whether anybody but these parameters, which have these values, can see any of it: a graph, say, or who asked
+        for a value."""
+        own = len(self._parts) - 1  # each view holds the array
+        return holders(self._parts) > own + sum(type(p.value) is not float for p in params)
 
 
 class Lane:
@@ -154,16 +154,28 @@ class Lane:
     def _move(self, first: int, last: int, g: np.ndarray, rule: Rule) -> None:
         begin, end, t = self.begin[first], self.begin[last], self.steps[first] + 1
         params, whole = self.params[first:last], last - first == len(self.params)
-        now, spare = (self._now, self._spare) if whole else (None, None)
-        new = spare if spare is not None and spare.unseen() else Flat(params, self.dtype)
-        w = now.array if now is not None and now.holds(params) else np.concatenate([p.value for p in params], axis=None)
+        flat = self._writable(params) if whole else Flat(params, self.dtype)
         remembered = self.buffers if whole else {name: buffer[begin:end] for name, buffer in self.buffers.items()}
-        rule(w, g, new.array, remembered, t, self.options)
-        for p, view in zip(params, new.views, strict=True):
+        rule(flat.array, g, remembered, t, self.options)
+        for p, view in zip(params, flat.views, strict=True):
             p.hand_over(view)
         self.steps[first:last] = [t] * (last - first)
-        if whole:
-            self._now, self._spare = new, now
+
+    def _writable(self, params: Sequence[Tensor]) -> Flat:
+        """The values of all parameters: where they are, if nobody else can see them there, else a copy."""
+        now = self._now
+        if now is None or not now.holds(params):
+            self._now = Flat(params, self.dtype)
+        elif now.others(params):
+            spare = self._spare
+            if spare is None or spare.others(()):
+                self._now = Flat(params, self.dtype)
+            else:
+                np.copyto(spare.array, now.array)
+                self._now = spare
+            self._spare = now
+        assert self._now is not None
+        return self._now
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """For each parameter that has moved, the number of its steps and copies of what is remembered."""

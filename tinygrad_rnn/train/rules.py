@@ -47,14 +47,13 @@ class Rules:
         self,
         w: np.ndarray,
         g: np.ndarray,
-        new: np.ndarray,
         s: Buffers,
         t: int,
         o: Options,
         cut: Cut = UNCUT,
         executor: str = "numpy",
     ) -> None:
-        """One step of a lane: writes `new` and what is remembered in s."""
+        """One step of a lane: changes w, and what is remembered in s, in place."""
         # in machine code another operation costs less than another function to compile
         cutting = (True, True) if executor == "jit" else (cut[0] != 1.0, cut[1] != inf)
         said = (executor, cutting, t == 1, w.dtype, *s, *o.values())
@@ -66,7 +65,7 @@ class Rules:
                 self.known[key] = self._recorded(w.dtype, cutting, on, list(s), o, executor)
             last = self.last[id(o)] = said, self.known[key], _flat(o)
         _, rule, options = last
-        rule([w, g, *s.values(), new], [*cut, float(t), *options])
+        rule([w, g, *s.values()], [*cut, float(t), *options])
 
     def _recorded(
         self,
@@ -85,11 +84,11 @@ class Rules:
             g = np.minimum(np.maximum(g, -numbers["limit"]), numbers["limit"]) if limited else g
             s = {name: arrays[f"s.{name}"] for name in remembered}
             w, new = self.optimizer.update(arrays["w"], g, s, numbers["t"], _named(options, numbers), on)
-            return {"new": w} | {f"s.{name}": value for name, value in new.items()}
+            return {"w": w} | {f"s.{name}": value for name, value in new.items()}
 
         def made(executor: str) -> Entrywise:
             arrays = ["w", "g", *(f"s.{name}" for name in remembered)]
-            return Entrywise(rule, arrays, ["new"], ["factor", "limit", "t", *names], dtype, executor)
+            return Entrywise(rule, arrays, ["factor", "limit", "t", *names], dtype, executor)
 
         try:
             return made(executor)
