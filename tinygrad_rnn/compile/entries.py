@@ -22,7 +22,7 @@ from .plan import ELEMENTWISE, STEP, Buffer, Instr, Map, Plan, Ref, Tile
 from .watch import watched
 
 #: entries that numpy works on at a time: what lies between its calls stays in the cache
-PORTION = 8192
+PORTION = 32_768
 
 #: arrays and numbers by name -> what becomes of the arrays, by name
 Function = Callable[[dict[str, Any], dict[str, Any]], Mapping[str, Any]]
@@ -49,6 +49,7 @@ class Entrywise:
             results = function(dict(leaves), dict(given))
         found = {name: x if isinstance(x, Tensor) else Tensor(float(x), None, (), None, None, ROOT, False)
                  for name, x in results.items()}  # fmt: skip
+        _require_entrywise(ancestors(list(found.values())))
         self.numbers = _Numbers(list(given.values()), dtype)
         self.plan = _Planner(leaves, self.numbers, found).plan(dtype)
         held = [array for _, array in self.numbers.wanted]
@@ -65,6 +66,13 @@ class Entrywise:
         """Change these arrays, all contiguous and of the dtype."""
         self.numbers.fill(numbers)
         self.run(arrays, arrays[0].size)
+
+
+def _require_entrywise(nodes: list[Tensor]) -> None:
+    for x in nodes:
+        if x.op is not None and not x.op.elementwise:
+            what = "what is computed of each entry sees no other"
+            raise GraphError(f"{x.op.name} is no operation entry by entry: {what}")
 
 
 class _Numbers:
@@ -192,11 +200,7 @@ def _now(buffer: Buffer) -> Ref:
 def _instr(x: Tensor, out: Ref, ins: tuple[Any, ...]) -> Instr:
     op = x.op
     assert op is not None
-    if not op.elementwise and op.name not in ELEMENTWISE:
-        raise GraphError(f"{op.name} is no operation entry by entry: what is computed of each entry sees no other")
-    if op.name in ELEMENTWISE:
-        return Instr(op.name, out, ins, x.params or {}, op)
-    return Instr("call", out, ins, x.params or {}, op)
+    return Instr(op.name if op.name in ELEMENTWISE else "call", out, ins, x.params or {}, op)
 
 
 class _Calls:

@@ -199,21 +199,19 @@ def total_norm(grads: Gradients, norm_type: float = 2.0) -> float:
     """
     if not grads:
         return 0.0
+    if norm_type == 2.0:
+        flat = [np.ravel(g, "K") for g in grads]
+        norm = sqrt(sum([float(g.dot(g)) for g in flat]))
+        if isfinite(norm):
+            return norm
+    g = np.concatenate(grads, axis=None)
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = _norm(grads, norm_type)
+        norm = float(np.linalg.norm(g, norm_type))
         if isfinite(norm):
             return norm
         # the squares of an exploded gradient can overflow where the gradient does not
-        g = np.concatenate(grads, axis=None)
         largest = float(np.linalg.norm(g, inf))
         return largest * float(np.linalg.norm(g / largest, norm_type)) if isfinite(largest) else largest
-
-
-def _norm(grads: Gradients, norm_type: float) -> float:
-    if norm_type != 2.0:
-        return float(np.linalg.norm(np.concatenate(grads, axis=None), norm_type))
-    flat = [np.ravel(g, "K") for g in grads]
-    return sqrt(sum([float(g.dot(g)) for g in flat]))
 
 
 def require_finite(grads: Gradients, norm: float) -> None:
