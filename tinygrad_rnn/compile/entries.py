@@ -17,7 +17,6 @@ from ..core.graph import ancestors
 from ..core.primitives import MATH_ERRORS
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor
-from .numpy_calls import UFUNCS
 from .plan import ELEMENTWISE, STEP, Buffer, Instr, Map, Plan, Ref, Tile
 from .watch import watched
 
@@ -236,10 +235,9 @@ def _call(instr: Instr) -> Callable[..., Any]:
     """`function(*ins, out)`."""
     if instr.op == "copy":
         return lambda x, out: np.copyto(out, x)
-    ufunc = UFUNCS.get(instr.op)
-    if ufunc in (np.maximum, np.minimum):  # the only ones that want to be told `out` by name
-        return lambda x, y, out: ufunc(x, y, out=out)
-    if ufunc is not None:
-        return ufunc
     forward, params = instr.function.forward, instr.params
+    if forward in (np.maximum, np.minimum):  # the only ones that want to be told `out` by name
+        return lambda x, y, out: forward(x, y, out=out)
+    if isinstance(forward, np.ufunc):
+        return forward
     return lambda *args: np.copyto(args[-1], forward(*args[:-1], **params))

@@ -21,7 +21,7 @@ Call = Callable[[], Any]
 #: columns of a sum over time that are multiplied at once
 COLUMNS = 1024
 
-UFUNCS: dict[str, Any] = {
+_UFUNCS: dict[str, Any] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "negative": np.negative,
     "tanh": np.tanh, "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt,
     "square": np.square, "reciprocal": np.reciprocal, "maximum": np.maximum, "minimum": np.minimum, "sin": np.sin,
@@ -63,7 +63,7 @@ def _bound(runner: NumpyRunner, instr: Instr, t: int, N: int, span: bool) -> Cal
     getters = [
         runner.finder(x, t, N, span) if isinstance(x, Ref) else partial(runner.scalar, x, dtype) for x in instr.ins
     ]
-    simple = UFUNCS.get(instr.op) if not span else None
+    simple = _UFUNCS.get(instr.op) if not span else None
     if instr.op == "copy" and not span:
         (get,) = getters
         return lambda: np.copyto(get_out(), get())
@@ -77,7 +77,7 @@ def _call(instr: Instr, out: np.ndarray, ins: list[Any], span: bool) -> Call:
     op, lead = instr.op, int(span)
     if span and op not in ("call", "dot", "sum"):
         ins = [_widened(x, array, out.ndim) for x, array in zip(instr.ins, ins, strict=True)]
-    ufunc = UFUNCS.get(op)
+    ufunc = _UFUNCS.get(op)
     if ufunc is not None:
         return partial(ufunc, *ins, out)
     if op == "dot":
