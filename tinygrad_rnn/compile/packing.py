@@ -42,6 +42,11 @@ class Packing:
         for rank in sorted({stages.rank[id(n)] for n in stages.nodes}, key=lambda r: (r % 3 != LOOP, r % 3 == ONCE, r)):
             self._stage(rank, [group for group, at in ranked if at == rank])
 
+    @property
+    def in_loops(self) -> bool:
+        """Whether any call of a loop serves several values."""
+        return any(self.stages.inside(pack[0]) for pack in self.packs)
+
     # -- cells --------------------------------------------------------------------------------------------------------
     def _depths(self) -> dict[int, int]:
         """How many operations of its own stage a node has to wait for."""

@@ -17,7 +17,7 @@ from .checkpoint import CheckpointRunner
 from .errors import CompileError, Unfoldable
 from .layout import features_first
 from .lower import Lowered, lower
-from .merge import merge_products
+from .merge import inner_products, merge_products
 from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
@@ -26,6 +26,7 @@ from .run_numpy import NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
 from .tile import tiled
+from .turn import turned
 
 #: how many steps are recorded: more, where delays are long
 _LENGTHS = (6, 12)
@@ -68,8 +69,13 @@ class Prepared:
 
     def length(self, arrays: list[Any]) -> int | None:
         """How long the sequences are; None if they differ."""
-        found = {arrays[n].shape[axis] for n, axis in self.times.items()}
-        return found.pop() if len(found) == 1 else 0 if not found else None
+        found = -1
+        for n, axis in self.times.items():
+            length = arrays[n].shape[axis]
+            if length != found >= 0:
+                return None
+            found = length
+        return max(found, 0)
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T: none of its own."""
@@ -116,7 +122,7 @@ class Planned(Prepared):
         for i, dtype in enumerate(self.dtypes, values):
             if dtype is float:
                 found[i] = float(found[i])
-            elif found[i].dtype != dtype:
+            elif found[i].dtype is not dtype and found[i].dtype != dtype:
                 found[i] = found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
 
@@ -206,12 +212,10 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
             return None
         try:
             outputs = simplify(matched(first, second))
-            lowered = lower(optimised(_with_gradients(compiled, recorder, outputs)), pack=compiled.executor == "numpy")
+            lowered = _lowered(compiled, optimised(_with_gradients(compiled, recorder, outputs)))
         except Unfoldable as error:
             reasons.append(str(error))
             return None
-        if compiled.executor == "numpy":
-            lowered.plan = tiled(lowered.plan)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, _runner(compiled, lowered.plan))
         form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
         if not _agrees(form, first):
@@ -223,6 +227,15 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
             return None
         return form
     return None
+
+
+def _lowered(compiled: Any, outputs: list[Node]) -> Lowered:
+    """The plan as the executor likes it."""
+    if compiled.executor != "numpy":
+        return lower(outputs, pack=False)
+    lowered = lower(inner_products(outputs))
+    lowered.plan = turned(tiled(lowered.plan))
+    return lowered
 
 
 def _agrees(form: Planned, built: Built) -> bool:

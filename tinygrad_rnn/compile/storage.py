@@ -14,7 +14,7 @@ from .chains import Cell
 from .errors import Unfoldable
 from .layout import COLUMN, FLIPPED
 from .packing import VIEWS, Packing
-from .plan import END, START, STEP, Buffer, Operand, Ref
+from .plan import END, START, STEP, SUMS, Buffer, Operand, Ref
 from .program import Node
 from .stages import MAP, Stages
 
@@ -240,7 +240,7 @@ class Storage:
                     self.sources.append({"steps": dict(node.params)})
                 self.home[id(node)] = self.given[key], 0, 0
                 continue
-            kind = "result" if node.op in ("contract", "total", "total_rows") else "scratch"
+            kind = "result" if node.op in SUMS else "scratch"
             made = self.buffer("w" if kind == "scratch" else "g", node.shape, node.dtype, kind=kind)
             self.home[id(node)] = made, 0, 0
             if node.op == "join":
