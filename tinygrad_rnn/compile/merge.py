@@ -121,7 +121,7 @@ def _stack_of_its_own(group: list[Node], became: dict[int, Node]) -> None:
 
 
 def inner_products(outputs: list[Node]) -> list[Node]:
-    """Sums over all steps and entries of a product entry by entry, as an executor with a product of vectors likes it."""
+    """Sums over all steps and entries of a product entry by entry, as products of two long vectors."""
 
     def rule(node: Node) -> Node | None:
         if node.op != "total" or node.ins[0].op != "sum" or node.shape or type(node.sample) is float:

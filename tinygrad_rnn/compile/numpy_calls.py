@@ -332,7 +332,7 @@ def _columns(
 
 
 def _lay_out(place: np.ndarray, array: np.ndarray) -> None:
-    """(steps, rows, batch) into (rows, steps, batch), the samples of a row as one item: numpy is slow with short rows."""
+    """(steps, rows, batch) into (rows, steps, batch), the samples of a row as one item: short rows take numpy long."""
     if array.strides[2] == array.itemsize:
         item = np.dtype((np.void, array.shape[2] * array.itemsize))
         np.copyto(place.view(item)[:, :, 0], array.view(item)[:, :, 0].T)

@@ -141,8 +141,8 @@ class Instr:
         elif self.op in ("copy", "fill"):
             right = ins[0]
         elif self.op == "contract":
-            right = self.refs[1]
-            return f"{self.out} += sum(t, {ins[0]} @ {replace(right, T=not right.T)})"
+            other = self.refs[1]
+            return f"{self.out} += sum(t, {ins[0]} @ {replace(other, T=not other.T)})"
         elif self.op == "total":
             return f"{self.out} += sum(t, {ins[0]})"
         elif self.op == "inner":

@@ -41,7 +41,7 @@ def flatten(tree: Any, values: list[Any], lists: bool = False) -> Any:
         values.append(tree)
         return VALUE
     if kind is dict:
-        structure = [dict]
+        structure: list[Any] = [dict]
         for key, value in tree.items():
             if type(value) is np.ndarray:  # the common case, without a call
                 values.append(value)
