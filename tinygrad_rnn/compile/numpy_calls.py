@@ -228,10 +228,13 @@ def _inner(runner: NumpyRunner, instr: Instr, start: int, stop: int, first: bool
 
 def _dotted(x: np.ndarray, y: np.ndarray) -> Call:
     """The sum of all entries of x * y."""
-    for axes in (range(x.ndim), (0, *range(x.ndim - 1, 0, -1))):
-        lines = [z.transpose(axes) for z in (x, y)]
-        if all(z.flags.c_contiguous for z in lines):
-            return partial(np.dot, *[z.reshape(-1) for z in lines])
+    for order in (range(x.ndim), (0, *range(x.ndim - 1, 0, -1))):
+        pair = [z.transpose(order) for z in (x, y)]
+        if all(z.flags.c_contiguous for z in pair):
+            return partial(np.dot, *[z.reshape(-1) for z in pair])
+        if all(z[0].flags.c_contiguous for z in pair):
+            left, right = (z.reshape(len(z), -1) for z in pair)
+            return lambda: np.add.reduce(np.matmul(left[:, None, :], right[:, :, None]), None)
     return lambda: np.add.reduce(np.multiply(x, y), None)
 
 

@@ -22,7 +22,7 @@ from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
 from .record import Recorder, Times, candidates, restored
-from .run_numpy import NumpyRunner
+from .run_numpy import WORKING, NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
 from .tile import tiled
@@ -129,7 +129,9 @@ class Planned(Prepared):
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T."""
         N = T - self.ends if self.times else 0
-        return self.runner.peak_bytes(N) if isinstance(self.runner, CheckpointRunner) else self.plan.bytes(N)
+        if isinstance(self.runner, CheckpointRunner):
+            return self.runner.peak_bytes(N) + WORKING
+        return self.plan.bytes(N) + (WORKING if isinstance(self.runner, NumpyRunner) else 0)
 
     def source(self) -> str:
         """The generated code of the jitted executor; of the numpy executor the plan, which it follows line by line."""

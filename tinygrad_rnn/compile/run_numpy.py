@@ -20,6 +20,8 @@ from .numpy_stacks import stacked
 from .plan import END, STEP, SUMS, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 
 Call = Callable[[], Any]
+#: bytes that numpy takes by itself while it computes with parts of arrays whose rows are short
+WORKING = 2 * 8 * np.getbufsize()
 #: programs for so many different lengths are kept
 _KEPT = 16
 

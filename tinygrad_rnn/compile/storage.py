@@ -112,6 +112,8 @@ class Storage:
         for cell, _ in chain:
             if not self.stages.inside(cell.last) or id(cell.last) in self.asked:
                 return False
+            if any(not self.stages.together(node, cell.last) for node in cell.nodes):
+                return False
             written = self.packing.depth[id(cell.nodes[0])]
             found = [(shift, elsewhere) for node in cell.nodes for shift, elsewhere in reads.get(id(node), ())]
             if {abs(shift) for shift, _ in found} - {0} != {1}:
