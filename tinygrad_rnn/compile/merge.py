@@ -124,7 +124,7 @@ def inner_products(outputs: list[Node]) -> list[Node]:
     """Sums over all steps and entries of a product entry by entry, as products of two long vectors."""
 
     def rule(node: Node) -> Node | None:
-        if node.op != "total" or node.ins[0].op != "sum" or node.shape or type(node.sample) is float:
+        if node.op != "total" or node.ins[0].op != "sum" or node.shape:
             return None
         (x,) = node.ins[0].ins
         factors = [x.ins[0]] * 2 if x.op == "square" else x.ins if x.op == "multiply" else []
