@@ -86,6 +86,11 @@ def test_a_sum_of_products_entry_by_entry_is_a_product_of_vectors() -> None:
     assert [i.op for _, i in plan.instructions() if i.op in ("inner", "total", "sum")] == ["inner"]
 
 
+def in_rows(array: np.ndarray) -> np.ndarray:
+    """The same array, one sample a row in memory."""
+    return np.ascontiguousarray(array.swapaxes(1, 2)).swapaxes(1, 2)
+
+
 # -- calls --------------------------------------------------------------------------------------------------------
 def test_a_few_groups_are_taken_one_by_one_unless_one_would_change_what_the_next_reads() -> None:
     s, t = Buffer("s", (12, 2), np.dtype(float)), Buffer("t", (4, 2), np.dtype(float))
@@ -103,9 +108,7 @@ def test_a_few_groups_are_taken_one_by_one_unless_one_would_change_what_the_next
 def test_a_product_of_vectors_is_the_sum_of_all_entries(turned: tuple[bool, bool], rows: Any) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 7, 6, 3))
-    x, y = (
-        np.ascontiguousarray(z.swapaxes(1, 2)).swapaxes(1, 2) if t else z for z, t in zip((x, y), turned, strict=True)
-    )
+    x, y = (in_rows(z) if turn else z for z, turn in zip((x, y), turned, strict=True))
     if rows:
         x, y = x[:, slice(*rows)], y[:, slice(*rows)]
     assert numpy_calls._dotted(x, y)() == pytest.approx(np.sum(x * y), rel=1e-14)
@@ -114,7 +117,7 @@ def test_a_product_of_vectors_is_the_sum_of_all_entries(turned: tuple[bool, bool
 @pytest.mark.parametrize("batch, dtype", [(1, "f8"), (3, "f4"), (16, "f8")])
 def test_samples_are_laid_side_by_side(batch: int, dtype: str) -> None:
     array = np.random.default_rng(0).standard_normal((5, 8, batch)).astype(dtype)
-    for given in (array, array[:, 2:6], np.ascontiguousarray(array.swapaxes(1, 2)).swapaxes(1, 2)):
+    for given in (array, array[:, 2:6], in_rows(array)):
         place = np.zeros((given.shape[1], 5, batch), dtype)
         numpy_calls._lay_out(place, given)
         assert np.array_equal(place, given.transpose(1, 0, 2))
