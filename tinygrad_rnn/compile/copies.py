@@ -11,13 +11,14 @@ import numpy as np
 from ..core.primitives import PRIMITIVES
 from .layout import FLIPPED
 from .packing import VIEWS
-from .program import Node, rewrite
+from .program import Node, rewrite, users
 from .stages import Stages
 
 
 def with_copies(outputs: list[Node]) -> list[Node]:
     """Copies where a reference alone would not do, or where memory of the caller would be read step by step."""
     stages = Stages(outputs)
+    readers = users(stages.nodes)
     copies: dict[int, Node] = {}
 
     def near(x: Node) -> Node:
@@ -27,8 +28,7 @@ def with_copies(outputs: list[Node]) -> list[Node]:
         if x.step or x.op == "constant" or len(x.shape) != 2 or x.shape[1] != 1 or x.shape[0] != node.shape[0]:
             return near(x)
         if id(x) not in copies:
-            full = np.broadcast_to(x.sample, node.shape)
-            copies[id(x)] = Node("spread", [x], {}, False, full, PRIMITIVES["identity"])
+            copies[id(x)] = _spread(x, node.shape, alone=len(readers[id(x)]) == 1)
         return copies[id(x)]
 
     for node in stages.nodes:
@@ -37,6 +37,9 @@ def with_copies(outputs: list[Node]) -> list[Node]:
             node.ins = [spread(x, node) for x in node.ins]
         elif stages.inside(node) or (node.step and node.op not in (*VIEWS, "gemm")):
             node.ins = [near(x) for x in node.ins]
+    for node in stages.nodes:
+        if node.op == "inner":
+            node.ins = [copies.get(id(x), x) for x in node.ins]
 
     def rule(node: Node) -> Node | None:
         if node.op == "shift" and _has_no_memory(node.ins[0]):
@@ -50,6 +53,14 @@ def with_copies(outputs: list[Node]) -> list[Node]:
         return None
 
     return rewrite(outputs, rule)
+
+
+def _spread(x: Node, shape: tuple[int, ...], alone: bool) -> Node:
+    """A column repeated; one that is computed for this alone (the multiple of a bias) is computed in its place."""
+    full = np.broadcast_to(x.sample, shape)
+    if alone and x.function is not None and x.function.elementwise:
+        return Node("spread", x.ins, {"op": x.op, "params": x.params}, False, full, x.function)
+    return Node("spread", [x], {"op": "copy", "params": {}}, False, full, PRIMITIVES["identity"])
 
 
 def _copied(node: Node) -> Node:

@@ -13,7 +13,7 @@ import numpy as np
 from .copies import with_copies
 from .errors import Unfoldable
 from .packing import VIEWS, Packing
-from .plan import ELEMENTWISE, END, START, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
+from .plan import ELEMENTWISE, END, START, SUMS, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
 from .program import Node
 from .stages import LOOP, Stages
 from .storage import Storage
@@ -32,7 +32,9 @@ class Lowered:
 def lower(outputs: list[Node], pack: bool = True) -> Lowered:
     """The plan of a program."""
     outputs = with_copies(outputs)
-    packing = Packing(Stages(outputs), outputs, pack)
+    packing = Packing(Stages(outputs), outputs, pack, reuse=pack)
+    if pack and not packing.in_loops:
+        packing = Packing(Stages(outputs), outputs, pack=False)
     return _Lowering(outputs, packing).lowered()
 
 
@@ -59,11 +61,13 @@ class _Lowering(Storage):
             a, b = ins
             assert isinstance(a, Ref) and isinstance(b, Ref)
             return [Instr("dot", out, (_turned(a, node.params["ta"]), _turned(b, node.params["tb"])))]
-        if node.op in ("contract", "total", "total_rows"):
+        if node.op in SUMS:
             return [Instr(node.op, out, ins)]
         if node.op == "steps":
             return []
-        if node.op in ("copy", "spread", "identity"):
+        if node.op == "spread":
+            return [Instr(node.params["op"], out, ins, dict(node.params["params"]))]
+        if node.op in ("copy", "identity"):
             return [Instr("copy", out, ins)]
         if node.op in ELEMENTWISE:
             return [Instr(node.op, out, ins, dict(node.params))]

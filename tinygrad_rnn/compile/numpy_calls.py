@@ -6,20 +6,21 @@ Which instructions run when is the business of `run_numpy`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.primitives import PRIMITIVES
-from .plan import Instr, Ref
+from .plan import Instr, Ref, columns
 
 if TYPE_CHECKING:
     from .run_numpy import NumpyRunner
 
 Call = Callable[[], Any]
-#: columns of a sum over time that are multiplied at once
-COLUMNS = 1024
+#: so many plain calls take no longer than one that broadcasts
+_APART = 3
 
 _UFUNCS: dict[str, Any] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "negative": np.negative,
@@ -33,6 +34,34 @@ _WITH_AXIS = frozenset({"softmax", "log_softmax", "logsumexp", "cross_entropy", 
 
 
 # -- one step -----------------------------------------------------------------------------------------------------
+def apart(body: Sequence[Instr]) -> list[Instr]:
+    """The instructions of a loop, those that broadcast one operand to a few groups of rows taken group by group."""
+    return [part for instr in body for part in _groups(instr)]
+
+
+def _groups(instr: Instr) -> list[Instr]:
+    k = instr.out.groups
+    if not 1 < k <= _APART or any(x.groups != k and _overlap(x, instr.out) for x in instr.refs):
+        return [instr]
+    parts = []
+    for g in range(k):
+        ins = tuple(_group(x, g) if isinstance(x, Ref) and x.groups == k else x for x in instr.ins)
+        parts.append(Instr(instr.op, _group(instr.out, g), ins, instr.params, instr.function))
+    return parts
+
+
+def _overlap(a: Ref, b: Ref) -> bool:
+    """Whether writing one may change the other."""
+    (start, stop), (first, last) = (x.rows or (0, x.buffer.shape[0]) for x in (a, b))
+    return a.buffer is b.buffer and start < last and first < stop
+
+
+def _group(ref: Ref, g: int) -> Ref:
+    first, last = ref.rows or (0, ref.buffer.shape[0])
+    size = (last - first) // ref.groups
+    return replace(ref, rows=(first + g * size, first + (g + 1) * size), groups=1)
+
+
 def steps(runner: NumpyRunner, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Call]:
     """The calls of a loop, in order."""
     rows = [[bound(runner, instr, t, N) for t in times] for instr in body]
@@ -64,7 +93,7 @@ def _bound(runner: NumpyRunner, instr: Instr, t: int, N: int, span: bool) -> Cal
         runner.finder(x, t, N, span) if isinstance(x, Ref) else partial(runner.scalar, x, dtype) for x in instr.ins
     ]
     simple = _UFUNCS.get(instr.op) if not span else None
-    if instr.op == "copy" and not span:
+    if instr.op == "copy" and len(instr.out.shape) == len(instr.ins[0].shape if isinstance(instr.ins[0], Ref) else ()):
         (get,) = getters
         return lambda: np.copyto(get_out(), get())
     if simple is not None and len(getters) == 2:
@@ -102,11 +131,24 @@ def _widened(x: Any, array: np.ndarray, rank: int) -> np.ndarray:
 
 def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray, lead: int) -> Call:
     alike = a.dtype == b.dtype == out.dtype
-    if not lead and out.flags.c_contiguous and alike:
+    if not lead and alike and out.flags.c_contiguous:
         return partial(np.dot, a, b, out)
-    if lead and alike and a.ndim == 2 and b.ndim == 3 and b.shape[2] == 1 and out.flags.c_contiguous:
-        return partial(np.dot, b[:, :, 0], a.T, out[:, :, 0])  # one column: all steps are one product
+    if not lead and alike and out.flags.f_contiguous:
+        return partial(np.dot, b.T, a.T, out.T)
+    if lead and alike and a.ndim == 2 and b.ndim == 3 and _in_rows(b) and _in_rows(out):
+        return partial(np.dot, _samples(b), a.T, _samples(out))  # all steps are one product
     return partial(np.matmul, a, b, out)
+
+
+def _in_rows(array: np.ndarray) -> bool:
+    """Whether the samples of all steps stand one after the other in memory."""
+    return array.swapaxes(1, 2).flags.c_contiguous
+
+
+def _samples(array: np.ndarray) -> np.ndarray:
+    """(steps, rows, batch) as (steps * batch, rows): a view, if samples are rows in memory."""
+    steps, rows, batch = array.shape
+    return array.swapaxes(1, 2).reshape(steps * batch, rows)
 
 
 def _write(out: np.ndarray, function: Call) -> None:
@@ -140,11 +182,11 @@ def sums(runner: NumpyRunner, body: Sequence[Instr], start: int, stop: int, firs
     """
     if stop <= start:
         return [_zeros(runner, instr) for instr in body] if first else []
-    program: list[Call] = [_total(runner, instr, start, stop, first) for instr in body if instr.op == "total"]
-    products = [instr for instr in body if instr.op != "total"]
+    program: list[Call] = [_TOTALS[i.op](runner, i, start, stop, first) for i in body if i.op in _TOTALS]
+    products = [instr for instr in body if instr.op not in _TOTALS]
     needed = _rows_needed(products)
     batch = max((instr.refs[0].shape[1] for instr in products), default=1)
-    chunk = max(1, COLUMNS // max(1, batch))
+    chunk = max(1, columns(products) // max(1, batch))
     for at in range(start, stop, chunk):
         end = min(stop, at + chunk)
         moved: dict[Any, np.ndarray] = {}
@@ -161,8 +203,7 @@ def sums(runner: NumpyRunner, body: Sequence[Instr], start: int, stop: int, firs
 
 
 def _total(runner: NumpyRunner, instr: Instr, start: int, stop: int, first: bool) -> Call:
-    (x,), made, dtype = instr.ins, runner.made, instr.out.buffer.dtype
-    i = runner.index[id(instr.out.buffer)]
+    (x,), dtype = instr.ins, instr.out.buffer.dtype
     if not isinstance(x, Ref) or x.time is None:
         get = runner.finder(x, 0, stop) if isinstance(x, Ref) else partial(runner.scalar, x, dtype)
 
@@ -175,6 +216,32 @@ def _total(runner: NumpyRunner, instr: Instr, start: int, stop: int, first: bool
         def part() -> Any:
             return np.add.reduce(find(), 0)
 
+    return _added(runner, instr, part, first)
+
+
+def _inner(runner: NumpyRunner, instr: Instr, start: int, stop: int, first: bool) -> Call:
+    a, b = (runner.finder(x, start, stop, span=True) for x in instr.refs)
+    late = any(runner.is_late(x.buffer) for x in instr.refs)
+    part = (lambda: _dotted(a(), b())()) if late else _dotted(a(), b())
+    return _added(runner, instr, part, first)
+
+
+def _dotted(x: np.ndarray, y: np.ndarray) -> Call:
+    """The sum of all entries of x * y."""
+    for order in (range(x.ndim), (0, *range(x.ndim - 1, 0, -1))):
+        pair = [z.transpose(order) for z in (x, y)]
+        if all(z.flags.c_contiguous for z in pair):
+            return partial(np.dot, *[z.reshape(-1) for z in pair])
+        if all(z[0].flags.c_contiguous for z in pair):
+            left, right = (z.reshape(len(z), -1) for z in pair)
+            return lambda: np.add.reduce(np.matmul(left[:, None, :], right[:, :, None]), None)
+    return lambda: np.add.reduce(np.multiply(x, y), None)
+
+
+def _added(runner: NumpyRunner, instr: Instr, part: Call, first: bool) -> Call:
+    """`part` as the beginning of a sum, or added to it."""
+    made, i = runner.made, runner.index[id(instr.out.buffer)]
+
     def begin() -> None:
         made[i] = np.array(part())
 
@@ -182,6 +249,9 @@ def _total(runner: NumpyRunner, instr: Instr, start: int, stop: int, first: bool
         made[i] += part()
 
     return begin if first else more
+
+
+_TOTALS = {"total": _total, "inner": _inner}
 
 
 def _rows_needed(products: list[Instr]) -> dict[Any, tuple[int, int]]:
@@ -243,13 +313,13 @@ def _columns(
     rows, batch = ref.shape
     count = stop - start
     find = runner.finder(ref, start, stop, span=True)
-    if batch == 1:
+    if batch == 1 or ref.buffer.turned:
         if not runner.is_late(ref.buffer):
-            array = find()[:, :, 0].T
+            array = _samples(find()).T
             return lambda: array
-        return lambda: find()[:, :, 0].T
+        return lambda: _samples(find()).T
     if ref.T and ref.rows is None and ref.view is None and ref.buffer.kind == "argument":
-        return lambda: find().transpose(0, 2, 1).reshape(count * batch, rows).T  # in rows already: nothing moves
+        return lambda: _samples(find()).T  # in rows already: nothing moves
     if ref.T or ref.view is not None or not ref.buffer.shape:
         return lambda: np.ascontiguousarray(find().transpose(1, 0, 2)).reshape(rows, count * batch)
     key = (id(ref.buffer), ref.time)
@@ -258,10 +328,16 @@ def _columns(
         whole, size = Ref(ref.buffer, ref.time, (first, last)), last - first
         wide = moved[key] = runner.columns(ref.buffer.name + str(ref.time), size, count * batch, ref.buffer.dtype)
         get, place = runner.finder(whole, start, stop, span=True), wide.reshape(size, count, batch)
-        program.append(lambda: np.copyto(place, get().transpose(1, 0, 2)))
+        program.append(lambda: _lay_out(place, get()))
     at = (ref.rows[0] if ref.rows else 0) - first
     part = moved[key][at : at + rows]
     return lambda: part
 
 
-SUMS = frozenset({"total", "total_rows", "contract"})
+def _lay_out(place: np.ndarray, array: np.ndarray) -> None:
+    """(steps, rows, batch) into (rows, steps, batch), the samples of a row as one item: short rows take numpy long."""
+    if array.strides[2] == array.itemsize:
+        item = np.dtype((np.void, array.shape[2] * array.itemsize))
+        np.copyto(place.view(item)[:, :, 0], array.view(item)[:, :, 0].T)
+    else:
+        np.copyto(place, array.transpose(1, 0, 2))

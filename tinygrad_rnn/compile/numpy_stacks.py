@@ -32,7 +32,8 @@ def stacked(runner: NumpyRunner, body: Sequence[Instr]) -> tuple[list[Call], lis
     for group in groups.values():
         group = sorted(group, key=lambda instr: _rows(instr.out)[0])
         ends = [_rows(instr.out) for instr in group]
-        if len(group) > 1 and all(a[1] == b[0] for a, b in pairwise(ends)):
+        ranks = {len(instr.refs[0].buffer.shape) for instr in group}
+        if len(group) > 1 and len(ranks) == 1 and all(a[1] == b[0] for a, b in pairwise(ends)):
             calls += _filled(runner, group)
             taken |= {id(instr) for instr in group}
     return calls, [instr for instr in body if id(instr) not in taken]
@@ -52,7 +53,7 @@ def _is_part(instr: Instr) -> bool:
         and len(numbers) == (instr.op == "multiply")
         and instr.out.time is None
         and len(instr.out.buffer.shape) == 2
-        and given[0] == Ref(given[0].buffer)
+        and given[0] in (Ref(given[0].buffer), Ref(given[0].buffer, view=(*given[0].buffer.shape, 1)))
         and given[0].buffer.kind == "argument"
         and given[0].buffer.dtype == instr.out.buffer.dtype
         and given[0].shape == instr.out.shape
@@ -62,6 +63,8 @@ def _is_part(instr: Instr) -> bool:
 def _filled(runner: NumpyRunner, group: list[Instr]) -> list[Call]:
     memory = runner.arrays[id(group[0].out.buffer)]
     whole = memory[_rows(group[0].out)[0] : _rows(group[-1].out)[1]]
+    if len(group[0].refs[0].buffer.shape) == 1:
+        whole = whole[:, 0]
     held, numbers = runner.given, [runner.index[id(instr.refs[0].buffer)] for instr in group]
 
     def join() -> None:

@@ -26,8 +26,8 @@ _SMALL = 8192
 class Packing:
     """Cells and chains for the values of a program, and the packs: lists of nodes computed by one call."""
 
-    def __init__(self, stages: Stages, outputs: list[Node], pack: bool = True) -> None:
-        self.stages, self.pack = stages, pack
+    def __init__(self, stages: Stages, outputs: list[Node], pack: bool = True, reuse: bool = True) -> None:
+        self.stages, self.pack, self.reuse = stages, pack, reuse
         self.readers = users(stages.nodes)
         self.asked = {id(output) for output in outputs}
         self.chains = Chains()
@@ -41,6 +41,11 @@ class Packing:
         ranked = [(group, max(stages.rank[id(part)] for part in self.virtual[id(group)])) for group in groups]
         for rank in sorted({stages.rank[id(n)] for n in stages.nodes}, key=lambda r: (r % 3 != LOOP, r % 3 == ONCE, r)):
             self._stage(rank, [group for group, at in ranked if at == rank])
+
+    @property
+    def in_loops(self) -> bool:
+        """Whether any call of a loop serves several values."""
+        return any(self.stages.inside(pack[0]) for pack in self.packs)
 
     # -- cells --------------------------------------------------------------------------------------------------------
     def _depths(self) -> dict[int, int]:
@@ -84,18 +89,32 @@ class Packing:
         return None
 
     def _aliases(self) -> None:
-        """A value takes the place of the only operand of its own stage, if nobody else reads that one."""
+        """A value takes the place of an operand that nobody else reads."""
         for node in self.stages.nodes:
             if id(node) not in self.cell or node.function is None or not node.function.elementwise:
                 continue
-            own = [x for x in node.ins if x.step and id(x) in self.cell and self.stages.together(x, node)]
-            if len(own) != 1 or any(x.step and x is not own[0] and self.stages.together(x, node) for x in node.ins):
-                continue
-            (x,) = own
-            alone = len(self.readers[id(x)]) == 1 and id(x) not in self.asked
-            if alone and x.shape == node.shape and x.dtype == node.dtype and node.ins.count(x) == 1:
+            x = self._replaced(node)
+            if x is not None:
                 self.cell[id(node)] = self.cell[id(x)]
                 self.cell[id(x)].nodes.append(node)
+
+    def _replaced(self, node: Node) -> Node | None:
+        """The operand whose place a value takes: one made for it before the loop, or the only one of its own stage."""
+        own = [x for x in node.ins if x.step and self.stages.together(x, node)]
+        before = [x for x in node.ins if x.step and not self.stages.together(x, node) and self._gives_way(x, node)]
+        if self.reuse and self.stages.inside(node) and len(before) == 1:
+            return before[0]
+        return own[0] if len(own) == 1 and self._gives_way(own[0], node) else None
+
+    def _gives_way(self, x: Node, node: Node) -> bool:
+        """Whether nobody else reads a value, so that what is computed from it can stand in its memory."""
+        return (
+            id(x) in self.cell
+            and [reader for reader, _ in self.readers[id(x)]] == [node]
+            and id(x) not in self.asked
+            and x.shape == node.shape
+            and x.dtype == node.dtype
+        )
 
     # -- stage by stage -----------------------------------------------------------------------------------------------
     def _stage(self, rank: int, groups: list[Node]) -> None:

@@ -19,8 +19,8 @@ Instructions are single assignment within a pass over a step: what is written is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Buffer:
     the caller), `constant` (holds `value`), `result` (allocated anew for each call, because the caller keeps it),
     `scratch` (allocated once and used again) or, for scratch with time, `chunk`: only the steps of one chunk are alive,
     step t in slot `t % chunk`, where `chunk` belongs to the innermost Tile that all its uses share. `label` is the
-    user's word for it, to be shown to people and to nothing else.
+    user's word for it, to be shown to people and to nothing else. `turned` is a hint for executors: a slot had better
+    lie transposed in memory.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Buffer:
     tail: int = 0
     value: Any = None
     label: str = ""
+    turned: bool = False
 
     @property
     def size(self) -> int:
@@ -120,7 +122,8 @@ class Instr:
       ins[0][t]`. A step is referred to as (`step`, k), the range is that of the chunk around it, all steps in a Once.
       `out` holds zeros at the start of the call.
     - `sum`: over `axis` (a tuple), with `keepdims`. `copy`: `out[...] = ins[0]`. `fill`: `out[...] = ins[0]`, a float.
-    - `total_rows`: `out += sum over t and columns of ins[0][t]`, as one column.
+    - `total_rows`: `out += sum over t and columns of ins[0][t]`, as one column. `inner`: `out += sum over t and
+      entries of ins[0][t] * ins[1][t]`.
     - `call`: any other primitive; `params` are those of its forward function, `function` is that function; in a Map,
       for one step after the other.
     """
@@ -138,9 +141,12 @@ class Instr:
         elif self.op in ("copy", "fill"):
             right = ins[0]
         elif self.op == "contract":
-            return f"{self.out} += sum(t, {ins[0]} @ {ins[1]}.T)"
+            other = self.refs[1]
+            return f"{self.out} += sum(t, {ins[0]} @ {replace(other, T=not other.T)})"
         elif self.op == "total":
             return f"{self.out} += sum(t, {ins[0]})"
+        elif self.op == "inner":
+            return f"{self.out} += sum(t, entries, {ins[0]} * {ins[1]})"
         elif self.op == "total_rows":
             return f"{self.out} += sum(t, columns, {ins[0]})"
         else:
@@ -161,6 +167,17 @@ ELEMENTWISE = frozenset({
     "arctan", "sinh", "cosh", "arcsinh", "softplus", "logaddexp", "power", "power_constant",
 })  # fmt: skip
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "negative": "-", "dot": "@", "greater": ">"}
+
+
+#: operations that add something up over the steps
+SUMS = frozenset({"contract", "inner", "total", "total_rows"})
+#: columns (steps times batch) that a sum over time takes at once, at least and at most
+_FEWEST, _MOST = 1024, 4096
+
+
+def columns(sums: Iterable[Instr]) -> int:
+    """How many columns such sums take at once: the larger what they are added to, the more, since adding costs too."""
+    return min(max(_FEWEST, *(instr.out.buffer.size // 64 for instr in sums), 0), _MOST)
 
 
 @dataclass(eq=False)

@@ -17,15 +17,16 @@ from .checkpoint import CheckpointRunner
 from .errors import CompileError, Unfoldable
 from .layout import features_first
 from .lower import Lowered, lower
-from .merge import merge_products
+from .merge import inner_products, merge_products
 from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
 from .record import Recorder, Times, candidates, restored
-from .run_numpy import NumpyRunner
+from .run_numpy import WORKING, NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
 from .tile import tiled
+from .turn import turned
 
 #: how many steps are recorded: more, where delays are long
 _LENGTHS = (6, 12)
@@ -68,8 +69,13 @@ class Prepared:
 
     def length(self, arrays: list[Any]) -> int | None:
         """How long the sequences are; None if they differ."""
-        found = {arrays[n].shape[axis] for n, axis in self.times.items()}
-        return found.pop() if len(found) == 1 else 0 if not found else None
+        found = -1
+        for n, axis in self.times.items():
+            length = arrays[n].shape[axis]
+            if length != found >= 0:
+                return None
+            found = length
+        return max(found, 0)
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T: none of its own."""
@@ -116,14 +122,16 @@ class Planned(Prepared):
         for i, dtype in enumerate(self.dtypes, values):
             if dtype is float:
                 found[i] = float(found[i])
-            elif found[i].dtype != dtype:
+            elif found[i].dtype is not dtype and found[i].dtype != dtype:
                 found[i] = found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T."""
         N = T - self.ends if self.times else 0
-        return self.runner.peak_bytes(N) if isinstance(self.runner, CheckpointRunner) else self.plan.bytes(N)
+        if isinstance(self.runner, CheckpointRunner):
+            return self.runner.peak_bytes(N) + WORKING
+        return self.plan.bytes(N) + (WORKING if isinstance(self.runner, NumpyRunner) else 0)
 
     def source(self) -> str:
         """The generated code of the jitted executor; of the numpy executor the plan, which it follows line by line."""
@@ -206,12 +214,10 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
             return None
         try:
             outputs = simplify(matched(first, second))
-            lowered = lower(optimised(_with_gradients(compiled, recorder, outputs)), pack=compiled.executor == "numpy")
+            lowered = _lowered(compiled, optimised(_with_gradients(compiled, recorder, outputs)))
         except Unfoldable as error:
             reasons.append(str(error))
             return None
-        if compiled.executor == "numpy":
-            lowered.plan = tiled(lowered.plan)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, _runner(compiled, lowered.plan))
         form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
         if not _agrees(form, first):
@@ -223,6 +229,15 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
             return None
         return form
     return None
+
+
+def _lowered(compiled: Any, outputs: list[Node]) -> Lowered:
+    """The plan as the executor likes it."""
+    if compiled.executor != "numpy":
+        return lower(outputs, pack=False)
+    lowered = lower(inner_products(outputs))
+    lowered.plan = turned(tiled(lowered.plan))
+    return lowered
 
 
 def _agrees(form: Planned, built: Built) -> bool:

@@ -17,9 +17,11 @@ import numpy as np
 
 from . import numpy_calls as calls
 from .numpy_stacks import stacked
-from .plan import END, STEP, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
+from .plan import END, STEP, SUMS, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 
 Call = Callable[[], Any]
+#: bytes that numpy takes by itself while it computes with parts of arrays whose rows are short
+WORKING = 2 * 8 * np.getbufsize()
 #: programs for so many different lengths are kept
 _KEPT = 16
 
@@ -39,7 +41,7 @@ class NumpyRunner:
             if buffer.kind == "constant":
                 self.arrays[id(buffer)] = np.asarray(buffer.value)
             elif not buffer.time and buffer.kind == "scratch":
-                self.arrays[id(buffer)] = np.zeros(buffer.shape, buffer.dtype)
+                self.arrays[id(buffer)] = _room(buffer)
         self.chunks = chunk_of(plan.stages)
         self.scalars: dict[Any, np.ndarray] = {}
         self.wide: dict[Any, np.ndarray] = {}
@@ -64,7 +66,7 @@ class NumpyRunner:
             if buffer.time:
                 chunk = self.chunks.get(id(buffer))
                 slots = buffer.slots(self.capacity, chunk and min(chunk, max(1, self.capacity)))
-                self.arrays[id(buffer)] = np.zeros((slots, *buffer.shape), buffer.dtype)
+                self.arrays[id(buffer)] = _room(buffer, slots)
         self.loops.clear()
         self.programs.clear()
         self.results.clear()
@@ -84,7 +86,7 @@ class NumpyRunner:
         if isinstance(stage, Once):
             together, rest = stacked(self, stage.body)
             program += together
-            for summing, group in groupby(rest, key=lambda instr: instr.op in calls.SUMS):
+            for summing, group in groupby(rest, key=lambda instr: instr.op in SUMS):
                 if summing:
                     program += calls.sums(self, list(group), 0, N, True)
                 else:
@@ -112,10 +114,11 @@ class NumpyRunner:
         """The calls of a loop from one step to another: part of those for the longest sequence so far."""
         found = self.loops.get(id(stage))
         forwards = stage.direction > 0
+        body = calls.apart(stage.body)
         if found is None:
             steps = range(self.capacity) if forwards else range(self.capacity - 1, -1, -1)
-            found = self.loops[id(stage)] = calls.steps(self, stage.body, steps, self.capacity)
-        n = len(stage.body)
+            found = self.loops[id(stage)] = calls.steps(self, body, steps, self.capacity)
+        n = len(body)
         if forwards:
             return found[start * n : stop * n]
         return found[(self.capacity - stop) * n : (self.capacity - start) * n]
@@ -190,3 +193,10 @@ class NumpyRunner:
         if key not in self.wide:
             self.wide[key] = np.empty((rows, count), dtype)
         return self.wide[key]
+
+
+def _room(buffer: Buffer, *slots: int) -> np.ndarray:
+    """Memory for a buffer; zeros, since a sum may meet what was never written."""
+    if buffer.turned:
+        return np.zeros((*slots, *buffer.shape[::-1]), buffer.dtype).swapaxes(-1, -2)
+    return np.zeros((*slots, *buffer.shape), buffer.dtype)

@@ -14,7 +14,7 @@ from .chains import Cell
 from .errors import Unfoldable
 from .layout import COLUMN, FLIPPED
 from .packing import VIEWS, Packing
-from .plan import END, START, STEP, Buffer, Operand, Ref
+from .plan import END, START, STEP, SUMS, Buffer, Operand, Ref
 from .program import Node
 from .stages import MAP, Stages
 
@@ -111,6 +111,8 @@ class Storage:
         """Whether one slot is enough: every step reads what the step before left, then writes its own."""
         for cell, _ in chain:
             if not self.stages.inside(cell.last) or id(cell.last) in self.asked:
+                return False
+            if any(not self.stages.together(node, cell.last) for node in cell.nodes):
                 return False
             written = self.packing.depth[id(cell.nodes[0])]
             found = [(shift, elsewhere) for node in cell.nodes for shift, elsewhere in reads.get(id(node), ())]
@@ -240,7 +242,7 @@ class Storage:
                     self.sources.append({"steps": dict(node.params)})
                 self.home[id(node)] = self.given[key], 0, 0
                 continue
-            kind = "result" if node.op in ("contract", "total", "total_rows") else "scratch"
+            kind = "result" if node.op in SUMS else "scratch"
             made = self.buffer("w" if kind == "scratch" else "g", node.shape, node.dtype, kind=kind)
             self.home[id(node)] = made, 0, 0
             if node.op == "join":

@@ -7,11 +7,8 @@ does not depend on the length of what is kept.
 
 from __future__ import annotations
 
-from .plan import STEP, Instr, Loop, Map, Once, Plan, Stage, Tile
+from .plan import STEP, SUMS, Instr, Loop, Map, Once, Plan, Stage, Tile, columns
 
-SUMS = frozenset({"contract", "total", "total_rows"})
-#: columns (steps times batch) of a tile at least, so that sums over time are efficient products
-COLUMNS = 512
 #: steps of a tile at most, so that checkpoints, which stand between tiles, need not be far apart
 LONGEST = 128
 
@@ -61,7 +58,10 @@ def _at_front(stages: list[Stage]) -> tuple[list[Stage], Tile, int, list[Stage]]
         held = {id(instr.out.buffer) for instr in left}
         if isinstance(after, Once):
             sums = [instr for instr in after.body if _can_move(instr, written, held, after.body)]
-            inner.append(Once(sums))
+            if isinstance(inner[-1], Once):  # what reads the same is moved once for all
+                inner[-1].body.extend(sums)
+            elif sums:
+                inner.append(Once(sums))
             left += [instr for instr in after.body if instr not in sums]
         elif isinstance(after, Tile) and len(after.body) == 1 and isinstance(after.body[0], Map):
             body = after.body[0].body
@@ -76,7 +76,8 @@ def _at_front(stages: list[Stage]) -> tuple[list[Stage], Tile, int, list[Stage]]
     if len([stage for stage in inner if stage.body]) == 1:
         return None
     batch = max((instr.out.shape[1] for instr in loop.body if len(instr.out.shape) == 2), default=1)
-    chunk = min(max(chunk, -(-COLUMNS // batch)), LONGEST)
+    sums = [instr for stage in inner if isinstance(stage, Once) for instr in stage.body]
+    chunk = min(max(chunk, -(-columns(sums) // batch)), LONGEST)
     return before, Tile(loop.direction, chunk, [s for s in inner if s.body]), at, [Once(left)]
 
 

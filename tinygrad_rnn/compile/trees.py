@@ -41,7 +41,14 @@ def flatten(tree: Any, values: list[Any], lists: bool = False) -> Any:
         values.append(tree)
         return VALUE
     if kind is dict:
-        return (dict, *[(key, flatten(value, values, lists)) for key, value in tree.items()])
+        structure: list[Any] = [dict]
+        for key, value in tree.items():
+            if type(value) is np.ndarray:  # the common case, without a call
+                values.append(value)
+                structure.append((key, VALUE))
+            else:
+                structure.append((key, flatten(value, values, lists)))
+        return tuple(structure)
     if isinstance(tree, list | tuple):
         if lists and kind is list and _alike(tree):
             values.append(tree)
@@ -96,6 +103,9 @@ def rebuild(tree: Any, leaf: Callable[[Any], Any], lists: bool = False) -> Any:
 
 def with_gradients(tree: Any, supply: Iterator[Any]) -> Any:
     """The structure of a tree around its gradients; those of a Module as a dict by dotted name."""
+    kind = type(tree)
+    if kind is np.ndarray or kind is float:
+        return next(supply)
     if isinstance(tree, dict):
         return {key: with_gradients(value, supply) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -1,0 +1,140 @@
+"""Which way values lie in memory, what takes whose place, and that neither changes a result."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.compile_losses import B, H, every_step, gru_in_columns, inputs, lstm, parameters
+from tests.test_compile_equality import furthest
+from tinygrad_rnn.compile import compile, numpy_calls
+from tinygrad_rnn.compile.plan import STEP, Buffer, Instr, Loop, Plan, Ref, Tile, columns, walk
+
+
+def planned(loss: Any, p: Any) -> Any:
+    fast = compile(tg.value_and_grad(loss))
+    assert furthest(fast, loss, p, inputs(6)) < 1e-13
+    return fast
+
+
+def looped(plan: Plan) -> list[list[Instr]]:
+    return [stage.body for stage in walk(plan.stages) if isinstance(stage, Loop)]
+
+
+# -- which way round ----------------------------------------------------------------------------------------------
+def test_a_cell_without_gates_holds_one_sample_a_row_and_one_with_gates_features_first() -> None:
+    rows, gates = planned(every_step, parameters("")), planned(lstm, parameters(*"ifgo"))
+    of_steps = [b for b in rows.plan.buffers if b.time and len(b.shape) == 2]
+    assert of_steps and all(b.turned for b in of_steps)
+    assert not any(b.turned for b in gates.plan.buffers if b.time)
+
+
+def test_memory_is_what_the_mark_says() -> None:
+    fast = planned(every_step, parameters(""))
+    arrays = fast._last.runner.arrays
+    for buffer in fast.plan.buffers:
+        if buffer.time and buffer.turned:
+            array = arrays[id(buffer)]
+            assert array.shape[1:] == buffer.shape and array.swapaxes(1, 2).flags.c_contiguous
+
+
+def test_weights_read_transposed_in_a_loop_lie_transposed() -> None:
+    fast = planned(lstm, parameters(*"ifgo"))
+    back = looped(fast.plan)[1]
+    (weights,) = [instr.ins[0] for instr in back if instr.op == "dot"]
+    assert weights.T and weights.buffer.turned
+
+
+def test_one_sample_is_held_as_it_is() -> None:
+    p = parameters("") | {"h0": np.zeros((1, H))}
+    fast = compile(tg.value_and_grad(every_step))
+    fast(p, inputs(6)[:, :1])
+    assert not any(b.turned for b in fast.plan.buffers)
+
+
+# -- what takes whose place ---------------------------------------------------------------------------------------
+def test_what_is_made_before_a_loop_gives_its_place_to_what_the_loop_makes_of_it() -> None:
+    plan = planned(every_step, parameters("")).plan
+    ahead = looped(plan)[0]
+    (tanh,) = [instr for instr in ahead if instr.op == "tanh"]
+    mapped = [i.out.buffer for s in walk(plan.stages) if not isinstance(s, Loop | Tile) for i in s.body]
+    assert tanh.out.buffer in mapped
+
+
+def test_a_state_that_adds_up_what_was_made_before_is_kept_for_every_step() -> None:
+    def linear(p: Any, x: Any) -> Any:
+        h, total = np.zeros((B, H)), 0.0
+        for t in tg.steps(len(x)):
+            h = tg.linear(h, p["W"]) + tg.linear(x[t], p["U"])
+            total = total + np.sum(h**3)
+        return total
+
+    p = {"W": parameters("")["W"], "U": parameters("")["U"]}
+    fast = compile(tg.value_and_grad(linear))
+    assert max(furthest(fast, linear, p, inputs(T)) for T in (1, 2, 9, 300)) < 1e-12
+
+
+def test_a_bias_that_is_scaled_is_scaled_in_its_place() -> None:
+    plan = planned(lstm, parameters(*"ifgo")).plan
+    scaled = [i for _, i in plan.instructions() if i.op == "multiply" and 0.5 in i.ins and i.refs[0].view]
+    assert len(scaled) == 3 and len({id(i.out.buffer) for i in scaled}) == 1
+
+
+def test_a_sum_of_products_entry_by_entry_is_a_product_of_vectors() -> None:
+    plan = planned(every_step, parameters("")).plan
+    assert [i.op for _, i in plan.instructions() if i.op in ("inner", "total", "sum")] == ["inner"]
+
+
+def in_rows(array: np.ndarray) -> np.ndarray:
+    """The same array, one sample a row in memory."""
+    return np.ascontiguousarray(array.swapaxes(1, 2)).swapaxes(1, 2)
+
+
+# -- calls --------------------------------------------------------------------------------------------------------
+def test_a_few_groups_are_taken_one_by_one_unless_one_would_change_what_the_next_reads() -> None:
+    s, t = Buffer("s", (12, 2), np.dtype(float)), Buffer("t", (4, 2), np.dtype(float))
+    grouped = Instr("multiply", Ref(s, rows=(4, 12), groups=2), (Ref(t), Ref(s, rows=(4, 12), groups=2)))
+    one, two = numpy_calls.apart([grouped])
+    assert str(one) == "s[4:8] = t * s[4:8]" and str(two) == "s[8:12] = t * s[8:12]"
+    beside = Instr("multiply", Ref(s, rows=(4, 12), groups=2), (Ref(s, rows=(0, 4)), Ref(s, rows=(4, 12), groups=2)))
+    assert len(numpy_calls.apart([beside])) == 2
+    inside = Instr("multiply", Ref(s, rows=(4, 12), groups=2), (Ref(s, rows=(4, 8)), Ref(s, rows=(4, 12), groups=2)))
+    assert numpy_calls.apart([inside]) == [inside]
+
+
+@pytest.mark.parametrize("turned", [(False, False), (True, True), (False, True)])
+@pytest.mark.parametrize("rows", [None, (2, 5)])
+def test_a_product_of_vectors_is_the_sum_of_all_entries(turned: tuple[bool, bool], rows: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 7, 6, 3))
+    x, y = (in_rows(z) if turn else z for z, turn in zip((x, y), turned, strict=True))
+    if rows:
+        x, y = x[:, slice(*rows)], y[:, slice(*rows)]
+    assert numpy_calls._dotted(x, y)() == pytest.approx(np.sum(x * y), rel=1e-14)
+
+
+@pytest.mark.parametrize("batch, dtype", [(1, "f8"), (3, "f4"), (16, "f8")])
+def test_samples_are_laid_side_by_side(batch: int, dtype: str) -> None:
+    array = np.random.default_rng(0).standard_normal((5, 8, batch)).astype(dtype)
+    for given in (array, array[:, 2:6], in_rows(array)):
+        place = np.zeros((given.shape[1], 5, batch), dtype)
+        numpy_calls._lay_out(place, given)
+        assert np.array_equal(place, given.transpose(1, 0, 2))
+
+
+def test_large_gradients_are_added_to_less_often() -> None:
+    x = Buffer("x", (4, 2), np.dtype(float), time=True)
+
+    def sums(rows: int) -> list[Instr]:
+        g = Ref(Buffer("g", (rows, rows), np.dtype(float)))
+        return [Instr("contract", g, (Ref(x, (STEP, 0)), Ref(x, (STEP, 0))))]
+
+    counts = [columns(sums(rows)) for rows in (4, 64, 256, 512, 4096)]
+    assert counts == sorted(counts) and counts[0] < counts[-1] and columns([]) == counts[0]
+
+
+def test_several_tiles_give_what_one_gives() -> None:
+    p = parameters(*"rzn")
+    fast = compile(tg.value_and_grad(gru_in_columns))
+    assert max(furthest(fast, gru_in_columns, p, inputs(T)) for T in (127, 128, 129, 1000)) < 1e-12
