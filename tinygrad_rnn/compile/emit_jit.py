@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import moves, products
+from .direct import direct
 from .forms_jit import DTYPES, NotJittable
 from .fuse import Group, Needed, grouped, key, momentary, offset, squeezed, strides
 from .nest import Nest
@@ -52,7 +53,7 @@ class Writer:
 
     def __init__(self, plan: Plan) -> None:
         self.chunks = chunk_of(plan.stages)
-        self.plan = plan = straightened(sunk(plan))
+        self.plan = plan = straightened(sunk(direct(plan)))
         self.momentary = momentary(plan)
         self.needed = Needed(plan)
         self.lines: list[str] = []

@@ -199,17 +199,15 @@ def total_norm(grads: Gradients, norm_type: float = 2.0) -> float:
     """
     if not grads:
         return 0.0
-    if norm_type == 2.0:
-        flat = [np.ravel(g, "K") for g in grads]
-        norm = sqrt(sum([float(g.dot(g)) for g in flat]))
-        if isfinite(norm):
-            return norm
-    g = np.concatenate(grads, axis=None)
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.linalg.norm(g, norm_type))
+        if norm_type == 2.0:
+            norm = sqrt(sum([float(g.dot(g)) for g in (np.ravel(g, "K") for g in grads)]))
+        else:
+            norm = float(np.linalg.norm(np.concatenate(grads, axis=None), norm_type))
         if isfinite(norm):
             return norm
         # the squares of an exploded gradient can overflow where the gradient does not
+        g = np.concatenate(grads, axis=None)
         largest = float(np.linalg.norm(g, inf))
         return largest * float(np.linalg.norm(g / largest, norm_type)) if isfinite(largest) else largest
 

@@ -251,8 +251,8 @@ class Adagrad(Optimizer):
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
         g = _penalised(w, g, o, on)
         total = s["sum"] + g * g
-        w = w - o["lr"] / (1.0 + (t - 1.0) * o["lr_decay"]) * g / (np.sqrt(total) + o["eps"])
-        return w, {"sum": total}
+        rate = o["lr"] / (1.0 + (t - 1.0) * o["lr_decay"]) if on["lr_decay"] else o["lr"]
+        return w - rate * g / (np.sqrt(total) + o["eps"]), {"sum": total}
 
 
 class RMSprop(Optimizer):
