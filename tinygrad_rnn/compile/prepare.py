@@ -26,6 +26,7 @@ from .record import Recorder, Times, candidates, restored
 from .run_numpy import WORKING, NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
+from .threads import calm
 from .tile import tiled
 from .turn import turned
 
@@ -102,6 +103,7 @@ class Planned(Prepared):
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
+        self.calm = calm(lowered.plan, "numpy" if isinstance(runner, NumpyRunner | CheckpointRunner) else "scipy")
         #: arguments that hold class numbers, and how many classes there are
         self.classes: dict[int, int] = {}
         #: for each source the number of the argument that is taken as it is
@@ -152,7 +154,9 @@ class Planned(Prepared):
             arrays[n] if n is not None else self._value(source, arrays, T, N)
             for n, source in zip(self.plain, self.lowered.sources, strict=True)
         ]
-        results = zip(self.runner(values, N), self.handed, strict=True)
+        with self.calm:
+            made = self.runner(values, N)
+        results = zip(made, self.handed, strict=True)
         return [array if result is None else self._result(array, result) for array, result in results]
 
     def _value(self, source: dict[str, Any], arrays: list[Any], T: int, N: int) -> Any:
