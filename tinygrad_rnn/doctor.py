@@ -151,8 +151,8 @@ def threads() -> Iterator[Finding]:
         "threads",
         told,
         f"the matrices of a recurrent step are small, and threads that wait for each other cost more than they bring "
-        f"(compiled functions with small products take one by themselves): try {THREADS[0]}=1 (before Python starts) and "
-        "keep what is faster.",
+        f"(compiled functions with small products take one by themselves): try {THREADS[0]}=1 (before Python starts) "
+        f"and keep what is faster.",
     )
 
 
