@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from .compile.cache import folder
+from .compile.threads import function
 
 #: what sets the number of threads of the BLAS libraries that numpy may be built on
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -111,15 +112,11 @@ def blas_here() -> dict[str, Any]:
 
 def _asked(question: str, answer: Any) -> Any:
     """What numpy's own OpenBLAS answers; None where numpy has another library, or keeps it elsewhere."""
-    folder = Path(np.__file__).parent
-    for path in sorted([*folder.parent.glob("numpy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
-        library = ctypes.CDLL(str(path))  # loaded already: this is a second handle to the same
-        for name in (f"scipy_openblas_{question}64_", f"openblas_{question}64_", f"openblas_{question}"):
-            if hasattr(library, name):
-                function = getattr(library, name)
-                function.restype = answer
-                return function()
-    return None
+    found = function(question)
+    if found is None:
+        return None
+    found.restype = answer
+    return found()
 
 
 def _gflops(n: int = 384, times: int = 12) -> float:
@@ -153,8 +150,9 @@ def threads() -> Iterator[Finding]:
     yield Finding(
         "threads",
         told,
-        f"the matrices of a recurrent step are small, and threads that wait for each other cost more than they bring: "
-        f"try {THREADS[0]}=1 (before Python starts) and keep what is faster.",
+        f"the matrices of a recurrent step are small, and threads that wait for each other cost more than they bring "
+        f"(compiled functions with small products take one by themselves): try {THREADS[0]}=1 (before Python starts) "
+        f"and keep what is faster.",
     )
 
 

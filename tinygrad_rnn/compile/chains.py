@@ -65,8 +65,8 @@ class Chains:
     def link(self, a: Cell, b: Cell, lag: int = 0) -> bool:
         """Let b follow a, with that much more lag; False if something else follows a already, or precedes b."""
         left, right = self.chain(a), self.chain(b)
-        at = next(i for i, (cell, _) in enumerate(left) if cell is a)
-        if any(cell is b for cell, _ in left):
+        if left is right:
+            at = next(i for i, (cell, _) in enumerate(left) if cell is a)
             return at + 1 < len(left) and left[at + 1][0] is b and left[at + 1][1] - left[at][1] == lag
         if left[-1][0] is not a or right[0][0] is not b or a.kind != b.kind or not a.last.shape:
             return False

@@ -130,13 +130,14 @@ def _widened(x: Any, array: np.ndarray, rank: int) -> np.ndarray:
 
 
 def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray, lead: int) -> Call:
+    # the method: np.dot asks in Python whether an argument overrides it, for a quarter of a small product's time
     alike = a.dtype == b.dtype == out.dtype
     if not lead and alike and out.flags.c_contiguous:
-        return partial(np.dot, a, b, out)
+        return partial(a.dot, b, out)
     if not lead and alike and out.flags.f_contiguous:
-        return partial(np.dot, b.T, a.T, out.T)
+        return partial(b.T.dot, a.T, out.T)
     if lead and alike and a.ndim == 2 and b.ndim == 3 and _in_rows(b) and _in_rows(out):
-        return partial(np.dot, _samples(b), a.T, _samples(out))  # all steps are one product
+        return partial(_samples(b).dot, a.T, _samples(out))  # all steps are one product
     return partial(np.matmul, a, b, out)
 
 

@@ -2,6 +2,7 @@
 
 A plan writes each part into its rows by an instruction of its own. numpy joins all parts of a buffer at once, and
 scales at once the rows that are scaled by one number; for small networks these calls are a large part of the time.
+Large parts that are scaled are better scaled on their way.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from .run_numpy import NumpyRunner
 
 Call = Callable[[], Any]
+#: entries of a part from which on passing over it twice costs more than a call
+LARGE = 4096
 
 
 def stacked(runner: NumpyRunner, body: Sequence[Instr]) -> tuple[list[Call], list[Instr]]:
@@ -33,7 +36,8 @@ def stacked(runner: NumpyRunner, body: Sequence[Instr]) -> tuple[list[Call], lis
         group = sorted(group, key=lambda instr: _rows(instr.out)[0])
         ends = [_rows(instr.out) for instr in group]
         ranks = {len(instr.refs[0].buffer.shape) for instr in group}
-        if len(group) > 1 and len(ranks) == 1 and all(a[1] == b[0] for a, b in pairwise(ends)):
+        large = any(instr.op == "multiply" and instr.out.buffer.size > LARGE * len(group) for instr in group)
+        if len(group) > 1 and len(ranks) == 1 and not large and all(a[1] == b[0] for a, b in pairwise(ends)):
             calls += _filled(runner, group)
             taken |= {id(instr) for instr in group}
     return calls, [instr for instr in body if id(instr) not in taken]

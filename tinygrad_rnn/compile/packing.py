@@ -34,6 +34,7 @@ class Packing:
         self.cell: dict[int, Cell] = {}
         self.virtual: dict[int, list[Node]] = {}  # products and joins whose memory is that of other nodes, in order
         self.packs: list[list[Node]] = []
+        self._known_columns: dict[tuple[int, ...], list[list[Link]] | None] = {}
         self.depth = self._depths()
         self._cells()
         groups = self._groups()
@@ -125,7 +126,7 @@ class Packing:
             for choice in product(*orders):
                 mark = self.chains.mark()
                 if self._force(groups, choice):
-                    packs = self._greedy(levels, final=False)
+                    packs = self._greedy(levels)
                     calls = -sum(len(p) - 1 for p in packs)
                     if least is None or calls < least:
                         best, least = choice, calls
@@ -133,7 +134,7 @@ class Packing:
             if best is not None:
                 self._force(groups, best)
         if levels:
-            self.packs += self._greedy(levels, final=True)
+            self.packs += self._greedy(levels)
         for group in groups:
             self._settle(group)
 
@@ -222,41 +223,41 @@ class Packing:
             levels.append(rest)
         return levels
 
-    def _greedy(self, levels: list[list[Node]], final: bool) -> list[list[Node]]:
+    def _greedy(self, levels: list[list[Node]]) -> list[list[Node]]:
         packs = []
         for nodes in levels:
             rest = nodes
             while len(rest) > 1:
-                found = self._largest(rest, final)
+                found = self._largest(rest)
                 if found is None:
                     break
                 packs.append(found)
                 rest = [n for n in rest if not any(n is p for p in found)]
         return packs
 
-    def _largest(self, nodes: list[Node], final: bool) -> list[Node] | None:
+    def _largest(self, nodes: list[Node]) -> list[Node] | None:
         if len(nodes) > 6:
             for size in (len(nodes), 4):
                 for start in range(0, len(nodes) - size + 1):
-                    found = self._pack(nodes[start : start + size], final)
+                    found = self._pack(nodes[start : start + size])
                     if found is not None:
                         return found
             nodes = nodes[:6]
-        found = self._pack(nodes, final)
+        found = self._pack(nodes)
         if found is None and len(nodes) > 2:
             for left in range(len(nodes)):
-                found = (
-                    self._largest(nodes[:left] + nodes[left + 1 :], final)
-                    if len(nodes) < 5
-                    else self._pack(nodes[:left] + nodes[left + 1 :], final)
-                )
+                rest = nodes[:left] + nodes[left + 1 :]
+                found = self._largest(rest) if len(nodes) < 5 else self._pack(rest)
                 if found is not None:
                     return found
         return found
 
-    def _pack(self, nodes: list[Node], final: bool) -> list[Node] | None:
+    def _pack(self, nodes: list[Node]) -> list[Node] | None:
         """The nodes in an order in which one call can compute them; None if there is none."""
-        columns = self._columns(nodes)
+        key = tuple(map(id, nodes))
+        if key not in self._known_columns:  # asked again for every order of the gates
+            self._known_columns[key] = self._columns(nodes)
+        columns = self._known_columns[key]
         if columns is None:
             return None
         tries = permutations(range(len(nodes))) if len(nodes) <= 4 else iter([tuple(range(len(nodes)))])

@@ -6,6 +6,7 @@ not even two recordings of one length agree, the function decides by values, and
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .record import Recorder, Times, candidates, restored
 from .run_numpy import WORKING, NumpyRunner
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
+from .threads import calm
 from .tile import tiled
 from .turn import turned
 
@@ -63,8 +65,10 @@ class Prepared:
             elif axis is None:
                 if a.shape != shape:
                     return False
-            elif a.ndim != len(shape) + 1 or a.shape[:axis] + a.shape[axis + 1 :] != shape:
-                return False
+            else:
+                found = a.shape
+                if len(found) != len(shape) + 1 or found[:axis] + found[axis + 1 :] != shape:
+                    return False
         return self.length(arrays) is not None
 
     def length(self, arrays: list[Any]) -> int | None:
@@ -99,6 +103,7 @@ class Planned(Prepared):
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
+        self.calm = calm(lowered.plan, "numpy" if isinstance(runner, NumpyRunner | CheckpointRunner) else "scipy")
         #: arguments that hold class numbers, and how many classes there are
         self.classes: dict[int, int] = {}
         #: for each source the number of the argument that is taken as it is
@@ -106,7 +111,15 @@ class Planned(Prepared):
             s["leaf"] if "leaf" in s and "at" not in s and not s["step"] and s["leaf"] not in times else None
             for s in lowered.sources
         ]
+        self.handed = [r if r["float"] or "each" in r else None for r in lowered.results]  # None: as it is
         self.dtypes: list[Any] = []  # of the gradients, which are those of what they belong to
+
+    @cached_property
+    def casts(self) -> list[tuple[int, Any]]:
+        """Which gradients have another dtype than what they belong to, and that dtype."""
+        refs = self.plan.outputs
+        pairs = enumerate(self.dtypes, len(refs) - len(self.dtypes))
+        return [(i, dtype) for i, dtype in pairs if dtype is float or refs[i].buffer.dtype != dtype]
 
     def fits(self, arrays: list[Any]) -> bool:
         """As for every form; and the loop needs as many steps as it was recorded to need."""
@@ -118,12 +131,8 @@ class Planned(Prepared):
             if not _are_classes(labels, classes):
                 return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, self.length(arrays) or 0)
-        values = len(found) - len(self.dtypes)
-        for i, dtype in enumerate(self.dtypes, values):
-            if dtype is float:
-                found[i] = float(found[i])
-            elif found[i].dtype is not dtype and found[i].dtype != dtype:
-                found[i] = found[i].astype(dtype)
+        for i, dtype in self.casts:
+            found[i] = float(found[i]) if dtype is float else found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
 
     def peak_bytes(self, T: int) -> int:
@@ -145,8 +154,10 @@ class Planned(Prepared):
             arrays[n] if n is not None else self._value(source, arrays, T, N)
             for n, source in zip(self.plain, self.lowered.sources, strict=True)
         ]
-        results = zip(self.runner(values, N), self.lowered.results, strict=True)
-        return [self._result(array, result) for array, result in results]
+        with self.calm:
+            made = self.runner(values, N)
+        results = zip(made, self.handed, strict=True)
+        return [array if result is None else self._result(array, result) for array, result in results]
 
     def _value(self, source: dict[str, Any], arrays: list[Any], T: int, N: int) -> Any:
         if "steps" in source:
@@ -170,9 +181,7 @@ class Planned(Prepared):
     def _result(array: np.ndarray, result: dict[str, Any]) -> Any:
         if result["float"]:
             return float(array)
-        each = result.get("each")
-        if each is None:
-            return array
+        each = result["each"]
         if each["backwards"]:
             array = array[::-1]
         if each.get("mode") == 1:

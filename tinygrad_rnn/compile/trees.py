@@ -103,11 +103,8 @@ def rebuild(tree: Any, leaf: Callable[[Any], Any], lists: bool = False) -> Any:
 
 def with_gradients(tree: Any, supply: Iterator[Any]) -> Any:
     """The structure of a tree around its gradients; those of a Module as a dict by dotted name."""
-    kind = type(tree)
-    if kind is np.ndarray or kind is float:
-        return next(supply)
     if isinstance(tree, dict):
-        return {key: with_gradients(value, supply) for key, value in tree.items()}
+        return {k: next(supply) if type(v) is np.ndarray else with_gradients(v, supply) for k, v in tree.items()}
     if isinstance(tree, list | tuple):
         return type(tree)([with_gradients(value, supply) for value in tree])
     if is_module(tree):
