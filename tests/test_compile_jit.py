@@ -212,6 +212,30 @@ def test_large_products_cut_into_small_ones_are_the_same_products() -> None:
             np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_with_one_column_or_row_is_numpys_whichever_way_its_matrices_lie(dtype: str) -> None:
+    rng, kind = np.random.default_rng(0), np.dtype(dtype)
+    values: list[np.ndarray] = []
+    arguments: list[Buffer] = []
+    body: list[Instr] = []
+
+    def operand(rows: int, columns: int, turned: bool) -> Ref:
+        shape = (columns, rows) if turned else (rows, columns)
+        arguments.append(Buffer(f"p{len(arguments)}", shape, kind))
+        values.append(rng.normal(size=shape).astype(kind))
+        return Ref(arguments[-1], T=turned)
+
+    for m, n, k in ((7, 1, 5), (1, 6, 5), (1, 1, 4), (3, 1, 1), (1, 3, 1), (1, 1, 1)):
+        for turned in ((False, False), (True, False), (False, True), (True, True)):
+            ins = operand(m, k, turned[0]), operand(k, n, turned[1])
+            body.append(Instr("dot", Ref(Buffer(f"g{len(body)}", (m, n), kind, kind="result")), ins))
+    plan = Plan([Once(body)], arguments, [i.out.buffer for i in body], [i.out for i in body])
+    for found, instr in zip(run_jit.JitRunner(plan)(values, 0), body, strict=True):
+        a, b = (values[arguments.index(ref.buffer)] for ref in instr.refs)
+        expected = (a.T if instr.refs[0].T else a) @ (b.T if instr.refs[1].T else b)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=20 * np.finfo(kind).eps)
+
+
 # -- the text ---------------------------------------------------------------------------------------------------------
 HOSTILE = ["__import__('os').system('true')", "x\n    raise SystemExit", '"""', "gemm", "run", "Ω", "lambda: 0"]
 
@@ -237,7 +261,24 @@ def test_no_name_of_the_user_reaches_the_generated_text() -> None:
 
 OWN_WORDS = {
     *("void", "intp", "cache", "True", "fastmath", "contract", "nsz", "error_model", "numpy", "def", "run", "N", "at"),
-    *("sgemm", "dgemm", "limit", "kernels", "place4", "place8", "for", "in", "range", "get", "put", "tanh4", "tanh8"),
+    *(
+        "sgemm",
+        "dgemm",
+        "sgemv",
+        "dgemv",
+        "gemv",
+        "limit",
+        "kernels",
+        "place4",
+        "place8",
+        "for",
+        "in",
+        "range",
+        "get",
+        "put",
+        "tanh4",
+        "tanh8",
+    ),
     *("total4", "total8", "turn4", "turn8", "gemm", "product", "NO", "YES", "min", "max", "if", "t", "i", "j", "np"),
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
 from tinygrad_rnn import nn, train
 from tinygrad_rnn.core.errors import CheckpointError, MissingExtraError
 from tinygrad_rnn.train import checkpoint
@@ -205,6 +206,44 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninte
     wanted, whole = uninterrupted
     assert {name: value.tobytes() for name, value in weights.items()} == {n: v.tobytes() for n, v in wanted.items()}
     assert history.loss == whole.loss
+
+
+@pytest.mark.parametrize("rule", [1.0, train.clip.by_value(0.01)], ids=["norm", "value"])
+@pytest.mark.parametrize("kind", [train.Adam, train.Adagrad], ids=["Adam", "Adagrad"])
+@pytest.mark.parametrize("executor", [True, "jit"])
+def test_a_compiled_run_in_two_parts_is_the_run_in_one(tmp_path: Path, executor: Any, kind: Any, rule: Any) -> None:
+    if executor == "jit":
+        pytest.importorskip("numba", reason="numba is not installed: pip install -e '.[jit]'")
+    xs = np.random.default_rng(0).normal(size=(9, 6, 2, 3))
+
+    def loss(model: Any, x: Any) -> Any:
+        h, total = np.zeros((2, 4)), 0.0
+        for t in tg.steps(len(x)):
+            h = np.tanh(tg.linear(h, model.W) + tg.linear(x[t], model.U) + model.b)
+            total = total + np.sum(h * h)
+        return total
+
+    def run(steps: int, folder: Path | None) -> tuple[list[bytes], train.History]:
+        model = Recurrent()
+        optimizer = kind(model.parameters(), lr=0.1)
+        history = train.fit(
+            model, loss, lambda n: xs[n], optimizer, steps=steps, clip=rule, compile=executor, checkpoint=folder,
+            log=False,
+        )  # fmt: skip
+        return [p.value.tobytes() for p in model.parameters()], history
+
+    run(4, tmp_path)
+    (found, resumed), (wanted, whole) = run(9, tmp_path), run(9, None)
+    assert found == wanted and (resumed.loss, resumed.norm) == (whole.loss, whole.norm) and resumed.resumed == 4
+
+
+class Recurrent(nn.Module):
+    """Three parameters that end in the middle of what a processor takes at once."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(1)
+        self.W, self.U = (nn.parameter(name, rng.normal(size=size)) for name, size in (("W", (4, 4)), ("U", (4, 3))))
+        self.b = nn.parameter("b", np.zeros(4))
 
 
 def test_a_new_run_never_writes_over_an_old_one(tmp_path: Path) -> None:

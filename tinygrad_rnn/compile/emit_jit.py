@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from . import moves
+from . import moves, products
+from .direct import direct
 from .forms_jit import DTYPES, NotJittable
-from .fuse import FAR, Group, Needed, grouped, key, momentary, offset, squeezed, strides
+from .fuse import Group, Needed, grouped, key, momentary, offset, squeezed, strides
 from .nest import Nest
 from .plan import END, START, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 from .sink import one_column, sunk
@@ -27,14 +28,13 @@ import numpy as np
 from numba import njit
 
 from tinygrad_rnn.compile import classes, kernels
-from tinygrad_rnn.compile.kernels import NO, YES, gemm, get, product, put
+from tinygrad_rnn.compile.kernels import NO, YES, gemm, gemv, get, product, put
 '''
 _DECORATOR = '@njit("void(intp, intp[::1])", cache=True, fastmath={"contract", "nsz"}, error_model="numpy")'
-#: where addresses of buffers start in what the function takes; before them those of sgemm and dgemm, and the largest
-#: product that is small
-FIRST = 3
-#: samples of several steps that are multiplied at once where a result is too large to be read in every step
-SIDE_BY_SIDE = 256
+#: functions of BLAS whose addresses come first in what the function takes, then the largest product that is small
+BLAS = ("sgemm", "dgemm", "sgemv", "dgemv")
+#: where addresses of buffers start
+FIRST = len(BLAS) + 1
 #: primitives of which `classes` has a form
 CLASSES = frozenset({"softmax", "log_softmax", "logsumexp", "cross_entropy", "onehot"})
 #: the steps over which a sum over time runs that stands in a loop
@@ -53,7 +53,7 @@ class Writer:
 
     def __init__(self, plan: Plan) -> None:
         self.chunks = chunk_of(plan.stages)
-        self.plan = plan = straightened(sunk(plan))
+        self.plan = plan = straightened(sunk(direct(plan)))
         self.momentary = momentary(plan)
         self.needed = Needed(plan)
         self.lines: list[str] = []
@@ -68,7 +68,7 @@ class Writer:
         self.clear_sums()
         for stage in self.plan.stages:
             self.stage(stage)
-        opening = ["def run(N, at):", "    sgemm, dgemm, limit = at[0], at[1], at[2]"]
+        opening = ["def run(N, at):", f"    {', '.join(BLAS)}, limit = {', '.join(f'at[{n}]' for n in range(FIRST))}"]
         for buffer in self.listed:
             n, d = self.buffers[id(buffer)], DTYPES[buffer.dtype][0]
             opening.append(f"    a{n} = at[{n + FIRST}]")
@@ -177,7 +177,7 @@ class Writer:
             if one_column(instr):
                 self.steps(waiting)
                 waiting = []
-                self.all_steps(instr)
+                products.all_steps(self, instr)
                 continue
             if any(_reads_elsewhere(instr, other) for other in waiting):
                 self.steps(waiting)
@@ -194,7 +194,9 @@ class Writer:
         for item in grouped(body):
             if isinstance(item, Group):
                 self.group(item)
-            elif item.op in ("dot", "contract", "total", "total_rows", "sum", "turn"):
+            elif item.op in products.PRODUCTS:
+                products.write(self, item)
+            elif item.op in ("total", "total_rows", "sum", "turn"):
                 getattr(self, item.op)(item)
             elif item.op == "call" and item.function.name in CLASSES:
                 self.classes(item)
@@ -207,101 +209,15 @@ class Writer:
     def group(self, group: Group) -> None:
         Nest(self, group).write()
 
-    # -- products -----------------------------------------------------------------------------------------------------
-    def blas(self, dtype: np.dtype[Any], refs: Iterable[Ref]) -> str:
-        if any(ref.buffer.dtype != dtype or len(ref.shape) != 2 for ref in refs):
-            raise NotJittable("a product of different dtypes or of more than two axes")
-        return "sgemm" if dtype == np.float32 else "dgemm"
-
-    def dot(self, instr: Instr) -> None:
-        a, b = instr.refs
-        f, (m, n), k = self.blas(instr.out.buffer.dtype, (a, b, instr.out)), instr.out.shape, a.shape[1]
-        if instr.out.T:
-            raise NotJittable("a product stored transposed")
-        dtype = instr.out.buffer.dtype
-        zero, one, size = self.constant(0.0, dtype), self.constant(1.0, dtype), dtype.itemsize
-        left, right = _operand(b, flip=False), _operand(a, flip=False)
-        ends = f"{self.address(b)}, {left[1]}, {self.address(a)}, {right[1]}, {zero}"
-        start, place = f"{f}, {left[0]}, {right[0]}, {n}, {m}, {k}", f"{self.address(instr.out)}, {n}"
-        if m * k * size > FAR:  # in pieces it would come from far away piece by piece
-            self.line(f"gemm({start}, {ends}, {place})")
-        else:
-            self.line(f"product({start}, {ends}, {one}, {place}, {size}, limit)")
-
-    def all_steps(self, instr: Instr) -> None:
-        """out[t] = A x[t] for columns x[t]: one product, in which the steps are the columns."""
-        a, x = instr.refs
-        out, (low, high) = instr.out, self.bounds
-        f, zero = self.blas(out.buffer.dtype, (a, x, out)), self.constant(0.0, out.buffer.dtype)
-        letter, leading = _operand(a, flip=True)
-        with self.block(f"if {high} > {low}:"):
-            self.line(f"t = {low}")
-            self.line(
-                f"gemm({f}, {letter}, NO, {out.shape[0]}, {high} - {low}, {a.shape[1]}, {self.address(a)}, {leading}, "
-                f"{self.address(x)}, {x.buffer.size}, {zero}, {self.address(out)}, {out.buffer.size})"
-            )
-
-    def contract(self, instr: Instr) -> None:
-        """out += sum over t of a[t] b[t].T: for columns one product over all steps, else one a step."""
-        (a, b), out, (low, high) = instr.refs, instr.out, self.bounds
-        f, one = self.blas(out.buffer.dtype, (a, b, out)), self.constant(1.0, out.buffer.dtype)
-        m, n = out.shape
-        if a.shape[1] == 1:
-            with self.block(f"if {high} > {low}:"):
-                self.line(f"t = {low}")
-                self.line(
-                    f"gemm({f}, NO, YES, {n}, {m}, {high} - {low}, {self.address(b)}, {b.buffer.size}, "
-                    f"{self.address(a)}, {a.buffer.size}, {one}, {self.address(out)}, {n})"
-                )
-            return
-        if self.bounds != NOW and not a.T:
-            self.side_by_side(instr, f, one)
-            return
-        with self.summed():
-            if not b.T:  # as it lies in memory is the slowest way to read it
-                turned = Ref(Buffer("", b.shape[::-1], b.buffer.dtype), T=True)
-                self.turn(Instr("turn", turned, (b,)))
-                b = turned
-            left, right = _operand(b, flip=True), _operand(a, flip=False)
-            self.line(
-                f"gemm({f}, {left[0]}, {right[0]}, {n}, {m}, {a.shape[1]}, {self.address(b)}, {left[1]}, "
-                f"{self.address(a)}, {right[1]}, {one}, {self.address(out)}, {n})"
-            )
-
-    def side_by_side(self, instr: Instr, f: str, one: str) -> None:
-        """The same for several steps at once, whose samples are put side by side: fewer passes over a large result."""
-        (a, b), out, (low, high) = instr.refs, instr.out, self.bounds
-        (m, n), samples = out.shape, a.shape[1]
-        count = -(-SIDE_BY_SIDE // samples)
-        wide, q, w, size = count * samples, self.fresh("q"), self.fresh("w"), out.buffer.dtype.itemsize
-        left = Ref(Buffer("", (m, wide), a.buffer.dtype))
-        inputs = b.T and b.rows is None and b.view is None and b.buffer.kind != "chunk"  # one sample after the other
-        right = Ref(Buffer("", (n, wide), a.buffer.dtype))
-        packed = [(a, left)] if inputs else [(a, left), (b, right)]
-        with self.block(f"for {q} in range({low}, {high}, {count}):"):
-            self.line(f"{w} = min({count}, {high} - {q})")
-            with self.block(f"for t in range({q}, {q} + {w}):"):
-                for source, target in packed:
-                    self.number(target.buffer)
-                    place = f"{self.address(target)} + {size * samples} * (t - {q})"
-                    rows = source.shape[0]
-                    if source.T:
-                        self.line(f"kernels.turn{size}({self.address(source)}, {samples}, {rows}, {place}, {wide})")
-                    else:
-                        self.line(f"kernels.beside{size}({self.address(source)}, {rows}, {samples}, {place}, {wide})")
-            self.line(f"t = {q}")
-            read = (
-                f"NO, NO, {n}, {m}, {w} * {samples}, {self.address(b)}, {n}"
-                if inputs
-                else (f"YES, NO, {n}, {m}, {w} * {samples}, {self.address(right)}, {wide}")
-            )
-            self.line(f"gemm({f}, {read}, {self.address(left)}, {wide}, {one}, {self.address(out)}, {n})")
+    # -- over steps ----------------------------------------------------------------------------------------------------
+    @property
+    def one_step(self) -> bool:
+        """Whether what is written runs in a loop, for its current step alone."""
+        return self.bounds == NOW
 
     def summed(self) -> AbstractContextManager[None]:
         """The steps that a sum over time runs over: those of the stage, or the current one of a loop."""
-        return (
-            nullcontext() if self.bounds == NOW else self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):")
-        )
+        return nullcontext() if self.one_step else self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):")
 
     # -- over classes -------------------------------------------------------------------------------------------------
     def classes(self, instr: Instr) -> None:
@@ -371,12 +287,7 @@ class Writer:
         self.line(f"kernels.turn{size}({self.address(a)}, {rows}, {columns}, {self.address(instr.out)}, {rows})")
 
 
-# -- how products read ------------------------------------------------------------------------------------------------
-def _operand(ref: Ref, flip: bool) -> tuple[str, int]:
-    """BLAS counts columns first, so that a matrix in memory is its own transpose: the letter, the leading dimension."""
-    return ("YES" if flip != ref.T else "NO"), ref.shape[0 if ref.T else -1]
-
-
+# -- how sums read ----------------------------------------------------------------------------------------------------
 def _merged(axes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Lengths and strides of the same entries, in the same order, along as few axes as possible."""
     found = [(1, 1)]

@@ -42,6 +42,7 @@ class Compiled:
         self.argnums: tuple[int, ...] = () if numbers is None else (numbers,) if isinstance(numbers, int) else numbers
         self.single = isinstance(numbers, int)
         self.recordings = 0
+        self.together = False  # whether results may lie in one block of memory, and who keeps one keeps all
         self._known: dict[Any, list[Prepared]] = {}
         self._last: Prepared | None = None
         self.__name__ = f"compiled_{getattr(self.function, '__name__', 'function')}"

@@ -194,6 +194,31 @@ def blas(name: str) -> int:
     return get_cython_function_address("scipy.linalg.cython_blas", name)
 
 
+class _Passed:
+    """Values as BLAS takes them, by address: letters of one byte, whole numbers of four."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder, self.byte = builder, cgutils.voidptr_t
+
+    def stored(self, value: Any) -> Any:
+        place = cgutils.alloca_once(self.builder, value.type)
+        self.builder.store(value, place)
+        return self.builder.bitcast(place, self.byte)
+
+    def letter(self, value: Any) -> Any:
+        return self.stored(self.builder.trunc(value, cgutils.ir.IntType(8)))
+
+    def whole(self, value: Any) -> Any:
+        return self.stored(self.builder.trunc(value, cgutils.ir.IntType(32)))
+
+    def at(self, address: Any) -> Any:
+        return self.builder.inttoptr(address, self.byte)
+
+    def call(self, function: Any, args: list[Any]) -> None:
+        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [self.byte] * len(args))
+        self.builder.call(self.builder.inttoptr(function, kind.as_pointer()), args)
+
+
 @intrinsic
 def _gemm(
     typing: Any, f: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, beta: Any,
@@ -204,33 +229,36 @@ def _gemm(
     signature = types.void(*[integer] * 10, beta, integer, integer)
 
     def call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        ir, byte = cgutils.ir, cgutils.voidptr_t
         f, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc = args
+        passed = _Passed(builder)
+        letters, sizes = [passed.letter(x) for x in (ta, tb)], [passed.whole(x) for x in (m, n, k)]
+        left, right = [passed.at(a), passed.whole(lda)], [passed.at(b), passed.whole(ldb)]
+        one, result = passed.stored(beta.type(1.0)), [passed.stored(beta), passed.at(c), passed.whole(ldc)]
+        passed.call(f, [*letters, *sizes, one, *left, *right, *result])
+        return context.get_dummy_value()
 
-        def stored(value: Any) -> Any:
-            place = cgutils.alloca_once(builder, value.type)
-            builder.store(value, place)
-            return builder.bitcast(place, byte)
+    return signature, call
 
-        def cut(value: Any, bits: int) -> Any:
-            return stored(builder.trunc(value, ir.IntType(bits)))
 
-        def at(address: Any) -> Any:
-            return builder.inttoptr(address, byte)
+@intrinsic
+def _gemv(typing: Any, f: Any, t: Any, m: Any, n: Any, a: Any, lda: Any, x: Any, beta: Any, y: Any) -> Any:
+    """y = A x + beta y for columns whose entries are neighbours; `f` is the address of sgemv or dgemv."""
+    integer = types.intp
+    signature = types.void(*[integer] * 7, beta, integer)
 
-        function = builder.inttoptr(f, ir.FunctionType(ir.VoidType(), [byte] * 13).as_pointer())
-        letters, sizes = [cut(x, 8) for x in (ta, tb)], [cut(x, 32) for x in (m, n, k)]
-        one = stored(beta.type(1.0))
-        builder.call(
-            function,
-            [*letters, *sizes, one, at(a), cut(lda, 32), at(b), cut(ldb, 32), stored(beta), at(c), cut(ldc, 32)],
-        )
+    def call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        f, t, m, n, a, lda, x, beta, y = args
+        passed = _Passed(builder)
+        one, next_ = passed.stored(beta.type(1.0)), passed.whole(context.get_constant(integer, 1))
+        matrix = [passed.letter(t), passed.whole(m), passed.whole(n), one, passed.at(a), passed.whole(lda)]
+        passed.call(f, [*matrix, passed.at(x), next_, passed.stored(beta), passed.at(y), next_])
         return context.get_dummy_value()
 
     return signature, call
 
 
 gemm: Any = _gemm
+gemv: Any = _gemv
 
 
 @njit

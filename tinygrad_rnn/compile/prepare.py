@@ -128,7 +128,7 @@ class Planned(Prepared):
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
         for n, classes in self.classes.items():
             labels = arrays[n]
-            if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+            if not _are_classes(labels, classes):
                 return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, self.length(arrays) or 0)
         for i, dtype in self.casts:
@@ -189,6 +189,13 @@ class Planned(Prepared):
         elif each.get("mode") == 2:
             array = array[:, :, 0]
         return np.ascontiguousarray(np.moveaxis(array, 0, each["axis"]))
+
+
+def _are_classes(labels: np.ndarray, classes: int) -> bool:
+    """Whether all numbers are those of classes: at most one pass, in which negative ones look very large."""
+    if labels.dtype == np.int64:
+        return bool(np.maximum.reduce(labels.view(np.uint64), None, initial=0) < classes)
+    return not labels.size or bool(0 <= labels.min() <= labels.max() < classes)
 
 
 def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int, recorder: Any = None) -> Prepared:
@@ -264,7 +271,7 @@ def _runner(compiled: Any, plan: Plan) -> Any:
     if compiled.executor == "jit":
         from .run_jit import JitRunner
 
-        return JitRunner(plan)
+        return JitRunner(plan, getattr(compiled, "together", False))
     if compiled.checkpoint is not None:
         return CheckpointRunner(plan, compiled.checkpoint)
     return NumpyRunner(plan)

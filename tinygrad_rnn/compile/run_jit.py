@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import ref as weakly
 
 import numpy as np
 
 from ..core.errors import MissingExtraError
 from .cache import module
-from .emit_jit import FIRST, emit
+from .emit_jit import BLAS, FIRST, emit
 from .plan import END, START, Buffer, Plan, Ref, chunk_of
+from .results import Results
 
 ALIGNED = 64
+#: addresses of so many arrays are remembered for each argument
+_KEPT = 4
 
 
 class JitRunner:
     """A plan in machine code: call it with the values of the arguments and N, as `NumpyRunner`.
 
-    Raises `MissingExtraError` without numba or scipy, `NotJittable` for a plan with operations that have no form here.
+    `together`: see `Results`. Raises `MissingExtraError` without numba or scipy, `NotJittable` for a plan with
+    operations that have no form here.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, together: bool = False) -> None:
         self._kernels = kernels = _kernels()
         self.plan = plan
         self._text, self._buffers, self._momentary = emit(plan)
@@ -38,11 +43,16 @@ class JitRunner:
         self._chunks = chunk_of(plan.stages)
         number = {id(buffer): n + FIRST for n, buffer in enumerate(self._buffers)}
         self._at = np.zeros(len(self._buffers) + FIRST, np.intp)
-        self._at[:FIRST] = kernels.blas("sgemm"), kernels.blas("dgemm"), _limit(kernels)
+        self._at[:FIRST] = [*map(kernels.blas, BLAS), _limit(kernels)]
         self._given = [(k, b, number[id(b)]) for k, b in enumerate(plan.arguments) if id(b) in number]
-        self._last: list[Any] = [None] * len(plan.arguments)
-        self._results = [(b, number[id(b)]) for b in self._buffers if b.kind == "result"]
-        self._outputs = [self._output(ref) for ref in plan.outputs]
+        self._known: list[dict[int, tuple[Any, int]]] = [{} for _ in plan.arguments]
+        self._copies: list[Any] = [None] * len(plan.arguments)
+        order = {id(ref.buffer): n for n, ref in enumerate(plan.outputs)}
+        results = sorted([b for b in self._buffers if b.kind == "result"], key=lambda b: order.get(id(b), -1))
+        self._results = [(b, number[id(b)]) for b in results]
+        self._outputs = [(self._result(ref), ref) for ref in plan.outputs]
+        self._made = Results([(k, partial(_seen, ref)) for k, ref in self._outputs if k >= 0], together)
+        self._shapes: tuple[int, Any] = (-1, None)
         self._own = [(b, number[id(b)]) for b in self._buffers if b.kind in ("scratch", "chunk")]
         self._held = [np.ascontiguousarray(b.value, b.dtype) for b in self._buffers if b.kind == "constant"]
         constants = [b for b in self._buffers if b.kind == "constant"]
@@ -61,27 +71,33 @@ class JitRunner:
         if self._room < N:
             self._make_room(N)
         for k, buffer, n in self._given:
-            value = values[k]
-            if value is not self._last[k]:
-                if not (type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous):
-                    value = np.ascontiguousarray(value, buffer.dtype)
-                at[n] = value.__array_interface__["data"][0]
-                self._last[k] = value
-        made = []
-        for buffer, n in self._results:
-            result = np.empty(self._shape(buffer, N) if buffer.time else buffer.shape, buffer.dtype)
-            at[n] = result.__array_interface__["data"][0]
-            made.append(result)
+            at[n] = self._address(k, buffer, values[k])
+        made = self._made.renewed(self._shapes_for(N))
+        if made is not None:
+            for result, (_, n) in zip(made, self._results, strict=True):
+                at[n] = result.__array_interface__["data"][0]
         self._run(N, at)
-        found = []
-        for k, ref, rows, shape in self._outputs:
-            if k < 0:
-                found.append(self._copied(ref, values, N))
-                continue
-            part = made[k] if rows is None else made[k][rows]
-            part = part if shape is None else part.reshape(shape)
-            found.append(part.T if ref.T else part)
-        return found
+        results = iter(self._made)
+        return [next(results) if k >= 0 else self._copied(ref, values, N) for k, ref in self._outputs]
+
+    def _address(self, k: int, buffer: Buffer, value: Any) -> int:
+        """Where an argument stands; asked of an array only once, since that takes longer than many a loop."""
+        known = self._known[k].get(id(value))
+        if known is not None and known[0]() is value:
+            return known[1]
+        if type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous:
+            address = value.__array_interface__["data"][0]
+            if len(self._known[k]) >= _KEPT:
+                self._known[k].clear()
+            self._known[k][id(value)] = weakly(value), address
+            return address
+        self._copies[k] = copy = np.ascontiguousarray(value, buffer.dtype)
+        return copy.__array_interface__["data"][0]
+
+    def _shapes_for(self, N: int) -> list[tuple[tuple[int, ...], Any]]:
+        if self._shapes[0] != N:
+            self._shapes = N, [(self._shape(b, N) if b.time else b.shape, b.dtype) for b, _ in self._results]
+        return self._shapes[1]
 
     # -- memory -------------------------------------------------------------------------------------------------------
     def _shape(self, buffer: Buffer, N: int) -> tuple[int, ...]:
@@ -105,10 +121,10 @@ class JitRunner:
         self._room = N
 
     # -- outputs ------------------------------------------------------------------------------------------------------
-    def _output(self, ref: Ref) -> tuple[int, Ref, slice | None, tuple[int, ...] | None]:
-        """An output: the number of the result it is part of, or -1, and which part."""
+    def _result(self, ref: Ref) -> int:
+        """The number of the result an output is part of; -1 for one from memory that is used again."""
         own = [k for k, (buffer, _) in enumerate(self._results) if buffer is ref.buffer and ref.time is None]
-        return own[0] if own else -1, ref, *_part(ref)
+        return own[0] if own else -1
 
     def _copied(self, ref: Ref, values: Sequence[Any], N: int) -> np.ndarray:
         """An output from memory that is used again."""

@@ -154,6 +154,13 @@ class Tensor:
             held.flags.writeable = False
         self.value, self.id = held, next_id()
 
+    def hand_over(self, held: np.ndarray) -> None:
+        """`assign` without a copy, for who made this array of the leaf's shape and dtype and never writes to it again.
+
+        It has to be read-only. A leaf held as a Python float takes it out of the array.
+        """
+        self.value, self.id = float(held) if type(self.value) is float else held, next_id()
+
     def backward(self) -> None:
         """Fill `.grad` of every leaf and named tensor that this scalar depends on; calling it twice is harmless.
 

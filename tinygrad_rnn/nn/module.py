@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.tensor import Tensor, plain, tensor
+from .walk import Walk
 
 State = dict[str, np.ndarray]
 
@@ -43,6 +44,8 @@ class Module:
     (6.0, ['w'])
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_walk")
+
     training: bool = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,20 +70,26 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         """Itself and every module inside."""
-        return (module for _, module in self.named_modules())
+        yield self
+        yield from (module for _, module in self._found().inside)
 
     def children(self) -> Iterator[Module]:
         """The modules directly inside."""
         return (value for _, value in self._parts() if isinstance(value, Module))
 
+    def _found(self) -> Walk:
+        """What it consists of; looked for anew once an attribute has changed."""
+        try:
+            if self._walk is not None and self._walk.holds():
+                return self._walk
+        except AttributeError:
+            pass  # nobody has looked yet
+        self._walk: Walk | None = Walk(self.named_modules())
+        return self._walk
+
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter once, with the dotted name under which it is first found."""
-        seen: set[int] = set()
-        for prefix, module in self.named_modules():
-            for key, value in module._parts():
-                if isinstance(value, Tensor) and value.op is None and value.requires_grad and id(value) not in seen:
-                    seen.add(id(value))
-                    yield f"{prefix}.{key}" if prefix else key, value
+        return iter(self._found().parameters)
 
     def parameters(self) -> Iterator[Tensor]:
         """Every parameter once."""
@@ -88,7 +97,7 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """Arrays that are part of the state but not trained (see `register_buffer`)."""
-        for prefix, module in self.named_modules():
+        for prefix, module in [("", self), *self._found().inside]:
             for key in vars(module).get("_buffers", ()):
                 yield f"{prefix}.{key}" if prefix else key, getattr(module, key)
 

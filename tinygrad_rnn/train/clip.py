@@ -8,7 +8,7 @@ to what `backward()` left. How a gradient moves a parameter is in `optim`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from numbers import Real
 from typing import Any
 
@@ -17,10 +17,33 @@ import numpy as np
 from ..core.errors import GraphError, NonFiniteError
 from ..core.tensor import Tensor
 from ..nn.random import generator
+from .rules import Cut
 
 Gradients = Sequence[Any]
 #: gradients -> (clipped gradients, norm of all of them before)
 Rule = Callable[[Gradients], tuple[list[Any], float]]
+
+
+class Alike:
+    """A rule that does the same to every entry, as soon as the norm of all is known.
+
+    `cut(norm)` says what: the factor for every entry, and the largest that an entry may be after that. So `train.fit`
+    clips in the very pass over the gradients that moves the parameters.
+    """
+
+    def __init__(self, cut: Callable[[float], Cut], norm_type: float, error_if_nonfinite: bool) -> None:
+        self.cut, self.norm_type, self.error_if_nonfinite = cut, norm_type, error_if_nonfinite
+
+    def measured(self, grads: Gradients) -> float:
+        """The norm of all gradients together; raises `NonFiniteError` as the rule does."""
+        norm = total_norm(grads, self.norm_type)
+        if self.error_if_nonfinite:
+            require_finite(grads, norm)
+        return norm
+
+    def __call__(self, grads: Gradients) -> tuple[list[Any], float]:
+        norm = self.measured(grads)
+        return cut_by(self.cut(norm), grads), norm
 
 
 def by_value(v: float, error_if_nonfinite: bool = True) -> Rule:
@@ -34,14 +57,7 @@ def by_value(v: float, error_if_nonfinite: bool = True) -> Rule:
     """
 
     v = limit(v)
-
-    def rule(grads: Gradients) -> tuple[list[Any], float]:
-        norm = total_norm(grads)
-        if error_if_nonfinite:
-            require_finite(grads, norm)
-        return [_like(g, np.clip(g, -v, v)) for g in grads], norm
-
-    return rule
+    return Alike(lambda norm: (1.0, v), 2.0, error_if_nonfinite)
 
 
 def by_norm(
@@ -66,16 +82,16 @@ def by_norm(
 
     v = limit(v)
 
-    def shortened(grads: Gradients, norm: float) -> list[Any]:
-        return list(grads) if norm + eps <= v else [g * (v / (norm + eps)) for g in grads]
+    def cut(norm: float) -> Cut:
+        return (1.0 if norm + eps <= v else v / (norm + eps)), inf
+
+    together = Alike(cut, norm_type, error_if_nonfinite)
+    if not per_parameter:
+        return together
 
     def rule(grads: Gradients) -> tuple[list[Any], float]:
-        norm = total_norm(grads, norm_type)
-        if error_if_nonfinite:
-            require_finite(grads, norm)
-        if per_parameter:
-            return [shortened([g], total_norm([g], norm_type))[0] for g in grads], norm
-        return shortened(grads, norm), norm
+        norm = together.measured(grads)
+        return [cut_by(cut(total_norm([g], norm_type)), [g])[0] for g in grads], norm
 
     return rule
 
@@ -166,6 +182,13 @@ def apply(rule: Rule, parameters: Iterable[Tensor] | Tensor) -> float:
     return norm
 
 
+def cut_by(cut: Cut, grads: Gradients) -> list[Any]:
+    """Every entry times the factor, and no larger than the limit."""
+    factor, most = cut
+    found = list(grads) if factor == 1.0 else [g * factor for g in grads]
+    return found if most == inf else [_like(g, np.clip(g, -most, most)) for g in found]
+
+
 def total_norm(grads: Gradients, norm_type: float = 2.0) -> float:
     """||g|| of all gradients as one vector; not finite exactly when one of them is not.
 
@@ -176,12 +199,15 @@ def total_norm(grads: Gradients, norm_type: float = 2.0) -> float:
     """
     if not grads:
         return 0.0
-    g = np.concatenate(grads, axis=None)
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.linalg.norm(g, norm_type))
+        if norm_type == 2.0:
+            norm = sqrt(sum([float(g.dot(g)) for g in (np.ravel(g, "K") for g in grads)]))
+        else:
+            norm = float(np.linalg.norm(np.concatenate(grads, axis=None), norm_type))
         if isfinite(norm):
             return norm
         # the squares of an exploded gradient can overflow where the gradient does not
+        g = np.concatenate(grads, axis=None)
         largest = float(np.linalg.norm(g, inf))
         return largest * float(np.linalg.norm(g / largest, norm_type)) if isfinite(largest) else largest
 

@@ -58,6 +58,7 @@ class Compiled(Recorded):
         from ..compile import compile
 
         self.compiled = compile(value_and_grad(loss_fn), executor=executor)
+        self.compiled.together = True  # so that gradients are end to end for the optimiser
         self.checked = False
         names = {id(p): name for name, p in model.named_parameters()}
         strange = [p.name or str(p.shape) for p in parameters if id(p) not in names]

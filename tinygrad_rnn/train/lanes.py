@@ -1,4 +1,4 @@
-"""Parameters laid end to end, so that a rule is called once for many small ones and in portions for a large one.
+"""Parameters laid end to end, so that a rule is called once for many small ones.
 
 Here a user's way of listing parameters becomes groups, and a group becomes lanes: flat arrays of one dtype with what
 the optimiser remembers beside them. What a rule computes is in `optim`.
@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
+from ..core.memory import Stretch, holders
 from ..core.tensor import Tensor
 
 Options = dict[str, Any]
 Buffers = dict[str, np.ndarray]
-#: (w, g, s, t, o) -> None, changing w and s in place; see `Optimizer.update`
+#: (w, g, s, t, o) -> None, changing w and s in place
 Rule = Callable[[np.ndarray, np.ndarray, Buffers, int, Options], None]
 
-#: entries that a rule works on at a time: its temporaries stay in the cache, and small parameters share the calls
-PORTION = 32_768
+#: entries that a lane has room for: small parameters share the calls, and the copy of their gradients stays near
+ROOM = 32_768
 
 
 def groups_of(params: Any) -> list[Options]:
@@ -55,14 +56,47 @@ def _listed(params: Any) -> list[Any]:
 
 
 def lanes_of(group: Options) -> list[Lane]:
-    """The lanes of a group: neighbours of one dtype together, up to a portion; a larger parameter alone."""
+    """The lanes of a group: neighbours of one dtype together, as long as there is room; a large parameter alone."""
     lanes: list[list[Tensor]] = []
     for p in group["params"]:
         last = lanes[-1] if lanes else []
-        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > PORTION:
+        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > ROOM:
             lanes.append([])
         lanes[-1].append(p)
     return [Lane(lane, group) for lane in lanes]
+
+
+class Flat:
+    """A copy of the values of some parameters end to end, and for each the view that it is to be given."""
+
+    def __init__(self, params: Sequence[Tensor], dtype: Any) -> None:
+        begin = [0, *accumulate(p.size for p in params)]
+        array = np.empty(begin[-1], dtype)
+        np.concatenate([p.value for p in params], axis=None, out=array)
+        self._parts = [array, *(array[a : a + p.size].reshape(p.shape) for a, p in zip(begin, params, strict=False))]
+        for view in self.views:
+            view.flags.writeable = False
+
+    @property
+    def array(self) -> np.ndarray:
+        return self._parts[0]
+
+    @property
+    def views(self) -> list[np.ndarray]:
+        return self._parts[1:]
+
+    def holds(self, params: Sequence[Tensor]) -> bool:
+        """Whether the parameters have these values: nobody has assigned others."""
+        for p, view in zip(params, self.views, strict=True):
+            if p.value is not view and not (type(p.value) is float and p.value == view.item()):
+                return False
+        return True
+
+    def others(self, params: Sequence[Tensor]) -> bool:
+        """Whether anybody but these parameters, which have these values, can see any of it: a graph, say, or who asked
+        for a value."""
+        own = len(self._parts) - 1  # each view holds the array
+        return holders(self._parts) > own + sum(type(p.value) is not float for p in params)
 
 
 class Lane:
@@ -74,31 +108,74 @@ class Lane:
         self.begin = [0, *accumulate(p.size for p in params)]
         self.buffers: Buffers = {}
         self.steps = [0] * len(params)
+        self._now: Flat | None = None
+        self._spare: Flat | None = None
+        self._stretch = Stretch()
+        self._gathered: np.ndarray | None = None
 
     def move(self, grads: Sequence[Any], remembered: Mapping[str, float], rule: Rule) -> None:
         """One step of every parameter that has a gradient; `remembered` are buffers and the values they start from."""
+        if all(g is not None for g in grads):
+            self.move_all(self.end_to_end(grads), remembered, rule)
+            return
+        self._remember(remembered)
+        for i, g in enumerate(grads):
+            if g is not None:
+                self._move(i, i + 1, self._flat(g), rule)
+
+    def move_all(self, g: np.ndarray, remembered: Mapping[str, float], rule: Rule) -> None:
+        """One step of every parameter, with all gradients end to end."""
+        self._remember(remembered)
+        if len(set(self.steps)) == 1:
+            self._move(0, len(self.params), g, rule)
+            return
+        for i in range(len(self.params)):
+            self._move(i, i + 1, g[self.begin[i] : self.begin[i + 1]], rule)
+
+    def end_to_end(self, grads: Sequence[Any]) -> np.ndarray:
+        """Gradients as one array of the parameters' dtype: where they lie so, or a copy."""
+        if len(grads) == 1:
+            return self._flat(grads[0])
+        found = self._stretch(grads)
+        if found is not None and found.dtype == self.dtype:
+            return found
+        if self._gathered is None:
+            self._gathered = np.empty(self.begin[-1], self.dtype)
+        return np.concatenate(grads, axis=None, out=self._gathered, casting="same_kind")
+
+    def _flat(self, g: Any) -> np.ndarray:
+        return np.ascontiguousarray(np.ravel(g).astype(self.dtype, casting="same_kind", copy=False))
+
+    def _remember(self, remembered: Mapping[str, float]) -> None:
         for name, start in remembered.items():
             if name not in self.buffers:
                 self.buffers[name] = np.full(self.begin[-1], start, self.dtype)
-        if all(g is not None for g in grads) and len(set(self.steps)) == 1:
-            self._move(0, len(grads), grads, rule)
-            return
-        for i, g in enumerate(grads):
-            if g is not None:
-                self._move(i, i + 1, grads, rule)
 
-    def _move(self, first: int, last: int, grads: Sequence[Any], rule: Rule) -> None:
-        params, begin = self.params[first:last], self.begin[first]
-        w = np.concatenate([p.value for p in params], axis=None)
-        g = np.concatenate(grads[first:last], axis=None, dtype=self.dtype, casting="same_kind")
-        t = self.steps[first] + 1
-        for a in range(0, w.size, PORTION):
-            here = slice(begin + a, begin + min(a + PORTION, w.size))
-            state = {name: buffer[here] for name, buffer in self.buffers.items()}
-            rule(w[a : a + PORTION], g[a : a + PORTION], state, t, self.options)
-        for i, p in enumerate(params, first):
-            p.assign(w[self.begin[i] - begin : self.begin[i + 1] - begin].reshape(p.shape))
-            self.steps[i] = t
+    def _move(self, first: int, last: int, g: np.ndarray, rule: Rule) -> None:
+        begin, end, t = self.begin[first], self.begin[last], self.steps[first] + 1
+        params, whole = self.params[first:last], last - first == len(self.params)
+        flat = self._writable(params) if whole else Flat(params, self.dtype)
+        remembered = self.buffers if whole else {name: buffer[begin:end] for name, buffer in self.buffers.items()}
+        rule(flat.array, g, remembered, t, self.options)
+        for p, view in zip(params, flat.views, strict=True):
+            p.hand_over(view)
+        self.steps[first:last] = [t] * (last - first)
+
+    def _writable(self, params: Sequence[Tensor]) -> Flat:
+        """The values of all parameters: where they are, if nobody else can see them there, else a copy."""
+        now = self._now
+        if now is None or not now.holds(params):
+            self._now = Flat(params, self.dtype)
+        elif now.others(params):
+            spare = self._spare
+            if spare is None or spare.others(()):
+                self._now = Flat(params, self.dtype)
+            else:
+                np.copyto(spare.array, now.array)
+                self._now = spare
+            self._spare = now
+        assert self._now is not None
+        return self._now
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """For each parameter that has moved, the number of its steps and copies of what is remembered."""

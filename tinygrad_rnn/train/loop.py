@@ -1,7 +1,8 @@
-"""The training loop: batch, loss, gradient, clip, step, and now and then a look at how it goes.
+"""The training loop: a batch, an update, and now and then a look at how it goes.
 
 A run that was killed is taken up from its last checkpoint and ends in the same bits as one that was not. How gradients
-come about is in `gradient`, what a checkpoint holds in `snapshot`, what the run says in `progress`.
+come about is in `gradient`, what becomes of them in `update`, what a checkpoint holds in `snapshot`, what the run says
+in `progress`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .progress import Log, Quiet, teller
 from .schedules import ReduceLROnPlateau, Schedule
 from .snapshot import load_checkpoint, save_checkpoint
 from .stopping import EarlyStopping
+from .update import Update
 
 
 def fit(
@@ -99,18 +101,18 @@ def fit(
     run = _Run(model, optimizer, schedule, early_stopping, checkpoint, keep)
     run.begin(resume)
     run.history.watching = "validation" if validate else "mean loss"
-    batches, rule = batches_of(data), clipping.rule_of(clip)
+    batches = batches_of(data)
+    update = Update(gradient, clipping.rule_of(clip), optimizer, "jit" if compile == "jit" else "numpy")
     with teller(log, total) as told:
         if run.history.resumed:
             told.look(f"taken up at step {run.step} from {checkpoint}")
         while run.step < total and not run.history.stopped:
             with np.errstate(all="ignore"):  # what is not finite is told below, once and with its place
                 batch = batches(run.step)
-                loss, grads = gradient(batch)
-                clipped, norm = _clipped(loss, grads, rule)
-                if clipped is None and nonfinite == "raise":
+                loss, norm, usable = update(batch)
+                if not usable and nonfinite == "raise":
                     raise NonFiniteError(_unusable(run.step, loss, gradient.first_nonfinite(batch)))
-            run.advance(loss, norm, clipped)
+            run.advance(loss, norm)
             told.step(run.step, loss)
             if run.step % every == 0 or run.step == total:
                 run.look(validate, stop, told, total)
@@ -162,14 +164,12 @@ class _Run:
             best = {name[5:]: value for name, value in arrays.items() if name.startswith("best.")}
             self.stopping.load_state_dict(facts["stopping"], best)
 
-    def advance(self, loss: float, norm: float, grads: list[Any] | None) -> None:
-        """One step; without gradients it is counted and changes nothing."""
+    def advance(self, loss: float, norm: float) -> None:
+        """Remember one step, and move on."""
         history = self.history
         history.loss.append(loss)
         history.norm.append(norm)
         history.lr.append(self.optimizer.param_groups[0]["lr"])
-        if grads is not None:
-            self.optimizer.step(grads)
         if isinstance(self.schedule, Schedule):
             self.schedule.step()
 
@@ -246,15 +246,6 @@ def _gradient_of(model: Module, loss_fn: LossFunction, optimizer: Optimizer, com
     if not compile:
         return Recorded(model, loss_fn, optimizer.parameters)
     return Compiled(model, loss_fn, optimizer.parameters, "numpy" if compile is True else compile)
-
-
-def _clipped(loss: float, grads: list[Any], rule: clipping.Rule) -> tuple[list[Any] | None, float]:
-    """The clipped gradients, None if they are of no use, and their norm before."""
-    try:
-        clipped, norm = rule(grads)
-    except NonFiniteError:
-        return None, float("nan")
-    return (None, float("nan")) if isfinite(norm) and not isfinite(loss) else (clipped, norm)
 
 
 def _unusable(step: int, loss: float, first: NonFinite | None) -> str:

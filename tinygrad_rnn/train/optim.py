@@ -1,14 +1,15 @@
 """How a gradient moves a parameter: torch's optimisers, with torch's names, defaults and update rules.
 
-A rule (`update`) is written once, on flat arrays, as in its paper. How parameters are laid end to end for it, and cut
-into portions, is in `lanes`; learning rates that change are in `schedules`, gradients that are too long in `clip`.
+A rule (`update`) is written once, as in its paper, and recorded like any other function: `rules` carries out the graph.
+How parameters are laid end to end for it is in `lanes`; learning rates that change are in `schedules`, gradients that
+are too long in `clip`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from ..core.errors import GraphError, ShapeError
 from ..core.tensor import Tensor, plain
-from .lanes import Buffers, Options, groups_of, lanes_of, named
+from .lanes import Options, groups_of, lanes_of, named
+from .rules import UNCUT, Choices, Cut, Numbers, Rules, State, chosen
 
 
 class Optimizer:
@@ -48,14 +50,26 @@ class Optimizer:
         if twice or not params:
             raise GraphError(f"parameters given twice: {', '.join(twice)}" if params else "no parameters to train")
         self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
+        self._rules = Rules(self)
 
     # -- what a subclass writes -------------------------------------------------------------------------------------
     def buffers(self, options: Options) -> dict[str, float]:
         """What is remembered of each parameter, and the value it starts from."""
         return {}
 
-    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
-        """Change w, and what is remembered in s, in place, for the gradient g of step t = 1, 2, ..."""
+    def choices(self, first: bool, options: Options) -> dict[str, bool]:
+        """What a rule may decide by: of each option whether it is on, that is neither 0 nor False.
+
+        `first` says whether it is for a parameter's first step.
+        """
+        return chosen(options)
+
+    def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
+        """The new value, and what to remember, after the gradient g of step t = 1, 2, ...
+
+        Entry by entry, as it is recorded once for w, g, what is remembered in s, t and the options o; it may decide
+        by `choices` alone, for each of which it is recorded anew.
+        """
         raise NotImplementedError
 
     def check(self, options: Options) -> None:
@@ -79,7 +93,18 @@ class Optimizer:
         """
         supply = iter(self._checked(grads))
         for lane in self._lanes:
-            lane.move([next(supply) for _ in lane.params], self.buffers(lane.options), self.update)
+            lane.move([next(supply) for _ in lane.params], self.buffers(lane.options), self._rules)
+
+    def end_to_end(self, grads: Sequence[Any]) -> list[np.ndarray]:
+        """One gradient for each parameter, in order, as `move` takes them; they may be gone after the next call."""
+        supply = iter(grads)
+        return [lane.end_to_end([next(supply) for _ in lane.params]) for lane in self._lanes]
+
+    def move(self, grads: Sequence[np.ndarray], cut: Cut = UNCUT, executor: str = "numpy") -> None:
+        """`step` for gradients end to end, each entry cut by the same measure (see `clip`), by either executor."""
+        rule = partial(self._rules, cut=cut, executor=executor)
+        for lane, g in zip(self._lanes, grads, strict=True):
+            lane.move_all(g, self.buffers(lane.options), rule)
 
     def zero_grad(self) -> None:
         """Forget the gradients that `backward()` left: wanted only where a parameter takes part in some losses only."""
@@ -177,14 +202,16 @@ class SGD(Optimizer):
     def buffers(self, options: Options) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if options["momentum"] else {}
 
-    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
-        g = _penalised(w, g, o)
-        if o["momentum"]:
-            b = s["momentum_buffer"]
-            b *= o["momentum"]
-            b += g if t == 1 else (1 - o["dampening"]) * g
-            g = g + o["momentum"] * b if o["nesterov"] else b
-        w -= o["lr"] * g
+    def choices(self, first: bool, options: Options) -> dict[str, bool]:
+        return {**super().choices(first, options), "dampened": bool(options["dampening"]) and not first}
+
+    def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
+        g = _penalised(w, g, o, on)
+        if not on["momentum"]:
+            return w - o["lr"] * g, {}
+        b = o["momentum"] * s["momentum_buffer"] + ((1.0 - o["dampening"]) * g if on["dampened"] else g)
+        g = g + o["momentum"] * b if on["nesterov"] else b
+        return w - o["lr"] * g, {"momentum_buffer": b}
 
 
 class Adagrad(Optimizer):
@@ -221,10 +248,11 @@ class Adagrad(Optimizer):
     def buffers(self, options: Options) -> dict[str, float]:
         return {"sum": options["initial_accumulator_value"]}
 
-    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
-        g = _penalised(w, g, o)
-        s["sum"] += g * g
-        w -= o["lr"] / (1 + (t - 1) * o["lr_decay"]) * g / (np.sqrt(s["sum"]) + o["eps"])
+    def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
+        g = _penalised(w, g, o, on)
+        total = s["sum"] + g * g
+        rate = o["lr"] / (1.0 + (t - 1.0) * o["lr_decay"]) if on["lr_decay"] else o["lr"]
+        return w - rate * g / (np.sqrt(total) + o["eps"]), {"sum": total}
 
 
 class RMSprop(Optimizer):
@@ -266,21 +294,17 @@ class RMSprop(Optimizer):
         names += ["momentum_buffer"] if options["momentum"] else []
         return dict.fromkeys(names, 0.0)
 
-    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
-        g = _penalised(w, g, o)
-        v = s["square_avg"]
-        v += (1 - o["alpha"]) * (g * g - v)
-        if o["centered"]:
-            m = s["grad_avg"]
-            m += (1 - o["alpha"]) * (g - m)
+    def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
+        g = _penalised(w, g, o, on)
+        v = s["square_avg"] + (1.0 - o["alpha"]) * (g * g - s["square_avg"])
+        new = {"square_avg": v}
+        if on["centered"]:
+            m = new["grad_avg"] = s["grad_avg"] + (1.0 - o["alpha"]) * (g - s["grad_avg"])
             v = v - m * m
         g = g / (np.sqrt(v) + o["eps"])
-        if o["momentum"]:
-            b = s["momentum_buffer"]
-            b *= o["momentum"]
-            b += g
-            g = b
-        w -= o["lr"] * g
+        if on["momentum"]:
+            g = new["momentum_buffer"] = o["momentum"] * s["momentum_buffer"] + g
+        return w - o["lr"] * g, new
 
 
 class Adam(Optimizer):
@@ -327,20 +351,19 @@ class Adam(Optimizer):
         names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if options["amsgrad"] else [])
         return dict.fromkeys(names, 0.0)
 
-    def update(self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options) -> None:
-        if o["decoupled_weight_decay"]:
-            g = -g if o["maximize"] else g
-            w *= 1 - o["lr"] * o["weight_decay"]
+    def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
+        if on["decoupled_weight_decay"]:
+            g = -g if on["maximize"] else g
+            w = w * (1.0 - o["lr"] * o["weight_decay"])
         else:
-            g = _penalised(w, g, o)
+            g = _penalised(w, g, o, on)
         beta1, beta2 = o["betas"]
-        m, v = s["exp_avg"], s["exp_avg_sq"]
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * (g * g)
-        if o["amsgrad"]:
-            v = np.maximum(s["max_exp_avg_sq"], v, out=s["max_exp_avg_sq"])
-        w -= o["lr"] / (1 - beta1**t) * m / (np.sqrt(v) / sqrt(1 - beta2**t) + o["eps"])
+        m = s["exp_avg"] + (1.0 - beta1) * (g - s["exp_avg"])
+        v = beta2 * s["exp_avg_sq"] + (1.0 - beta2) * (g * g)
+        new = {"exp_avg": m, "exp_avg_sq": v}
+        if on["amsgrad"]:
+            v = new["max_exp_avg_sq"] = np.maximum(s["max_exp_avg_sq"], v)
+        return w - o["lr"] / (1.0 - beta1**t) * m / (np.sqrt(v) / np.sqrt(1.0 - beta2**t) + o["eps"]), new
 
 
 class AdamW(Adam):
@@ -368,7 +391,7 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
-def _penalised(w: np.ndarray, g: np.ndarray, o: Options) -> np.ndarray:
+def _penalised(w: Any, g: Any, o: Numbers, on: Choices) -> Any:
     """The gradient to descend, with that of weight_decay / 2 · ||w||² added."""
-    g = -g if o["maximize"] else g
-    return g + o["weight_decay"] * w if o["weight_decay"] else g
+    g = -g if on["maximize"] else g
+    return g + o["weight_decay"] * w if on["weight_decay"] else g
