@@ -177,10 +177,10 @@ class Planned(Prepared):
 def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int, recorder: Any = None) -> Prepared:
     """The best form there is for these arguments, of whose structure so many forms are known already."""
     recorder = recorder or Recorder(compiled.function, args, kwargs, compiled.argnums)
-    reasons: list[str] = []
+    reasons: list[str] = list(getattr(recorder, "reasons", ()))
     if not known or any(isinstance(form, Planned) and form.times for form in compiled.known_forms):
         times_of = getattr(recorder, "times", None)
-        for times in candidates(recorder.leaves) if times_of is None else [times_of]:
+        for times in candidates(recorder.leaves) if times_of is None else [times_of] if times_of else []:
             found = _folded(compiled, recorder, times, arrays, reasons)
             if found is not None:
                 return found
@@ -248,7 +248,8 @@ def _runner(compiled: Any, plan: Plan) -> Any:
 
 def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -> Prepared:
     compiled.recordings += 1
-    reason = reasons[0] if reasons else "no argument is a sequence"
+    before = [form.told[6:-1] for form in compiled.known_forms if form.told.startswith("flat (")]
+    reason = (reasons or before or ["no argument is a sequence"])[0]
     first, structure = recorder.run({}, 0, other=False, folded=False)
     second, _ = recorder.run({}, 1, other=True, folded=False)
     try:
