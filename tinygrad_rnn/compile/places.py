@@ -108,7 +108,7 @@ class Places:
     def key_of(self, place: Place, given: Mapping[Key, Any], lengths: Mapping[str, int]) -> Key:
         """The key under which the value at a place is given: its own, or the name it is part of."""
         name, step = place
-        if place in given:
+        if place in given and name not in given:
             return place
         held = step is None or ((name in self.last or name in self.over) and self.inside(name, step, lengths))
         return name if held else place
