@@ -15,9 +15,11 @@ from .adjoint import differentiate
 from .build import Built, matched
 from .checkpoint import CheckpointRunner
 from .errors import CompileError, Unfoldable
+from .forms_jit import NotJittable
 from .layout import features_first
 from .lower import Lowered, lower
 from .merge import merge_products
+from .numbers import Questions, questions
 from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
@@ -93,8 +95,7 @@ class Planned(Prepared):
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
-        #: arguments that hold class numbers, and how many classes there are
-        self.classes: dict[int, int] = {}
+        self.questions = Questions({}, False)
         #: for each source the number of the argument that is taken as it is
         self.plain = [
             s["leaf"] if "leaf" in s and "at" not in s and not s["step"] and s["leaf"] not in times else None
@@ -107,11 +108,12 @@ class Planned(Prepared):
         return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.ends)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        for n, classes in self.classes.items():
-            labels = arrays[n]
-            if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        for n, allowed in self.questions.allowed.items():
+            if not allowed.holds(arrays[n]):
                 return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, self.length(arrays) or 0)
+        if self.questions.nothing and np.isnan(found[0]).any():
+            return compiled.original(*args, **kwargs)
         values = len(found) - len(self.dtypes)
         for i, dtype in enumerate(self.dtypes, values):
             if dtype is float:
@@ -189,6 +191,20 @@ def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int
 
 def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reasons: list[str]) -> Prepared | None:
     """The form for all lengths, if these are the sequences and their steps are one step repeated."""
+    if compiled.executor == "jit":
+        try:
+            return _repeated(compiled, recorder, times, arrays, reasons, "jit")
+        except NotJittable as error:
+            form = _repeated(compiled, recorder, times, arrays, reasons, "numpy")
+            if form is not None:
+                form.told += f", by numpy: {error}"
+            return form
+    return _repeated(compiled, recorder, times, arrays, reasons, "numpy")
+
+
+def _repeated(
+    compiled: Any, recorder: Any, times: Times, arrays: list[Any], reasons: list[str], executor: str
+) -> Prepared | None:
     for length in _LENGTHS:
         try:
             compiled.recordings += 1
@@ -205,15 +221,18 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
             reasons.append(str(error))
             return None
         try:
-            outputs = simplify(matched(first, second))
-            lowered = lower(optimised(_with_gradients(compiled, recorder, outputs)), pack=compiled.executor == "numpy")
+            outputs = matched(first, second)
+            asked = questions(outputs)
+            outputs = simplify(outputs)
+            lowered = lower(optimised(_with_gradients(compiled, recorder, outputs)), pack=executor == "numpy")
         except Unfoldable as error:
             reasons.append(str(error))
             return None
-        if compiled.executor == "numpy":
+        if executor == "numpy":
             lowered.plan = tiled(lowered.plan)
-        form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, _runner(compiled, lowered.plan))
-        form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
+        runner = _runner(compiled, lowered.plan, executor)
+        form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
+        form.dtypes, form.questions = _dtypes(compiled, recorder), asked
         if not _agrees(form, first):
             reasons.append("the plan does not give what was recorded")
             return None
@@ -235,9 +254,9 @@ def _agrees(form: Planned, built: Built) -> bool:
     return True
 
 
-def _runner(compiled: Any, plan: Plan) -> Any:
+def _runner(compiled: Any, plan: Plan, executor: str) -> Any:
     """What carries out the plan."""
-    if compiled.executor == "jit":
+    if executor == "jit":
         from .run_jit import JitRunner
 
         return JitRunner(plan)
@@ -247,42 +266,23 @@ def _runner(compiled: Any, plan: Plan) -> Any:
 
 
 def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -> Prepared:
+    """The form for one length; as it is where what the function does with its arguments cannot be followed."""
     compiled.recordings += 1
     before = [form.told[6:-1] for form in compiled.known_forms if form.told.startswith("flat (")]
     reason = (reasons or before or ["no argument is a sequence"])[0]
-    first, structure = recorder.run({}, 0, other=False, folded=False)
-    second, _ = recorder.run({}, 1, other=True, folded=False)
     try:
+        first, structure = recorder.run({}, 0, other=False, folded=False)
+        second, _ = recorder.run({}, 1, other=True, folded=False)
         outputs = matched(first, second)
-    except Unfoldable as error:
+        asked = questions(outputs)
+        lowered = lower(simplify(_with_gradients(compiled, recorder, simplify(outputs))))
+    except (CompileError, MemoryError):
+        raise
+    except Exception as error:  # what it says to a Tensor in place of an array; run as it is, it says what is wrong
         return Prepared(arrays, {}, f"as it is ({error})")
-    outputs = simplify(_with_gradients(compiled, recorder, simplify(outputs)))
-    lowered = lower(outputs)
     form = Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
-    form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
-    return form
-
-
-def _classes(outputs: list[Node]) -> dict[int, int]:
-    """For each argument that is read as class numbers, how many classes there are."""
-    found: dict[int, int] = {}
-    for node in order(outputs):
-        if node.op == "cross_entropy":
-            x, classes = node.ins[1], node.ins[0].shape[node.params.get("axis", -1)]
-        elif node.op == "onehot":
-            x, classes = node.ins[0], node.params["classes"]
-        elif node.op == "embedding":
-            x, classes = node.ins[1], node.ins[0].shape[0]
-        else:
-            continue
-        sources = [x]
-        while sources:
-            x = sources.pop()
-            if x.op == "input" and "leaf" in x.params:
-                found[x.params["leaf"]] = min(classes, found.get(x.params["leaf"], classes))
-            elif x.op in ("shift", "reshape", "transpose", "getitem", "copy", "at", "ends"):
-                sources += x.ins
-    return found
+    form.dtypes, form.questions = _dtypes(compiled, recorder), asked
+    return form if _agrees(form, first) else Prepared(arrays, {}, "as it is (the plan does not give what was recorded)")
 
 
 def _dtypes(compiled: Any, recorder: Any) -> list[Any]:

@@ -156,11 +156,24 @@ def cut(array: np.ndarray, axis: int, length: int) -> np.ndarray:
 
 
 def changed(value: Any) -> Any:
-    """Other values of the same kind: floats a little smaller and moved on, whole numbers moved on."""
+    """Other values of the same kind, so that whatever was kept of the first ones shows.
+
+    Floats are a little smaller and moved on, and none stays 0; truth values are the opposite; each whole number becomes
+    another one of those given (that may be class numbers), or its neighbour where all are the same.
+    """
     if type(value) is float:
-        return value * 0.9375
+        return value * 0.9375 or 0.0625
+    kind = value.dtype.kind
+    if kind == "b":
+        return ~value
+    if kind in "iu" and value.size:
+        found, places = np.unique(value, return_inverse=True)
+        others = np.roll(found, 1) if len(found) > 1 else np.where(found > 0, found - 1, found + 1)
+        return others[places].reshape(value.shape).astype(value.dtype)
     moved = np.roll(value, 1)
-    return moved * value.dtype.type(0.9375) if value.dtype.kind == "f" else moved
+    if kind != "f":
+        return moved
+    return np.where(moved == 0, 0.0625, moved * 0.9375).astype(value.dtype)
 
 
 def _structure(result: Any, outputs: list[Tensor]) -> Any:
