@@ -260,17 +260,5 @@ CASES: dict[str, list[Case]] = _elementwise_cases() | _reduction_cases() | _shap
 #: comparisons that derivatives use: they have no derivative themselves
 WITHOUT_DERIVATIVE = {"greater", "equal", "sign", "onehot", "stop"}
 WITHOUT_DERIVATIVE |= {"cast", "equals", "unlike", "inside", "ranged", "some"}  # of whole numbers
-    "greater",
-    "equal",
-    "sign",
-    "onehot",
-    "stop",
-    "cast",
-    "equals",
-    "unlike",
-    "inside",
-    "ranged",
-    "some",
-}
 
 __all__ = ["CASES", "WITHOUT_DERIVATIVE", "contractions", "reductions"]
