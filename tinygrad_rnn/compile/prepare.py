@@ -197,7 +197,7 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
         except NotJittable as error:
             form = _repeated(compiled, recorder, times, arrays, reasons, "numpy")
             if form is not None:
-                form.told += f", by numpy: {error}"
+                form.told += f" (by numpy: {str(error).partition(': take')[0]})"
             return form
     return _repeated(compiled, recorder, times, arrays, reasons, "numpy")
 

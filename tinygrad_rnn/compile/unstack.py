@@ -8,6 +8,7 @@ for each step. What looks at several entries at once stays as it is. Values do n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..core.graph import ancestors
 from ..core.primitives import PRIMITIVES, record
 from ..core.scope import ROOT, Scope, entered
 from ..core.tensor import Tensor, as_value
-from .sequences import Given, Sequence, index_of, pick, rest_of, same
+from .sequences import Free, Given, Sequence, index_of, pick, rest_of, same
 from .unstack_rules import RULES, entrywise
 
 
@@ -29,6 +30,7 @@ class Unstacking:
         #: for each leaf made here: number of the leaf, index into it, step (None outside of the steps)
         self.origin: dict[int, tuple[int, int, int | None]] = {}
         self.backwards: set[int] = set()
+        self.steps: set[Any] = set()
         self._scopes: dict[int, Scope] = {}
 
     def outputs(self, outputs: Iterable[Tensor]) -> list[Tensor | Sequence]:
@@ -47,6 +49,7 @@ class Unstacking:
         for node in nodes:
             for x in node.inputs:
                 readers.setdefault(x.id, set()).add(node.scope.step)
+        self.steps = {node.scope.step for node in nodes if node.op is not None}
         # an entry picked before its step began belongs to the only step that reads it
         self.readers = {i: steps.pop() for i, steps in readers.items() if len(steps) == 1}
         for node in nodes:
@@ -63,9 +66,9 @@ class Unstacking:
             return self._whole(node) if node.id in self.sequences else node
         given: list[Any] = [self.became[x.id] for x in node.inputs]
         name = node.op.name
-        made = next((x for x in given if isinstance(x, Sequence) and not isinstance(x, Given)), None)
+        made = next((x for x in given if isinstance(x, Sequence) and not isinstance(x, Given | Free)), None)
         if made is not None:
-            given = [x.beside(made.steps) if isinstance(x, Given) else x for x in given]
+            given = [x.beside(made.steps) if isinstance(x, Given | Free) else x for x in given]
         if not any(isinstance(x, Sequence) for x in given):
             if name == "stack" and (stacked := self._stacked(node, given)) is not None:
                 return stacked
@@ -76,6 +79,8 @@ class Unstacking:
             return self._entry(node, given[0], at)
         rule = RULES.get(name) or (entrywise if node.op.elementwise else None)
         found = rule(self, node, given) if rule is not None else None
+        if rule is not None and made is None and isinstance(found, Sequence) and not isinstance(found, Given):
+            return Free(found, partial(rule, self, node), given)
         if found is not None:
             return found
         return self._again(node, [self.whole(x) for x in given])
@@ -97,7 +102,9 @@ class Unstacking:
 
     def _whole(self, node: Tensor) -> Sequence:
         number, length = self.sequences[node.id], len(node)
-        steps = list(range(length))[::-1] if number in self.backwards else list(range(length))
+        first = int(length in self.steps)  # whoever counts from 1 has a step of this number
+        steps = list(range(first, first + length))
+        steps = steps[::-1] if number in self.backwards else steps
         return Sequence([], steps) if not length else Given(self, node, number, steps)
 
     def leaf(self, whole: Tensor, number: int, at: int, step: int | None, backwards: bool) -> Tensor:
@@ -127,7 +134,7 @@ class Unstacking:
         return Sequence(given, steps, axis)
 
     def _entry(self, node: Tensor, whole: Sequence, at: int) -> Tensor:
-        found = whole.entry(at, self.step_of(node)) if isinstance(whole, Given) else whole.entries[at]
+        found = whole.entry(at, self.step_of(node)) if isinstance(whole, Given | Free) else whole.entries[at]
         rest = rest_of(node, whole.axis)
         if rest or node.name is not None:
             with entered(node.scope):

@@ -242,7 +242,7 @@ def _picked(owner: Unstacking, node: Tensor, given: list[Any]) -> Sequence | Non
     rows = index[0]
     if x.axis or at.axis or x.steps != at.steps or rows is HOLE or np.size(rows) != len(x.steps) == np.shape(rows)[0]:
         return None
-    parts = [part if part is HOLE else np.asarray(part) for part in index[1:]]
+    parts: list[Any] = [part if part is HOLE else np.asarray(part) for part in index[1:]]
     if not np.array_equal(np.ravel(rows), np.arange(len(x.steps))) or any(p is not HOLE and len(p) != 1 for p in parts):
         return None
     params["index"] = tuple([part if part is HOLE else part[0] for part in parts])
