@@ -71,7 +71,7 @@ def _reduced(owner: Unstacking, node: Tensor, given: list[Any]) -> Tensor | Sequ
     params = node.params or {}
     rank, axis, keepdims = _rank(x), params.get("axis"), params.get("keepdims", False)
     axes = list(range(rank)) if axis is None else sorted(int(i) % rank for i in np.atleast_1d(axis))
-    if keepdims:
+    if keepdims and x.axis in axes:
         return None
     inner = tuple(i - (i > x.axis) for i in axes if i != x.axis)
     over = not inner and x.axis in axes
@@ -80,8 +80,8 @@ def _reduced(owner: Unstacking, node: Tensor, given: list[Any]) -> Tensor | Sequ
         if over
         else owner.each(
             x.steps,
-            x.axis - sum(i < x.axis for i in axes),
-            lambda n: record(PRIMITIVES["sum"], (x.entries[n],), {"axis": inner, "keepdims": False}),
+            x.axis - (0 if keepdims else sum(i < x.axis for i in axes)),
+            lambda n: record(PRIMITIVES["sum"], (x.entries[n],), {"axis": inner, "keepdims": keepdims}),
             None if x.axis in axes else node.name,
         )
     )
