@@ -1,5 +1,5 @@
-"""Every layer and model that `tinygrad_rnn.nn` exports, with its options: how each is made, what it is given, and how it
-runs when it is compiled. The first word of a row is the exported name.
+"""Every layer and model that `tinygrad_rnn.nn` exports, with its options: how each is made, what it is given, and how
+it runs when it is compiled. The first word of a row is the exported name.
 """
 
 from collections.abc import Callable
@@ -128,7 +128,7 @@ def cells(cell: Callable[[int, int], Any], data: Data, **options: Any) -> Row:
 def stepped(cell: Callable[[int, int], Any], count: int = 1) -> Row:
     """A cell called for one step."""
     shape = tuple((lambda B, H: (B, H)) for _ in range(count))
-    return Row(cell, lambda *sizes: (one(*sizes)[0], states(*shape)(*sizes)[1]), "flat")
+    return Row(cell, lambda *sizes: (one(*sizes)[0], states(*shape)(*sizes)[1]))
 
 
 class Reads(nn.Module):
@@ -186,11 +186,11 @@ ROWS: dict[str, Row] = {
     "RNN unbatched": Row(nn.RNN, single),
     "RNN layer norm": Row(lambda D, H: nn.RNN(D, H, layer_norm=True), x),
     "RNN hx": Row(nn.RNN, states(_h)),
-    "RNN lengths": Row(nn.RNN, ending, "flat"),
+    "RNN lengths": Row(nn.RNN, ending),
     "RNN lengths, batch first": Row(
-        lambda D, H: nn.RNN(D, H, batch_first=True), lambda *s: (batch_first(*s)[0], *ending(*s)[1:]), "flat"
+        lambda D, H: nn.RNN(D, H, batch_first=True), lambda *s: (batch_first(*s)[0], *ending(*s)[1:])
     ),
-    "RNN both directions, lengths": Row(lambda D, H: nn.RNN(D, H, bidirectional=True), ending, "flat"),
+    "RNN both directions, lengths": Row(lambda D, H: nn.RNN(D, H, bidirectional=True), ending),
     "RNN dropout": Row(lambda D, H: nn.RNN(D, H, 2, dropout=0.5), x, "raises"),
     "RNN variational dropout": Row(lambda D, H: nn.RNN(D, H, variational_dropout=0.5), x, "raises"),
     "RNN zoneout": Row(lambda D, H: nn.RNN(D, H, zoneout=0.5), x, "raises"),
@@ -214,7 +214,7 @@ ROWS: dict[str, Row] = {
     "LSTM layer norm": Row(lambda D, H: nn.LSTM(D, H, layer_norm=True), x),
     "LSTM zoneout at rest": Row(lambda D, H: nn.LSTM(D, H, zoneout=(0.3, 0.1)).eval(), x),
     "LSTM hx": Row(nn.LSTM, states(_h, _h)),
-    "LSTM lengths": Row(nn.LSTM, ending, "flat"),
+    "LSTM lengths": Row(nn.LSTM, ending),
     "GRU": Row(nn.GRU, x),
     "GRU reset before": Row(lambda D, H: nn.GRU(D, H, reset_after=False), x),
     "GRU z takes": Row(lambda D, H: nn.GRU(D, H, z_keeps=False), x),
@@ -231,7 +231,7 @@ ROWS: dict[str, Row] = {
     "LayerNormRNNCell": stepped(nn.LayerNormRNNCell), "LayerNormGRUCell": stepped(nn.LayerNormGRUCell),
     "LayerNormLSTMCell": stepped(nn.LayerNormLSTMCell, 2),
     "ProjectedLSTMCell": cells(lambda n, H: nn.ProjectedLSTMCell(n, H + 1, proj_size=H), x),
-    "FeedForwardCell": Row(nn.FeedForwardCell, one, "flat"),
+    "FeedForwardCell": Row(nn.FeedForwardCell, one),
     # any cell as a layer; time scales, depth
     "Recurrent": Row(lambda D, H: nn.Recurrent(lambda n: nn.PeepholeLSTMCell(n, H, o_sees_new=False), D), x),
     "Recurrent readout": Row(lambda D, H: nn.Recurrent(lambda n: nn.RNNCell(n, H), D, readout=nn.Linear(H, 2)), x),
@@ -251,9 +251,9 @@ ROWS: dict[str, Row] = {
     ),
     "Stack": Row(lambda D, H: nn.Stack(nn.RNN(D, H), nn.LSTM(H, 2)), x),
     "Stack skips": Row(lambda D, H: nn.Stack(nn.RNN(D, H), nn.GRU(H + D, 2), skips=True), x),
-    "Stack lengths": Row(lambda D, H: nn.Stack(nn.RNN(D, H), nn.LSTM(H, 2)), ending, "flat"),
+    "Stack lengths": Row(lambda D, H: nn.Stack(nn.RNN(D, H), nn.LSTM(H, 2)), ending),
     "SingleOutput": Row(lambda D, H: nn.SingleOutput(nn.RNN(D, H), nn.Linear(H, 2)), x),
-    "SingleOutput lengths": Row(lambda D, H: nn.SingleOutput(nn.RNN(D, H), nn.Linear(H, 2)), ending, "flat"),
+    "SingleOutput lengths": Row(lambda D, H: nn.SingleOutput(nn.RNN(D, H), nn.Linear(H, 2)), ending),
     "RNN2d": Row(nn.RNN2d, grid, "flat"),
     # what an output goes back to
     "OutputFeedback": Row(lambda D, H: nn.OutputFeedback(D, H, C), x, loss=fed),
@@ -270,7 +270,7 @@ ROWS: dict[str, Row] = {
         lambda *s: (*x(*s), s[0].random((s[1], s[2], C))), loss=echoed,
     ),
     # without time
-    "Linear": Row(nn.Linear, x), "Linear one row": Row(nn.Linear, one, "f"),
+    "Linear": Row(nn.Linear, x), "Linear one row": Row(nn.Linear, one),
     "MLP": Row(lambda D, H: nn.MLP([D, H, 2], final=True), x), "LayerNorm": Row(lambda D, H: nn.LayerNorm(D), x),
     "Embedding": Row(lambda D, H: nn.Embedding(C, D), y),
     "Embedding before": Row(lambda D, H: Reads(nn.GRU(D, H), C, embedding=nn.Embedding(C, D)), y),
@@ -291,7 +291,7 @@ ROWS: dict[str, Row] = {
     # networks that read their own labels, encoders and decoders
     "GenerativeRNN": Row(lambda D, H: nn.GenerativeRNN(C, H), y, loss=scored),
     "GenerativeRNN outputs": Row(lambda D, H: nn.GenerativeRNN(C, H), y),
-    "GenerativeRNN lengths": Row(lambda D, H: nn.GenerativeRNN(C, H), label_lengths, "flat", scored),
+    "GenerativeRNN lengths": Row(lambda D, H: nn.GenerativeRNN(C, H), label_lengths, loss=scored),
     "VectorRNN": Row(lambda D, H: nn.VectorRNN(C, H, D), vector(lambda D, H: D), loss=scored),
     "VectorRNN both": Row(lambda D, H: nn.VectorRNN(C, H, vector="both"), vector(lambda D, H: H), loss=scored),
     "ConditionalRNN": Row(lambda D, H: nn.ConditionalRNN(D, C, H), both(y, x), loss=scored),
@@ -317,9 +317,9 @@ ROWS: dict[str, Row] = {
         lambda D, H: nn.Seq2Seq(nn.GRUCell(D, H), nn.RNNCell(C + H, 2), C, context="input"), source_lengths, "flat",
         lambda m, y, x, n: total(m.log_likelihood(y, x, x_lengths=n)),
     ),
-    "AdditiveAttention": Row(lambda D, H: nn.AdditiveAttention(H, H, 3), asked, "f", attended),
+    "AdditiveAttention": Row(lambda D, H: nn.AdditiveAttention(H, H, 3), asked, "flat", attended),
     "DotAttention": Row(
-        lambda D, H: nn.Sequential(nn.DotAttention(), nn.Linear(1, 1)), asked, "f",
+        lambda D, H: nn.Sequential(nn.DotAttention(), nn.Linear(1, 1)), asked, "flat",
         lambda m, *a: attended(m.layers[0], *a) * np.sum(m.layers[1].weight),
     ),
     "AttentionDecoder": Row(lambda D, H: nn.AttentionDecoder(D, H, C, H + 1), taught, "flat"),
@@ -328,15 +328,15 @@ ROWS: dict[str, Row] = {
         lambda m, y, x, n: total(m.log_likelihood(y, x, x_lengths=n)),
     ),
     # memories and trees
-    "MemoryNetwork": Row(lambda D, H: nn.MemoryNetwork(D, 2, H, C, hops=2), memory, "f"),
-    "MemoryNetwork told": Row(lambda D, H: nn.MemoryNetwork(D, 2, H, C, hops=2), told, "f", with_q),
+    "MemoryNetwork": Row(lambda D, H: nn.MemoryNetwork(D, 2, H, C, hops=2), memory, "flat"),
+    "MemoryNetwork told": Row(lambda D, H: nn.MemoryNetwork(D, 2, H, C, hops=2), told, "flat", with_q),
     "NTM": Row(lambda D, H: nn.NTM(D, H, 2, cells=3, width=2, controller="rnn"), x),
     "NTM heads": Row(
         lambda D, H: nn.NTM(D, H, 2, cells=3, width=2, controller="feedforward", read_heads=2, write_heads=2), x
     ),
     "RecursiveNet": Row(lambda D, H: nn.RecursiveNet(D, H, C), x, "flat"),
     "RecursiveNet tree": Row(
-        lambda D, H: nn.RecursiveNet(D, H), lambda rng, T, B, D, H: (rng.standard_normal((3, B, D)), (0, (1, 2))), "flat"
+        nn.RecursiveNet, lambda rng, T, B, D, H: (rng.standard_normal((3, B, D)), (0, (1, 2))), "flat"
     ),
     "TreeLSTM": Row(lambda D, H: nn.TreeLSTM(D, H, C), x, "flat"),
     "ChildSumTreeLSTM": Row(

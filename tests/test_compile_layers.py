@@ -1,4 +1,4 @@
-"""Every layer and every option of it, compiled, is what it is without compiling: values, gradients, and in which form."""
+"""Every layer and every option of it, compiled, is what it is without compiling: values, gradients; and its form."""
 
 import inspect
 from typing import Any

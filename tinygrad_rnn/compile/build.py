@@ -30,6 +30,8 @@ class Built:
         #: what was given, by number of the argument, and what the function returned: to check a plan against
         self.given: dict[int, Any] = {}
         self.returned: list[Any] = []
+        #: further arguments, computed from others: see `Unstacking`
+        self.derived: dict[int, tuple[int, int, int]] = {}
 
 
 def build(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.choosing import inside
 from ..core.timeline import FoldError
 from .adjoint import differentiate
 from .build import Built, matched
@@ -19,7 +20,7 @@ from .forms_jit import NotJittable
 from .layout import features_first
 from .lower import Lowered, lower
 from .merge import merge_products
-from .numbers import Questions, questions
+from .numbers import Allowed, Questions, questions
 from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
@@ -96,6 +97,7 @@ class Planned(Prepared):
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
         self.questions = Questions({}, False)
+        self.derived: dict[int, tuple[int, int, int]] = {}
         #: for each source the number of the argument that is taken as it is
         self.plain = [
             s["leaf"] if "leaf" in s and "at" not in s and not s["step"] and s["leaf"] not in times else None
@@ -108,9 +110,8 @@ class Planned(Prepared):
         return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.ends)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        for n, allowed in self.questions.allowed.items():
-            if not allowed.holds(arrays[n]):
-                return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
+        if not self._allowed(arrays):
+            return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, self.length(arrays) or 0)
         if self.questions.nothing and np.isnan(found[0]).any():
             return compiled.original(*args, **kwargs)
@@ -121,6 +122,13 @@ class Planned(Prepared):
             elif found[i].dtype != dtype:
                 found[i] = found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
+
+    def _allowed(self, arrays: list[Any]) -> bool:
+        """Whether all whole numbers are such as the function takes."""
+        T = self.length(arrays) or 0
+        return all(allowed.holds(arrays[n]) for n, allowed in self.questions.allowed.items()) and all(
+            Allowed(low, T + more, frozenset()).holds(arrays[n]) for n, low, more in self.derived.values()
+        )
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T."""
@@ -135,6 +143,8 @@ class Planned(Prepared):
     def outputs(self, arrays: list[Any], T: int) -> list[Any]:
         """Values and gradients for sequences of length T."""
         N = T - self.ends
+        if self.derived:
+            arrays = [*arrays, *[inside(arrays[n], T) for n, _, _ in self.derived.values()]]
         values = [
             arrays[n] if n is not None else self._value(source, arrays, T, N)
             for n, source in zip(self.plain, self.lowered.sources, strict=True)
@@ -232,7 +242,7 @@ def _repeated(
             lowered.plan = tiled(lowered.plan)
         runner = _runner(compiled, lowered.plan, executor)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
-        form.dtypes, form.questions = _dtypes(compiled, recorder), asked
+        form.dtypes, form.questions, form.derived = _dtypes(compiled, recorder), asked, first.derived
         if not _agrees(form, first):
             reasons.append("the plan does not give what was recorded")
             return None

@@ -98,6 +98,8 @@ class Recorder:
             array = array_of(value)
             if number in times:
                 array = cut(array, times[number], length)
+            elif times and type(array) is not float and array.dtype.kind in "iu":
+                array = np.minimum(array, array.dtype.type(length))  # it may say where sequences end
             if other:
                 array = changed(array)
             used[number] = array
@@ -121,7 +123,8 @@ class Recorder:
             result = self.function(*given, **named)
             outputs: list[Any] = []
             structure = _structure(result, outputs)
-            unstacking = Unstacking(sequences)
+            others = {i: n for i, n in tensors.items() if times and i not in sequences}
+            unstacking = Unstacking(sequences, others, len(self.leaves), length)
             rewritten = unstacking.outputs(outputs) if outputs else []
             groups = [x.entries if isinstance(x, Sequence) else [x] for x in rewritten]
             for at_leaf in list(unstacking.origin):
@@ -129,6 +132,7 @@ class Recorder:
             axes = [x.axis if isinstance(x, Sequence) else None for x in rewritten]
             built = build(groups, tensors, first_id, length, folded)
             built.given, built.returned = used, [output.value for output in outputs]
+            built.derived = unstacking.derived
         if folded and times and not unstacking.origin:
             raise Unfoldable("no argument is read step by step")
         return built, (structure, axes)

@@ -21,10 +21,16 @@ from .unstack_rules import RULES, entrywise
 
 
 class Unstacking:
-    """Rewrites a graph; `sequences` maps the ids of leaves to (number of the leaf, its length)."""
+    """Rewrites a graph; `sequences` maps the ids of leaves that are sequences to their numbers, `others` those of the
+    other leaves.
 
-    def __init__(self, sequences: dict[int, int]) -> None:
-        self.sequences = sequences
+    Which steps lie inside of given lengths (`inside`) is a sequence as well: `derived` says for its number of which
+    argument, the least number there may be, and by how much the largest lies below the number of steps.
+    """
+
+    def __init__(self, sequences: dict[int, int], others: dict[int, int], count: int, length: int) -> None:
+        self.sequences, self.others, self.count, self.length = sequences, others, count, length
+        self.derived: dict[int, tuple[int, int, int]] = {}
         self.became: dict[int, Tensor | Sequence] = {}
         self.leaves: dict[tuple[int, int, int | None], Tensor] = {}
         #: for each leaf made here: number of the leaf, index into it, step (None outside of the steps)
@@ -37,10 +43,24 @@ class Unstacking:
         """What stands for the outputs now."""
         outputs = list(outputs)
         nodes = ancestors(outputs)
+        self._derive(nodes)
         self._ways(nodes)
         for node in nodes:
             self.became[node.id] = self._rewritten(node)
         return [self.became[output.id] for output in outputs]
+
+    def _derive(self, nodes: list[Tensor]) -> None:
+        """The sequences that say which steps lie inside of lengths that are an argument."""
+        for node in nodes:
+            ends = node.inputs[0] if node.op is PRIMITIVES["inside"] else None
+            if ends is None or ends.op is not PRIMITIVES["ranged"] or ends.inputs[0].id not in self.others:
+                continue
+            number, params = self.count + len(self.derived), ends.params or {}
+            leaf, steps = self.others[ends.inputs[0].id], (node.params or {})["steps"]
+            if steps != self.length:
+                continue
+            self.derived[number] = leaf, params["low"], params["high"] - steps
+            self.sequences[node.id] = number
 
     def _ways(self, nodes: list[Tensor]) -> None:
         """Which sequences are read from their end to their start."""
@@ -62,8 +82,10 @@ class Unstacking:
                 self.backwards.add(self.sequences[i])
 
     def _rewritten(self, node: Tensor) -> Tensor | Sequence:
+        if node.id in self.sequences:
+            return self._whole(node)
         if node.op is None:
-            return self._whole(node) if node.id in self.sequences else node
+            return node
         given: list[Any] = [self.became[x.id] for x in node.inputs]
         name = node.op.name
         made = next((x for x in given if isinstance(x, Sequence) and not isinstance(x, Given | Free)), None)
