@@ -287,7 +287,7 @@ ROWS: dict[str, Row] = {
     "binary_cross_entropy_with_logits": Row(
         lambda D, H: Reads(nn.RNN(D, H), H, nn.binary_cross_entropy_with_logits), targets
     ),
-    "omega": Row(nn.RNN, x, "flat", penalised),
+    "omega": Row(nn.RNN, lambda rng, T, *sizes: x(rng, T + 2, *sizes), "flat", penalised),
     # networks that read their own labels, encoders and decoders
     "GenerativeRNN": Row(lambda D, H: nn.GenerativeRNN(C, H), y, loss=scored),
     "GenerativeRNN outputs": Row(lambda D, H: nn.GenerativeRNN(C, H), y),

@@ -36,7 +36,7 @@ class Built:
 
 def build(
     outputs: list[list[Tensor]],
-    leaves: Mapping[int, int | tuple[int, Any]],
+    leaves: Mapping[int, int | tuple[int, Any] | Tensor],
     first_id: int,
     length: int,
     folded: bool = True,
@@ -45,7 +45,7 @@ def build(
     """The program of a recording.
 
     outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument, or that
-    and the place in it.
+    and the place in it, or the Tensor outside of the function that it stands for.
     first_id: leaves older than that were made outside of the function, so that their values are read at each call.
     named: name of a leaf of the steps -> number of the argument, whose first entry is that of step 1; (name, step) for
     what stands before.
@@ -57,7 +57,7 @@ def build(
 
 class _Writer:
     def __init__(
-        self, leaves: Mapping[int, int | tuple[int, Any]], first_id: int, length: int, named: dict[Any, int]
+        self, leaves: Mapping[int, int | tuple[int, Any] | Tensor], first_id: int, length: int, named: dict[Any, int]
     ) -> None:
         self.leaves, self.first_id, self.length, self.named = leaves, first_id, length, named
         self.roots: dict[int, Node] = {}
@@ -93,6 +93,8 @@ class _Writer:
 
     def leaf(self, node: Tensor) -> Node:
         number = self.leaves.get(node.id)
+        if isinstance(number, Tensor):
+            return Node("input", (), {"tensor": number}, False, node.value)
         if isinstance(number, tuple):
             return Node("input", (), {"leaf": number[0], "at": number[1]}, False, node.value, label=node.name or "")
         if number is not None:
@@ -327,6 +329,15 @@ def matched(a: Built, b: Built) -> list[Node]:
         elif x.shape != y.shape and x.op != "each":
             raise Unfoldable(f"{x.op} has another shape for another length")
     return a.outputs
+
+
+def alike(a: Built, b: Built) -> bool:
+    """Whether two recordings of one length compute the same with the same numbers."""
+    left, right = order(a.outputs), order(b.outputs)
+    return len(left) == len(right) and all(
+        x.op == y.op and (x.op != "constant" or same_value(x.params["value"], y.params["value"]))
+        for x, y in zip(left, right, strict=True)
+    )
 
 
 def _of_length(node: Node, other: Any, n: int, m: int) -> None:

@@ -84,7 +84,7 @@ class Recorder:
 
     def run(self, times: Times, length: int, other: bool, folded: bool = True) -> tuple[Built, Any]:
         """One recording; `other`: with other values, so that what depends on them shows."""
-        tensors: dict[int, int] = {}
+        tensors: dict[int, Any] = {}
         used: dict[int, Any] = {}
         sequences: dict[int, int] = {}
         counter = iter(range(len(self.leaves)))
@@ -124,11 +124,12 @@ class Recorder:
             outputs: list[Any] = []
             structure = _structure(result, outputs)
             others = {i: n for i, n in tensors.items() if times and i not in sequences}
-            unstacking = Unstacking(sequences, others, len(self.leaves), length)
+            unstacking = Unstacking(sequences, others, len(self.leaves), length, first_id)
             rewritten = unstacking.outputs(outputs) if outputs else []
             groups = [x.entries if isinstance(x, Sequence) else [x] for x in rewritten]
             for at_leaf in list(unstacking.origin):
                 tensors[at_leaf] = unstacking.origin[at_leaf][0]
+            tensors |= unstacking.outside
             axes = [x.axis if isinstance(x, Sequence) else None for x in rewritten]
             built = build(groups, tensors, first_id, length, folded)
             built.given, built.returned = used, [output.value for output in outputs]

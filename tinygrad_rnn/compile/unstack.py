@@ -28,8 +28,13 @@ class Unstacking:
     argument, the least number there may be, and by how much the largest lies below the number of steps.
     """
 
-    def __init__(self, sequences: dict[int, int], others: dict[int, int], count: int, length: int) -> None:
+    def __init__(
+        self, sequences: dict[int, int], others: dict[int, int], count: int, length: int, first_id: int
+    ) -> None:
         self.sequences, self.others, self.count, self.length = sequences, others, count, length
+        #: leaves older than that were made outside of the function, and may be given other values
+        self.first_id = first_id
+        self.outside: dict[int, Tensor] = {}
         self.derived: dict[int, tuple[int, int, int]] = {}
         self.became: dict[int, Tensor | Sequence] = {}
         self.leaves: dict[tuple[int, int, int | None], Tensor] = {}
@@ -85,7 +90,8 @@ class Unstacking:
         if node.id in self.sequences:
             return self._whole(node)
         if node.op is None:
-            return node
+            old = node.id < self.first_id and node.name is None and not node.requires_grad
+            return self._outside(node) if old else node
         given: list[Any] = [self.became[x.id] for x in node.inputs]
         name = node.op.name
         made = next((x for x in given if isinstance(x, Sequence) and not isinstance(x, Given | Free)), None)
@@ -106,6 +112,12 @@ class Unstacking:
         if found is not None:
             return found
         return self._again(node, [self.whole(x) for x in given])
+
+    def _outside(self, node: Tensor) -> Tensor:
+        """A Tensor made before the recording: as a leaf with a name, since one without is taken for a constant."""
+        leaf = Tensor(node.value, None, (), None, "outside", ROOT, False)
+        self.outside[leaf.id] = node
+        return leaf
 
     def _again(self, node: Tensor, inputs: Iterable[Tensor]) -> Tensor:
         """The same node on other inputs, with an id of its own so that ids keep the order."""
