@@ -90,6 +90,21 @@ def test_a_function_that_looks_behind_a_tensor_is_run_as_it_is() -> None:
     assert fast.forms[0].startswith("as it is")
 
 
+def test_plain_parts_of_a_result_are_those_of_each_call() -> None:
+    def f(x: Any, mask: Any) -> Any:
+        h = np.zeros((B, D))
+        for t in tg.steps(len(x)):
+            h = np.tanh(h + x[t])
+        return {"h": h, "steps": len(x), "name": "h", "kept": np.where(mask, 1.0, 0.0)}
+
+    fast = compile(f)
+    for n in (T, 3, 9):
+        x, mask = rng.standard_normal((n, B, D)), masks()
+        found, expected = fast(x, mask), f(tg.tensor(x), mask)
+        assert found["steps"] == n and found["name"] == "h" and np.array_equal(found["kept"], expected["kept"])
+        assert apart(found["h"], expected["h"].value) < 1e-14
+
+
 def test_ignored_targets_count_nothing_in_any_call() -> None:
     net, y = Reader(), symbols()
     holes = np.where(masks(), y, -100)

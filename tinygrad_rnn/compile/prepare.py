@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.choosing import inside
-from ..core.timeline import FoldError
+from ..core.timeline import FoldError, same_static
 from .adjoint import differentiate
 from .build import Built, alike, matched
 from .checkpoint import CheckpointRunner
@@ -219,7 +219,7 @@ def _repeated(
         try:
             compiled.recordings += 1
             first, structure = recorder.run(times, length, other=False)
-            second, _ = recorder.run(times, length + 1, other=True)
+            second, again = recorder.run(times, length + 1, other=True)
         except (CompileError, MemoryError):
             raise
         except FoldError as error:
@@ -231,7 +231,7 @@ def _repeated(
             reasons.append(str(error))
             return None
         try:
-            outputs = matched(first, second)
+            outputs = _matched(first, second, structure, again)
             if any(node.op == "steps" for node in order(outputs)):  # or do the values say it?
                 third, _ = recorder.run(times, length + 1, other=False)
                 if not alike(second, third):
@@ -239,7 +239,9 @@ def _repeated(
             asked = questions(outputs)
             outputs = simplify(outputs)
             lowered = lower(optimised(_with_gradients(compiled, recorder, outputs)), pack=executor == "numpy")
-        except Unfoldable as error:
+        except (CompileError, MemoryError):
+            raise
+        except Exception as error:  # Unfoldable, or what a pass makes of a graph that it does not know
             reasons.append(str(error))
             return None
         if executor == "numpy":
@@ -256,6 +258,13 @@ def _repeated(
             return None
         return form
     return None
+
+
+def _matched(first: Built, second: Built, structure: Any, again: Any) -> list[Node]:
+    """The program of both recordings; what is no Tensor in a result has to be the same in both."""
+    if not same_static(structure, again):
+        raise Unfoldable("a part of the result that is no Tensor differs between two recordings")
+    return matched(first, second)
 
 
 def _agrees(form: Planned, built: Built) -> bool:
@@ -286,8 +295,8 @@ def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -
     reason = (reasons or before or ["no argument is a sequence"])[0]
     try:
         first, structure = recorder.run({}, 0, other=False, folded=False)
-        second, _ = recorder.run({}, 1, other=True, folded=False)
-        outputs = matched(first, second)
+        second, again = recorder.run({}, 1, other=True, folded=False)
+        outputs = _matched(first, second, structure, again)
         asked = questions(outputs)
         lowered = lower(simplify(_with_gradients(compiled, recorder, simplify(outputs))))
     except (CompileError, MemoryError):
