@@ -58,13 +58,13 @@ SIZES = st.tuples(st.integers(1, 4), st.integers(2, 5))
 CALLS = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 3)), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from([name for name, row in ROWS.items() if row.form == "folded"]), SIZES, CALLS)
 def test_all_sizes_lengths_and_batches(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]]) -> None:
     furthest(name, sizes, calls, 1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.sampled_from([name for name, row in ROWS.items() if row.form not in ("folded", "raises")]), SIZES, CALLS)
 def test_all_sizes_of_what_is_flat(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]]) -> None:
     furthest(name, sizes, calls[:2], 2)
