@@ -1,4 +1,4 @@
-"""What a compiled function has to be asked again about: whole numbers that are none of the classes, nothing to average.
+"""What each call of a compiled function is asked: numbers that are none of the classes, nothing to average, few steps.
 
 A recording never sees later values, so whatever the function itself refuses is looked for before a plan runs (numbers)
 or after it (an average of nothing, which is nan); the function then says what is wrong.
@@ -42,10 +42,13 @@ class Allowed(NamedTuple):
 
 
 class Questions(NamedTuple):
-    """`allowed` numbers of each argument that has some; `nothing`: whether an average may be one of nothing."""
+    """`allowed` numbers of each argument that has some; `nothing`: whether an average may be one of nothing; `steps`:
+    how many the loop has at least, since they are read by themselves.
+    """
 
     allowed: dict[int, Allowed]
     nothing: bool
+    steps: int
 
 
 def questions(outputs: list[Node]) -> Questions:
@@ -57,7 +60,9 @@ def questions(outputs: list[Node]) -> Questions:
         for leaf, also in _leaves(read[0]) if read is not None else ():
             allowed = Allowed(read[1], read[2], also)  # type: ignore[index]
             found[leaf] = found[leaf].both(allowed) if leaf in found else allowed
-    return Questions(found, any(node.op == "some" for node in nodes))
+    picked = [node.params["k"] for node in nodes if node.op == "at"]
+    steps = max((k + 1 if k >= 0 else -k for k in picked), default=0)
+    return Questions(found, any(node.op == "some" for node in nodes), steps)
 
 
 def _read(node: Node) -> tuple[Node, int, int] | None:

@@ -96,7 +96,9 @@ class Planned(Prepared):
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
-        self.questions = Questions({}, False)
+        #: the fewest steps it can do: a step of the loop that is read by itself has to be there
+        self.least = ends
+        self.questions = Questions({}, False, 0)
         self.derived: dict[int, tuple[int, int, int]] = {}
         #: for each source the number of the argument that is taken as it is
         self.plain = [
@@ -107,7 +109,7 @@ class Planned(Prepared):
 
     def fits(self, arrays: list[Any]) -> bool:
         """As for every form; and the loop needs as many steps as it was recorded to need."""
-        return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.ends)
+        return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.least)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
         if not self._allowed(arrays):
@@ -249,12 +251,13 @@ def _repeated(
         runner = _runner(compiled, lowered.plan, executor)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
         form.dtypes, form.questions, form.derived = _dtypes(compiled, recorder), asked, first.derived
+        form.least += asked.steps
         if not _agrees(form, first):
             reasons.append("the plan does not give what was recorded")
             return None
         T = form.length(arrays)
-        if T is None or first.ends > T:
-            reasons.append(f"{T} steps are fewer than the {first.ends} that differ from the rest")
+        if T is None or form.least > T:
+            reasons.append(f"{T} steps are fewer than the {form.least} that are looked at by themselves")
             return None
         return form
     return None
