@@ -7,7 +7,7 @@ over the steps of each index; or place by place, as `run.inputs` has them. How i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Places:
         self.model, self.quantities = model, model.quantities
         self.parameters = list(model.parameters)
         self._known: dict[tuple[int, ...], list[Place]] = {}
+        self._asked: dict[frozenset[Key], list[Key]] = {}
+        self._forms: dict[Key, _Form] = {}
         lengths = self.at_probing = model.lengths(4 + 2 * model.longest_delay)
         self.probed = self.read(lengths)
         found: dict[str, list[Any]] = {}
@@ -116,10 +118,15 @@ class Places:
     # -- what is given ------------------------------------------------------------------------------------------------
     def keys(self, given: Mapping[Key, Any], lengths: Mapping[str, int]) -> list[Key]:
         """The keys of all values, the parameters first; raises `GraphError` for missing and unknown ones."""
+        asked = frozenset(given)
+        if asked in self._asked:
+            return self._asked[asked]
         by_place = any(isinstance(key, tuple) and key[0] in self.over and key[0] not in given for key in given)
         places, lengths = (self.read(lengths), lengths) if self.moving or by_place else (self.probed, self.at_probing)
         wanted = dict.fromkeys([*self.parameters, *(self.key_of(place, given, lengths) for place in places)])
         self._compare(wanted, given)
+        if not self.moving and not by_place:
+            self._asked[asked] = list(wanted)
         return list(wanted)
 
     def _compare(self, wanted: Mapping[Key, Any], given: Mapping[Key, Any]) -> None:
@@ -188,45 +195,55 @@ class Places:
         return _most(arrays, [self._batch_axis(key, value) for key, value in zip(keys, arrays, strict=True)])
 
     def _formed(self, key: Key, value: Any) -> Any:
-        prefix, (rows, columns) = self._form(key)
-        array = np.asarray(value)
-        if self._labels(key):
-            return array[..., None] if array.ndim == prefix else array
+        form, array = self._form(key), np.asarray(value)
+        if form.labels:
+            return array[..., None] if array.ndim == form.prefix else array
         array = array if array.dtype.kind == "f" else array.astype(float)
-        if (rows, columns) == (1, 1) and array.size == 1 and not self._for_samples(key):
+        if array.ndim == form.prefix + 2 and form.samples:
+            return array
+        if form.size == 1 and array.size == 1 and not form.samples:
             return float(array.reshape(()))
-        steps = array.shape[:prefix]
-        if array.ndim < prefix + 2 and array.size == int(np.prod(steps)) * rows * columns and len(steps) == prefix:
-            return array.reshape((*steps, rows, columns))
-        if array.ndim == prefix + 1 and (rows, columns) == (1, 1):
+        steps = array.shape[: form.prefix]
+        if array.ndim < form.prefix + 2 and array.size == int(np.prod(steps)) * form.size:
+            return array.reshape((*steps, form.rows, form.columns))
+        if array.ndim == form.prefix + 1 and form.size == 1:
             return array.reshape((*steps, 1, -1))
         return array
 
-    def _form(self, key: Key) -> tuple[int, tuple[int, int]]:
-        """How many axes of steps stand in front, rows and columns."""
-        name, timed = (key[0], True) if isinstance(key, tuple) else (key, key in self.over or key in self.last)
-        prefix = len(self.ranges(name)) if key in self.over else 0
-        return prefix, self.model.shapes_.names[name, timed]
-
-    def _labels(self, key: Key) -> bool:
-        name = key[0] if isinstance(key, tuple) else key
-        return (name, name not in self.once and name not in self.parameters) in self.quantities.classes
-
-    def _for_samples(self, key: Key) -> bool:
-        """Whether each sample has a value of its own."""
-        if isinstance(key, tuple) or key in self.over or key in self.last:
-            return True
-        return self._labels(key) or key in self.model.document.inputs
+    def _form(self, key: Key) -> _Form:
+        if key not in self._forms:
+            name, timed = (key[0], True) if isinstance(key, tuple) else (key, key in self.over or key in self.last)
+            labels = (name, name not in self.once and name not in self.parameters) in self.quantities.classes
+            samples = timed or labels or name in self.model.document.inputs
+            prefix = len(self.ranges(name)) if key in self.over else 0
+            rows, columns = self.model.shapes_.names[name, timed]
+            self._forms[key] = _Form(prefix, rows, columns, labels, samples)
+        return self._forms[key]
 
     def _batch_axis(self, key: Key, value: Any) -> int | None:
-        if not self._for_samples(key) or not np.ndim(value):
+        form = self._form(key)
+        if not form.samples or not np.ndim(value):
             return None
-        if self._labels(key):
+        if form.labels:
             return -1
-        prefix, (rows, columns) = self._form(key)
-        if np.ndim(value) != prefix + 2 or 1 not in (rows, columns):
+        if np.ndim(value) != form.prefix + 2 or 1 not in (form.rows, form.columns):
             return None
-        return -1 if columns == 1 else -2
+        return -1 if form.columns == 1 else -2
+
+
+class _Form(NamedTuple):
+    """How many axes of steps stand in front; rows and columns; whether it holds class numbers; whether each sample has
+    a value of its own."""
+
+    prefix: int
+    rows: int
+    columns: int
+    labels: bool
+    samples: bool
+
+    @property
+    def size(self) -> int:
+        return self.rows * self.columns
 
 
 class _Least(set[int]):

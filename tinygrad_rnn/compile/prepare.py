@@ -112,7 +112,7 @@ class Planned(Prepared):
         return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.least)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        if not self._allowed(arrays):
+        if (self.questions.allowed or self.derived) and not self._allowed(arrays):
             return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, self.length(arrays) or 0)
         if self.questions.nothing and np.isnan(found[0]).any():
