@@ -43,7 +43,8 @@ def furthest(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]], se
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.form != "raises"])
 def test_layers_compiled_equal_themselves(name: str) -> None:
-    fast = furthest(name, (3, 4), [(5, 2), (2, 2), (5, 2)], 0)
+    calls = [(5, 2), (2, 2), (5, 2)] if ROWS[name].form == "folded" else [(4, 2), (4, 2)]  # one compilation each
+    fast = furthest(name, (3, 4), calls, 0)
     assert all(form.startswith(ROWS[name].form) for form in fast.forms[:1]), fast.forms
 
 
@@ -58,7 +59,7 @@ SIZES = st.tuples(st.integers(1, 4), st.integers(2, 5))
 CALLS = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 3)), min_size=1, max_size=3)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.sampled_from([name for name, row in ROWS.items() if row.form == "folded"]), SIZES, CALLS)
 def test_all_sizes_lengths_and_batches(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]]) -> None:
     furthest(name, sizes, calls, 1)
