@@ -118,6 +118,18 @@ def both_directions(p: Arrays, x: Any) -> Any:
     return np.sum(tg.linear(both, p["V"]) ** 2) / len(x)
 
 
+def there_and_back(p: Arrays, x: Any) -> Any:
+    """Two loops that count differently, of which both ends are read."""
+    h, there = zeros(x), []
+    for t in tg.steps(1, len(x) + 1):
+        h = cell(p, x[t - 1], h, "1")
+        there.append(h)
+    h, back = zeros(x), [None] * len(x)
+    for t in tg.steps(len(x) - 1, -1, -1):
+        h = back[t] = cell(p, np.stack(there)[t], h, "2")
+    return np.sum(back[-1] ** 2) + np.sum(np.stack(back)[0])
+
+
 def delays(p: Arrays, x: Any) -> Any:
     h = older = zeros(x)
     total = 0.0

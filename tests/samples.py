@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.core import contractions, elementwise, reductions, shaping
+from tinygrad_rnn.core import choosing, contractions, elementwise, reductions, shaping
+from tinygrad_rnn.core.choosing import HOLE
 
 _rng = np.random.default_rng(7)
 
@@ -95,6 +96,10 @@ def _elementwise_cases() -> dict[str, list[Case]]:
         (lambda x: x**3, (M[0, 0],)),
     ]
     cases["clip"] = [(lambda x: np.clip(x, -1.0, 1.0), (M,))]
+    cases["select"] = [
+        (lambda a, b: choosing.select(a, b, M > 0), (M, P)),
+        (lambda a: choosing.select(a, 0.0, M > 0), (M,)),
+    ]
     cases["where"] = [(lambda a, b: np.where(M > 0, a, b), (M, P)), (lambda a: np.where(M > 0, a, 0.0), (M,))]
     return cases
 
@@ -163,6 +168,12 @@ def _shaping_cases() -> dict[str, list[Case]]:
             (lambda x: x[:, [0, 0], 1:], (BATCH,)),
         ],
         "scatter_add": [(lambda g: shaping.scatter_add(g, index=rows, shape=(3,)), (V,))],
+        "pick": [
+            (lambda x: choosing.pick(x, rows, index=(HOLE,)), (M,)),
+            (lambda x: choosing.pick(x, [[2, 0], [1, 1]], index=(slice(None), HOLE)), (BATCH,)),
+            (lambda x: choosing.pick(x, [0, 2, 0, 0], index=(rows, HOLE)), (M,)),
+        ],
+        "pick_add": [(lambda g: choosing.pick_add(g, rows, index=(HOLE,), shape=(3,)), (V,))],
         "concatenate": [
             (lambda a, b: np.concatenate([a, b, a]), (M, P)),
             (lambda a, b: np.concatenate([a, b[:, :1]], axis=-1), (M, P)),
@@ -248,5 +259,6 @@ CASES: dict[str, list[Case]] = _elementwise_cases() | _reduction_cases() | _shap
 
 #: comparisons that derivatives use: they have no derivative themselves
 WITHOUT_DERIVATIVE = {"greater", "equal", "sign", "onehot", "stop"}
+WITHOUT_DERIVATIVE |= {"cast", "equals", "unlike", "inside", "ranged", "some"}  # of whole numbers
 
 __all__ = ["CASES", "WITHOUT_DERIVATIVE", "contractions", "reductions"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tests.compile_losses import LOSSES, D, H, every_step, inputs, lstm, parameters
+from tests.compile_losses import LOSSES, D, H, every_step, inputs, lstm, parameters, there_and_back
 from tinygrad_rnn.compile import compile
 
 LENGTHS = (7, 1, 2, 3, 20)
@@ -130,6 +130,13 @@ def test_a_list_of_arrays_is_a_sequence() -> None:
         x = list(inputs(T))
         assert furthest(fast, loss, p, x) < 1e-13
     assert fast.forms == ["folded"]
+
+
+def test_a_step_that_is_read_by_itself_has_to_be_there() -> None:
+    p = parameters("1", "2")
+    fast = compile(tg.value_and_grad(there_and_back))
+    assert max(furthest(fast, there_and_back, p, inputs(T)) for T in (7, 1, 2, 3)) < 1e-13
+    assert fast.forms[0] == "folded" and fast.forms[1].startswith("flat (1 steps are fewer than the 2")
 
 
 def test_batch_first() -> None:

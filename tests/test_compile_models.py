@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.shipped import LARGE
 from tests.test_compile_equality import apart
 from tinygrad_rnn import nn
 from tinygrad_rnn.compile import CompileError, compile
@@ -69,55 +70,108 @@ def test_chance_is_never_frozen() -> None:
         compile(tg.value_and_grad(on_outputs))(layer, X)
 
 
+#: shipped models whose steps are not one step repeated, or that have several indices: compiled for given lengths
+FLAT = {
+    *("attention", "attention_dot", "encoder_decoder", "encoder_decoder_both", "encoder_decoder_initial"),
+    *("clockwork", "memory_network", "predicted_length", "recursive", "treelstm", "two_dimensional"),
+}
+#: those that hold one matrix for each sample, and the reason they give
+ONE_SAMPLE = {"ntm": r"M\[0\] is a matrix for each of the 3 samples: run with batch=1"}
+
+
 @pytest.mark.parametrize("name", names())
-def test_shipped_models(name: str) -> None:
+def test_shipped_models_compiled_equal_themselves_at_every_length_and_batch(name: str) -> None:
     model = load_any(name)
-    fast = CompiledModel(model)
-    try:
-        lengths = [T for T in (5, 9) for _ in [fast._wanted()]]
-    except CompileError:
-        return
-    for T in lengths:
+    fast = model.compile()
+    for T in (2, 3) if name in LARGE else (4, 1) if name in FLAT else (5, 9, 1):
         for batch in (1, 3):
-            try:
-                run = model.unroll(T, seed=T, batch=batch)
-            except tg.LanguageError:
+            if batch > 1 and name in ONE_SAMPLE:
+                with pytest.raises(tg.LanguageError, match=ONE_SAMPLE[name]):
+                    model.unroll(T, batch=batch)
                 continue
-            try:
-                loss, grads = fast(values_of(fast, run))
-            except CompileError as error:
-                assert "unroll" in str(error)
-                return
+            run = model.unroll(T, seed=T, batch=batch)
+            loss, grads = fast(values_of(fast, run))
             expected = tg.gradients(run.loss, run.parameters)
             assert apart(loss, run.loss.value) < 1e-12
             assert max(apart(np.asarray(grads[key]), np.asarray(expected[key])) for key in expected) < 1e-12
+    assert fast.forms[0].startswith("flat (" if name in FLAT else "folded")
+    assert fast.forms.count("folded") <= 2, "one for each batch size"
 
 
-def values_of(fast: CompiledModel, run: Any) -> dict[Any, Any]:
+@pytest.mark.parametrize("name", ["two_dimensional", "treelstm", "end_symbol", "memory_network"])
+def test_values_may_be_given_place_by_place(name: str) -> None:
+    model = load_any(name)
+    fast = model.compile()
+    run = model.unroll(3, seed=1)
+    values = values_of(fast, run, by_place=set(fast.places.over))
+    stated = run.lengths if name == "end_symbol" else None  # whose labels end before it does
+    loss, grads = fast(values, stated)
+    expected = tg.gradients(run.loss, run.parameters)
+    assert apart(loss, run.loss.value) < 1e-12
+    assert max(apart(np.asarray(grads[key]), np.asarray(expected[key])) for key in expected) < 1e-12
+    place = next(key for key in values if isinstance(key, tuple) and key[0] in fast.places.over)
+    with pytest.raises(tg.GraphError, match=rf"missing: \['{place[0]}'|missing: \[\('{place[0]}'"):
+        fast({key: value for key, value in values.items() if key != place}, run.lengths)
+
+
+def test_lengths_come_from_the_arrays_and_have_to_agree() -> None:
+    model = load_any("attention")
+    fast = model.compile()
+    values = values_of(fast, model.unroll(3, lengths={"S": 2}))
+    assert values["x"].shape[0] == 2 and values["y"].shape[0] == 3
+    assert np.isfinite(fast(values)[0])
+    with pytest.raises(tg.ShapeError, match=r"one length, not \[2, 4\]"):
+        fast(values, {"S": 4})
+    grid = load_any("two_dimensional").compile()
+    values = values_of(grid, grid.model.unroll(2))
+    with pytest.raises(tg.ShapeError, match="one length"):
+        grid(values | {"x": values["x"][:1]})
+    with pytest.raises(tg.ShapeError, match="begins with 2 lengths"):
+        grid(values | {"x": np.ones(2)})
+    tree = load_any("recursive").compile()
+    with pytest.raises(tg.ShapeError, match=r"x has 4 steps, but they run over 1\.\.2\*T-1"):
+        tree(values_of(tree, tree.model.unroll(2)) | {"x": np.ones((4, 3))})
+    alone = tg.load("sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]))").compile()
+    values = {"W": np.eye(2), ("h", 0): np.ones(2)}
+    with pytest.raises(tg.GraphError, match="how long T is: add lengths="):
+        alone(values)
+    assert apart(alone(values, {"T": 2})[0], 2 * np.tanh(1.0) + 2 * np.tanh(np.tanh(1.0))) < 1e-14
+    assert apart(alone(values, {"T": 1})[0], 2 * np.tanh(1.0)) < 1e-14
+
+
+def test_what_all_samples_share_is_repeated_for_each() -> None:
+    model = load_any("vanilla")
+    fast = model.compile()
+    values = values_of(fast, model.unroll(4, batch=3))
+    h = values["h", 0][:, :1]
+    expected = fast(values | {("h", 0): np.repeat(h, 3, 1)})
+    for shared in (h, h[:, 0]):
+        loss, grads = fast(values | {("h", 0): shared})
+        assert apart(loss, expected[0]) < 1e-13 and apart(grads["W"], expected[1]["W"]) < 1e-12
+
+
+def values_of(fast: CompiledModel, run: Any, by_place: Any = ()) -> dict[Any, Any]:
     """The values of a run as a compiled model takes them."""
+    places, lengths = fast.places, run.lengths
     values: dict[Any, Any] = {name: p.value for name, p in run.parameters.items()}
-    sequences: dict[str, dict[int, Any]] = {}
-    for (name, step), leaf in run.inputs.items():
-        if step is None or name in fast.at_the_end:
-            values[name] = leaf.value
-        elif step < 1:
-            values[name, step] = leaf.value
+    # a short sequence may not read all that a model takes: the states before it, labels
+    unread = [] if by_place or len(lengths) > 1 else [place for place in places.probed if place not in run.inputs]
+    longer = run.model.unroll(places.at_probing["T"], batch=run.batch) if unread else run
+    for place in places.read(lengths):
+        value = np.asarray(run.inputs[place].value)
+        key = place if place[0] in by_place else places.key_of(place, {}, lengths)
+        if key in places.over:
+            size = [within.last.at(lengths) - within.first.at(lengths) + 1 for within in places.ranges(key)]
+            values.setdefault(key, np.zeros((*size, *value.shape), value.dtype))[places.index(place, lengths)] = value
         else:
-            sequences.setdefault(name, {})[step] = leaf.value
-    return values | {name: np.stack([found[t] for t in sorted(found)]) for name, found in sequences.items()}
-
-
-def test_most_shipped_models_have_a_folded_form() -> None:
-    folded = {"vanilla", "lstm", "gru", "gru_after", "peephole", "stacked", "bidirectional", "ntm", "delay", "leaky"}
-    for name in folded & set(names()):
-        model = load_any(name)
-        fast = model.compile()
-        fast(values_of_first(fast, model))
-        assert fast.forms == ["folded"] and fast.recordings <= 2
+            values[key] = value
+    for place in unread:
+        key, value = places.key_of(place, {}, places.at_probing), np.asarray(longer.inputs[place].value)
+        values.setdefault(key, np.zeros((run.T, *value.shape), value.dtype) if key in places.over else value)
+    return values
 
 
 def values_of_first(fast: CompiledModel, model: Any) -> dict[Any, Any]:
-    fast._wanted()
     return values_of(fast, model.unroll(7))
 
 

@@ -204,10 +204,14 @@ def test_a_node_stands_in_the_scopes_of_its_layer_cell_and_step_alone(trace):
         assert [s.label for s in node.scope.path][:-1] in ([*above, "lstm", "l0"], [*above, "lstm", "l1"])
 
 
-def test_lengths_are_decisions_and_no_arguments_of_a_compiled_function():
+def test_lengths_that_are_an_argument_of_a_compiled_function_are_read_in_every_call():
+    layer = nn.RNN(D, H)
     fast = compiled(lambda layer, x, lengths: np.sum(layer(x, lengths=lengths)[0]))
-    with pytest.raises(tg.TinygradError, match="asks for its value"):
-        fast(nn.RNN(D, H), sequence(), np.array([5, 2, 3]))
+    for lengths in ([5, 5, 5], [5, 2, 3]):
+        expected = np.sum(layer(sequence(), lengths=lengths)[0]).numpy()
+        np.testing.assert_allclose(fast(layer, sequence(), np.array(lengths)), expected, rtol=1e-13)
+    with pytest.raises(tg.GraphError, match="lengths run from 0 to 3"):
+        fast(layer, sequence(), np.array([1, 0, 3]))
 
 
 def test_arrays_are_data_and_tensors_of_a_graph_stay_in_it():

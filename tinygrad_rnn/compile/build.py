@@ -6,6 +6,7 @@ a number that differs is one that depends on the length. Which arguments are seq
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,13 @@ class Built:
         #: what was given, by number of the argument, and what the function returned: to check a plan against
         self.given: dict[int, Any] = {}
         self.returned: list[Any] = []
+        #: further arguments, computed from others: see `Unstacking`
+        self.derived: dict[int, tuple[int, int, int]] = {}
 
 
 def build(
     outputs: list[list[Tensor]],
-    leaves: dict[int, int],
+    leaves: Mapping[int, int | tuple[int, Any] | Tensor],
     first_id: int,
     length: int,
     folded: bool = True,
@@ -41,7 +44,8 @@ def build(
 ) -> Built:
     """The program of a recording.
 
-    outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument.
+    outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument, or that
+    and the place in it, or the Tensor outside of the function that it stands for.
     first_id: leaves older than that were made outside of the function, so that their values are read at each call.
     named: name of a leaf of the steps -> number of the argument, whose first entry is that of step 1; (name, step) for
     what stands before.
@@ -52,7 +56,9 @@ def build(
 
 
 class _Writer:
-    def __init__(self, leaves: dict[int, int], first_id: int, length: int, named: dict[Any, int]) -> None:
+    def __init__(
+        self, leaves: Mapping[int, int | tuple[int, Any] | Tensor], first_id: int, length: int, named: dict[Any, int]
+    ) -> None:
         self.leaves, self.first_id, self.length, self.named = leaves, first_id, length, named
         self.roots: dict[int, Node] = {}
         self.shifts: dict[tuple[int, int], Node] = {}
@@ -87,6 +93,10 @@ class _Writer:
 
     def leaf(self, node: Tensor) -> Node:
         number = self.leaves.get(node.id)
+        if isinstance(number, Tensor):
+            return Node("input", (), {"tensor": number}, False, node.value)
+        if isinstance(number, tuple):
+            return Node("input", (), {"leaf": number[0], "at": number[1]}, False, node.value, label=node.name or "")
         if number is not None:
             at = node.name.partition(":at ")[2] if node.name and node.name.startswith("@") else ""
             params: dict[str, Any] = {"leaf": number}
@@ -319,6 +329,15 @@ def matched(a: Built, b: Built) -> list[Node]:
         elif x.shape != y.shape and x.op != "each":
             raise Unfoldable(f"{x.op} has another shape for another length")
     return a.outputs
+
+
+def alike(a: Built, b: Built) -> bool:
+    """Whether two recordings of one length compute the same with the same numbers."""
+    left, right = order(a.outputs), order(b.outputs)
+    return len(left) == len(right) and all(
+        x.op == y.op and (x.op != "constant" or same_value(x.params["value"], y.params["value"]))
+        for x, y in zip(left, right, strict=True)
+    )
 
 
 def _of_length(node: Node, other: Any, n: int, m: int) -> None:

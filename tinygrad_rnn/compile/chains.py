@@ -65,6 +65,8 @@ class Chains:
     def link(self, a: Cell, b: Cell, lag: int = 0) -> bool:
         """Let b follow a, with that much more lag; False if something else follows a already, or precedes b."""
         left, right = self.chain(a), self.chain(b)
+        if a is b:
+            return False
         if left is right:
             at = next(i for i, (cell, _) in enumerate(left) if cell is a)
             return at + 1 < len(left) and left[at + 1][0] is b and left[at + 1][1] - left[at][1] == lag

@@ -1,20 +1,21 @@
-"""Equation files, compiled: the loss of a model and its gradients, for sequences of any length.
+"""Equation files, compiled: the loss of a model and its gradients.
 
 A model is unrolled for a few steps as it is for drawing or judging, and compiled from that graph; no text of a file
-goes anywhere but through the language's own interpreter.
+goes anywhere but through the language's own interpreter. What is given under which key is read in `places`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import GraphError, ShapeError
+from ..core.autodiff import gradients
 from ..core.scope import ROOT, entered
 from ..core.tensor import next_id
 from .build import Built, build
-from .errors import CompileError
+from .places import Key, Places
 from .prepare import Prepared, prepare
 from .record import Leaf, changed, cut
 
@@ -22,39 +23,49 @@ from .record import Leaf, changed, cut
 class CompiledModel:
     """The loss of a model and its gradients with respect to the parameters; call it with all values by name.
 
-    Parameters by name; an input by name as an array over the steps 1 to T, (T, n, batch) or (T, n), labels (T, batch)
-    or (T,); what is read at the last step only, without its steps; an initial state by (name, step), as ("h", 0),
-    (n, batch) or (n, 1). Returns the loss and a dict of gradients. Raises `GraphError` for a value that is missing or
-    unknown, `ShapeError` for lengths that differ.
+    Parameters, and what has no steps, by name. An input by name as an array over the steps of its indices, as `unroll`
+    takes it: (T, n, batch) or (T, n), labels (T, batch) or (T,), with two indices (I, J, n, batch); or place by place,
+    as `run.inputs` has it, by (name, step): ("x", 7), ("x", (1, 2)). What is read at the last step only is given by
+    name without its steps; what lies before the first step, as an initial state, by (name, step), as ("h", 0): (n,
+    batch) or (n, 1). lengths: how long sequences are, {"T": 5}, where no array says it. Returns the loss and a dict of
+    gradients.
+
+    A model that is one step repeated is compiled for all lengths; any other flat, for the lengths it is called with.
+    Raises `GraphError` for a value that is missing or unknown, `ShapeError` for lengths that differ.
     """
 
     def __init__(self, model: Any, executor: str = "numpy", checkpoint: int | str | None = None) -> None:
         self.model, self.executor, self.checkpoint = model, executor, checkpoint
+        self.places = Places(model)
         self.argnums = (0,)
         self.recordings = 0
         self._known: dict[Any, list[Prepared]] = {}
         self._last: Prepared | None = None
-        self._asked: tuple[Any, ...] | None = None
 
-    def __call__(self, values: dict[Any, Any]) -> tuple[float, dict[str, Any]]:
-        keys = self._keys(values)
-        arrays = [self._array(key, values[key]) for key in keys]
-        known = self._known.setdefault(tuple(keys), [])
+    def __call__(
+        self, values: Mapping[Key, Any], lengths: Mapping[str, int] | None = None
+    ) -> tuple[float, dict[str, Any]]:
+        found_lengths = self.places.lengths(values, lengths)
+        keys = self.places.keys(values, found_lengths)
+        arrays = self.places.arrays(keys, values)
+        fixed = tuple(found_lengths.values()) if self.places.reason else ()  # lengths that no array may say
+        known = self._known.setdefault((fixed, *keys), [])
         found = next((form for form in known if form.fits(arrays)), None)
         if found is None:
-            found = prepare(self, (), {}, arrays, len(known), recorder=_Recorder(self, keys, arrays))
+            recorder = _Recorder(self, keys, arrays, found_lengths)
+            found = prepare(self, (), {}, arrays, len(known), recorder=recorder)
             known.append(found)
         self._last = found
-        value, grads = found.run(self, (), {}, arrays)
-        return value, dict(zip(self.model.parameters, grads, strict=True))
+        return found.run(self, (keys, arrays, found_lengths), {}, arrays)
 
-    def original(self, *_: Any) -> Any:
-        """What is called for labels that are none; a model is never run as it is from here."""
-        raise ShapeError("labels of this model are class numbers from 0 on; one of those given is none")
+    def original(self, keys: list[Key], arrays: list[Any], lengths: dict[str, int]) -> tuple[float, dict[str, Any]]:
+        """The loss and its gradients as they are computed without compiling."""
+        run = _Recorder(self, keys, arrays, lengths).unrolled(arrays, lengths)
+        return run.loss.item(), gradients(run.loss, run.parameters)
 
-    def returned(self, args: Any, value: Any, outputs: list[Any]) -> Any:
-        """The loss, and the gradients as a list."""
-        return outputs[0], outputs[1:]
+    def returned(self, args: Any, value: Any, outputs: list[Any]) -> tuple[float, dict[str, Any]]:
+        """The loss, and the gradients by name."""
+        return outputs[0], dict(zip(self.model.parameters, outputs[1:], strict=True))
 
     @property
     def known_forms(self) -> list[Prepared]:
@@ -71,96 +82,51 @@ class CompiledModel:
         """The plan last run; None before the first call."""
         return None if self._last is None else self._last.plan
 
-    def _keys(self, values: dict[Any, Any]) -> list[Any]:
-        """The names of all values, the parameters first."""
-        wanted = self._wanted()
-        missing = [key for key in wanted if key not in values]
-        unknown = [key for key in values if key not in wanted]
-        if missing or unknown:
-            told = f"missing: {missing}" if missing else f"unknown: {unknown}"
-            raise GraphError(f"this model takes values for {', '.join(map(str, wanted))}; {told}")
-        return list(wanted)
-
-    def _wanted(self) -> tuple[Any, ...]:
-        if self._asked is None:
-            T = 4 + 2 * self.model.longest_delay
-            places = list(self.model.unroll(T).inputs)
-            if any(isinstance(step, tuple) for _, step in places):
-                raise CompileError("a model with several indices has no single time: unroll it instead")
-            steps: dict[str, list[int]] = {}
-            for name, step in places:
-                if isinstance(step, int) and step > 0:
-                    steps.setdefault(name, []).append(step)
-            for name, found in steps.items():
-                if found != [T] and sorted(found) != list(range(1, T + 1)):
-                    raise CompileError(f"{name} is read at the steps {sorted(found)} of {T}: unroll this model instead")
-            self.at_the_end = {name for name, found in steps.items() if found == [T]}
-            keys = dict.fromkeys((n, s) if isinstance(s, int) and s < 1 else n for n, s in places)
-            self._asked = (*self.model.parameters, *keys)
-            self._outside = {name for name, step in places if step is None}
-        return self._asked
-
-    def _array(self, key: Any, value: Any) -> Any:
-        array = np.asarray(value)
-        if key in self.model.parameters:
-            shape = self.model.shapes_.names[key, False]
-            return float(array.reshape(())) if shape == (1, 1) and array.size == 1 else array
-        once = isinstance(key, tuple) or key in self.at_the_end or key in self._outside
-        rank = (1 if array.dtype.kind in "iu" else 2) + (not once)
-        return array[..., None] if array.ndim == rank - 1 else array
-
 
 class _Recorder:
     """Unrolls a model as `record` runs a function."""
 
-    def __init__(self, compiled: CompiledModel, keys: list[Any], arrays: list[Any]) -> None:
-        self.model, self.keys, self.arrays = compiled.model, keys, arrays
-        self.at_the_end, self.outside = compiled.at_the_end, compiled._outside
-        self.once = self.at_the_end | self.outside
+    def __init__(self, compiled: CompiledModel, keys: list[Key], arrays: list[Any], lengths: dict[str, int]) -> None:
+        self.model, self.places = compiled.model, compiled.places
+        self.keys, self.arrays, self.lengths = keys, arrays, lengths
         names = set(compiled.model.parameters)
         self.leaves = [Leaf(n, array, key in names) for n, (key, array) in enumerate(zip(keys, arrays, strict=True))]
-        lengths = {len(arrays[n]) for n in self.times}
-        if not lengths:
-            raise CompileError("this model reads no sequence: unroll it instead")
-        if len(lengths) > 1:
-            raise ShapeError(f"the inputs of one sequence have one length, not {sorted(lengths)}")
+        apart = [name for name in self.places.over if name not in keys]
+        told = self.places.reason or (f"{apart[0]} is given place by place" if apart else "")
+        self.reasons = [told] if told else []
 
     @property
     def times(self) -> dict[int, int]:
-        """The inputs, which have time first."""
-        return {
-            n: 0
-            for n, key in enumerate(self.keys)
-            if isinstance(key, str) and key not in self.once and not self.leaves[n].differentiated
-        }
+        """The inputs that have time first; none for a model that is not looked at as one step repeated."""
+        return {} if self.reasons else {n: 0 for n, key in enumerate(self.keys) if key in self.places.over}
+
+    def unrolled(self, arrays: list[Any], lengths: Mapping[str, int]) -> Any:
+        """The model's run with these values."""
+        values = {self._place(key, lengths): array for key, array in zip(self.keys, arrays, strict=True)}
+        batch = self.places.batch(self.keys, arrays)
+        return self.model.unroll(next(iter(lengths.values())), batch=batch, values=values, lengths=lengths)
+
+    def _place(self, key: Key, lengths: Mapping[str, int]) -> Key:
+        return (key, self.places.end(key, lengths)) if key in self.places.last else key
 
     def run(self, times: dict[int, int], length: int, other: bool, folded: bool = True) -> tuple[Built, Any]:
         """One recording."""
-        if not folded:
-            raise CompileError("this model is not one step repeated: unroll it instead")
-        steps = length
-        values: dict[Any, Any] = {}
-        used: dict[int, Any] = {}
-        batch = 1
-        for n, (key, array) in enumerate(zip(self.keys, self.arrays, strict=True)):
-            array = cut(array, 0, length) if n in times else array
-            place = (key, steps) if key in self.at_the_end else key
-            used[n] = values[place] = changed(array) if other and isinstance(array, np.ndarray) else array
-            if not self.leaves[n].differentiated:
-                batch = array.shape[-1]
+        lengths = dict.fromkeys(self.lengths, length) if folded else self.lengths
+        arrays = [cut(array, 0, length) if n in times else array for n, array in enumerate(self.arrays)]
+        arrays = [changed(array) for array in arrays] if other else arrays
         first_id = next_id()
         with entered(ROOT), np.errstate(all="ignore"):
-            run = self.model.unroll(steps, batch=batch, values=values)
+            run = self.unrolled(arrays, lengths)
         numbers = {key: n for n, key in enumerate(self.keys)}
-        leaves = {tensor.id: numbers[name] for name, tensor in run.parameters.items()}
-        named = {
-            (key, steps) if key in self.at_the_end else key: n
-            for key, n in numbers.items()
-            if not self.leaves[n].differentiated
-        }
-        leaves |= {run.inputs[key, None].id: numbers[key] for key in self.outside}
-        built = build([[run.loss]], leaves, first_id, length, True, named)
-        built.given, built.returned = used, [run.loss.value]
+        leaves: dict[int, Any] = {tensor.id: numbers[name] for name, tensor in run.parameters.items()}
+        named = {self._place(key, lengths): n for key, n in numbers.items() if not self.leaves[n].differentiated}
+        for place, tensor in run.inputs.items():
+            key = self.places.key_of(place, numbers, lengths)
+            if key in numbers and (place[1] is None or not folded):
+                at = self.places.index(place, lengths) if key in self.places.over else None
+                leaves[tensor.id] = numbers[key] if at is None else (numbers[key], at)
+        built = build([[run.loss]], leaves, first_id, length, folded, named)
+        built.given, built.returned = dict(enumerate(arrays)), [run.loss.value]
         return built, (("output", 0), [None])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.choosing import HOLE
 from ..core.primitives import PRIMITIVES
 from .plan import Instr, Ref, columns
 
@@ -164,6 +165,11 @@ def _call_of_steps(instr: Instr, out: np.ndarray, ins: list[Any]) -> Call:
     if name in _WITH_AXIS and all(timed) and isinstance(axis, int):
         rank = out.ndim if name == "onehot" else ins[0].ndim
         params["axis"] = axis + 1 if axis >= 0 else axis + rank
+        return partial(_write, out, partial(instr.function.forward, *ins, **params))
+    if instr.function.elementwise:
+        wide = [_widened(x, array, out.ndim) for x, array in zip(instr.ins, ins, strict=True)]
+        return partial(_write, out, partial(instr.function.forward, *wide, **params))
+    if name == "pick" and timed == [False, True] and params["index"] == (HOLE,):
         return partial(_write, out, partial(instr.function.forward, *ins, **params))
     return partial(_each_step, instr, out, ins, timed)
 

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ..core.timeline import FoldError
+from ..core.choosing import inside
+from ..core.timeline import FoldError, same_static
 from .adjoint import differentiate
-from .build import Built, matched
+from .build import Built, alike, matched
 from .checkpoint import CheckpointRunner
 from .errors import CompileError, Unfoldable
+from .forms_jit import NotJittable
 from .layout import features_first
 from .lower import Lowered, lower
 from .merge import inner_products, merge_products
+from .numbers import Allowed, Questions, questions
 from .plan import Plan
 from .program import Node, order
 from .reassociate import reassociate
@@ -104,8 +107,10 @@ class Planned(Prepared):
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
         self.calm = calm(lowered.plan, "numpy" if isinstance(runner, NumpyRunner | CheckpointRunner) else "scipy")
-        #: arguments that hold class numbers, and how many classes there are
-        self.classes: dict[int, int] = {}
+        #: the fewest steps it can do: a step of the loop that is read by itself has to be there
+        self.least = ends
+        self.questions = Questions({}, False, 0)
+        self.derived: dict[int, tuple[int, int, int]] = {}
         #: for each source the number of the argument that is taken as it is
         self.plain = [
             s["leaf"] if "leaf" in s and "at" not in s and not s["step"] and s["leaf"] not in times else None
@@ -123,17 +128,24 @@ class Planned(Prepared):
 
     def fits(self, arrays: list[Any]) -> bool:
         """As for every form; and the loop needs as many steps as it was recorded to need."""
-        return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.ends)
+        return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.least)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        for n, classes in self.classes.items():
-            labels = arrays[n]
-            if not _are_classes(labels, classes):
-                return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
+        if (self.questions.allowed or self.derived) and not self._allowed(arrays):
+            return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, self.length(arrays) or 0)
+        if self.questions.nothing and np.isnan(found[0]).any():
+            return compiled.original(*args, **kwargs)
         for i, dtype in self.casts:
             found[i] = float(found[i]) if dtype is float else found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
+
+    def _allowed(self, arrays: list[Any]) -> bool:
+        """Whether all whole numbers are such as the function takes."""
+        T = self.length(arrays) or 0
+        return all(allowed.holds(arrays[n]) for n, allowed in self.questions.allowed.items()) and all(
+            Allowed(low, T + more, frozenset()).holds(arrays[n]) for n, low, more in self.derived.values()
+        )
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T."""
@@ -150,6 +162,8 @@ class Planned(Prepared):
     def outputs(self, arrays: list[Any], T: int) -> list[Any]:
         """Values and gradients for sequences of length T."""
         N = T - self.ends
+        if self.derived:
+            arrays = [*arrays, *[inside(arrays[n], T) for n, _, _ in self.derived.values()]]
         values = [
             arrays[n] if n is not None else self._value(source, arrays, T, N)
             for n, source in zip(self.plain, self.lowered.sources, strict=True)
@@ -191,20 +205,13 @@ class Planned(Prepared):
         return np.ascontiguousarray(np.moveaxis(array, 0, each["axis"]))
 
 
-def _are_classes(labels: np.ndarray, classes: int) -> bool:
-    """Whether all numbers are those of classes: at most one pass, in which negative ones look very large."""
-    if labels.dtype == np.int64:
-        return bool(np.maximum.reduce(labels.view(np.uint64), None, initial=0) < classes)
-    return not labels.size or bool(0 <= labels.min() <= labels.max() < classes)
-
-
 def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int, recorder: Any = None) -> Prepared:
     """The best form there is for these arguments, of whose structure so many forms are known already."""
     recorder = recorder or Recorder(compiled.function, args, kwargs, compiled.argnums)
-    reasons: list[str] = []
+    reasons: list[str] = list(getattr(recorder, "reasons", ()))
     if not known or any(isinstance(form, Planned) and form.times for form in compiled.known_forms):
         times_of = getattr(recorder, "times", None)
-        for times in candidates(recorder.leaves) if times_of is None else [times_of]:
+        for times in candidates(recorder.leaves) if times_of is None else [times_of] if times_of else []:
             found = _folded(compiled, recorder, times, arrays, reasons)
             if found is not None:
                 return found
@@ -213,11 +220,25 @@ def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int
 
 def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reasons: list[str]) -> Prepared | None:
     """The form for all lengths, if these are the sequences and their steps are one step repeated."""
+    if compiled.executor == "jit":
+        try:
+            return _repeated(compiled, recorder, times, arrays, reasons, "jit")
+        except NotJittable as error:
+            form = _repeated(compiled, recorder, times, arrays, reasons, "numpy")
+            if form is not None:
+                form.told += f" (by numpy: {str(error).partition(': take')[0]})"
+            return form
+    return _repeated(compiled, recorder, times, arrays, reasons, "numpy")
+
+
+def _repeated(
+    compiled: Any, recorder: Any, times: Times, arrays: list[Any], reasons: list[str], executor: str
+) -> Prepared | None:
     for length in _LENGTHS:
         try:
             compiled.recordings += 1
             first, structure = recorder.run(times, length, other=False)
-            second, _ = recorder.run(times, length + 1, other=True)
+            second, again = recorder.run(times, length + 1, other=True)
         except (CompileError, MemoryError):
             raise
         except FoldError as error:
@@ -229,31 +250,48 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
             reasons.append(str(error))
             return None
         try:
-            outputs = simplify(matched(first, second))
-            lowered = _lowered(compiled, optimised(_with_gradients(compiled, recorder, outputs)))
-        except Unfoldable as error:
+            outputs = _matched(first, second, structure, again)
+            if any(node.op == "steps" for node in order(outputs)):  # or do the values say it?
+                third, _ = recorder.run(times, length + 1, other=False)
+                if not alike(second, third):
+                    raise Unfoldable("a number depends on values")
+            asked = questions(outputs)
+            outputs = simplify(outputs)
+            lowered = _lowered(optimised(_with_gradients(compiled, recorder, outputs)), executor)
+        except (CompileError, MemoryError):
+            raise
+        except Exception as error:  # Unfoldable, or what a pass makes of a graph that it does not know
             reasons.append(str(error))
             return None
-        form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, _runner(compiled, lowered.plan))
-        form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
+        runner = _runner(compiled, lowered.plan, executor)
+        form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
+        form.dtypes, form.questions, form.derived = _dtypes(compiled, recorder), asked, first.derived
+        form.least += asked.steps
         if not _agrees(form, first):
             reasons.append("the plan does not give what was recorded")
             return None
         T = form.length(arrays)
-        if T is None or first.ends > T:
-            reasons.append(f"{T} steps are fewer than the {first.ends} that differ from the rest")
+        if T is None or form.least > T:
+            reasons.append(f"{T} steps are fewer than the {form.least} that are looked at by themselves")
             return None
         return form
     return None
 
 
-def _lowered(compiled: Any, outputs: list[Node]) -> Lowered:
+def _lowered(outputs: list[Node], executor: str) -> Lowered:
     """The plan as the executor likes it."""
-    if compiled.executor != "numpy":
+    if executor != "numpy":
         return lower(outputs, pack=False)
     lowered = lower(inner_products(outputs))
     lowered.plan = turned(tiled(lowered.plan))
     return lowered
+
+
+def _matched(first: Built, second: Built, structure: Any, again: Any) -> list[Node]:
+    """The program of both recordings; what is no Tensor in a result has to be the same in both."""
+    if not same_static(structure, again):
+        raise Unfoldable("a part of the result that is no Tensor differs between two recordings")
+    return matched(first, second)
 
 
 def _agrees(form: Planned, built: Built) -> bool:
@@ -266,9 +304,9 @@ def _agrees(form: Planned, built: Built) -> bool:
     return True
 
 
-def _runner(compiled: Any, plan: Plan) -> Any:
+def _runner(compiled: Any, plan: Plan, executor: str) -> Any:
     """What carries out the plan."""
-    if compiled.executor == "jit":
+    if executor == "jit":
         from .run_jit import JitRunner
 
         return JitRunner(plan, getattr(compiled, "together", False))
@@ -278,41 +316,23 @@ def _runner(compiled: Any, plan: Plan) -> Any:
 
 
 def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -> Prepared:
+    """The form for one length; as it is where what the function does with its arguments cannot be followed."""
     compiled.recordings += 1
-    reason = reasons[0] if reasons else "no argument is a sequence"
-    first, structure = recorder.run({}, 0, other=False, folded=False)
-    second, _ = recorder.run({}, 1, other=True, folded=False)
+    before = [form.told[6:-1] for form in compiled.known_forms if form.told.startswith("flat (")]
+    reason = (reasons or before or ["no argument is a sequence"])[0]
     try:
-        outputs = matched(first, second)
-    except Unfoldable as error:
+        first, structure = recorder.run({}, 0, other=False, folded=False)
+        second, again = recorder.run({}, 1, other=True, folded=False)
+        outputs = _matched(first, second, structure, again)
+        asked = questions(outputs)
+        lowered = lower(simplify(_with_gradients(compiled, recorder, simplify(outputs))))
+    except (CompileError, MemoryError):
+        raise
+    except Exception as error:  # what it says to a Tensor in place of an array; run as it is, it says what is wrong
         return Prepared(arrays, {}, f"as it is ({error})")
-    outputs = simplify(_with_gradients(compiled, recorder, simplify(outputs)))
-    lowered = lower(outputs)
     form = Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
-    form.dtypes, form.classes = _dtypes(compiled, recorder), _classes(outputs)
-    return form
-
-
-def _classes(outputs: list[Node]) -> dict[int, int]:
-    """For each argument that is read as class numbers, how many classes there are."""
-    found: dict[int, int] = {}
-    for node in order(outputs):
-        if node.op == "cross_entropy":
-            x, classes = node.ins[1], node.ins[0].shape[node.params.get("axis", -1)]
-        elif node.op == "onehot":
-            x, classes = node.ins[0], node.params["classes"]
-        elif node.op == "embedding":
-            x, classes = node.ins[1], node.ins[0].shape[0]
-        else:
-            continue
-        sources = [x]
-        while sources:
-            x = sources.pop()
-            if x.op == "input" and "leaf" in x.params:
-                found[x.params["leaf"]] = min(classes, found.get(x.params["leaf"], classes))
-            elif x.op in ("shift", "reshape", "transpose", "getitem", "copy", "at", "ends"):
-                sources += x.ins
-    return found
+    form.dtypes, form.questions = _dtypes(compiled, recorder), asked
+    return form if _agrees(form, first) else Prepared(arrays, {}, "as it is (the plan does not give what was recorded)")
 
 
 def _dtypes(compiled: Any, recorder: Any) -> list[Any]:

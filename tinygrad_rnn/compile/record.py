@@ -84,7 +84,7 @@ class Recorder:
 
     def run(self, times: Times, length: int, other: bool, folded: bool = True) -> tuple[Built, Any]:
         """One recording; `other`: with other values, so that what depends on them shows."""
-        tensors: dict[int, int] = {}
+        tensors: dict[int, Any] = {}
         used: dict[int, Any] = {}
         sequences: dict[int, int] = {}
         counter = iter(range(len(self.leaves)))
@@ -98,6 +98,8 @@ class Recorder:
             array = array_of(value)
             if number in times:
                 array = cut(array, times[number], length)
+            elif times and type(array) is not float and array.dtype.kind in "iu":
+                array = np.minimum(array, array.dtype.type(length))  # it may say where sequences end
             if other:
                 array = changed(array)
             used[number] = array
@@ -121,14 +123,17 @@ class Recorder:
             result = self.function(*given, **named)
             outputs: list[Any] = []
             structure = _structure(result, outputs)
-            unstacking = Unstacking(sequences)
+            others = {i: n for i, n in tensors.items() if times and i not in sequences}
+            unstacking = Unstacking(sequences, others, len(self.leaves), length, first_id)
             rewritten = unstacking.outputs(outputs) if outputs else []
             groups = [x.entries if isinstance(x, Sequence) else [x] for x in rewritten]
             for at_leaf in list(unstacking.origin):
                 tensors[at_leaf] = unstacking.origin[at_leaf][0]
+            tensors |= unstacking.outside
             axes = [x.axis if isinstance(x, Sequence) else None for x in rewritten]
             built = build(groups, tensors, first_id, length, folded)
             built.given, built.returned = used, [output.value for output in outputs]
+            built.derived = unstacking.derived
         if folded and times and not unstacking.origin:
             raise Unfoldable("no argument is read step by step")
         return built, (structure, axes)
@@ -156,11 +161,24 @@ def cut(array: np.ndarray, axis: int, length: int) -> np.ndarray:
 
 
 def changed(value: Any) -> Any:
-    """Other values of the same kind: floats a little smaller and moved on, whole numbers moved on."""
+    """Other values of the same kind, so that whatever was kept of the first ones shows.
+
+    Floats are a little smaller and moved on, and none stays 0; truth values are the opposite; each whole number becomes
+    another one of those given (that may be class numbers), or its neighbour where all are the same.
+    """
     if type(value) is float:
-        return value * 0.9375
+        return value * 0.9375 or 0.0625
+    kind = value.dtype.kind
+    if kind == "b":
+        return ~value
+    if kind in "iu" and value.size:
+        found, places = np.unique(value, return_inverse=True)
+        others = np.roll(found, 1) if len(found) > 1 else np.where(found > 0, found - 1, found + 1)
+        return others[places].reshape(value.shape).astype(value.dtype)
     moved = np.roll(value, 1)
-    return moved * value.dtype.type(0.9375) if value.dtype.kind == "f" else moved
+    if kind != "f":
+        return moved
+    return np.where(moved == 0, 0.0625, moved * 0.9375).astype(value.dtype)
 
 
 def _structure(result: Any, outputs: list[Tensor]) -> Any:

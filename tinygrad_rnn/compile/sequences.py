@@ -5,6 +5,7 @@ How operations on sequences become operations on their entries is said in `unsta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,31 @@ class Given(Sequence):
             return self
         way = len(steps) > 1 and steps[1] < steps[0]
         return Sequence([self.entry(at, step, way) for at, step in enumerate(steps)], steps, self.axis)
+
+
+class Free(Sequence):
+    """What is computed from given sequences alone: it belongs to whatever steps it is used in."""
+
+    def __init__(self, found: Sequence, again: Callable[[list[Any]], Any], given: list[Any]) -> None:
+        super().__init__(found.entries, found.steps, found.axis)
+        self.again, self.given = again, given
+        self._beside: dict[tuple[int, ...], Sequence] = {tuple(found.steps): self}
+
+    def beside(self, steps: list[int]) -> Sequence:
+        """The same, computed in other steps."""
+        key = tuple(steps)
+        if key not in self._beside:
+            moved = self.again([x.beside(steps) if isinstance(x, Given | Free) else x for x in self.given])
+            alike = isinstance(moved, Sequence) and moved.steps == steps and moved.axis == self.axis
+            self._beside[key] = moved if alike else self
+        return self._beside[key]
+
+    def entry(self, at: int, step: int | None) -> Tensor:
+        """One entry, computed in the step that reads it."""
+        if step is None:
+            return self.entries[at]
+        found = self.beside(list(range(step - at, step - at + len(self.steps))))
+        return found.entries[at]
 
 
 # -- single indices -----------------------------------------------------------------------------------------------

@@ -170,6 +170,19 @@ def _getitem(node: Node) -> Node | None:
     return None
 
 
+def _stack(node: Node) -> Node:
+    """Entries side by side along a new axis are entries with one more axis, joined."""
+    axis = int(node.params.get("axis", 0)) % len(node.shape)
+    parts = []
+    for x in node.ins:
+        shape = (*x.shape[:axis], 1, *x.shape[axis:])
+        sample = np.reshape(x.sample, shape)
+        parts.append(Node("reshape", [x], {"shape": shape}, x.step, sample, PRIMITIVES["reshape"]))
+    if len(parts) == 1:
+        return parts[0]
+    return Node("concatenate", parts, {"axis": axis}, node.step, node.sample, PRIMITIVES["concatenate"], node.label)
+
+
 def _add_n(node: Node) -> Node | None:
     total = node.ins[0]
     for x in node.ins[1:]:
@@ -178,6 +191,8 @@ def _add_n(node: Node) -> Node | None:
 
 
 _RULES: dict[str, Any] = {
-    "identity": lambda node: node.ins[0], "stop": lambda node: node.ins[0], "broadcast_to": _same, "reshape": _reshape,
+    "identity": lambda node: node.ins[0], "stop": lambda node: node.ins[0], "ranged": lambda node: node.ins[0],
+    "some": lambda node: node.ins[0], "broadcast_to": _same, "reshape": _reshape,
     "multiply": _multiply, "add": _add, "divide": _divide, "transpose": _transpose, "add_n": _add_n,
+    "stack": _stack,
 }  # fmt: skip

@@ -8,6 +8,7 @@ for each step. What looks at several entries at once stays as it is. Values do n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,30 +16,56 @@ from ..core.graph import ancestors
 from ..core.primitives import PRIMITIVES, record
 from ..core.scope import ROOT, Scope, entered
 from ..core.tensor import Tensor, as_value
-from .sequences import Given, Sequence, index_of, pick, rest_of, same
+from .sequences import Free, Given, Sequence, index_of, pick, rest_of, same
 from .unstack_rules import RULES, entrywise
 
 
 class Unstacking:
-    """Rewrites a graph; `sequences` maps the ids of leaves to (number of the leaf, its length)."""
+    """Rewrites a graph; `sequences` maps the ids of leaves that are sequences to their numbers, `others` those of the
+    other leaves.
 
-    def __init__(self, sequences: dict[int, int]) -> None:
-        self.sequences = sequences
+    Which steps lie inside of given lengths (`inside`) is a sequence as well: `derived` says for its number of which
+    argument, the least number there may be, and by how much the largest lies below the number of steps.
+    """
+
+    def __init__(
+        self, sequences: dict[int, int], others: dict[int, int], count: int, length: int, first_id: int
+    ) -> None:
+        self.sequences, self.others, self.count, self.length = sequences, others, count, length
+        #: leaves older than that were made outside of the function, and may be given other values
+        self.first_id = first_id
+        self.outside: dict[int, Tensor] = {}
+        self.derived: dict[int, tuple[int, int, int]] = {}
         self.became: dict[int, Tensor | Sequence] = {}
         self.leaves: dict[tuple[int, int, int | None], Tensor] = {}
         #: for each leaf made here: number of the leaf, index into it, step (None outside of the steps)
         self.origin: dict[int, tuple[int, int, int | None]] = {}
         self.backwards: set[int] = set()
+        self.steps: set[Any] = set()
         self._scopes: dict[int, Scope] = {}
 
     def outputs(self, outputs: Iterable[Tensor]) -> list[Tensor | Sequence]:
         """What stands for the outputs now."""
         outputs = list(outputs)
         nodes = ancestors(outputs)
+        self._derive(nodes)
         self._ways(nodes)
         for node in nodes:
             self.became[node.id] = self._rewritten(node)
         return [self.became[output.id] for output in outputs]
+
+    def _derive(self, nodes: list[Tensor]) -> None:
+        """The sequences that say which steps lie inside of lengths that are an argument."""
+        for node in nodes:
+            ends = node.inputs[0] if node.op is PRIMITIVES["inside"] else None
+            if ends is None or ends.op is not PRIMITIVES["ranged"] or ends.inputs[0].id not in self.others:
+                continue
+            number, params = self.count + len(self.derived), ends.params or {}
+            leaf, steps = self.others[ends.inputs[0].id], (node.params or {})["steps"]
+            if steps != self.length:
+                continue
+            self.derived[number] = leaf, params["low"], params["high"] - steps
+            self.sequences[node.id] = number
 
     def _ways(self, nodes: list[Tensor]) -> None:
         """Which sequences are read from their end to their start."""
@@ -47,6 +74,7 @@ class Unstacking:
         for node in nodes:
             for x in node.inputs:
                 readers.setdefault(x.id, set()).add(node.scope.step)
+        self.steps = {node.scope.step for node in nodes if node.op is not None}
         # an entry picked before its step began belongs to the only step that reads it
         self.readers = {i: steps.pop() for i, steps in readers.items() if len(steps) == 1}
         for node in nodes:
@@ -59,13 +87,16 @@ class Unstacking:
                 self.backwards.add(self.sequences[i])
 
     def _rewritten(self, node: Tensor) -> Tensor | Sequence:
+        if node.id in self.sequences:
+            return self._whole(node)
         if node.op is None:
-            return self._whole(node) if node.id in self.sequences else node
+            old = node.id < self.first_id and node.name is None and not node.requires_grad
+            return self._outside(node) if old else node
         given: list[Any] = [self.became[x.id] for x in node.inputs]
         name = node.op.name
-        made = next((x for x in given if isinstance(x, Sequence) and not isinstance(x, Given)), None)
+        made = next((x for x in given if isinstance(x, Sequence) and not isinstance(x, Given | Free)), None)
         if made is not None:
-            given = [x.beside(made.steps) if isinstance(x, Given) else x for x in given]
+            given = [x.beside(made.steps) if isinstance(x, Given | Free) else x for x in given]
         if not any(isinstance(x, Sequence) for x in given):
             if name == "stack" and (stacked := self._stacked(node, given)) is not None:
                 return stacked
@@ -76,9 +107,17 @@ class Unstacking:
             return self._entry(node, given[0], at)
         rule = RULES.get(name) or (entrywise if node.op.elementwise else None)
         found = rule(self, node, given) if rule is not None else None
+        if rule is not None and made is None and isinstance(found, Sequence) and not isinstance(found, Given):
+            return Free(found, partial(rule, self, node), given)
         if found is not None:
             return found
         return self._again(node, [self.whole(x) for x in given])
+
+    def _outside(self, node: Tensor) -> Tensor:
+        """A Tensor made before the recording: as a leaf with a name, since one without is taken for a constant."""
+        leaf = Tensor(node.value, None, (), None, "outside", ROOT, False)
+        self.outside[leaf.id] = node
+        return leaf
 
     def _again(self, node: Tensor, inputs: Iterable[Tensor]) -> Tensor:
         """The same node on other inputs, with an id of its own so that ids keep the order."""
@@ -97,7 +136,9 @@ class Unstacking:
 
     def _whole(self, node: Tensor) -> Sequence:
         number, length = self.sequences[node.id], len(node)
-        steps = list(range(length))[::-1] if number in self.backwards else list(range(length))
+        first = int(length in self.steps)  # whoever counts from 1 has a step of this number
+        steps = list(range(first, first + length))
+        steps = steps[::-1] if number in self.backwards else steps
         return Sequence([], steps) if not length else Given(self, node, number, steps)
 
     def leaf(self, whole: Tensor, number: int, at: int, step: int | None, backwards: bool) -> Tensor:
@@ -127,7 +168,7 @@ class Unstacking:
         return Sequence(given, steps, axis)
 
     def _entry(self, node: Tensor, whole: Sequence, at: int) -> Tensor:
-        found = whole.entry(at, self.step_of(node)) if isinstance(whole, Given) else whole.entries[at]
+        found = whole.entry(at, self.step_of(node)) if isinstance(whole, Given | Free) else whole.entries[at]
         rest = rest_of(node, whole.axis)
         if rest or node.name is not None:
             with entered(node.scope):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.choosing import HOLE
 from ..core.primitives import PRIMITIVES, record
 from ..core.tensor import Tensor, constant
 from ..core.timeline import is_constant
@@ -70,7 +71,7 @@ def _reduced(owner: Unstacking, node: Tensor, given: list[Any]) -> Tensor | Sequ
     params = node.params or {}
     rank, axis, keepdims = _rank(x), params.get("axis"), params.get("keepdims", False)
     axes = list(range(rank)) if axis is None else sorted(int(i) % rank for i in np.atleast_1d(axis))
-    if keepdims:
+    if keepdims and x.axis in axes:
         return None
     inner = tuple(i - (i > x.axis) for i in axes if i != x.axis)
     over = not inner and x.axis in axes
@@ -79,8 +80,8 @@ def _reduced(owner: Unstacking, node: Tensor, given: list[Any]) -> Tensor | Sequ
         if over
         else owner.each(
             x.steps,
-            x.axis - sum(i < x.axis for i in axes),
-            lambda n: record(PRIMITIVES["sum"], (x.entries[n],), {"axis": inner, "keepdims": False}),
+            x.axis - (0 if keepdims else sum(i < x.axis for i in axes)),
+            lambda n: record(PRIMITIVES["sum"], (x.entries[n],), {"axis": inner, "keepdims": keepdims}),
             None if x.axis in axes else node.name,
         )
     )
@@ -169,8 +170,11 @@ def _taken(owner: Unstacking, node: Tensor, given: list[Any]) -> Sequence | None
     x = given[0]
     index = (node.params or {})["index"]
     parts = index if isinstance(index, tuple) else (index,)
-    if x.axis != 0 or any(p is None or p is Ellipsis or isinstance(p, np.ndarray) for p in parts):
+    if not isinstance(x, Sequence) or x.axis != 0 or any(isinstance(p, np.ndarray) for p in parts) or parts[0] is None:
         return None
+    if parts[0] is Ellipsis:
+        short = sum(p is not None for p in parts) <= _rank(x)  # so that it stands for the axis of time at least
+        return owner.each(x.steps, 0, lambda n: pick(x.entries[n], parts), node.name) if short else None
     if parts[0] != slice(None):
         if isinstance(parts[0], slice) and all(p == slice(None) for p in parts[1:]) and not isinstance(x, Given):
             return Sequence(x.entries[parts[0]], x.steps[parts[0]])
@@ -198,8 +202,55 @@ def _joined(owner: Unstacking, node: Tensor, given: list[Any]) -> Sequence | Non
     )
 
 
+def _reshaped(owner: Unstacking, node: Tensor, given: list[Any]) -> Sequence | None:
+    """Another shape that leaves the axis of time, and what stands before it, alone."""
+    (x,) = given
+    T, axis = len(x.steps), x.axis
+    before = x.node.shape[:axis] if isinstance(x, Given) else x.entries[0].shape[:axis]
+    if node.shape[: axis + 1] != (*before, T):
+        return None
+    return _shaped(owner, node, x, axis)
+
+
+def _repeated(owner: Unstacking, node: Tensor, given: list[Any]) -> Sequence | None:
+    """Repetition along other axes than that of time."""
+    (x,) = given
+    axis = node.ndim + x.axis - _rank(x)
+    return _shaped(owner, node, x, axis) if node.shape[axis] == len(x.steps) else None
+
+
+def _shaped(owner: Unstacking, node: Tensor, x: Sequence, axis: int) -> Sequence:
+    shape, op = node.shape[:axis] + node.shape[axis + 1 :], node.op
+    assert op is not None
+    return owner.each(x.steps, axis, lambda n: record(op, (x.entries[n],), {"shape": shape}), node.name)
+
+
+def _picked(owner: Unstacking, node: Tensor, given: list[Any]) -> Sequence | None:
+    """Rows of a table at numbers of each step; or one entry of each row of a sequence, at numbers of its step."""
+    x, at = given
+    params = dict(node.params or {})
+    index, op = params["index"], node.op
+    assert op is not None
+    if not isinstance(at, Sequence):
+        return None
+    if not isinstance(x, Sequence):
+        if index[-1] is not HOLE or any(part != slice(None) for part in index[:-1]):
+            return None
+        return owner.each(
+            at.steps, len(index) - 1 + at.axis, lambda n: record(op, (x, at.entries[n]), params), node.name
+        )
+    rows = index[0]
+    if x.axis or at.axis or x.steps != at.steps or rows is HOLE or np.size(rows) != len(x.steps) == np.shape(rows)[0]:
+        return None
+    parts: list[Any] = [part if part is HOLE else np.asarray(part) for part in index[1:]]
+    if not np.array_equal(np.ravel(rows), np.arange(len(x.steps))) or any(p is not HOLE and len(p) != 1 for p in parts):
+        return None
+    params["index"] = tuple([part if part is HOLE else part[0] for part in parts])
+    return owner.each(x.steps, 0, lambda n: record(op, (x.entries[n], at.entries[n]), params), node.name)
+
+
 RULES: dict[str, Rule] = {
     "sum": _reduced, "linear": _product, "matmul": _product, "transpose": _transposed, "softmax": _along,
     "log_softmax": _along, "logsumexp": _along, "cross_entropy": _along, "onehot": _onehot, "getitem": _taken,
-    "concatenate": _joined,
+    "concatenate": _joined, "reshape": _reshaped, "broadcast_to": _repeated, "pick": _picked,
 }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .choosing import select
 from .primitives import MATH_ERRORS, elementwise, primitive, spells
 from .tensor import PLAIN, Tensor, plain
 
@@ -186,13 +187,13 @@ def _where(a: Any, b: Any, condition: Any) -> Any:
 
 @spells(np.where)
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """`a` where the condition holds, `b` elsewhere; the condition is a plain boolean array.
+    """`a` where the condition holds, `b` elsewhere; the condition is a boolean array, or a Tensor that holds one.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> tg.grad(lambda x: np.sum(np.where(x > 0, x * x, 0.0)))(np.array([0.5, 3.0])).tolist()
     [1.0, 6.0]
     """
-    return _where(a, b, condition=plain(condition))
+    return select(a, b, condition) if isinstance(condition, Tensor) else _where(a, b, condition=plain(condition))
 
 
 # -- powers --------------------------------------------------------------------------------------------------------

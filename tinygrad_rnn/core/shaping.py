@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .choosing import HOLE, pick, with_hole
 from .primitives import primitive, shape_of, spells
 from .tensor import Tensor, plain
 
@@ -66,7 +67,8 @@ def _getitem(x: Any, index: Any) -> Any:
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """`x[index]` as in numpy: integers, slices, masks, integer arrays with repeats."""
-    return _getitem(x, index=plain(index))
+    held = with_hole(index)
+    return _getitem(x, index=plain(index)) if held is None else pick(x, held[0], index=held[1])
 
 
 # -- joining and splitting -----------------------------------------------------------------------------------------
@@ -176,8 +178,11 @@ def atleast_1d(x: Any) -> Any:
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Entries at `indices` along `axis` (of the flattened input if None); repeats add up in the gradient."""
     if axis is None:
-        return np.reshape(x, (-1,))[np.asarray(plain(indices))]
-    return x[(*(slice(None),) * (axis % len(shape_of(x))), np.asarray(plain(indices)))]
+        x, axis = np.reshape(x, (-1,)), 0
+    before = (slice(None),) * (axis % len(shape_of(x)))
+    if isinstance(indices, Tensor):
+        return pick(x, indices, index=(*before, HOLE))
+    return x[(*before, np.asarray(plain(indices)))]
 
 
 def embedding(weight: Any, indices: Any) -> Any:

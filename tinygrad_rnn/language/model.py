@@ -83,7 +83,8 @@ class Model:
     def compile(self, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:
         """The loss and its gradients as a fast function of all values by name, for any length and batch size.
 
-        See `CompiledModel` for what it takes. Raises `CompileError` for a model that is not one step repeated.
+        See `CompiledModel` for what it takes. A model that is not one step repeated is compiled flat, for the lengths
+        it is called with.
 
         >>> import numpy as np
         >>> from tinygrad_rnn.language import load

@@ -14,7 +14,7 @@ from ..core.contractions import linear
 from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import softmax
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, plain
 from . import init
 from .given import whole, within
 from .module import Module, parameter
@@ -42,14 +42,14 @@ class AdditiveAttention(Module):
         m = name("m", np.tanh(linear(query, self.W_a) + prepared))
         return name("e", m @ self.v)
 
-    def forward(self, query: Any, keys: Any, prepared: Any = None, inside: np.ndarray | None = None) -> Any:
+    def forward(self, query: Any, keys: Any, prepared: Any = None, inside: Any = None) -> Any:
         """The context C (B, H) and the alignment alpha (S, B) for a query (B, G) and keys (S, B, H).
 
         `inside` (S, B) is 0 where a key is padding, which then gets no weight.
         """
         e = self.energies(query, self.prepare(keys) if prepared is None else prepared)
         if inside is not None:
-            e = np.where(inside > 0, e, -1e30)
+            e = np.where(inside, e, -1e30)
         alpha = name("alpha", softmax(e, axis=0))
         return name("C", np.sum(np.expand_dims(alpha, -1) * keys, axis=0)), alpha
 
@@ -110,8 +110,8 @@ class AttentionDecoder(EncoderDecoder):
         self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, x_state: Any = None, state: Any = None
     ) -> tuple[Any, Any]:
         keys = np.stack(self.encoder(x, rows, x_lengths, x_state))
-        inside = None if x_lengths is None else within(x_lengths, keys.shape[:-1])
-        if inside is not None and not np.all(inside[0]):
+        inside = None if x_lengths is None else within(x_lengths, keys.shape[:-1], least=1)
+        if inside is not None and not np.all(plain(inside)[0]):
             raise ShapeError("AttentionDecoder: x_lengths are at least 1, since there has to be something to look at")
         return (keys, self.attention.prepare(keys), inside), (self.initial(state, rows), None)
 

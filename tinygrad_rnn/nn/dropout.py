@@ -26,8 +26,10 @@ def probability(kind: str, what: str, p: Any) -> float:
     return float(p)
 
 
-def leaf(role: str, value: np.ndarray) -> Tensor:
-    """Data of this step, under a name: neither copied nor differentiated."""
+def leaf(role: str, value: Any) -> Tensor:
+    """Data of this step, under a name: neither copied nor differentiated; what is in a graph stays in it."""
+    if isinstance(value, Tensor):
+        return name(role, value)
     return Tensor(value, None, (), None, role, current(), False)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.choosing import cast, inside, ranged
 from ..core.errors import DtypeError, ShapeError
 from ..core.functions import name
 from ..core.reductions import refuse_other_classes
@@ -123,19 +124,22 @@ def given_state(role: str, value: Any, shape: tuple[int, ...], kind: str, dtype:
         return name(role, given_tensor(role, value, shape, kind, dtype))
 
 
-def labels_of(y: Any, classes: int, kind: str) -> np.ndarray:
-    """Labels as an array of integers (T,) or (T, B); raises `ShapeError` for anything else."""
+def labels_of(y: Any, classes: int, kind: str) -> Any:
+    """Labels as an array of integers (T,) or (T, B), or as the Tensor they are in a graph.
+
+    Raises `ShapeError` for anything else.
+    """
     labels = np.asarray(plain(y))
     if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
         raise ShapeError(
             f"{kind}: labels are integers of shape (T,) or (T, B), not {labels.dtype} of shape {labels.shape}"
         )
     refuse_other_classes(f"{kind}: labels", labels, classes)
-    return labels
+    return ranged(y, low=0, high=classes) if in_graph(y) else labels
 
 
-def within(lengths: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
-    """1.0 at the steps inside of each sequence, 0.0 behind: (T, B)."""
+def within(lengths: Any, shape: tuple[int, ...], dtype: Any = np.float64, least: int = 0) -> Any:
+    """1.0 at the steps inside of each sequence, 0.0 behind: (T, B); `least` is said to whoever compiles."""
     ends = np.asarray(plain(lengths))
     if ends.size and ends.dtype.kind not in "iu":
         raise DtypeError(f"lengths are whole numbers, not {ends.dtype}")
@@ -143,4 +147,12 @@ def within(lengths: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> np.
         raise ShapeError(
             f"lengths have shape {ends.shape} and run up to {ends.max(initial=0)}, but the labels have shape {shape}"
         )
-    return (np.arange(shape[0]).reshape((-1,) + (1,) * ends.ndim) < ends).astype(dtype)
+    numbers = ranged(lengths, low=least, high=shape[0] + 1) if in_graph(lengths) else ends
+    return cast(inside(numbers, steps=shape[0]), dtype=dtype)
+
+
+def lengths_of(lengths: Any, labels: Any) -> Any:
+    """How many labels of each sequence count: all, if nothing is given."""
+    if lengths is None:
+        return np.full(labels.shape[1:], len(labels))
+    return lengths if in_graph(lengths) else np.asarray(plain(lengths))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.choosing import cast, equals, ranged
 from ..core.contractions import linear
 from ..core.elementwise import sigmoid, softplus
 from ..core.errors import GraphError, ShapeError
@@ -20,7 +21,7 @@ from ..core.tensor import Tensor, plain
 from . import init
 from .dropout import leaf
 from .generative import Autoregressive, GenerativeRNN, drawn
-from .given import labels_of, within
+from .given import in_graph, labels_of, lengths_of, within
 from .module import Module, parameter
 from .random import generator
 
@@ -50,10 +51,10 @@ class EndSymbol(Module):
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n], end | x) for labels (T,) or (T, B) without the end symbol; lengths (B,) may be 0."""
         labels = labels_of(y, self.end, "EndSymbol")
-        n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
-        ended = np.concatenate([labels, np.full((1, *labels.shape[1:]), self.end)])
-        ended = np.where(within(n, ended.shape), ended, self.end)
-        return self.model.log_likelihood(ended, x, n + 1, **given)
+        n, end = lengths_of(lengths, labels), np.full((1, *labels.shape[1:]), self.end)
+        ended = np.concatenate([labels, end])
+        ended = np.where(within(n, ended.shape), ended, end)
+        return self.model.log_likelihood(ended, x, cast(n + 1, dtype=np.int64), **given)
 
     forward = log_likelihood
 
@@ -93,13 +94,16 @@ class BernoulliStop(Module):
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n], stop after n | x) for labels (T,) or (T, B); lengths (B,) are at least 1."""
         labels = labels_of(y, self.model.output_size, "BernoulliStop")
-        n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
-        if n.size and n.min() < 1:
+        n = lengths_of(lengths, labels)
+        if np.any(plain(n) < 1):
             raise ShapeError("BernoulliStop: it stops after a label, so every sequence has at least one")
-        inside = within(n, labels.shape, self.model.dtype)
+        inside = within(n, labels.shape, self.model.dtype, least=1)
         terms = []
         for turn in self.model.given(labels, x, **given):
-            z, last = self.stop(turn.state), leaf("s", np.asarray(n == turn.t, self.model.dtype)[..., None])
+            z, last = (
+                self.stop(turn.state),
+                leaf("s", cast(equals(n, number=turn.t), dtype=self.model.dtype)[..., None]),
+            )
             # -log q where it is the last label, -log(1 - q) where it is not
             L_s = softplus(z) - last * z
             L = cross_entropy(turn.o, turn.y) + np.sum(L_s, axis=-1)
@@ -148,7 +152,7 @@ class PredictedLength(GenerativeRNN):
         return np.broadcast_to(lengths, rows), super().begin(x, rows, state)[1]
 
     def step(self, lengths: Any, h: Any, y: Tensor, t: int) -> Any:
-        left = leaf("n", np.asarray(lengths - t, self.dtype)[..., None])
+        left = leaf("n", cast(lengths - t, dtype=self.dtype)[..., None])
         return name("h", np.tanh(self.b + linear(h, self.W) + linear(y, self.U) + linear(left, self.R)))
 
     def length(self, state: Any = None, rows: tuple[int, ...] = ()) -> Any:
@@ -157,18 +161,23 @@ class PredictedLength(GenerativeRNN):
 
     def log_probability_of_length(self, n: Any, state: Any = None, rows: tuple[int, ...] = ()) -> Any:
         """log P(n), normalised over 1, ..., `longest`."""
-        n = np.broadcast_to(np.asarray(plain(n)), rows)
-        if n.size and not 1 <= n.min() <= n.max() <= self.longest:
-            raise ShapeError(f"PredictedLength: lengths run from 1 to {self.longest}, not {n.min()} to {n.max()}")
+        found = np.asarray(plain(n))
+        if found.size and not 1 <= found.min() <= found.max() <= self.longest:
+            raise ShapeError(
+                f"PredictedLength: lengths run from 1 to {self.longest}, not {found.min()} to {found.max()}"
+            )
+        n = ranged(n, low=1, high=self.longest + 1) if in_graph(n) else found
         each = np.arange(1, self.longest + 1, dtype=self.dtype)
         expected = self.length(state, rows)
         others = np.square(np.expand_dims(expected, -1) - each)
-        return -0.5 * np.square(expected - n.astype(self.dtype)) - logsumexp(-0.5 * others, axis=-1)
+        return -0.5 * np.square(expected - cast(np.broadcast_to(n, rows), dtype=self.dtype)) - logsumexp(
+            -0.5 * others, axis=-1
+        )
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(n) + log P(y[1], ..., y[n] | n); lengths (B,) are at least 1, all of T if not given."""
         labels = labels_of(y, self.output_size, "PredictedLength")
-        n = np.full(labels.shape[1:], len(labels)) if lengths is None else np.asarray(plain(lengths))
+        n = lengths_of(lengths, labels)
         inside = within(n, labels.shape, self.dtype)
         terms = [
             name("L", leaf("m", inside[turn.t - 1]) * cross_entropy(turn.o, turn.y))

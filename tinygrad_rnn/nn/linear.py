@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ..core.choosing import ranged
 from ..core.contractions import linear
 from ..core.elementwise import relu, sigmoid, tanh
 from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.shaping import embedding
 from ..core.tensor import plain
 from . import init
-from .given import shape_given, whole
+from .given import in_graph, shape_given, whole
 from .module import Module, parameter
 from .normalized import EPS, normalized
 
@@ -87,13 +88,14 @@ class Embedding(Module):
 
     def forward(self, indices: Any) -> Any:
         found = np.asarray(plain(indices))
+        numbers = ranged(indices, low=0, high=self.num_embeddings) if in_graph(indices) else found
         if found.dtype.kind not in "iu":
             raise DtypeError(f"Embedding: symbols are counted by integers, not {found.dtype}")
         if found.size and not 0 <= found.min() <= found.max() < self.num_embeddings:
             raise ShapeError(
                 f"Embedding: symbols run from 0 to {self.num_embeddings - 1}, not {found.min()} to {found.max()}"
             )
-        return embedding(self.weight, found)
+        return embedding(self.weight, numbers)
 
 
 class LayerNorm(Module):

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..compile.watch import refuse_while_recorded
+from ..core.choosing import HOLE, cast, equals, pick, some, unlike
 from ..core.elementwise import softplus
 from ..core.errors import GraphError, ShapeError
 from ..core.primitives import shape_of
 from ..core.reductions import cross_entropy as _cross_entropy
 from ..core.reductions import refuse_other_classes
-from ..core.tensor import plain
+from ..core.tensor import Tensor, plain
+from .given import in_graph
 
 
 def cross_entropy(
@@ -35,12 +36,8 @@ def cross_entropy(
     >>> round(float(nn.cross_entropy(np.array([[2.0, 0.0], [0.0, 0.0]]), np.array([0, -100]))), 4)
     0.1269
     """
-    wanted = np.asarray(plain(targets))
-    if ignore_index >= 0:
-        refuse_while_recorded(f"looks for targets equal to ignore_index={ignore_index}", "leave no target out")
-    ignored = wanted == ignore_index
-    weights = _kept("cross_entropy", ~ignored, mask)
-    safe = np.where(ignored, 0, wanted) if np.any(ignored) else targets
+    safe, ignored = _counted(targets, ignore_index)
+    weights = _kept("cross_entropy", ignored, mask, shape_of(targets))
     return _reduced("cross_entropy", _cross_entropy(_left("cross_entropy", logits, weights), safe), weights, reduction)
 
 
@@ -62,11 +59,10 @@ def nll_loss(
             f"nll_loss: log-probabilities {shape} need integer targets of shape {shape[:-1]}, "
             f"not {wanted.dtype} of shape {wanted.shape}"
         )
-    ignored = wanted == ignore_index
-    safe = np.where(ignored, 0, wanted)
-    refuse_other_classes("nll_loss: targets", safe, shape[-1])
-    weights = _kept("nll_loss", ~ignored, mask)
-    picked = log_probabilities[(*np.ogrid[tuple(slice(n) for n in safe.shape)], safe)]
+    safe, ignored = _counted(targets, ignore_index)
+    refuse_other_classes("nll_loss: targets", np.asarray(plain(safe)), shape[-1])
+    weights = _kept("nll_loss", ignored, mask, wanted.shape)
+    picked = pick(log_probabilities, safe, index=(*np.ogrid[tuple(slice(n) for n in wanted.shape)], HOLE))
     return _reduced("nll_loss", -_left("nll_loss", picked, weights), weights, reduction)
 
 
@@ -80,7 +76,7 @@ def mse_loss(outputs: Any, targets: Any, mask: Any = None, reduction: str = "mea
     4.0
     """
     _same_shape("mse_loss", outputs, targets)
-    weights = _kept("mse_loss", None, mask)
+    weights = _kept("mse_loss", None, mask, None)
     difference = _left("mse_loss", outputs - targets, weights)
     return _reduced("mse_loss", difference * difference, weights, reduction)
 
@@ -97,7 +93,7 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, mask: Any = None
     """
     _same_shape("binary_cross_entropy_with_logits", logits, targets)
     loss = "binary_cross_entropy_with_logits"
-    weights = _kept(loss, None, mask)
+    weights = _kept(loss, None, mask, None)
     z, y = _left(loss, logits, weights), _left(loss, targets, weights)
     return _reduced(loss, softplus(z) - z * y, weights, reduction)
 
@@ -110,42 +106,54 @@ def _same_shape(loss: str, outputs: Any, targets: Any) -> None:
         )
 
 
-def _kept(loss: str, valid: Any, mask: Any) -> np.ndarray | None:
-    """What counts, as an array of weights; None where everything does."""
+def _counted(targets: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Targets that are all class numbers, and which of them are ignored; None where none is.
+
+    Of a Tensor of a graph, others may be ignored later; that a negative number is no class is seen by whoever compiles.
+    """
+    wanted = targets if in_graph(targets) else np.asarray(plain(targets))
+    ignored = equals(wanted, number=ignore_index)
+    if not np.any(plain(ignored)) and not (in_graph(targets) and ignore_index >= 0):
+        return targets if isinstance(targets, Tensor) else wanted, None
+    return np.where(ignored, np.zeros((), wanted.dtype), wanted), ignored
+
+
+def _kept(loss: str, ignored: Any, mask: Any, shape: tuple[int, ...] | None) -> Any:
+    """What counts, as an array of weights or truth values; None where everything does."""
     if mask is None:
-        return None if valid is None or np.all(valid) else np.asarray(valid)
-    weights = np.asarray(plain(mask))
-    if valid is None:
-        return weights
-    if weights.shape != np.shape(valid):
-        raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the targets {np.shape(valid)}")
-    return weights * valid
+        return None if ignored is None else unlike(ignored)
+    weights = mask if in_graph(mask) else np.asarray(plain(mask))
+    if shape is not None and weights.shape != shape:
+        raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the targets {shape}")
+    return weights if ignored is None else np.where(ignored, np.zeros((), weights.dtype), weights)
 
 
-def _left(loss: str, x: Any, weights: np.ndarray | None) -> Any:
+def _left(loss: str, x: Any, weights: Any) -> Any:
     """x, but 0 where nothing counts: nan in padding must reach neither the loss nor, as 0 · nan, its gradient."""
-    if weights is None or np.all(weights):
+    if weights is None or (not isinstance(weights, Tensor) and np.all(weights)):
         return x
-    return np.where(_spread(loss, weights, shape_of(x)) != 0, x, 0.0)
+    return np.where(_spread(loss, weights, shape_of(x)), x, 0.0)
 
 
-def _spread(loss: str, weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _spread(loss: str, weights: Any, shape: tuple[int, ...]) -> Any:
     """One weight for each entry; those given stand for the leading axes."""
     if weights.shape != shape[: weights.ndim]:
         raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the losses {shape}")
-    return np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
+    return np.broadcast_to(np.reshape(weights, weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
 
 
-def _reduced(loss: str, losses: Any, weights: np.ndarray | None, reduction: str) -> Any:
+def _reduced(loss: str, losses: Any, weights: Any, reduction: str) -> Any:
     if reduction not in ("mean", "sum", "none"):
         raise GraphError(f"{loss}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
     if weights is not None:
         weights = _spread(loss, weights, shape_of(losses))
-        losses = losses * weights.astype(np.result_type(plain(losses)))
+        losses = losses * cast(weights, dtype=np.result_type(plain(losses)))
     if reduction == "none":
         return losses
     if reduction == "sum":
         return np.sum(losses)
+    if isinstance(weights, Tensor):
+        return np.sum(losses) / some(np.sum(cast(weights, dtype=np.float64)))
     count = float(np.prod(shape_of(losses))) if weights is None else float(np.sum(weights))
     if not count:
         raise GraphError(f"{loss}: every target is ignored or masked, so there is nothing to average")

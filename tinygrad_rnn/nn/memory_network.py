@@ -17,7 +17,7 @@ from ..core.reductions import add_n, cross_entropy, log_softmax
 from ..core.scope import scope, steps
 from ..core.tensor import plain
 from .dropout import leaf
-from .given import given_tensor
+from .given import given_tensor, in_graph
 from .sized import Sized
 
 
@@ -102,5 +102,5 @@ class MemoryNetwork(Sized):
             raise ShapeError(
                 f"MemoryNetwork: q has shape {np.shape(plain(q))}, but has to be {(self.hops, *log_p[0].shape)}"
             )
-        told = np.asarray(plain(q), self.dtype)
+        told = q if in_graph(q) else np.asarray(plain(q), self.dtype)
         return L - add_n([np.sum(leaf("q", told[t]) * log_p[t], axis=0) for t in range(self.hops)])

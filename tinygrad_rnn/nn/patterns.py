@@ -15,16 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from ..core.choosing import ranged
 from ..core.contractions import linear
 from ..core.elementwise import tanh
 from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.functions import name
-from ..core.reductions import softmax
+from ..core.reductions import onehot, softmax
 from ..core.scope import scope, step, steps
-from ..core.tensor import Tensor, next_id
+from ..core.tensor import Tensor, next_id, plain
 from .cell import Cell, States
 from .dropout import leaf
-from .given import given_states
+from .given import given_states, in_graph
 from .module import Module
 from .random import generator
 from .recurrent import Recurrent
@@ -160,7 +161,7 @@ class OutputFeedback(Module):
         last = states if len(states) > 1 else states[0]
         return (output, last, kept) if trace else (output, last)
 
-    def _fed(self, o: Any, label: np.ndarray | None, teacher: float) -> Any:
+    def _fed(self, o: Any, label: Any, teacher: float) -> Any:
         """What goes on to the next step: the output, the label, or for each sample one of both."""
         if label is None or teacher == 0.0:
             return FEEDBACK[self.feedback](o)
@@ -169,8 +170,8 @@ class OutputFeedback(Module):
         taught = (generator().random((*label.shape[:-1], 1)) < teacher).astype(label.dtype)
         return leaf("y", taught * label) + leaf("own", 1.0 - taught) * FEEDBACK[self.feedback](o)
 
-    def _one_hot(self, labels: Any, shape: tuple[int, ...]) -> np.ndarray:
-        found = np.asarray(labels.numpy() if isinstance(labels, Tensor) else labels)
+    def _one_hot(self, labels: Any, shape: tuple[int, ...]) -> Any:
+        found = np.asarray(plain(labels))
         if found.shape != shape:
             raise ShapeError(
                 f"OutputFeedback: labels have shape {found.shape}, but have to be {shape}: one for each output"
@@ -182,7 +183,8 @@ class OutputFeedback(Module):
                 f"OutputFeedback: labels run from {found.min()} to {found.max()}, "
                 f"but there are {self.cell.classes} classes, from 0 on"
             )
-        return np.eye(self.cell.classes, dtype=self.cell.dtype)[found]
+        numbers = ranged(labels, low=0, high=self.cell.classes) if in_graph(labels) else found
+        return onehot(numbers, classes=self.cell.classes, dtype=self.cell.dtype)
 
     def _given(self, hx: Any, rows: tuple[int, ...]) -> States:
         roles, shapes = self.cell.states, [(*rows, size) for size in self.cell.sizes]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.autodiff import gradients, pullback
-from ..core.elementwise import where
+from ..core.elementwise import greater, where
 from ..core.errors import GraphError
 from ..core.graph import Graph
 from ..core.reductions import add_n
@@ -64,7 +64,7 @@ def omega(loss: Tensor, states: str | Sequence[Tensor] = "h", exact: bool = True
 def _term(back: Tensor, g: Any, axis: int) -> Tensor:
     """(||back|| / ||g|| - 1)^2, the mean over samples; 0 where g is 0."""
     length = _length(g if isinstance(g, Tensor) else constant(g), axis)
-    there = length.numpy() > 0.0
+    there = greater(length, 0.0)
     ratio = _length(back, axis) / where(there, length, 1.0)
     return np.mean(where(there, (ratio - 1.0) ** 2, 0.0))
 

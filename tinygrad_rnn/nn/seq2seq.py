@@ -50,7 +50,7 @@ class Encoder(Sized):
         return states
 
 
-def held(new: Any, old: Any, inside: np.ndarray) -> Any:
+def held(new: Any, old: Any, inside: Any) -> Any:
     """The new state where a sequence still runs, the old one behind its end."""
     m = leaf("m", inside[..., None])
     return m * new + (1.0 - m) * old

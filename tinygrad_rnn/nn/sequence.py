@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ..core.choosing import cast, inside, ranged, unlike
 from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.functions import name
 from ..core.graph import ancestors
 from ..core.scope import Scope, current, entered, steps
-from ..core.tensor import Tensor, next_id
+from ..core.tensor import Tensor, next_id, plain, tensor
 from .cell import Cell, States
 from .dropout import Locked, leaf, replaced
-from .given import as_data, shape_given
+from .given import as_data, in_graph, shape_given
 
 Trace = dict[str, list[Tensor]]
 #: (t, names of the states, new states, old states) -> the states that are carried on
@@ -60,8 +61,10 @@ class Inputs:
             return output
         return output * (np.swapaxes(padding.on, 0, 1) if self.time_axis else padding.on)
 
-    def _hide(self, here: np.ndarray) -> None:
+    def _hide(self, here: Any) -> None:
         """Put 0 where a sequence has ended, whatever stood there (`here` is (T, B, 1))."""
+        if isinstance(here, Tensor) and not isinstance(self.x, Tensor):
+            self.x = tensor(np.moveaxis(self.x, 0, self.time_axis), requires_grad=False)
         if isinstance(self.x, Tensor):
             self.x = np.where(np.swapaxes(here, 0, 1) if self.time_axis else here, self.x, 0.0)
         else:
@@ -84,7 +87,7 @@ class Padding:
     """
 
     def __init__(self, lengths: Any, T: int, batch: int | None, dtype: Any) -> None:
-        found = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
+        found = np.asarray(plain(lengths))
         if batch is None:
             raise ShapeError("lengths are for a batch of sequences: a single one, (T, size), ends where it ends")
         if found.shape != (batch,):
@@ -95,8 +98,9 @@ class Padding:
             raise DtypeError(f"lengths are whole numbers, not {found.dtype}")
         if batch and (found.min() < 1 or found.max() > T):
             raise GraphError(f"lengths run from {found.min()} to {found.max()}, but have to be from 1 to T = {T}")
-        self.here = (np.arange(T)[:, None] < found)[:, :, None]
-        self.on, self.off = self.here.astype(dtype), (~self.here).astype(dtype)
+        numbers = ranged(lengths, low=1, high=T + 1) if in_graph(lengths) else found
+        self.here = inside(numbers, steps=T)[:, :, None]
+        self.on, self.off = cast(self.here, dtype=dtype), cast(unlike(self.here), dtype=dtype)
 
     def __call__(self, t: int, roles: tuple[str, ...], new: States, old: States) -> States:
         on, off = leaf("on", self.on[t - 1]), leaf("off", self.off[t - 1])
