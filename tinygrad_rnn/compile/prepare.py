@@ -312,7 +312,7 @@ def _runner(compiled: Any, plan: Plan, executor: str) -> Any:
         return JitRunner(plan, getattr(compiled, "together", False))
     if compiled.checkpoint is not None:
         return CheckpointRunner(plan, compiled.checkpoint)
-    return NumpyRunner(plan)
+    return NumpyRunner(plan, getattr(compiled, "together", False))
 
 
 def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -> Prepared:

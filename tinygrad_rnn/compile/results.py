@@ -1,6 +1,6 @@
-"""Memory for what machine code answers: used again by the next call, unless somebody holds any of it.
+"""Memory for what a compiled function answers: used again by the next call, unless somebody holds any of it.
 
-What stands in it, and how it is computed, is the business of `run_jit`.
+What stands in it, and how it is computed, is the business of `run_numpy` and `run_jit`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ Shapes = Sequence[tuple[tuple[int, ...], np.dtype[Any]]]
 class Results:
     """Arrays for results, and of these the parts that are outputs: (number of the result, which part) for each.
 
-    `together`: results of one dtype lie in one block, one after the other, and who keeps one keeps all.
+    `together`: results of one dtype lie in one block, one after the other, and who keeps one keeps all. `held`: how
+    many of the results whoever computes them holds by himself.
     """
 
-    def __init__(self, outputs: Sequence[tuple[int, Callable[[np.ndarray], np.ndarray]]], together: bool) -> None:
-        self._outputs, self._together = outputs, together
+    def __init__(
+        self, outputs: Sequence[tuple[int, Callable[[np.ndarray], np.ndarray]]], together: bool, held: int = 0
+    ) -> None:
+        self._outputs, self._together, self._held = outputs, together, held
         self._arrays: list[np.ndarray] = []
         self._own = 0  # how many of them are views of others
         self._places: list[int] = []
@@ -31,7 +34,7 @@ class Results:
 
     def renewed(self, shapes: Shapes) -> list[np.ndarray] | None:
         """New arrays of these shapes and dtypes; None if the last ones are of these and nobody holds them."""
-        if shapes == self._shapes and holders(self._arrays) == self._own:
+        if shapes == self._shapes and holders(self._arrays) == self._own + self._held:
             return None
         blocks, results = _blocks(shapes) if self._together else ([], [np.empty(*each) for each in shapes])
         self._own = len(results) if self._together else 0

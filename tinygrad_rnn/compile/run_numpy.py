@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from operator import call
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from . import numpy_calls as calls
+from . import numpy_sums
 from .numpy_stacks import stacked
 from .plan import END, STEP, SUMS, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
+from .results import Results
 
 Call = Callable[[], Any]
 #: bytes that numpy takes by itself while it computes with parts of arrays whose rows are short
@@ -29,14 +32,22 @@ _KEPT = 16
 class NumpyRunner:
     """Runs a plan for any number of steps; call it with the values of the arguments and N."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, together: bool = False) -> None:
         self.plan = plan
         self.capacity = -1
         self.arrays: dict[int, np.ndarray] = {}
         self.index = {id(b): i for i, b in enumerate(plan.arguments)}
-        self.index |= {id(b): i for i, b in enumerate(b for b in plan.buffers if b.kind == "result")}
-        self.given: list[np.ndarray] = [np.zeros(b.shape, b.dtype) for b in plan.arguments]
-        self.made: list[Any] = [None for b in plan.buffers if b.kind == "result"]
+        order = {id(ref.buffer): n for n, ref in enumerate(plan.outputs)}
+        results = sorted([b for b in plan.buffers if b.kind == "result"], key=lambda b: order.get(id(b), -1))
+        self.index |= {id(b): i for i, b in enumerate(results)}
+        self.nothing: list[Any] = [None] * len(plan.arguments)
+        self.given: list[Any] = list(self.nothing)
+        self.made: list[Any] = [None] * len(results)
+        seen = [
+            (self.index[id(r.buffer)], partial(self.look, ref=r)) for r in plan.outputs if r.buffer.kind == "result"
+        ]
+        self.answers = Results(seen, together, held=len(results))
+        self.shapes = [(b.shape, b.dtype) for b in results]
         for buffer in plan.buffers:
             if buffer.kind == "constant":
                 self.arrays[id(buffer)] = np.asarray(buffer.value)
@@ -47,7 +58,7 @@ class NumpyRunner:
         self.wide: dict[Any, np.ndarray] = {}
         self.loops: dict[int, list[Call]] = {}
         self.programs: dict[int, list[Call]] = {}
-        self.results: dict[int, list[Call]] = {}
+        self.results: dict[int, list[Call | None]] = {}
 
     def __call__(self, values: list[Any], N: int) -> list[np.ndarray]:
         if self.capacity < N:
@@ -56,9 +67,23 @@ class NumpyRunner:
         program = self.programs.get(N)
         if program is None:
             program = self._program(N)
+        self.renew()
         with np.errstate(all="ignore"):
             deque(map(call, program), maxlen=0)
-        return [found() for found in self.results[N]]
+        found = self.found(N)
+        self.given[:] = self.nothing  # what was given may be written to by whoever gave it
+        return found
+
+    def renew(self) -> None:
+        """Memory for what is returned: that of the call before, unless somebody holds any of it."""
+        made = self.answers.renewed(self.shapes)
+        if made is not None:
+            self.made[:] = made
+
+    def found(self, N: int) -> list[np.ndarray]:
+        """What is returned after a run of N steps."""
+        answers = iter(self.answers)
+        return [next(answers) if find is None else find() for find in self.results[N]]
 
     def _grow(self, N: int) -> None:
         self.capacity = N if self.capacity < 0 else max(N, 2 * self.capacity)
@@ -79,7 +104,7 @@ class NumpyRunner:
         for stage in self.plan.stages:
             self._bind(stage, N, program)
         self.programs[N] = program
-        self.results[N] = [self._result(ref, N) for ref in self.plan.outputs]
+        self.results[N] = [self.copied(ref, N) for ref in self.plan.outputs]
         return program
 
     def _bind(self, stage: Stage, N: int, program: list[Call], first: bool = True) -> None:
@@ -88,7 +113,7 @@ class NumpyRunner:
             program += together
             for summing, group in groupby(rest, key=lambda instr: instr.op in SUMS):
                 if summing:
-                    program += calls.sums(self, list(group), 0, N, True)
+                    program += numpy_sums.sums(self, list(group), 0, N, True)
                 else:
                     program += [calls.bound(self, instr, 0, N) for instr in group]
         elif isinstance(stage, Loop):
@@ -104,7 +129,7 @@ class NumpyRunner:
     def _part(self, part: Stage, start: int, stop: int, first: bool, program: list[Call]) -> None:
         """What a tile does with the steps from start to stop."""
         if isinstance(part, Once):
-            program += calls.sums(self, part.body, start, stop, first)
+            program += numpy_sums.sums(self, part.body, start, stop, first)
         elif isinstance(part, Loop):
             program += self._steps(part, start, stop)
         elif isinstance(part, Map) and stop > start:
@@ -123,10 +148,11 @@ class NumpyRunner:
             return found[start * n : stop * n]
         return found[(self.capacity - stop) * n : (self.capacity - start) * n]
 
-    def _result(self, ref: Ref, N: int) -> Call:
-        find = self.finder(ref, 0, N, span=ref.time is not None and ref.time[0] == STEP)
+    def copied(self, ref: Ref, N: int) -> Call | None:
+        """A copy of an output that stands in memory which the next call writes; None for what is made anew."""
         if ref.buffer.kind == "result":
-            return find
+            return None
+        find = self.finder(ref, 0, N, span=ref.time is not None and ref.time[0] == STEP)
         return lambda: np.array(find())
 
     # -- arrays -------------------------------------------------------------------------------------------------------
@@ -156,7 +182,7 @@ class NumpyRunner:
         return lambda: self.look(held[i], ref, t, N, span)
 
     @staticmethod
-    def look(array: np.ndarray, ref: Ref, t: int, N: int, span: bool) -> np.ndarray:
+    def look(array: np.ndarray, ref: Ref, t: int = 0, N: int = 0, span: bool = False) -> np.ndarray:
         """What a reference means in the memory of its buffer."""
         lead = 0
         if ref.time is not None:
