@@ -15,8 +15,9 @@ from ..core.autodiff import gradients
 from ..core.scope import ROOT, entered
 from ..core.tensor import next_id
 from .build import Built, build
+from .forms import Prepared
 from .places import Key, Places
-from .prepare import Prepared, prepare
+from .prepare import prepare
 from .record import Leaf, changed, cut
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .errors import CompileError
-from .prepare import Prepared, prepare
+from .forms import Prepared
+from .prepare import prepare
 from .record import array_of
 from .trees import flatten, with_gradients
 

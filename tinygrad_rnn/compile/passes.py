@@ -1,0 +1,80 @@
+"""All passes in their order: from a program to one with gradients, to the same with less work, to a plan.
+
+Each pass stands in a file of its own, takes the outputs of a program and returns others that are worth the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .adjoint import differentiate
+from .errors import Unfoldable
+from .layout import features_first
+from .lower import Lowered, lower
+from .merge import inner_products, merge_products
+from .program import Node, order
+from .reassociate import reassociate
+from .sigmoid import sigmoids_as_tanh
+from .simplify import simplify
+from .tile import tiled
+from .turn import turned
+
+Pass = Callable[[list[Node]], list[Node]]
+#: after each of them `simplify` clears up
+PASSES: tuple[Pass, ...] = (features_first, sigmoids_as_tanh, reassociate, merge_products)
+
+
+def optimised(outputs: list[Node]) -> list[Node]:
+    """The outputs after all passes."""
+    outputs = simplify(outputs)
+    for each in PASSES:
+        outputs = simplify(each(outputs))
+    return outputs
+
+
+def planned(outputs: list[Node], executor: str) -> Lowered:
+    """The plan of a program, as the executor likes it."""
+    if executor != "numpy":
+        return lower(outputs, pack=False)
+    lowered = lower(inner_products(outputs))
+    lowered.plan = turned(tiled(lowered.plan))
+    return lowered
+
+
+def with_gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
+    """The outputs, and the gradients of the first with respect to what was asked for."""
+    if not compiled.argnums:
+        return outputs
+    if len(outputs) != 1:
+        raise Unfoldable("a function to differentiate returns one number")
+    inputs: dict[int, list[Node]] = {}
+    for node in order(outputs):
+        if node.op == "input" and "leaf" in node.params:
+            inputs.setdefault(node.params["leaf"], []).append(node)
+    wanted = [leaf for leaf in recorder.leaves if leaf.differentiated]
+    targets = [inputs.get(leaf.number, []) for leaf in wanted]
+    found = iter(differentiate(outputs[0], [node for nodes in targets for node in nodes]))
+    grads = []
+    for leaf, nodes in zip(wanted, targets, strict=True):
+        parts = [next(found) for _ in nodes]
+        if any(node.step or "at" in node.params for node in nodes):
+            grads.append(_of_sequence(nodes, parts))
+        else:
+            grads.append(parts[0] if parts else _no_gradient(leaf.array))
+    return outputs + grads
+
+
+def _no_gradient(array: Any) -> Node:
+    value = 0.0 if type(array) is float else np.zeros(array.shape, array.dtype)
+    return Node("constant", (), {"value": value}, False, value)
+
+
+def _of_sequence(nodes: list[Node], parts: list[Node]) -> Node:
+    """The gradient with respect to a sequence: that of each entry."""
+    if len(nodes) != 1 or nodes[0].params.get("offset") != 0 or not parts[0].step:
+        raise Unfoldable("the gradient of a sequence that is read in several ways")
+    backwards = nodes[0].params["backwards"]
+    return Node("each", parts, {"axis": 0, "backwards": backwards}, False, np.zeros((1, *parts[0].shape)))
