@@ -5,7 +5,7 @@ Which instructions run when is the business of `run_numpy`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.choosing import HOLE
 from ..core.primitives import PRIMITIVES
-from .plan import Instr, Ref
+from .plan import Instr, Operand, Ref
 
 if TYPE_CHECKING:
     from .run_numpy import NumpyRunner
@@ -64,9 +64,29 @@ def _group(ref: Ref, g: int) -> Ref:
 
 
 def steps(runner: NumpyRunner, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Call]:
-    """The calls of a loop, in order."""
-    rows = [[bound(runner, instr, t, N) for t in times] for instr in body]
-    return [call for step in zip(*rows, strict=True) for call in step] if rows else []
+    """The calls of a loop, in order; a view that several calls share is made once, since views have to be read too."""
+    late = [any(runner.is_late(ref.buffer) for ref in (instr.out, *instr.refs)) for instr in body]
+    early = [instr for instr, is_late in zip(body, late, strict=True) if not is_late]
+    refs = dict.fromkeys(ref for instr in early for ref in (instr.out, *instr.refs))
+    views = {ref: runner.look(runner.arrays[id(ref.buffer)], ref, 0, N, False) for ref in refs if ref.time is None}
+    moving = [(ref, runner.arrays[id(ref.buffer)]) for ref in refs if ref.time is not None]
+    calls: list[Call] = []
+    for t in times:
+        for ref, array in moving:
+            views[ref] = runner.look(array, ref, t, N, False)
+        for instr, is_late in zip(body, late, strict=True):
+            calls.append(bound(runner, instr, t, N) if is_late else _viewed(runner, instr, views))
+    return calls
+
+
+def _viewed(runner: NumpyRunner, instr: Instr, views: Mapping[Ref, np.ndarray]) -> Call:
+    """The call for an instruction whose references are seen so."""
+    dtype = instr.out.buffer.dtype
+    return _call(instr, views[instr.out], [_operand(runner, x, dtype, views) for x in instr.ins], False)
+
+
+def _operand(runner: NumpyRunner, x: Operand, dtype: np.dtype[Any], views: Mapping[Ref, np.ndarray]) -> np.ndarray:
+    return views[x] if isinstance(x, Ref) else runner.scalar(x, dtype)
 
 
 def bound(runner: NumpyRunner, instr: Instr, t: int, N: int) -> Call:
