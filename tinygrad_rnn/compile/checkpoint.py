@@ -7,17 +7,15 @@ end where tiles end, and sums are added tile by tile in the same order, so that 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from math import isqrt
-from operator import call
 from typing import Any
 
 import numpy as np
 
 from .errors import CompileError
 from .plan import ALL, END, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile
-from .run_numpy import NumpyRunner
+from .run_numpy import NumpyRunner, Spread, run
 
 Call = Callable[[], Any]
 
@@ -29,7 +27,7 @@ class CheckpointRunner:
         self.plan, self.every = plan, every
         self.parts = _Parts(plan)
         self.inner = NumpyRunner(plan)
-        self.programs: dict[Any, list[Call]] = {}
+        self.programs: dict[Any, list[Spread]] = {}
         self.capacity = -1
 
     def segment(self, N: int) -> int:
@@ -94,10 +92,8 @@ class CheckpointRunner:
     def _run(self, name: str, stages: list[Stage], N: int, first: bool) -> None:
         key = (name, N, first)
         if key not in self.programs:
-            program = self.programs[key] = []
-            for stage in stages:
-                self.inner._bind(stage, N, program, first)
-        deque(map(call, self.programs[key]), maxlen=0)
+            self.programs[key] = self.inner.program(stages, N, first)
+        run(self.programs[key])
 
 
 class _Parts:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .run_numpy import NumpyRunner
 
 Call = Callable[[], Any]
+#: a function and its arguments
+Spread = tuple[Any, ...]
 #: so many plain calls take no longer than one that broadcasts
 _APART = 3
 
@@ -63,20 +65,27 @@ def _group(ref: Ref, g: int) -> Ref:
     return replace(ref, rows=(first + g * size, first + (g + 1) * size), groups=1)
 
 
-def steps(runner: NumpyRunner, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Call]:
+def steps(runner: NumpyRunner, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Spread]:
     """The calls of a loop, in order; a view that several calls share is made once, since views have to be read too."""
     late = [any(runner.is_late(ref.buffer) for ref in (instr.out, *instr.refs)) for instr in body]
     early = [instr for instr, is_late in zip(body, late, strict=True) if not is_late]
     refs = dict.fromkeys(ref for instr in early for ref in (instr.out, *instr.refs))
     views = {ref: runner.look(runner.arrays[id(ref.buffer)], ref, 0, N, False) for ref in refs if ref.time is None}
     moving = [(ref, runner.arrays[id(ref.buffer)]) for ref in refs if ref.time is not None]
-    calls: list[Call] = []
+    calls: list[Spread] = []
     for t in times:
         for ref, array in moving:
             views[ref] = runner.look(array, ref, t, N, False)
         for instr, is_late in zip(body, late, strict=True):
-            calls.append(bound(runner, instr, t, N) if is_late else _viewed(runner, instr, views))
+            calls.append(spread(bound(runner, instr, t, N) if is_late else _viewed(runner, instr, views)))
     return calls
+
+
+def spread(call: Call | Spread) -> Spread:
+    """A function with what it is given: less to read from memory than an object that holds both."""
+    if isinstance(call, tuple):
+        return call
+    return (call.func, *call.args) if isinstance(call, partial) and not call.keywords else (call,)
 
 
 def _viewed(runner: NumpyRunner, instr: Instr, views: Mapping[Ref, np.ndarray]) -> Call:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import groupby
+from itertools import groupby, starmap
 from operator import call
 from typing import Any
 
@@ -23,6 +23,7 @@ from .plan import END, STEP, SUMS, Buffer, Loop, Map, Once, Plan, Ref, Stage, Ti
 from .results import Results
 
 Call = Callable[[], Any]
+Spread = calls.Spread
 #: bytes that numpy takes by itself while it computes with parts of arrays whose rows are short
 WORKING = 2 * 8 * np.getbufsize()
 #: programs for so many different lengths are kept
@@ -56,8 +57,8 @@ class NumpyRunner:
         self.chunks = chunk_of(plan.stages)
         self.scalars: dict[Any, np.ndarray] = {}
         self.wide: dict[Any, np.ndarray] = {}
-        self.loops: dict[int, list[Call]] = {}
-        self.programs: dict[int, list[Call]] = {}
+        self.loops: dict[int, list[Spread]] = {}
+        self.programs: dict[int, list[Spread]] = {}
         self.results: dict[int, list[Call | None]] = {}
 
     def __call__(self, values: list[Any], N: int) -> list[np.ndarray]:
@@ -69,7 +70,7 @@ class NumpyRunner:
             program = self._program(N)
         self.renew()
         with np.errstate(all="ignore"):
-            deque(map(call, program), maxlen=0)
+            run(program)
         found = self.found(N)
         self.given[:] = self.nothing  # what was given may be written to by whoever gave it
         return found
@@ -96,18 +97,22 @@ class NumpyRunner:
         self.programs.clear()
         self.results.clear()
 
-    def _program(self, N: int) -> list[Call]:
+    def _program(self, N: int) -> list[Spread]:
         if len(self.programs) >= _KEPT:
             oldest = next(iter(self.programs))
             del self.programs[oldest], self.results[oldest]
-        program: list[Call] = []
-        for stage in self.plan.stages:
-            self._bind(stage, N, program)
-        self.programs[N] = program
+        program = self.programs[N] = self.program(self.plan.stages, N)
         self.results[N] = [self.copied(ref, N) for ref in self.plan.outputs]
         return program
 
-    def _bind(self, stage: Stage, N: int, program: list[Call], first: bool = True) -> None:
+    def program(self, stages: list[Stage], N: int, first: bool = True) -> list[Spread]:
+        """The calls of some stages; `first`: whether sums begin there."""
+        found: list[Any] = []
+        for stage in stages:
+            self._bind(stage, N, found, first)
+        return [calls.spread(each) for each in found]
+
+    def _bind(self, stage: Stage, N: int, program: list[Any], first: bool) -> None:
         if isinstance(stage, Once):
             together, rest = stacked(self, stage.body)
             program += together
@@ -126,7 +131,7 @@ class NumpyRunner:
                 for part in stage.body:
                     self._part(part, start, min(N, start + stage.chunk), first and n == 0, program)
 
-    def _part(self, part: Stage, start: int, stop: int, first: bool, program: list[Call]) -> None:
+    def _part(self, part: Stage, start: int, stop: int, first: bool, program: list[Any]) -> None:
         """What a tile does with the steps from start to stop."""
         if isinstance(part, Once):
             program += numpy_sums.sums(self, part.body, start, stop, first)
@@ -135,7 +140,7 @@ class NumpyRunner:
         elif isinstance(part, Map) and stop > start:
             program += [calls.spanned(self, instr, start, stop) for instr in part.body]
 
-    def _steps(self, stage: Loop, start: int, stop: int) -> list[Call]:
+    def _steps(self, stage: Loop, start: int, stop: int) -> list[Spread]:
         """The calls of a loop from one step to another: part of those for the longest sequence so far."""
         found = self.loops.get(id(stage))
         forwards = stage.direction > 0
@@ -219,6 +224,11 @@ class NumpyRunner:
         if key not in self.wide:
             self.wide[key] = np.empty((rows, count), dtype)
         return self.wide[key]
+
+
+def run(program: list[Spread]) -> None:
+    """Make all calls, one after the other."""
+    deque(starmap(call, program), maxlen=0)
 
 
 def _room(buffer: Buffer, *slots: int) -> np.ndarray:
