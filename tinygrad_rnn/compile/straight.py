@@ -45,10 +45,15 @@ class _Body:
     def instruction(self, instr: Instr) -> Instr:
         if instr.op == "dot":
             a, b = instr.refs
-            return replace(instr, ins=(a, self.product(b)))
+            return replace(instr, ins=(self.weights(a, b.shape[-1]), self.product(b)))
         if instr.op not in ENTRYWISE or instr.out.T:
             return instr
         return replace(instr, ins=tuple(self.operand(x, instr.out.shape) for x in instr.ins))
+
+    def weights(self, x: Ref, columns: int) -> Ref:
+        """The left side of a product: what is packed in every step is packed faster as it lies than transposed."""
+        known = x.time is None and x.view is None and id(x.buffer) not in self.written
+        return self.turned(x) if x.T and known and columns > 1 and min(x.shape) > 1 else x
 
     def product(self, x: Ref) -> Ref:
         """The right side of a product: a matrix that changes is read faster as it is than transposed."""
