@@ -113,19 +113,22 @@ class Planned(Prepared):
         return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.least)
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        if (self.questions.allowed or self.derived) and not self._allowed(arrays):
+        T = self.length(arrays) or 0
+        if not self._allowed(arrays, T):
             return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
-        found = self.outputs(arrays, self.length(arrays) or 0)
+        found = self.outputs(arrays, T)
         if self.questions.nothing and np.isnan(found[0]).any():
             return compiled.original(*args, **kwargs)
         for i, dtype in self.casts:
             found[i] = float(found[i]) if dtype is float else found[i].astype(dtype)
         return compiled.returned(args, restored(self.structure, found), found)
 
-    def _allowed(self, arrays: list[Any]) -> bool:
+    def _allowed(self, arrays: list[Any], T: int) -> bool:
         """Whether all whole numbers are such as the function takes."""
-        T = self.length(arrays) or 0
-        return all(allowed.holds(arrays[n]) for n, allowed in self.questions.allowed.items()) and all(
+        for n, allowed in self.questions.allowed.items():
+            if not allowed.holds(arrays[n]):
+                return False
+        return not self.derived or all(
             Allowed(low, T + more, frozenset()).holds(arrays[n]) for n, low, more in self.derived.values()
         )
 

@@ -46,6 +46,7 @@ class JitRunner:
         self._at[:FIRST] = [*map(kernels.blas, BLAS), _limit(kernels)]
         self._given = [(k, b, number[id(b)]) for k, b in enumerate(plan.arguments) if id(b) in number]
         self._known: list[dict[int, tuple[Any, int]]] = [{} for _ in plan.arguments]
+        self._there: list[Any] = [None] * len(plan.arguments)  # whose address was given last
         self._copies: list[Any] = [None] * len(plan.arguments)
         order = {id(ref.buffer): n for n, ref in enumerate(plan.outputs)}
         results = sorted([b for b in self._buffers if b.kind == "result"], key=lambda b: order.get(id(b), -1))
@@ -71,7 +72,9 @@ class JitRunner:
         if self._room < N:
             self._make_room(N)
         for k, buffer, n in self._given:
-            at[n] = self._address(k, buffer, values[k])
+            value, there = values[k], self._there[k]
+            if there is None or there() is not value:
+                at[n] = self._address(k, buffer, value)
         made = self._made.renewed(self._shapes_for(N))
         if made is not None:
             for result, (_, n) in zip(made, self._results, strict=True):
@@ -84,13 +87,16 @@ class JitRunner:
         """Where an argument stands; asked of an array only once, since that takes longer than many a loop."""
         known = self._known[k].get(id(value))
         if known is not None and known[0]() is value:
+            self._there[k] = known[0]
             return known[1]
         if type(value) is np.ndarray and value.dtype == buffer.dtype and value.flags.c_contiguous:
             address = value.__array_interface__["data"][0]
             if len(self._known[k]) >= _KEPT:
                 self._known[k].clear()
-            self._known[k][id(value)] = weakly(value), address
+            self._there[k] = weakly(value)
+            self._known[k][id(value)] = self._there[k], address
             return address
+        self._there[k] = None
         self._copies[k] = copy = np.ascontiguousarray(value, buffer.dtype)
         return copy.__array_interface__["data"][0]
 

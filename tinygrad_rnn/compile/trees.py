@@ -58,21 +58,17 @@ def flatten(tree: Any, values: list[Any], lists: bool = False) -> Any:
         values.append(tree)
         return VALUE
     if is_module(tree):
-        named = list(tree.named_parameters())
+        named, modules, buffers = tree.pieces() if hasattr(tree, "pieces") else (list(tree.named_parameters()), [], [])
         values += [Parameter(name, tensor) for name, tensor in named]
-        training = tuple(getattr(m, "training", None) for m in tree.modules()) if hasattr(tree, "modules") else ()
-        return ("module", id(tree), training, _buffers(tree), *[name for name, _ in named])
+        training = tuple([getattr(module, "training", None) for module in modules])
+        # buffers by value: what is recorded keeps them
+        kept = tuple([(name, np.asarray(value).tobytes()) for name, value in buffers])
+        return ("module", id(tree), training, kept, *[name for name, _ in named])
     try:
         hash(tree)
     except TypeError:
         return ("object", id(tree))
     return ("static", kind, tree)
-
-
-def _buffers(module: Any) -> tuple[Any, ...]:
-    """The arrays of a Module that are not trained, by value: what is recorded keeps them."""
-    named = getattr(module, "named_buffers", None)
-    return tuple((name, np.asarray(value).tobytes()) for name, value in named()) if named is not None else ()
 
 
 def _alike(items: Any) -> bool:

@@ -97,9 +97,18 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """Arrays that are part of the state but not trained (see `register_buffer`)."""
-        for prefix, module in [("", self), *self._found().inside]:
-            for key in vars(module).get("_buffers", ()):
-                yield f"{prefix}.{key}" if prefix else key, getattr(module, key)
+        return iter(self.pieces()[2])
+
+    def pieces(self) -> tuple[list[tuple[str, Tensor]], list[Module], list[tuple[str, np.ndarray]]]:
+        """Its parameters by name, itself and the modules inside, and its buffers by name, at one look."""
+        walk = self._found()
+        modules = [("", self), *walk.inside]
+        buffers = [
+            (f"{prefix}.{key}" if prefix else key, getattr(module, key))
+            for prefix, module in modules
+            for key in vars(module).get("_buffers", ())
+        ]
+        return walk.parameters, [module for _, module in modules], buffers
 
     def register_buffer(self, name: str, value: Any) -> None:
         """Keep an array as an attribute that `state_dict` saves and no optimiser touches."""
