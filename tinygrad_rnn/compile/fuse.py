@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from .plan import ELEMENTWISE, STEP, Instr, Loop, Plan, Ref
+from .plan import ELEMENTWISE, STEP, Instr, Loop, Plan, Ref, overlap
 
 Shape = tuple[int, ...]
 #: what tells one place in memory from another: references with the same key are the same entries in the same order
@@ -79,13 +79,6 @@ def _clash(a: Ref, b: Ref) -> bool:
     if apart and a.buffer.kind != "chunk":
         return False
     return overlap(a, b)
-
-
-def overlap(a: Ref, b: Ref) -> bool:
-    """Whether two references may mean the same entries, at whatever steps."""
-    if a.buffer is not b.buffer:
-        return False
-    return a.rows is None or b.rows is None or (a.rows[0] < b.rows[1] and b.rows[0] < a.rows[1])
 
 
 # -- what has to reach memory -----------------------------------------------------------------------------------------

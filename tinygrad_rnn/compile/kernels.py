@@ -11,14 +11,14 @@ Importing this room imports numba; only generated code and `run_jit` do.
 from __future__ import annotations
 
 import ctypes
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, models, register_model
+
+from .threads import function
 
 EXACT = {"contract", "nsz"}
 LOOSE = {"contract", "nsz", "reassoc"}
@@ -291,19 +291,13 @@ def small_products() -> int:
 
     Asked of the library, not measured: the same machine always adds in the same order.
     """
-    found = find_spec("scipy")
-    folder = Path(found.origin).parent if found is not None and found.origin else Path()
-    for path in sorted([*folder.parent.glob("scipy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
-        library = ctypes.CDLL(str(path))  # loaded already: this is a second handle to the same
-        name = next((n for n in _CORE_NAMES if hasattr(library, n)), None)
-        if name is not None:
-            function = getattr(library, name)
-            function.restype = ctypes.c_char_p
-            return 1_000_000 if function() in _WITH_SMALL_KERNELS else 2**62
-    return 2**62
+    corename = function("get_corename", "scipy")
+    if corename is None:
+        return 2**62
+    corename.restype = ctypes.c_char_p
+    return 1_000_000 if corename() in _WITH_SMALL_KERNELS else 2**62
 
 
-_CORE_NAMES = ("scipy_openblas_get_corename", "openblas_get_corename")
 _WITH_SMALL_KERNELS = (b"SkylakeX", b"Cooperlake", b"SapphireRapids")
 
 

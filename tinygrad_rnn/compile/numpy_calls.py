@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.choosing import HOLE
 from ..core.primitives import PRIMITIVES
-from .plan import Instr, Operand, Ref
+from .plan import Instr, Operand, Ref, overlap
 
 if TYPE_CHECKING:
     from .run_numpy import NumpyRunner
@@ -44,19 +44,13 @@ def apart(body: Sequence[Instr]) -> list[Instr]:
 
 def _groups(instr: Instr) -> list[Instr]:
     k = instr.out.groups
-    if not 1 < k <= _APART or any(x.groups != k and _overlap(x, instr.out) for x in instr.refs):
+    if not 1 < k <= _APART or any(x.groups != k and overlap(x, instr.out) for x in instr.refs):
         return [instr]
     parts = []
     for g in range(k):
         ins = tuple(_group(x, g) if isinstance(x, Ref) and x.groups == k else x for x in instr.ins)
         parts.append(Instr(instr.op, _group(instr.out, g), ins, instr.params, instr.function))
     return parts
-
-
-def _overlap(a: Ref, b: Ref) -> bool:
-    """Whether writing one may change the other."""
-    (start, stop), (first, last) = (x.rows or (0, x.buffer.shape[0]) for x in (a, b))
-    return a.buffer is b.buffer and start < last and first < stop
 
 
 def _group(ref: Ref, g: int) -> Ref:

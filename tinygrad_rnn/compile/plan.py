@@ -107,6 +107,13 @@ class Ref:
         return text + (".T" if self.T else "")
 
 
+def overlap(a: Ref, b: Ref) -> bool:
+    """Whether two references may mean the same entries, at whatever steps."""
+    if a.buffer is not b.buffer:
+        return False
+    return a.rows is None or b.rows is None or (a.rows[0] < b.rows[1] and b.rows[0] < a.rows[1])
+
+
 Operand = Ref | float
 
 

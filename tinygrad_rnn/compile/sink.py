@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .fuse import ENTRYWISE, FAR, overlap
-from .plan import STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile
+from .fuse import ENTRYWISE, FAR
+from .plan import STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, overlap
 
 #: bytes of a sum over time that stay in the cache from step to step
 NEAR = 1 << 18
