@@ -383,7 +383,7 @@ def test_json_has_the_stated_form(stem):
     assert set(found["probe"]) == {"mutants", "killed", "equivalent"}
     for equation in found["equations"]:
         assert {"name", "line", "verdict", "steps", "terms", "mistake"} <= set(equation)
-        assert all(set(term) == {"text", "verdict", "explanation"} for term in equation["terms"])
+        assert all({"text", "verdict", "explanation", "steps", "correction"} == set(term) for term in equation["terms"])
         assert all(set(step) == {"t", "verdict", "error", "bound"} for step in equation["steps"])
         assert bool(equation["mistake"]) == (equation["verdict"] == "FAIL")
 

@@ -119,7 +119,13 @@ def _row(equation: Equation, probes: list[Probe]) -> Row:
         return (
             row
             if found is None
-            else replace(row, mistake=found.mistake, explanation=found.explanation, terms=found.terms)
+            else replace(
+                row,
+                mistake=found.mistake,
+                explanation=found.explanation,
+                terms=found.terms,
+                correction=found.correction,
+            )
         )
     return row if steps else replace(row, why="no step of this sequence is covered by its condition")
 

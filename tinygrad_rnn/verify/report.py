@@ -29,20 +29,32 @@ class Step:
 
 @dataclass(frozen=True)
 class TermVerdict:
-    """The verdict on one additive term of a failed equation: right, wrong, extra or missing."""
+    """The verdict on one additive term of a failed equation: right, wrong, extra or missing.
+
+    `steps`: those at which a missing term lacks (empty: at all); `part` and `meant`: the part of a wrong term that is
+    wrong, and what should stand there; `correction`: the whole term as it should be. All as text that parses, empty
+    where there is none.
+    """
 
     text: str
     verdict: str
     explanation: str
+    steps: tuple[Time, ...] = ()
+    part: str = ""
+    meant: str = ""
+    correction: str = ""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with an equation: a kind, a sentence, and a verdict for each term."""
+    """What is wrong with an equation: a kind, a sentence, a verdict for each term, and the whole corrected equation (or
+    equations, one a line) as text that parses; None where none was found that passes.
+    """
 
     mistake: str
     explanation: str
     terms: list[TermVerdict]
+    correction: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ class Row:
     mistake: str = ""
     explanation: str = ""
     terms: list[TermVerdict] = field(default_factory=list)
+    #: the equation as it should be, or the equations, one a line: applied to the file, they pass
+    correction: str | None = None
     #: what its steps count: t, or the pair t, s
     axes: tuple[str, ...] = ("t",)
 
@@ -232,10 +246,21 @@ def _equation(row: Row) -> dict[str, Any]:
         "verdict": row.verdict,
         "mistake": row.mistake,
         "explanation": row.explanation,
-        "terms": [{"text": t.text, "verdict": t.verdict, "explanation": t.explanation} for t in row.terms],
+        "correction": row.correction,
+        "terms": [_term(term) for term in row.terms],
         "steps": [
             {"t": s.t, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)} for s in row.steps
         ],
+    }
+
+
+def _term(term: TermVerdict) -> dict[str, Any]:
+    return {
+        "text": term.text,
+        "verdict": term.verdict,
+        "explanation": term.explanation,
+        "steps": list(term.steps),
+        "correction": term.correction or None,
     }
 
 
