@@ -303,6 +303,14 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Label:
+    """What a label is: `kind` is one-hot (a column of zeros with a single one) or simplex (positive, its sum one)."""
+
+    kind: str
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Document:
     """One model as written: header, forward equations, gradient equations.
 
@@ -322,6 +330,7 @@ class Document:
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     #: where the names of `inputs` and `fixed` stand
     given_at: Mapping[str, Span] = field(compare=False, repr=False, default_factory=dict)
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

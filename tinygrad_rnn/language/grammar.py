@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from .conditions import affines, clauses, lengths_of, parse_condition
-from .expressions import Bounds, Document, Equation, Expr, Ref, Size
+from .expressions import Bounds, Document, Equation, Expr, Label, Ref, Size
 from .formula import parse_formula
 from .functions import FUNCTIONS, REDUCTIONS
-from .headers import read_bounds, read_indices, read_names, read_sizes
+from .headers import read_bounds, read_indices, read_labels, read_names, read_sizes
 from .indices import MAIN, Condition, Range
 from .source import Source, Span, listed
 from .tokens import Line, Token, lines
 
 MOST_EQUATIONS = 1000
 MOST_TOKENS = 50_000
-_HEADERS = ("model", "source", "sizes", "indices", "inputs", "fixed", "bounds", "gradients")
+_HEADERS = ("model", "source", "sizes", "indices", "inputs", "fixed", "bounds", "labels", "gradients")
 _TARGET = "expected a name on the left, as in h[t] = …, h[0] = … or L = …"
 
 
@@ -41,6 +41,7 @@ class _Reader:
         self.inputs: dict[str, Span] = {}
         self.fixed: dict[str, Span] = {}
         self.bounds: dict[str, Bounds] = {}
+        self.labels: dict[str, Label] = {}
         self.sections: dict[str, list[Equation]] = {"forward": [], "gradients": []}
         self.section = "forward"
         tokens = 0
@@ -68,6 +69,7 @@ class _Reader:
             tuple(self.fixed),
             self.bounds,
             {**self.inputs, **self.fixed},
+            self.labels,
         )
 
     @property
@@ -88,6 +90,8 @@ class _Reader:
             read_names(self.source, line, self.inputs if line.key == "inputs" else self.fixed)
         elif line.key == "bounds":
             read_bounds(self.source, line, self.bounds)
+        elif line.key == "labels":
+            read_labels(self.source, line, self.labels)
         elif line.key == "gradients":
             if line.value:
                 raise self.source.error(

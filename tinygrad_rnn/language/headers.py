@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .conditions import affine
-from .expressions import Bounds, Size
+from .expressions import Bounds, Label, Size
 from .functions import FUNCTIONS, REDUCTIONS
 from .indices import Range
 from .source import Source, Span
@@ -16,6 +16,10 @@ from .tokens import Line, Token
 
 LARGEST_SIZE = 100_000
 _INDEX_HINT = "expected a small letter and what it runs over, as in   indices: s = 1..S, t = 1..T"
+LABELS = ("one-hot", "simplex")
+_LABEL_HINT = (
+    "expected   labels: y one-hot   (a column with a single one) or   labels: y simplex   (positive, the sum is one)"
+)
 _BOUND_HINT = "expected a name between numbers, as in   bounds: tau >= 1, 0 < alpha < 1"
 
 
@@ -81,6 +85,17 @@ def read_names(source: Source, line: Line, names: dict[str, Span]) -> None:
         if len(entry) != 1 or entry[0].kind != "name":
             raise source.error(f"{line.key}: takes names", _span(entry), hint=f"expected   {line.key}: W, U")
         names[entry[0].text] = entry[0].span
+
+
+def read_labels(source: Source, line: Line, labels: dict[str, Label]) -> None:
+    """`y one-hot`, `p simplex`."""
+    for entry in entries(line):
+        kind = "".join(token.text for token in entry[1:])
+        if entry[0].kind != "name" or kind.replace("onehot", "one-hot") not in LABELS:
+            raise source.error("this declares no label", _span(entry), hint=_LABEL_HINT)
+        if entry[0].text in labels:
+            raise source.error(f"{entry[0].text} is declared twice", _span(entry), hint="keep one of them")
+        labels[entry[0].text] = Label(kind.replace("onehot", "one-hot"), _span(entry))
 
 
 def read_bounds(source: Source, line: Line, bounds: dict[str, Bounds]) -> None:

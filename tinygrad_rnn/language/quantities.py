@@ -41,9 +41,12 @@ class Quantities:
             if key[1] and all(self._at_boundary(equation) for equation in equations)
         }
         self.leaves = [key for key in self.used if key not in self.defined or key in self.boundary_only]
+        self.labels = {key: self.document.labels[key[0]].kind for key in self.leaves if key[0] in document.labels}
         self.classes = set(self._classes())
         given = {(name, False) for name in (*document.inputs, *document.fixed)}
-        self.inputs = [key for key in self.leaves if key[1] or key in self.classes or key in given]
+        self.inputs = [
+            key for key in self.leaves if key[1] or key in self.classes or key in self.labels or key in given
+        ]
         self.parameters = [key for key in self.leaves if key not in self.inputs]
         self._check_given()
         self._check_indices()
@@ -115,12 +118,28 @@ class Quantities:
         return final[0] if len(final) == 1 else None
 
     def _classes(self) -> Iterable[Key]:
+        """The leaves that are class numbers: under onehot, or the target of a cross entropy without a size.
+
+        A target with a size is a column: a distribution, so its entries are positive and their sum is one.
+        """
+        numbered = {key for equation in self.document.gradients for key in self._targets(equation, "onehot")}
         for equation in self.document.forward:
-            for node in walk(equation.rhs):
-                if isinstance(node, Call) and node.function in ("onehot", "cross_entropy"):
-                    label = node.args[-1]
-                    if isinstance(label, Ref) and label.key in self.leaves:
-                        yield label.key
+            numbered.update(self._targets(equation, "onehot"))
+        yield from numbered - self.labels.keys()
+        for equation in self.document.forward:
+            for key in self._targets(equation, "cross_entropy"):
+                if key[0] not in self.document.sizes and key not in self.labels:
+                    yield key
+                elif key not in numbered:
+                    self.labels.setdefault(key, "simplex")
+
+    def _targets(self, equation: Equation, function: str) -> Iterable[Key]:
+        """The leaves that stand last in the calls of a function."""
+        for node in walk(equation.rhs):
+            if isinstance(node, Call) and node.function == function:
+                label = node.args[-1]
+                if isinstance(label, Ref) and label.key in self.leaves:
+                    yield label.key
 
     # -- which equation defines which step ----------------------------------------------------------------------------
     def coverage(self, equations: Sequence[Equation], lengths: int | Lengths) -> dict[Step, Equation]:
@@ -214,6 +233,7 @@ class Quantities:
         document = self.document
         spans = {name: size.span for name, size in document.sizes.items()}
         spans |= {name: bounds.span for name, bounds in document.bounds.items()}
+        spans |= {name: label.span for name, label in document.labels.items()}
         for name, span in {**spans, **document.given_at}.items():
             if name not in names:
                 close = get_close_matches(name, names, 1)
@@ -233,6 +253,11 @@ class Quantities:
                 if key is not None and key[1] and what == "inputs":
                     told = f"{self.show(key)} is an input of each step without being told"
                     raise self.source.error(told, span, hint=f"inputs: is for quantities without time; take {name} out")
+        for name, label in document.labels.items():
+            key = next((key for key in self.used if key[0] == name), None)
+            if key is not None and key not in self.leaves:
+                told = f"{name} is defined on line {self.defined[key][0].line}, not given"
+                raise self.source.error(told, label.span, hint="take it out of labels:")
         for equation in document.gradients:
             name = equation.target.name[1:]
             if equation.target.name.startswith("d") and name in document.fixed:

@@ -226,7 +226,8 @@ class Shapes:
     def _refuse_class(self, ref: Ref) -> None:
         if ref.key in self.quantities.classes:
             told = f"{ref} is a class number, as its use in onehot or cross_entropy says; it is not a column"
-            raise self.source.error(told, ref.span, hint=f"did you mean onehot({ref}) ?")
+            hint = f"did you mean onehot({ref}) ? As a column it is declared by   labels: {ref.name} one-hot"
+            raise self.source.error(told, ref.span, hint=hint)
 
     def _call(self, node: Call, types: list[Type], equation: Equation) -> Type:
         rule = FUNCTIONS[node.function].rule

@@ -220,16 +220,40 @@ class Unroller(Resolver):
             raise ShapeError(f"{place[0]} takes class numbers from 0 to {classes - 1}")
         return np.broadcast_to(labels.reshape(-1), (self.batch,)).copy()
 
+    def _label(self, place: Place, shape: tuple[int, int]) -> np.ndarray:
+        """A random distribution, or a one at a random row, for each sample."""
+        if self.model.quantities.labels[place[0], place[1] is not None] == "one-hot":
+            return np.eye(shape[0])[:, self._random(place).integers(0, shape[0], shape[1])]
+        weights = np.exp(self._random(place).standard_normal(shape))
+        return weights / weights.sum(axis=0)
+
+    def _checked_label(self, place: Place, value: np.ndarray, rows: int) -> np.ndarray:
+        """A given label, class numbers as columns. Raises `ShapeError` for what is not what the file declares."""
+        if value.dtype.kind in "iu" and value.size in (1, self.batch) and rows > 1:
+            if value.min() < 0 or value.max() >= rows:
+                raise ShapeError(f"{place[0]} takes class numbers from 0 to {rows - 1}, or columns")
+            return np.eye(rows)[:, value.reshape(-1)]
+        kind = self.model.quantities.labels[place[0], place[1] is not None]
+        sums = value.reshape(rows, -1).sum(axis=0) if value.size and value.size % rows == 0 else np.ones(1)
+        single = kind != "one-hot" or bool(np.all((value == 0) | (value == 1)))
+        if np.any(value < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-9) or not single:
+            raise ShapeError(f"{place[0]} is declared {kind} (labels:), but a given column is not")
+        return value
+
     def _value(self, place: Place, rows: int, columns: int, batch: int | None) -> Any:
         width = batch or 1 if columns == 1 else columns
         shape = (rows, width) if columns == 1 or rows > 1 else (batch or 1, columns)
         given = self._given(place)
         if given is None:
             data = place[1] is not None or place[0] in self.model.document.inputs
+            if (place[0], place[1] is not None) in self.model.quantities.labels:
+                return self._label(place, shape)
             size = 1.0 / np.sqrt(columns) if rows > 1 and columns > 1 else 1.0 if data else 0.5
             value = self._bounded(place[0], self._random(place).standard_normal(shape) * size * self.scale)
             return float(value[0, 0]) if batch is None and shape == (1, 1) else value
         value = np.asarray(plain(given))
+        if (place[0], place[1] is not None) in self.model.quantities.labels:
+            value = self._checked_label(place, value, rows)
         value = value if value.dtype.kind == "f" else value.astype(float)
         if batch is None and (rows, columns) == (1, 1) and value.size == 1:
             return float(value.reshape(()))
