@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn import LanguageError
 from tinygrad_rnn.language import Document, parse
+from tinygrad_rnn.language.affine import affine
 from tinygrad_rnn.language.expressions import (
     Binary,
     Call,
     Condition,
-    Index,
     Number,
     Ref,
     Stack,
@@ -22,6 +22,7 @@ from tinygrad_rnn.language.expressions import (
     Unary,
     walk,
 )
+from tinygrad_rnn.language.indices import Comparison
 
 
 def rhs(text: str):
@@ -107,7 +108,7 @@ def test_the_condition_of_an_equation_has_many_spellings(ending):
 def test_sums_nest_and_see_the_times_around_them():
     outer = rhs("sum(k <= t, sum(s <= k, x[s])) + sum(k <= t, x[k])")
     assert shown(outer.left.body).startswith("sum(Condition(variable='s'")
-    assert outer.left.over == outer.right.over == Condition("k", (("<=", Index("t")),))
+    assert outer.left.over == outer.right.over == Condition("k", (Comparison("<=", affine("t")),))
 
 
 def test_sections_headers_and_sizes():

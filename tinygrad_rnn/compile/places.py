@@ -50,8 +50,8 @@ class Places:
         if len(ranges) > 1 or any(isinstance(step, tuple) for _, step in self.probed):
             return "several indices"
         (within,) = ranges
-        plain = within.first.variable is None and within.first.offset == 1
-        straight = (within.last.scale, within.last.offset) == (1, 0)
+        plain = within.first.variable is None and within.first.constant == 1
+        straight = (within.last.scale, within.last.constant) == (1, 0)
         if not (plain and straight):
             return f"steps that run over {within}"
         return "" if self.over else "no argument is a sequence"
@@ -166,7 +166,7 @@ class Places:
         if len(shape) < len(ranges):
             raise ShapeError(f"{name} is given for each step, so its shape begins with {len(ranges)} lengths: {shape}")
         for size, within in zip(shape, ranges, strict=False):
-            last = size + within.first.offset - 1 - within.last.offset
+            last = size + within.first.constant - 1 - within.last.constant
             length, rest = divmod(last, within.last.scale)
             if rest:
                 raise ShapeError(f"{name} has {size} steps, but they run over {within}")
@@ -175,7 +175,7 @@ class Places:
     def _of_place(self, name: str, step: Any, found: dict[str, set[int]]) -> None:
         at = step if isinstance(step, tuple) else (step,)
         for i, within in zip(at, self.ranges(name), strict=False):
-            least = -((within.last.offset - i) // within.last.scale) if isinstance(i, int) else 1
+            least = -((within.last.constant - i) // within.last.scale) if isinstance(i, int) else 1
             known = found.setdefault(within.last.variable, set())
             if not known or (isinstance(known, _Least) and least > max(known)):
                 found[within.last.variable] = _Least({least})

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..language.indices import Condition, Index
+from ..language.affine import Affine, affine
+from ..language.indices import Comparison, Condition
 from .adjoint import Contribution
 from .algebra import Algebra, Apply, Chain, Flip, Form, Number, Product, Sum, Symbol
 from .reading import DerivationError
@@ -26,23 +27,23 @@ class Span:
     hi_from_end: bool
 
     @property
-    def single(self) -> Index | None:
+    def single(self) -> Affine | None:
         """The step as it is written in an index, when there is just one."""
         if self.lo != self.hi or self.lo_from_end != self.hi_from_end:
             return None
-        return Index("T" if self.lo_from_end else None, self.lo)
+        return affine("T" if self.lo_from_end else None, self.lo)
 
     def condition(self, variable: str = "t") -> Condition | None:
         """The condition that says the same; None for all steps."""
-        tests: list[tuple[str, Index]] = []
-        low = Index("T" if self.lo_from_end else None, self.lo)
-        high = Index("T" if self.hi_from_end else None, self.hi)
+        tests: list[Comparison] = []
+        low = affine("T" if self.lo_from_end else None, self.lo)
+        high = affine("T" if self.hi_from_end else None, self.hi)
         if low == high:
-            return Condition(variable, (("=", low),))
+            return Condition(variable, (Comparison("=", low),))
         if self.lo_from_end or self.lo > 1:
-            tests.append((">", Index(low.variable, low.offset - 1)))
+            tests.append(Comparison(">", low.moved(-1)))
         if not self.hi_from_end or self.hi < 0:
-            tests.append(("<", Index(high.variable, high.offset + 1)))
+            tests.append(Comparison("<", high.moved(1)))
         return Condition(variable, tuple(tests)) if tests else None
 
 

@@ -9,18 +9,20 @@ from functools import cached_property
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from ..language import Equation, Model, Run, parse
+from ..language.affine import Affine, affine
 from ..language.expressions import Binary, Call, Expr, Ref, Sum, walk
 from ..language.expressions import Number as Num
-from ..language.indices import Condition, Index, modulus_of
+from ..language.indices import Condition
 from ..language.latex import latex
 from ..language.printer import text
+from ..language.source import NOWHERE
 from . import algebra as forms
 from .adjoint import Contribution, contributions
 from .algebra import RULES, SCALAR, Algebra, Apply, Form, Number, Product
 from .cases import Case, moved, parameter_cases, state_cases, timeless_case
 from .jacobian import jacobian_form
 from .reading import DerivationError
-from .writing import DIAG, HADAMARD, NOWHERE, write
+from .writing import DIAG, HADAMARD, write
 
 #: the shorter of the two sequences that are compared has at least so many steps
 SHORTEST = 8
@@ -114,14 +116,14 @@ class Derivation:
         if case.steps is None:
             return Equation(Ref(NOWHERE, name), (), write(case.form, style), NOWHERE)
         at = case.steps.single
-        index = at or Index("t")
+        index = at or affine("t")
         condition = None if at is not None else case.steps.condition()
         when = () if condition is None else (condition,)
         return Equation(
             Ref(NOWHERE, name, index), when, self._filling(name, index, write(case.form, style, at), case.form), NOWHERE
         )
 
-    def _filling(self, name: str, index: Index | None, rhs: Expr, form: Form) -> Expr:
+    def _filling(self, name: str, index: Affine | None, rhs: Expr, form: Form) -> Expr:
         """A number that stands for a whole column or matrix: times ones of its shape."""
         quantity = name.removeprefix(self.prefix)
         node = next(
@@ -225,7 +227,7 @@ def _quantity(written: str) -> tuple[str, int]:
     rhs = parse(f"q[t] = {written}\n").forward[0].rhs
     if not isinstance(rhs, Ref) or rhs.index is None or rhs.index.variable != "t":
         raise DerivationError(f"{written!r} is not a quantity at a step, as h[t+1] is")
-    return rhs.name, rhs.index.offset
+    return rhs.name, rhs.index.constant
 
 
 def _flat(form: Form) -> bool:
@@ -276,7 +278,7 @@ def check_one_time(model: Model) -> None:
         why = f"it has {len(indices)} indices, {', '.join(f'{name} = {within}' for name, within in indices.items())}"
     elif scaled:
         why = f"it reads step {scaled[0]}, so that no two steps lie equally far from what they read"
-    elif any(modulus_of(relation) for condition in every for relation, _ in condition.tests):
+    elif any(test.modulus for condition in every for test in condition.tests):
         why = "its steps are not all alike: some of its equations hold at every second step or the like"
     if why:
         raise DerivationError(

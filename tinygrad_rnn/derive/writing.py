@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from ..language.affine import Affine, affine
 from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Time, Transpose, Unary
-from ..language.indices import Index
-from ..language.source import Span
+from ..language.source import NOWHERE
 from . import algebra as forms
-
-NOWHERE = Span(1, 1, 1, 0, 0)
 
 #: a factor beside the gradient is written as `diag(v) @ dh`, or entry by entry as `dh * v`
 DIAG, HADAMARD = "diag", "hadamard"
 
 
-def write(form: forms.Form, style: str = DIAG, at: Index | None = None) -> Expr:
+def write(form: forms.Form, style: str = DIAG, at: Affine | None = None) -> Expr:
     """The expression a form stands for; relative steps are written from t, or from the step `at`."""
     return _Writer(style, at).expr(form)
 
 
 class _Writer:
-    def __init__(self, style: str, at: Index | None) -> None:
-        self.style, self.at = style, at or Index("t")
+    def __init__(self, style: str, at: Affine | None) -> None:
+        self.style, self.at = style, at or affine("t")
 
     def expr(self, form: forms.Form) -> Expr:
         match form:
@@ -44,10 +42,10 @@ class _Writer:
 
     def _symbol(self, form: forms.Symbol) -> Expr:
         if form.name == forms.LENGTH:
-            return Time(NOWHERE, Index("T"))
+            return Time(NOWHERE, affine("T"))
         if form.index is None:
             return Ref(NOWHERE, form.name)
-        return Ref(NOWHERE, form.name, Index(self.at.variable, self.at.offset + form.index))
+        return Ref(NOWHERE, form.name, affine(self.at.variable, self.at.constant + form.index))
 
     def _sum(self, form: forms.Sum) -> Expr:
         total: Expr | None = None

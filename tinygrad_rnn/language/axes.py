@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from .affine import Affine
 from .expressions import Document, Equation, Expr, Ref, Sum
-from .indices import Index, Range
+from .indices import Range
 
 
 def axes_of(document: Document) -> dict[str, tuple[str, ...]]:
@@ -49,7 +50,7 @@ def _reads(equation: Equation) -> Iterator[tuple[Ref, dict[str, Range]]]:
         stack += [(child, inner) for child in reversed(node.children)]
 
 
-def _axis(index: Index, ranges: Mapping[str, Range], declared: Mapping[str, Range]) -> str | None:
+def _axis(index: Affine, ranges: Mapping[str, Range], declared: Mapping[str, Range]) -> str | None:
     """The declared index that runs where this one does; None for a constant."""
     if index.variable is None:
         return None

@@ -4,48 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from .indices import Condition, Index, Range
+from .affine import Affine, affine
+from .indices import MIRRORED, Comparison, Condition, Range
 from .source import Source, Span
 from .tokens import Token
 
 LARGEST_DELAY = 10_000
-INDEX_HINT = "an index is t, T or a whole number, or one of these plus or minus a whole number, as in h[t-1]"
+INDEX_HINT = "an index is t, T or a whole number, or a sum of these, as in h[t-1] or h[T+1-t]"
 LARGEST_SCALE = 100
-_MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _CONDITION_HINT = "expected a condition such as t < T, t > 1, 1 < t < T, t = T, t = 1..T-1 or t % 2 = 0"
 
 
-def affine(source: Source, tokens: Sequence[Token], where: Span, hint: str = INDEX_HINT) -> Index:
-    """Read `t`, `t-1`, `T`, `3`, `2*n+1`, …; raises `LanguageError` for anything else."""
+def read_affine(source: Source, tokens: Sequence[Token], where: Span, hint: str = INDEX_HINT) -> Affine:
+    """Read `t`, `t-1`, `T`, `3`, `2*n+1`, `T+1-t`, …; raises `LanguageError` for anything else."""
     if not tokens:
         raise source.error("a time is missing here", where, hint=hint)
-    variable, offset, scale, sign, expects = None, 0, 1, 1, True
+    total, sign, factor, expects = Affine(), 1, None, True
     for at, token in enumerate(tokens):
         times = at + 1 < len(tokens) and tokens[at + 1].text == "*"
-        if token.text in ("+", "-") and (not expects or at == 0):
+        if token.text in ("+", "-") and factor is None and (not expects or at == 0):
             sign, expects = (1 if token.text == "+" else -1), True
-        elif token.text == "*" and not expects and tokens[at - 1].kind == "number":
+        elif token.text == "*" and factor is not None and not expects:
             expects = True
-        elif expects and token.kind == "number" and token.text.isdigit() and len(token.text) < 6:
-            if times and variable is None and sign == 1 and 0 < int(token.text) <= LARGEST_SCALE:
-                scale = int(token.text)
-            elif not times and (at == 0 or tokens[at - 1].text != "*"):
-                offset += sign * int(token.text)
-            else:
+        elif expects and token.kind == "number" and token.text.isdigit() and len(token.text) < 6 and factor is None:
+            if times and not 0 < int(token.text) <= LARGEST_SCALE:
                 raise source.error(f"{token.text!r} cannot stand in a time", token.span, hint=hint)
+            factor = sign * int(token.text) if times else None
+            total = total if times else total + sign * int(token.text)
             expects = False
-        elif expects and token.kind == "name" and variable is None and sign == 1:
-            variable, expects = token.text, False
+        elif expects and token.kind == "name":
+            total = total + affine(token.text, 0, sign if factor is None else factor)
+            factor, expects = None, False
         else:
             raise source.error(f"{token.text!r} cannot stand in a time", token.span, hint=hint)
-    if expects or abs(offset) > LARGEST_DELAY:
+    if expects or abs(total.constant) > LARGEST_DELAY:
         raise source.error("this is not a time", tokens[-1].span, hint=hint)
-    return Index(variable, offset, scale)
+    return total
 
 
-def affines(source: Source, tokens: Sequence[Token], where: Span) -> tuple[Index, ...]:
+def read_affines(source: Source, tokens: Sequence[Token], where: Span) -> tuple[Affine, ...]:
     """Read the indices between two brackets: `t-1`, or `i, j-1`."""
-    return tuple(affine(source, part, where) for part in _split(tokens, lambda token: token.text == ","))
+    return tuple(read_affine(source, part, where) for part in _split(tokens, lambda token: token.text == ","))
 
 
 def parse_condition(
@@ -71,7 +70,7 @@ def parse_condition(
     for token in named:
         if token.text != variable and token.text not in known:
             raise source.error(f"{token.text} is not a time here", token.span, hint=_CONDITION_HINT)
-    tests: list[tuple[str, Index]] = []
+    tests: list[Comparison] = []
     for clause in clauses(tokens) if len(tokens) > 1 else []:
         tests += _clause(source, clause, where, variable)
     within = _range(variable, tests, ranges)
@@ -82,11 +81,12 @@ def parse_condition(
     return Condition(variable, tuple(tests), within)
 
 
-def _range(variable: str, tests: list[tuple[str, Index]], ranges: Mapping[str, Range]) -> Range | None:
+def _range(variable: str, tests: Sequence[Comparison], ranges: Mapping[str, Range]) -> Range | None:
     """What a variable runs over: as declared, or as what it is compared with, or as the only index there is."""
     if variable in ranges:
         return ranges[variable]
-    for _, bound in tests:
+    for test in tests:
+        bound = test.bound
         if bound.variable is not None and bound.variable in ranges:
             return ranges[bound.variable]
         for within in ranges.values():
@@ -102,14 +102,14 @@ def clauses(tokens: Sequence[Token]) -> list[list[Token]]:
 
 def lengths_of(ranges: Mapping[str, Range]) -> tuple[str, ...]:
     """The lengths that ranges name, each once: T of t = 1..T."""
-    named = [bound.variable for within in ranges.values() for bound in (within.first, within.last) if bound.variable]
+    named = [name for within in ranges.values() for bound in (within.first, within.last) for name in bound.lengths]
     return tuple(dict.fromkeys(named))
 
 
-def _clause(source: Source, tokens: list[Token], where: Span, variable: str) -> list[tuple[str, Index]]:
+def _clause(source: Source, tokens: list[Token], where: Span, variable: str) -> list[Comparison]:
     terms, relations = [[]], []  # type: ignore[var-annotated]
     for token in tokens:
-        if token.text in _MIRROR or token.text == "in":
+        if token.text in MIRRORED or token.text == "in":
             if not (token.text == "=" and relations and relations[-1].text == "=" and not terms[-1]):
                 relations.append(token)
                 terms.append([])
@@ -117,7 +117,7 @@ def _clause(source: Source, tokens: list[Token], where: Span, variable: str) -> 
             terms[-1].append(token)
     if not relations:
         raise source.error("this is not a condition", tokens[0].span if tokens else where, hint=_CONDITION_HINT)
-    tests: list[tuple[str, Index]] = []
+    tests: list[Comparison] = []
     for left, relation, right in zip(terms, relations, terms[1:], strict=False):
         sign = "=" if relation.text == "in" else relation.text
         dots = next((i for i, token in enumerate(right) if token.text == ".."), None)
@@ -131,31 +131,31 @@ def _clause(source: Source, tokens: list[Token], where: Span, variable: str) -> 
 
 def _test(
     source: Source, left: list[Token], relation: str, right: list[Token], where: Span, variable: str
-) -> tuple[str, Index]:
+) -> Comparison:
     if any(token.text == "%" for token in left):
         return _remainder(source, left, relation, right, where, variable)
-    a, b = affine(source, left, where, _CONDITION_HINT), affine(source, right, where, _CONDITION_HINT)
-    if b.variable == variable:
-        a, b, relation = b, a, _MIRROR[relation]
-    if a.variable != variable or b.variable == variable or a.scale != 1:
+    a, b = read_affine(source, left, where, _CONDITION_HINT), read_affine(source, right, where, _CONDITION_HINT)
+    if b.coefficient(variable) > a.coefficient(variable):
+        a, b, relation = b, a, MIRRORED[relation]
+    if a.coefficient(variable) - b.coefficient(variable) != 1:
         raise source.error(f"this says nothing about {variable}", where, hint=_CONDITION_HINT)
-    return relation, b.moved(-a.offset)
+    return Comparison(relation, b.without(variable) - a.without(variable))
 
 
 def _remainder(
     source: Source, left: list[Token], relation: str, right: list[Token], where: Span, variable: str
-) -> tuple[str, Index]:
+) -> Comparison:
     """`t % 2 = 0`: every second step."""
     texts = [token.text for token in left]
-    rest = affine(source, right, where, _CONDITION_HINT)
+    rest = read_affine(source, right, where, _CONDITION_HINT)
     modulus = int(texts[2]) if len(texts) == 3 and texts[2].isdigit() and len(texts[2]) < 6 else 0
     if texts[:2] != [variable, "%"] or modulus < 2 or relation not in ("=", "!=") or rest.variable is not None:
         raise source.error("this remainder cannot be read", where, hint=f"expected {variable} % 2 = 0 or the like")
-    if not 0 <= rest.offset < modulus:
+    if not 0 <= rest.constant < modulus:
         raise source.error(
             f"{variable} % {modulus} is never {rest}", where, hint=f"a remainder is one of 0 to {modulus - 1}"
         )
-    return f"% {modulus} {relation}", rest
+    return Comparison(relation, rest, modulus)
 
 
 def _split(tokens: Sequence[Token], separates: Callable[[Token], bool]) -> list[list[Token]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .indices import MAIN, Condition, Index, Lengths, Range, Step, as_lengths, grid, numbers
+from .affine import Affine
+from .indices import MAIN, Condition, Lengths, Range, Step, as_lengths, grid, numbers
 from .source import Source, Span
 
 
@@ -65,7 +66,7 @@ class Number(Expr):
 class Time(Expr):
     """A time used as a number: `1 / T`, `t`."""
 
-    index: Index
+    index: Affine
 
     @property
     def head(self) -> tuple[Any, ...]:
@@ -77,11 +78,11 @@ class Ref(Expr):
     """A quantity by its name: `W`, or `h[t-1]` with an index; `alpha[t, s]` has `more` than one."""
 
     name: str
-    index: Index | None = None
-    more: tuple[Index, ...] = ()
+    index: Affine | None = None
+    more: tuple[Affine, ...] = ()
 
     @property
-    def indices(self) -> tuple[Index, ...]:
+    def indices(self) -> tuple[Affine, ...]:
         """All indices, in order; none for a quantity without time."""
         return () if self.index is None else (self.index, *self.more)
 
@@ -91,7 +92,7 @@ class Ref(Expr):
             return None
         return tuple(index.at(times) for index in self.indices) if self.more else self.index.at(times)
 
-    def moved_to(self, indices: tuple[Index, ...]) -> Ref:
+    def moved_to(self, indices: tuple[Affine, ...]) -> Ref:
         """The same quantity at other indices."""
         return Ref(self.span, self.name, indices[0], indices[1:])
 
@@ -272,7 +273,9 @@ class Equation:
         if step is not None:
             for index, at in zip(self.target.indices, numbers(step), strict=True):
                 if not index.fixed:
-                    times[str(index.variable)] = (at - index.offset) // index.scale
+                    step = index.solved(str(index.variable), at, times)
+                    if step is not None:
+                        times[str(index.variable)] = step
         return times
 
     def covers(self, lengths: int | Lengths) -> list[Step]:
@@ -334,6 +337,7 @@ class Document:
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""
-        names = [bound.variable for within in self.indices.values() for bound in (within.first, within.last)]
-        lengths = sorted(dict.fromkeys(name for name in names if name), key=lambda name: name != "T")
+        bounds = [bound for within in self.indices.values() for bound in (within.first, within.last)]
+        names = [name for bound in bounds for name in bound.lengths]
+        lengths = sorted(dict.fromkeys(names), key=lambda name: name != "T")
         return {name: (given or {}).get(name, T + more) for more, name in enumerate(lengths)}

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from .conditions import INDEX_HINT, affines, lengths_of, parse_condition
+from .affine import affine
+from .conditions import INDEX_HINT, lengths_of, parse_condition, read_affines
 from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
 from .functions import ALIASES, FUNCTIONS, REDUCTIONS
-from .indices import MAIN, Condition, Index, Range
+from .indices import MAIN, Condition, Range
 from .source import Source, Span, listed
 from .tokens import OPERATORS, Token
 
@@ -210,7 +211,7 @@ class _Parser:
             return Number(token.span, self._number(token))
         name = token.text
         if name in bound or name in self.lengths:
-            return Time(token.span, Index(name))
+            return Time(token.span, affine(name))
         if name in self.ranges or name == "t":
             raise self.source.error(
                 f"{name} has no value here",
@@ -234,11 +235,12 @@ class _Parser:
         first = bisect_left(self.starts, node.value.end_col_offset or 0) + 1
         last = self.ends[node.end_col_offset or 0]
         inside = [inner.token for inner in self.items[first:last] if inner.token is not None]
-        indices = affines(self.source, inside, span)
+        indices = read_affines(self.source, inside, span)
         for index in indices:
-            if index.variable and index.variable not in bound and index.variable not in self.lengths:
-                at = next(token.span for token in inside if token.text == index.variable)
-                raise self._unbound(index.variable, at, bound)
+            for name in index.variables:
+                if name not in bound and name not in self.lengths:
+                    at = next(token.span for token in inside if token.text == name)
+                    raise self._unbound(name, at, bound)
         assert item.token is not None
         if item.token.kind != "name":
             raise self.source.error("a number has no index", span, hint=f"expected {_AFTER}")

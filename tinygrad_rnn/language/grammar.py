@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from .conditions import affines, clauses, lengths_of, parse_condition
+from .conditions import clauses, lengths_of, parse_condition, read_affines
 from .expressions import Bounds, Document, Equation, Expr, Label, Ref, Size
 from .formula import parse_formula
 from .functions import FUNCTIONS, REDUCTIONS
@@ -137,7 +137,7 @@ class _Reader:
             return Ref(span, name)
         if tokens[1].text != "[" or tokens[-1].text != "]" or len(tokens) < 4:
             raise self.source.error("this cannot stand on the left", tokens[1].span, hint=_TARGET)
-        index, *more = affines(self.source, tokens[2:-1], span)
+        index, *more = read_affines(self.source, tokens[2:-1], span)
         return Ref(span, name, index, tuple(more))
 
     def _check_target(self, target: Ref, bound: list[str]) -> None:

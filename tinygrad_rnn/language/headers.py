@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .conditions import affine
+from .conditions import read_affine
 from .expressions import Bounds, Label, Size
 from .functions import FUNCTIONS, REDUCTIONS
 from .indices import Range
@@ -69,7 +69,7 @@ def read_indices(source: Source, line: Line, ranges: dict[str, Range]) -> None:
             raise source.error(f"{name} cannot be an index", entry[0].span, hint=_INDEX_HINT)
         if name in ranges:
             raise source.error(f"{name} is declared twice", entry[0].span, hint="keep one of them")
-        first, last = (affine(source, part, span, _INDEX_HINT) for part in (entry[2:dots], entry[dots + 1 :]))
+        first, last = (read_affine(source, part, span, _INDEX_HINT) for part in (entry[2:dots], entry[dots + 1 :]))
         if not first.fixed or not last.fixed or last.variable is None:
             raise source.error(
                 f"{name} ends nowhere that a length could say",

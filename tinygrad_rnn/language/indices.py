@@ -1,4 +1,4 @@
-"""Steps and what they run over: `t-1`, `T`, `2*n+1`; `s = 1..S`; `1 < t < T`, `t % 2 = 0`.
+"""Steps and what they run over: `s = 1..S`; `1 < t < T`, `t % 2 = 0`; and constraints, which say the same as data.
 
 Data only: how they are read stands in `conditions`, which equation covers which step in `quantities`.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from .affine import Affine, affine
 
 #: a step of a quantity: a number, several numbers for several indices, None for what has no time
 Step = int | tuple[int, ...] | None
@@ -26,51 +28,68 @@ def as_lengths(lengths: int | Lengths) -> Lengths:
 
 
 @dataclass(frozen=True)
-class Index:
-    """A step that is affine in one variable: `variable` is t, T, the variable of a sum, or None for a constant."""
+class Constraint:
+    """What an affine expression has to be: `>=`, `=` or `!=` 0; `|` or `!|`: divisible by `modulus`, or not."""
 
-    variable: str | None
-    offset: int = 0
-    scale: int = 1
+    kind: str
+    affine: Affine
+    modulus: int = 0
+
+    def holds(self, times: Mapping[str, int]) -> bool:
+        """Whether it is true for these values of its variables."""
+        value = self.affine.at(times)
+        match self.kind:
+            case ">=":
+                return value >= 0
+            case "=":
+                return value == 0
+            case "!=":
+                return value != 0
+            case "|":
+                return value % self.modulus == 0
+        return value % self.modulus != 0
 
     @property
-    def fixed(self) -> bool:
-        """Whether it is one step, as 0 and T are: lengths are written with a capital letter, what runs with a small."""
-        return self.variable is None or self.variable[0].isupper()
+    def negation(self) -> Constraint:
+        """The constraint that holds exactly where this one does not."""
+        if self.kind == ">=":
+            return Constraint(">=", -self.affine - 1)
+        other = {"=": "!=", "!=": "=", "|": "!|", "!|": "|"}[self.kind]
+        return Constraint(other, self.affine, self.modulus)
 
-    def at(self, times: Mapping[str, int]) -> int:
-        """The step it means, given the values of the variables."""
-        return self.offset + (self.scale * times[self.variable] if self.variable else 0)
-
-    def moved(self, by: int) -> Index:
-        """So many steps later."""
-        return Index(self.variable, self.offset + by, self.scale)
+    def substituted(self, values: Mapping[str, Affine]) -> Constraint:
+        """With affine expressions in the place of some variables."""
+        return Constraint(self.kind, self.affine.substituted(values), self.modulus)
 
     def __str__(self) -> str:
-        if self.variable is None:
-            return str(self.offset)
-        scaled = self.variable if self.scale == 1 else f"{self.scale}*{self.variable}"
-        return scaled + (f"{self.offset:+d}" if self.offset else "")
+        if self.modulus:
+            return f"{self.affine} % {self.modulus} {'=' if self.kind == '|' else '!='} 0"
+        return f"{self.affine} {self.kind} 0"
+
+
+_ONE, _LENGTH = affine(None, 1), affine("T")
 
 
 @dataclass(frozen=True)
 class Range:
     """What an index runs over, from `first` to `last`; 1 to T unless declared."""
 
-    first: Index = Index(None, 1)
-    last: Index = Index("T")
+    first: Affine = _ONE
+    last: Affine = _LENGTH
 
-    def beyond(self, index: Index) -> bool:
+    def beyond(self, index: Affine) -> bool:
         """Whether a fixed index lies outside for certain: 0 before 1..T, T+1 behind it."""
         if index.variable is None:
-            return self.first.variable is None and index.offset < self.first.offset
-        return (index.variable, index.scale) == (self.last.variable, self.last.scale) and (
-            index.offset > self.last.offset
-        )
+            return self.first.variable is None and index.constant < self.first.constant
+        return index.terms == self.last.terms and index.constant > self.last.constant
 
     def holds(self, step: int, times: Mapping[str, int]) -> bool:
         """Whether a step lies inside."""
         return self.first.at(times) <= step <= self.last.at(times)
+
+    def constraints(self, index: Affine) -> tuple[Constraint, ...]:
+        """That an index lies inside."""
+        return Constraint(">=", index - self.first), Constraint(">=", self.last - index)
 
     def __str__(self) -> str:
         return f"{self.first}..{self.last}"
@@ -79,42 +98,80 @@ class Range:
 #: the indices of a model that declares none
 MAIN: Mapping[str, Range] = MappingProxyType({"t": Range()})
 
+#: the relations of a test, each with what it is when its sides are exchanged
+MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`relation bound`, said of a variable; with a `modulus` it is the remainder that is compared (by = or !=)."""
+
+    relation: str
+    bound: Affine
+    modulus: int = 0
+
+    def of(self, variable: Affine) -> Constraint:
+        """The test of one variable as a constraint."""
+        more, less = variable - self.bound, self.bound - variable
+        if self.modulus:
+            return Constraint("|" if self.relation == "=" else "!|", more, self.modulus)
+        match self.relation:
+            case "<":
+                return Constraint(">=", less - 1)
+            case "<=":
+                return Constraint(">=", less)
+            case ">":
+                return Constraint(">=", more - 1)
+            case ">=":
+                return Constraint(">=", more)
+        return Constraint(self.relation, more)
+
+    def __str__(self) -> str:
+        return f"% {self.modulus} {self.relation} {self.bound}" if self.modulus else f"{self.relation} {self.bound}"
+
 
 @dataclass(frozen=True)
 class Condition:
-    """The steps an equation or a sum covers: those of `within` at which `variable` passes every test.
-
-    A test is `(relation, bound)`; the relation `% 2 =` compares the remainder.
-    """
+    """The steps an equation or a sum covers: those of `within` at which `variable` passes every test."""
 
     variable: str
-    tests: tuple[tuple[str, Index], ...] = ()
+    tests: tuple[Comparison, ...] = ()
     within: Range = Range()
+
+    @property
+    def interval(self) -> tuple[Comparison, Comparison] | None:
+        """The two tests of what is written `1 < t <= T`; None for any other condition."""
+        relations = [test.relation for test in self.tests if not test.modulus]
+        if len(self.tests) != 2 or relations not in ([low, high] for low in (">", ">=") for high in ("<", "<=")):
+            return None
+        low, high = self.tests
+        return Comparison(MIRRORED[low.relation], low.bound), high
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What the condition says of its variable: the range, then the tests."""
+        variable = affine(self.variable)
+        return (*self.within.constraints(variable), *(test.of(variable) for test in self.tests))
 
     def steps(self, times: Mapping[str, int]) -> list[int]:
         """The steps that pass, in order; the bounds are looked up in `times`."""
         low, high = self.within.first.at(times), self.within.last.at(times)
-        others = []
-        for relation, bound in self.tests:
-            value = bound.at(times)
-            if relation in ("=", ">", ">="):
-                low = max(low, value + (relation == ">"))
-            if relation in ("=", "<", "<="):
-                high = min(high, value - (relation == "<"))
-            if relation == "!=" or relation.startswith("%"):
-                others.append((relation, value))
+        others: list[tuple[Comparison, int]] = []
+        for test in self.tests:
+            value = test.bound.at(times)
+            if test.modulus or test.relation == "!=":
+                others.append((test, value))
+                continue
+            if test.relation in ("=", ">", ">="):
+                low = max(low, value + (test.relation == ">"))
+            if test.relation in ("=", "<", "<="):
+                high = min(high, value - (test.relation == "<"))
         return [step for step in range(low, high + 1) if all(_passes(step, test, value) for test, value in others)]
 
 
-def _passes(step: int, relation: str, value: int) -> bool:
-    modulus = modulus_of(relation)
-    equal = (step - value) % modulus == 0 if modulus else step == value
-    return equal != relation.endswith("!=")
-
-
-def modulus_of(relation: str) -> int:
-    """2 of `% 2 =`; 0 of any other relation."""
-    return int(relation.split()[1]) if relation.startswith("%") else 0
+def _passes(step: int, test: Comparison, value: int) -> bool:
+    equal = (step - value) % test.modulus == 0 if test.modulus else step == value
+    return equal != (test.relation == "!=")
 
 
 def grid(over: Sequence[Condition], times: Mapping[str, int]) -> Iterator[dict[str, int]]:

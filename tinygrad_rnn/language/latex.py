@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from .affine import Affine
 from .expressions import (
     Binary,
     Call,
@@ -20,7 +21,7 @@ from .expressions import (
     spine,
 )
 from .functions import FUNCTIONS
-from .indices import Condition, Index, modulus_of
+from .indices import Comparison, Condition
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class _Writer:
             return rf"\nabla_{{{self._quantity(base[0], ref.indices, base)}}} L"
         return self._quantity(ref.name, ref.indices, ref.key)
 
-    def _quantity(self, name: str, indices: tuple[Index, ...], key: tuple[str, bool]) -> str:
+    def _quantity(self, name: str, indices: tuple[Affine, ...], key: tuple[str, bool]) -> str:
         said = symbol(name)
         shape = self.model.shapes_.names.get(key) if self.model else None
         if min(shape) > 1 if shape else name[0].isupper() and not indices:
@@ -189,19 +190,18 @@ class _Writer:
 
 
 def _condition(condition: Condition) -> str:
-    tests = condition.tests
-    if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
-        low = _RELATIONS[tests[0][0].replace(">", "<")]
-        return f"{_step(tests[0][1])} {low} {condition.variable} {_RELATIONS[tests[1][0]]} {_step(tests[1][1])}"
-    return ", ".join(f"{condition.variable} {_relation(relation)} {_step(bound)}" for relation, bound in tests)
+    if condition.interval is not None:
+        low, high = condition.interval
+        return f"{_step(low.bound)} {_RELATIONS[low.relation]} {condition.variable} {_test(high)}"
+    return ", ".join(f"{condition.variable} {_test(test)}" for test in condition.tests)
 
 
-def _relation(relation: str) -> str:
-    modulus = modulus_of(relation)
-    return rf"\bmod {modulus} {_RELATIONS[relation.split()[2]]}" if modulus else _RELATIONS[relation]
+def _test(test: Comparison) -> str:
+    modulus = rf"\bmod {test.modulus} " if test.modulus else ""
+    return f"{modulus}{_RELATIONS[test.relation]} {_step(test.bound)}"
 
 
-def _step(index: Index) -> str:
+def _step(index: Affine) -> str:
     """`2n+1` for `2*n+1`."""
     return str(index).replace("*", "")
 

@@ -6,11 +6,13 @@ class. What a mark looks like is decided by the page. Every name and number is e
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
+from .affine import Affine
 from .expressions import (
     Binary,
     Call,
@@ -26,7 +28,7 @@ from .expressions import (
     spine,
 )
 from .functions import FUNCTIONS
-from .indices import Condition, Index, modulus_of
+from .indices import Comparison, Condition
 from .latex import SHORTEST_BELOW
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
@@ -142,7 +144,7 @@ class _Writer:
             return f"<msub>{_NABLA}{_row(self._quantity(base[0], ref.indices, base))}</msub><mi>L</mi>"
         return self._quantity(ref.name, ref.indices, ref.key)
 
-    def _quantity(self, name: str, indices: tuple[Index, ...], key: tuple[str, bool]) -> str:
+    def _quantity(self, name: str, indices: tuple[Affine, ...], key: tuple[str, bool]) -> str:
         shape = self.model.shapes_.names.get(key) if self.model else None
         bold = min(shape) > 1 if shape else name[0].isupper() and not indices
         letter, below = _symbol(name, bold)
@@ -242,28 +244,33 @@ def _number(value: int | float) -> str:
     return f"<mn>{escape(str(value))}</mn>"
 
 
-def _index(index: Index) -> str:
-    if index.variable is None:
-        return _number(index.offset)
-    variable = (f"<mn>{index.scale}</mn>" if index.scale != 1 else "") + f"<mi>{escape(index.variable)}</mi>"
-    if not index.offset:
-        return variable
-    return f"{variable}<mo>{'+' if index.offset > 0 else _SIGNS['-']}</mo><mn>{abs(index.offset)}</mn>"
+def _index(index: Affine) -> str:
+    """The pieces of `T+1-t`, each in its element; no sign for a product."""
+    said = [_piece(piece) for piece in re.findall(r"[+-]|\d+|\w+", str(index))]
+    return "".join(said)
+
+
+def _piece(piece: str) -> str:
+    if piece in "+-":
+        return f"<mo>{piece if piece == '+' else _SIGNS['-']}</mo>"
+    return f"<mn>{piece}</mn>" if piece.isdigit() else f"<mi>{escape(piece)}</mi>"
+
+
+def _test(test: Comparison) -> str:
+    modulus = f"<mo>mod</mo><mn>{test.modulus}</mn>" if test.modulus else ""
+    return f"{modulus}{_relation(test.relation)}{_index(test.bound)}"
 
 
 def _relation(relation: str) -> str:
-    modulus = modulus_of(relation)
-    if modulus:
-        return f"<mo>mod</mo><mn>{modulus}</mn>{_relation(relation.split()[2])}"
     return f"<mo>{escape(_RELATIONS.get(relation, relation))}</mo>"
 
 
 def _bounds(when: Condition) -> str:
-    tests, variable = when.tests, f"<mi>{escape(when.variable)}</mi>"
-    if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
-        low = _relation(tests[0][0].replace(">", "<"))
-        return f"{_index(tests[0][1])}{low}{variable}{_relation(tests[1][0])}{_index(tests[1][1])}"
-    return "<mo>,</mo>".join(f"{variable}{_relation(relation)}{_index(bound)}" for relation, bound in tests)
+    variable = f"<mi>{escape(when.variable)}</mi>"
+    if when.interval is not None:
+        low, high = when.interval
+        return f"{_index(low.bound)}{_relation(low.relation)}{variable}{_test(high)}"
+    return "<mo>,</mo>".join(f"{variable}{_test(test)}" for test in when.tests)
 
 
 def _function(name: str) -> str:

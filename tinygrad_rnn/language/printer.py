@@ -108,10 +108,10 @@ def _listed(parts: Iterable[Expr]) -> str:
 
 
 def _condition(condition: Condition) -> str:
-    tests = condition.tests
-    if len(tests) == 2 and tests[0][0] in (">", ">=") and tests[1][0] in ("<", "<="):
-        return f"{tests[0][1]} {tests[0][0].replace('>', '<')} {condition.variable} {tests[1][0]} {tests[1][1]}"
-    return " and ".join(f"{condition.variable} {relation} {bound}" for relation, bound in tests) or condition.variable
+    if condition.interval is not None:
+        low, high = condition.interval
+        return f"{low.bound} {low.relation} {condition.variable} {high}"
+    return " and ".join(f"{condition.variable} {test}" for test in condition.tests) or condition.variable
 
 
 def _document(document: Document) -> str:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from ..core.errors import LanguageError
 from .axes import axes_of
 from .expressions import Call, Document, Equation, Ref, walk
-from .indices import Lengths, Range, Step, as_lengths, modulus_of
+from .indices import Lengths, Range, Step, as_lengths
 from .source import listed
 
 Key = tuple[str, bool]
@@ -204,9 +204,9 @@ class Quantities:
         found = [0]
         for equation in self.document.forward:
             for ref in refs(equation):
-                found += [abs(i.offset) for i in ref.indices if i.variable and i.scale == 1]
+                found += [abs(index.constant) for index in ref.indices if index.terms and index.simple]
             for condition in equation.when:
-                found += [modulus_of(relation) - 1 for relation, _ in condition.tests]
+                found += [test.modulus - 1 for test in condition.tests]
         return max(found)
 
     # -- names --------------------------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ def _elsewhere(ref: Ref, target: Ref) -> bool:
         return False
     at = {index.variable: index for index in target.indices if not index.fixed}
     shared = [index for index in ref.indices if index.variable in at]
-    return any((index.offset, index.scale) != (at[index.variable].offset, at[index.variable].scale) for index in shared)
+    return any(index != at[index.variable] for index in shared)
 
 
 def _told(equation: Equation, step: Step, lengths: Lengths) -> str:

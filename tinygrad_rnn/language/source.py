@@ -35,6 +35,10 @@ class Span(NamedTuple):
         return Span(self.line, self.column, end, self.start, other.stop)
 
 
+#: the place of what nobody wrote
+NOWHERE = Span(1, 1, 1, 0, 0)
+
+
 class Source:
     """A text with its name; `first_line` is the number of its first line, for a block inside a larger file."""
 

@@ -95,7 +95,7 @@ def _before(quantities: Quantities, place: Place) -> bool:
     """Whether a step lies before the first one."""
     firsts = [within.first for within in quantities.ranges_of(place[0])]
     pairs = zip(numbers(place[1]), firsts, strict=True)
-    return any(first.variable is None and step < first.offset for step, first in pairs)
+    return any(first.variable is None and step < first.constant for step, first in pairs)
 
 
 class Unroller(Resolver):

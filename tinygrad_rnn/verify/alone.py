@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core.errors import TinygradError
+from ..language.affine import Affine
 from ..language.expressions import Equation, Expr, Ref, walk
-from ..language.indices import Index
 from ..language.printer import text
 from .corrections import corrected, pool_of
 from .edits import SIGN, known_forms, with_children
@@ -80,7 +80,7 @@ def _of_other_steps(values: Values) -> Iterator[Term]:
             yield term.with_body(_moved(term.body, moves))
 
 
-def _moved(expr: Expr, moves: dict[Index, Index]) -> Expr:
+def _moved(expr: Expr, moves: dict[Affine, Affine]) -> Expr:
     if isinstance(expr, Ref) and expr.index is not None:
         return expr.moved_to(tuple(moves.get(index, index) for index in expr.indices))
     return with_children(expr, [_moved(child, moves) for child in expr.children])

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..derive.writing import NOWHERE
+from ..language.affine import affine
 from ..language.expressions import Call, Expr, Ref, Sum, Time, walk
-from ..language.indices import Condition, Index
+from ..language.indices import Comparison, Condition
 from ..language.printer import text
+from ..language.source import NOWHERE
 from .edits import (
     FACTOR,
     ORDER,
@@ -102,7 +103,7 @@ def _other_sums(term: Term) -> Iterator[Fix]:
     if (variable, str(within.last)) == ("t", "T"):
         last = Term(term.sign, _at_step(term.body, "t", "T"))
         yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", last)
-    limits = ((">", within.first), ("<", within.last))
+    limits = (Comparison(">", within.first), Comparison("<", within.last))
     others = [everything, *(Condition(variable, (test,), within) for test in limits)]
     for over in (term.over.over, *others):
         fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
@@ -113,7 +114,7 @@ def _other_sums(term: Term) -> Iterator[Fix]:
 def _at_step(expr: Expr, before: str, after: str) -> Expr:
     """Every index in `before` (t or T) in `after` instead."""
     if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == before and not expr.more:
-        return Ref(expr.span, expr.name, Index(after, expr.index.offset))
+        return Ref(expr.span, expr.name, affine(after, expr.index.constant))
     return with_children(expr, [_at_step(child, before, after) for child in expr.children])
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..derive.writing import NOWHERE
+from ..language.affine import affine
 from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Transpose, Unary, spine, walk
-from ..language.indices import Index
+from ..language.source import NOWHERE
 from .terms import transposed
 
 #: terms with more parts than this are not searched
@@ -75,7 +75,7 @@ def _from_the_end(expr: Expr, by: int) -> Expr:
     """`h[T]` as `h[t+by]`, everywhere."""
     if isinstance(expr, Ref):
         return (
-            Ref(expr.span, expr.name, Index("t", expr.index.offset + by))
+            Ref(expr.span, expr.name, affine("t", expr.index.constant + by))
             if expr.index and expr.index.variable == "T" and not expr.more
             else expr
         )
@@ -187,10 +187,10 @@ def _other_steps(ref: Ref) -> Iterator[Edit]:
             yield Edit(moved, WRONG_STEP, ref, moved, 9 + abs(by))
     if len(ref.indices) == 2:  # h[i, j-1] for h[i-1, j]
         a, b = ref.indices
-        crossed = ref.moved_to((a.moved(b.offset - a.offset), b.moved(a.offset - b.offset)))
+        crossed = ref.moved_to((a.moved(b.constant - a.constant), b.moved(a.constant - b.constant)))
         yield Edit(crossed, WRONG_STEP, ref, crossed, 11)
     if ref.index.variable in ("t", "T") and not ref.more:
-        other = Ref(ref.span, ref.name, Index("T" if ref.index.variable == "t" else "t", 0))
+        other = Ref(ref.span, ref.name, affine("T" if ref.index.variable == "t" else "t", 0))
         yield Edit(other, WRONG_STEP, ref, other, 13)
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import TinygradError
-from ..derive.writing import NOWHERE
 from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Sum, walk
-from ..language.indices import Condition
+from ..language.indices import Comparison, Condition
+from ..language.source import NOWHERE
 from .edits import factors_of, product, shifted, with_children
 from .report import Certificate
 from .terms import Term, Values, terms_of, transposed
@@ -94,9 +94,9 @@ def _mutated(term: Term) -> Iterator[tuple[str, Term]]:
         variable, within = term.over.variable, term.over.over.within
         yield "mean for sum", Term(term.sign, term.body, Sum(NOWHERE, "mean", term.over.over, term.body))
         for name, test in (
-            ("last step only", ("=", within.last)),
-            ("first step left out", (">", within.first)),
-            ("last step left out", ("<", within.last)),
+            ("last step only", Comparison("=", within.last)),
+            ("first step left out", Comparison(">", within.first)),
+            ("last step left out", Comparison("<", within.last)),
         ):
             over = Sum(NOWHERE, "sum", Condition(variable, (test,), within), term.body)
             yield name, Term(term.sign, term.body, over)

@@ -14,13 +14,13 @@ import numpy as np
 
 from ..core.errors import LanguageError, TinygradError
 from ..core.tensor import plain
-from ..derive.writing import NOWHERE
 from ..language import Model, parse
 from ..language.evaluate import evaluate
 from ..language.expressions import Binary, Equation, Expr, Ref, Sum, Transpose, Unary, spine, walk
 from ..language.indices import Step
 from ..language.operands import Operand, dense
 from ..language.printer import text
+from ..language.source import NOWHERE
 
 if TYPE_CHECKING:
     from .probe import Probe

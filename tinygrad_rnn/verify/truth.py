@@ -13,10 +13,12 @@ from ..derive.algebra import RULES, Algebra, Form, Sum
 from ..derive.cases import Span, latest, moved
 from ..derive.derivation import check_one_time, default_names
 from ..derive.reading import DerivationError
-from ..derive.writing import DIAG, HADAMARD, NOWHERE, write
+from ..derive.writing import DIAG, HADAMARD, write
+from ..language.affine import Affine, affine
 from ..language.expressions import Call, Equation, walk
 from ..language.expressions import Sum as TimeSum
-from ..language.indices import Condition, Index
+from ..language.indices import Condition
+from ..language.source import NOWHERE
 from .terms import Term, names
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def _uses_diag(equation: Equation) -> bool:
     return any(isinstance(node, Call) and node.function == "diag" for node in walk(equation.rhs))
 
 
-def _step_written(equation: Equation) -> Index | None:
+def _step_written(equation: Equation) -> Affine | None:
     """The index of a target that names one step; None where it runs over t."""
     return equation.target.index if equation.fixed else None
 
@@ -93,7 +95,7 @@ def _shares(probe: Probe, keep: tuple[str, ...], algebra: Algebra) -> list[Contr
     return cache[key]
 
 
-def _state_terms(shares: list[Contribution], algebra: Algebra, style: str, at: Index | None) -> list[TrueTerm]:
+def _state_terms(shares: list[Contribution], algebra: Algebra, style: str, at: Affine | None) -> list[TrueTerm]:
     totals: dict[int, list[Form]] = {}
     for share in shares:
         step = share.target.scope.step
@@ -115,7 +117,7 @@ def _parts(form: Form) -> list[tuple[float, Form]]:
     return list(form.terms) if isinstance(form, Sum) else [(1.0, form)]
 
 
-def _term(c: float, part: Form, style: str, algebra: Algebra, at: Index | None = None) -> Term:
+def _term(c: float, part: Form, style: str, algebra: Algebra, at: Affine | None = None) -> Term:
     return Term(1 if c > 0 else -1, write(algebra.scale(abs(c), part), style, at))
 
 
@@ -135,11 +137,11 @@ def _parameter_terms(
         if equation.target.index is not None:
             terms.append(TrueTerm(term, None if steps == set(range(1, T + 1)) else frozenset(steps)))
         elif steps == {T}:
-            terms.append(TrueTerm(_term(c, form, style, algebra, Index("T")), None))
+            terms.append(TrueTerm(_term(c, form, style, algebra, affine("T")), None))
         elif not steps:
             terms.append(TrueTerm(term, None))
         elif steps == {0}:
-            terms.append(TrueTerm(_term(c, form, style, algebra, Index(None, 0)), None))
+            terms.append(TrueTerm(_term(c, form, style, algebra, affine(None, 0)), None))
         else:
             over = TimeSum(NOWHERE, "sum", _span(steps, T).condition() or Condition("t"), term.body)
             terms.append(TrueTerm(Term(term.sign, term.body, over), None))
