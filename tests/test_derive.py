@@ -13,9 +13,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.core.errors import DerivationError
 from tinygrad_rnn.derive import derivation as module
 from tinygrad_rnn.derive.derivation import Derivation
-from tinygrad_rnn.derive.reading import DerivationError
 from tinygrad_rnn.language.expressions import Ref, walk
 from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.models import resolve

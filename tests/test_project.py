@@ -24,8 +24,10 @@ BELOW = {
     "analysis": {"core", "nn", "draw"},
     "train": {"core", "nn", "compile", "analysis"},
     "draw": {"core"},
-    "derive": {"core", "language", "models", "draw"},
-    "verify": {"core", "language", "models", "draw", "derive"},
+    "system": {"core", "compile", "language"},
+    "derivation": {"core", "language", "models", "system"},
+    "derive": {"core", "language", "models", "draw", "system", "derivation"},
+    "verify": {"core", "language", "models", "draw", "system", "derivation", "derive"},
 }
 #: what a room may import from outside of the standard library
 OUTSIDE = {

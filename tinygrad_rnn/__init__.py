@@ -14,6 +14,7 @@ from .core.contractions import linear, matmul
 from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
     CheckpointError,
+    DerivationError,
     DtypeError,
     GraphError,
     LanguageError,

@@ -39,6 +39,10 @@ class CheckpointError(TinygradError, ValueError):
     """A file is no checkpoint, or not a whole one, or belongs to another model."""
 
 
+class DerivationError(TinygradError, ValueError):
+    """No equations can be written or derived here; the message says what is in the way, where, and what would help."""
+
+
 class MissingExtraError(TinygradError, ImportError):
     """A package that is only needed for this is not installed; the message names the extra to install."""
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.autodiff import gradients
+from ..core.errors import DerivationError
 from ..core.graph import Graph, ancestors
 from ..core.primitives import record
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor
 from .algebra import Algebra, Form, Number, Symbol
-from .reading import TEXTBOOK, DerivationError, read, shape_of
+from .reading import TEXTBOOK, read, shape_of
 
 
 @dataclass(frozen=True)

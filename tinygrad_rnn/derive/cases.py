@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
 from ..language.indices import Comparison, Condition
 from .adjoint import Contribution
 from .algebra import Algebra, Apply, Chain, Flip, Form, Number, Product, Sum, Symbol
-from .reading import DerivationError
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import cached_property
 
+from ..core.errors import DerivationError
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from ..language import Equation, Model, Run, parse
@@ -21,7 +22,6 @@ from .adjoint import Contribution, contributions
 from .algebra import RULES, SCALAR, Algebra, Apply, Form, Number, Product
 from .cases import Case, moved, parameter_cases, state_cases, timeless_case
 from .jacobian import jacobian_form
-from .reading import DerivationError
 from .writing import DIAG, HADAMARD, write
 
 #: the shorter of the two sequences that are compared has at least so many steps

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..core.errors import DerivationError
 from .algebra import Algebra, Apply, Chain, Form, Product, Sum, Symbol
-from .reading import DerivationError
 
 
 def jacobian_form(share: Form, algebra: Algebra) -> Form:

@@ -9,14 +9,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..core.errors import TinygradError
+from ..core.errors import DerivationError
 from ..core.graph import ancestors
 from ..core.tensor import Tensor
 from .algebra import SCALAR, Algebra, Apply, Form, Number, Shape, Sum
-
-
-class DerivationError(TinygradError, ValueError):
-    """The graph cannot be derived in textbook form; the message says which node is in the way and what would help."""
 
 
 def read(output: Tensor, known: Mapping[int, Form], algebra: Algebra) -> Form:

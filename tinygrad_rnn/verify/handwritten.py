@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 
 from ..core.autodiff import gradients
-from ..core.errors import DtypeError, GraphError, LanguageError, TinygradError
+from ..core.errors import DerivationError, DtypeError, GraphError, LanguageError, TinygradError
 from ..core.graph import Graph
 from ..core.tensor import Tensor, plain, tensor
 from ..derive.adjoint import Contribution, contributions
 from ..derive.algebra import Algebra, Form, Sum
 from ..derive.cases import moved
-from ..derive.reading import DerivationError
 from ..derive.writing import HADAMARD, write
 from ..language.evaluate import evaluate
 from ..language.operands import Operand

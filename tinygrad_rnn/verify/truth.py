@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.errors import DerivationError
 from ..derive.adjoint import Contribution, contributions
 from ..derive.algebra import RULES, Algebra, Form, Sum
 from ..derive.cases import Span, latest, moved
 from ..derive.derivation import check_one_time, default_names
-from ..derive.reading import DerivationError
 from ..derive.writing import DIAG, HADAMARD, write
 from ..language.affine import Affine, affine
 from ..language.expressions import Call, Equation, walk
