@@ -1,0 +1,11 @@
+"""A model as a system of affine recurrence equations: each equation on its domain, for every length.
+
+    affine constraints -> domain        sets of index tuples, exact for every length
+    model -> system                     which equation holds where
+
+Nothing here differentiates or judges; `derivation` and `verify` read it.
+"""
+
+from .domain import EVERYWHERE, Domain
+
+__all__ = ["EVERYWHERE", "Domain"]
