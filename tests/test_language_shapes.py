@@ -140,7 +140,7 @@ def test_declared_matrices_times_columns_entry_by_entry_hint_at_the_product():
             "y[t] is a class number",
             "onehot(y[t])",
         ),
-        ("sizes: x = 3\nL = sum(t, sum(x[t]**x[t]))", "an exponent is a number", "exp"),
+        ("sizes: x = 3, y = 2\nL = sum(t, sum(x[t]**y[t]))", "shapes do not fit", ""),
         ("sizes: x = 3\nL = sum(t, sum(onehot(tanh(x[t]))))", "applies to a class number", "onehot(y[t])"),
         ("sizes: W = 3 x 3\nL = sum(softmax(W))", "shapes do not fit", "a column"),
         ("sizes: x = 3, y = 2\nL = sum(t, dot(x[t], y[t]))", "shapes do not fit", "expected 3 x 1"),

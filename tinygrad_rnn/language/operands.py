@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.contractions import inv
 from ..core.tensor import plain
 
 
@@ -45,6 +46,10 @@ class Operand:
     @property
     def is_row(self) -> bool:
         return self.rows == 1 and self.columns > 1
+
+    @property
+    def is_square(self) -> bool:
+        return self.rows == self.columns > 1
 
     @property
     def is_matrix(self) -> bool:
@@ -118,6 +123,27 @@ def negative(x: Operand) -> Operand:
 
 def power(x: Operand, exponent: float) -> Operand:
     return entrywise(lambda value: value**exponent, x)
+
+
+def matrix_power(x: Operand, exponent: int) -> list[Operand]:
+    """The factors of a power of a square matrix: none makes the identity, a negative one the inverse."""
+    if x.diagonal:
+        return [Operand(x.value**exponent, x.rows, x.columns, x.batch, True)] if exponent else [identity(x.rows)]
+    if exponent < 0:
+        x = inverse(x)
+    return [x] * abs(exponent) or [identity(x.rows)]
+
+
+def identity(rows: int) -> Operand:
+    """The matrix with ones on its diagonal."""
+    return Operand(np.ones((rows, 1)), rows, rows, None, True)
+
+
+def inverse(x: Operand) -> Operand:
+    """The inverse matrix; raises numpy's `LinAlgError` when there is none."""
+    if x.is_scalar or x.diagonal:
+        return Operand(1.0 / x.value, x.rows, x.columns, x.batch, x.diagonal)
+    return Operand(inv(x.value), x.rows, x.columns, x.batch)
 
 
 def transpose(x: Operand) -> Operand:

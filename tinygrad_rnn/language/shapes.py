@@ -13,6 +13,7 @@ from .dimensions import SameShape, Stacked, Type
 from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
 from .functions import FUNCTIONS
 from .misfits import Misfits
+from .powers import is_number
 from .quantities import Key, Quantities
 
 LARGEST = 10_000_000
@@ -172,20 +173,7 @@ class Shapes:
                     raise self._misfits.product(node, equation)
                 return Type(types[0].rows, types[1].columns)
             case Binary(op="**"):
-                if isinstance(node.right, Time):
-                    written = f"{node.left}" if isinstance(node.left, Ref) else "it"
-                    raise self.source.error(
-                        f"this is the power {node.right.index}, entry by entry",
-                        node.right.span,
-                        hint=f"a transpose is written {written}.T or {written}ᵀ",
-                    )
-                if not _is_number(node.right):
-                    raise self.source.error(
-                        "an exponent is a number",
-                        node.right.span,
-                        hint="write exp(n * log(x)) for x to a power that is no number",
-                    )
-                return types[0]
+                return self._power(node, types, equation)
             case Binary():
                 return self._pair(node, types, equation)
             case Call():
@@ -196,6 +184,20 @@ class Shapes:
         if node.key in self.quantities.classes:
             return Type()  # only onehot and cross_entropy know what to do with it; they check
         return self.quantity(node.key)
+
+    def _power(self, node: Binary, types: list[Type], equation: Equation) -> Type:
+        """A number as exponent leaves the type as it is; any other is a quantity, entry by entry."""
+        base, exponent = node.left, node.right
+        if isinstance(exponent, Time) and isinstance(base, Ref) and str(exponent.index) == "T":
+            if not types[0].is_scalar:
+                raise self.source.error(
+                    f"this is the power T of {base}, not its transpose",
+                    exponent.span,
+                    hint=f"a transpose is written {base}.T or {base}ᵀ; a power of this kind ({base})**(T+0)",
+                )
+        elif not is_number(exponent):
+            return self._pair(node, types, equation)
+        return types[0]
 
     def _pair(self, node: Expr, types: list[Type], equation: Equation) -> Type:
         self._refuse_classes(node)
@@ -339,7 +341,3 @@ _RULES: dict[str, Callable[[Shapes, Call, list[Type]], Type]] = {
 
 def _whole(expr: Expr) -> int | None:
     return int(expr.value) if isinstance(expr, Number) and float(expr.value).is_integer() else None
-
-
-def _is_number(expr: Expr) -> bool:
-    return all(isinstance(node, Number | Time | Unary | Binary) for node in walk(expr))

@@ -1,0 +1,68 @@
+"""Where a power is the power of a matrix: A**k as a factor of `@` multiplies A with itself, elsewhere its entries.
+
+Read off the form alone, so that a formula is read in one way whatever the sizes are. What is not square, or has an
+exponent that is no whole number, is always taken entry by entry; what the values have to say about it stands in
+`evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .expressions import Binary, Call, Expr, Number, Sum, Time, Transpose, Unary, spine, walk
+
+#: the readings of powers and of products over time: by their place in the formula, or all of them in one way
+READINGS = ("place", "matrix", "entries")
+
+
+def is_number(expr: Expr) -> bool:
+    """Whether it is made of numbers and times alone: 2, T-t, -1/2."""
+    return all(isinstance(node, Number | Time | Unary | Binary) for node in walk(expr))
+
+
+def contexts(operators: Sequence[Binary], factor: bool) -> list[tuple[bool, bool]]:
+    """For each operator of a spine whether its left and its right operand are factors of a matrix product.
+
+    `factor` says so of the whole chain. A sign, a sum and a numerical coefficient are looked through: in
+    `(2 * A**2 + A) @ v` the power is a matrix's.
+    """
+    sides: list[tuple[bool, bool]] = []
+    for node in reversed(operators):
+        if node.op == "@":
+            here = (True, True)
+        elif node.op in "+-":
+            here = (factor, factor)
+        elif node.op == "*":
+            here = (factor and is_number(node.right), factor and is_number(node.left))
+        elif node.op == "/":
+            here = (factor and is_number(node.right), False)
+        else:
+            here = (factor, False)
+        sides.append(here)
+        factor = here[0]
+    return sides[::-1]
+
+
+def looks_through(expr: Expr, factor: bool) -> bool:
+    """Whether the parts of an expression that is no operator are factors of a matrix product, if it is one."""
+    if isinstance(expr, Sum):
+        return factor or expr.kind == "prod"
+    return factor and (isinstance(expr, Unary | Transpose) or (isinstance(expr, Call) and expr.function == "transpose"))
+
+
+def powers(expr: Expr) -> Iterator[tuple[Binary, bool]]:
+    """Every power in an expression, and whether it is a factor of a matrix product."""
+    stack: list[tuple[Expr, bool]] = [(expr, False)]
+    while stack:
+        node, factor = stack.pop()
+        if not isinstance(node, Binary):
+            inside = looks_through(node, factor)
+            stack += [(child, inside) for child in node.children]
+            continue
+        first, operators = spine(node)
+        sides = contexts(operators, factor)
+        for at, operator in enumerate(operators):
+            if operator.op == "**":
+                yield operator, sides[at + 1][0] if at + 1 < len(operators) else factor
+            stack.append((operator.right, sides[at][1]))
+        stack.append((first, sides[0][0]))
