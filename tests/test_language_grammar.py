@@ -77,9 +77,9 @@ def test_precedence_is_that_of_mathematics(text, structure):
 @pytest.mark.parametrize(
     ("text", "steps"),
     [
-        ("t", [1, 2, 3, 4, 5]),
-        ("t < T", [1, 2, 3, 4]),
-        ("t > 1", [2, 3, 4, 5]),
+        ("k", [1, 2, 3, 4, 5]),
+        ("k < T", [1, 2, 3, 4]),
+        ("k > 1", [2, 3, 4, 5]),
         ("1 < s <= T", [2, 3, 4, 5]),
         ("T > k >= 2", [2, 3, 4]),
         ("s = 1..T-1", [1, 2, 3, 4]),

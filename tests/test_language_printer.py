@@ -51,7 +51,8 @@ FORMULAS = st.recursive(
         inner.map(lambda e: f"({e})**2"),
         inner.map(lambda e: f"2**({e})"),
         inner.map(lambda e: f"diag({e})"),
-        inner.map(lambda e: f"sum(1 < k <= T, {e})"),
+        inner.map(lambda e: f"sum(1 < k{len(e)} <= T, {e})"),  # a letter of its own for each sum
+        inner.map(lambda e: f"prod(j{len(e)} = T..t+1, {e})"),
         st.tuples(inner, inner).map(lambda p: f"[{p[0]}, {p[1]}]"),
     ),
     max_leaves=12,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from .affine import Affine, affine
-from .indices import MIRRORED, Comparison, Condition, Range
+from .indices import MIRRORED, Comparison, Condition, Constraint, Range
 from .source import Source, Span
 from .tokens import Token
 
@@ -54,11 +54,12 @@ def parse_condition(
     choose: Callable[[list[str]], str | None],
     ranges: Mapping[str, Range],
     known: Collection[str] = (),
+    facts: Sequence[Constraint] = (),
 ) -> Condition:
     """Read a condition; `choose` picks the variable it is about from the names in it (without T).
 
     Its bounds may name lengths and the times in `known`; a variable that is no declared index runs over what its bounds
-    run over.
+    run over. `facts` is what is known of these times: it tells whether `j = t..k+1` runs up or down.
     """
     lengths = lengths_of(ranges)
     named = [token for token in tokens if token.kind == "name" and token.text not in (*lengths, "and", "in")]
@@ -78,7 +79,38 @@ def parse_condition(
         raise source.error(
             f"{variable} is not an index", named[0].span, hint=f"declare it, as in   indices: {variable} = 1..T"
         )
-    return Condition(variable, tuple(tests), within)
+    return _directed(source, Condition(variable, tuple(tests), within), named[0].span, ranges, facts)
+
+
+def _directed(
+    source: Source, condition: Condition, where: Span, ranges: Mapping[str, Range], facts: Sequence[Constraint]
+) -> Condition:
+    """A condition such as `j = T..k+1` turned round: it runs down, the larger bound comes first."""
+    tests = condition.tests
+    if [test.relation for test in tests[:2]] != [">=", "<="] or any(test.modulus for test in tests[:2]):
+        return condition
+    first, last = tests[0].bound, tests[1].bound
+    if _least(last - first, ranges, facts) >= -1:
+        return condition
+    if _least(first - last, ranges, facts) >= -1:
+        turned = (Comparison("<=", first), Comparison(">=", last), *tests[2:])
+        return Condition(condition.variable, turned, condition.within, descending=True)
+    return condition
+
+
+def _least(value: Affine, ranges: Mapping[str, Range], facts: Sequence[Constraint]) -> float:
+    """A bound below what a value can be, by the ranges of its variables and at most one of the facts."""
+    sides = [value, *(value - fact.affine for fact in facts if fact.kind == ">=")]
+    return max(_least_by_ranges(side, ranges) for side in sides)
+
+
+def _least_by_ranges(value: Affine, ranges: Mapping[str, Range]) -> float:
+    for name in value.running:
+        within = ranges.get(name) or next(iter(ranges.values()))
+        value = value.substituted({name: within.first if value.coefficient(name) > 0 else within.last})
+    if any(count < 0 for _, count in value.terms):
+        return float("-inf")
+    return value.constant + sum(count for _, count in value.terms)  # a length is 1 or more
 
 
 def _range(variable: str, tests: Sequence[Comparison], ranges: Mapping[str, Range]) -> Range | None:

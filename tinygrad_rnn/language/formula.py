@@ -16,7 +16,7 @@ from .affine import affine
 from .conditions import INDEX_HINT, lengths_of, parse_condition, read_affines
 from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
 from .functions import ALIASES, FUNCTIONS, REDUCTIONS
-from .indices import MAIN, Condition, Range
+from .indices import MAIN, Condition, Constraint, Range
 from .source import Source, Span, listed
 from .tokens import OPERATORS, Token
 
@@ -39,10 +39,11 @@ def parse_formula(
     where: Span,
     variables: Sequence[str],
     ranges: Mapping[str, Range] = MAIN,
+    facts: Sequence[Constraint] = (),
 ) -> Expr:
-    """Read a formula in which `variables` (and the lengths that `ranges` names) are known times; raises
-    `LanguageError` with what was expected."""
-    return _Parser(source, tokens, where, variables, ranges).expression
+    """Read a formula in which `variables` (and the lengths that `ranges` names) are known times, of which `facts` hold;
+    raises `LanguageError` with what was expected."""
+    return _Parser(source, tokens, where, variables, ranges, facts).expression
 
 
 class _Parser:
@@ -53,7 +54,9 @@ class _Parser:
         where: Span,
         variables: Sequence[str],
         ranges: Mapping[str, Range],
+        facts: Sequence[Constraint],
     ) -> None:
+        self.facts = tuple(facts)
         self.source, self.ranges, self.lengths = source, ranges, lengths_of(ranges)
         self.items: list[_Item] = []
         self._translate(list(tokens), frozenset(variables))
@@ -75,7 +78,7 @@ class _Parser:
     # -- tokens to the text that `ast` reads --------------------------------------------------------------------------
     def _translate(self, tokens: list[Token], variables: frozenset[str]) -> None:
         at, depth = 0, 0
-        enclosing: list[tuple[int, str]] = []
+        enclosing: list[tuple[int, Condition]] = []
         while at < len(tokens):
             token = tokens[at]
             comma = _first_comma(tokens, at) if token.text in REDUCTIONS else None
@@ -88,15 +91,19 @@ class _Parser:
                     enclosing.pop()
             if comma is not None:
                 depth += 1
-                known = variables | {name for _, name in enclosing}
-                condition = self._condition(tokens[at + 2 : comma], token.span, known)
-                enclosing.append((depth, condition.variable))
+                condition = self._condition(tokens[at + 2 : comma], token.span, variables, enclosing)
+                enclosing.append((depth, condition))
                 self.items.append(_Item("(", tokens[at + 1].span, tokens[at + 1]))
                 self.items.append(_Item(f"n{at}c", tokens[at + 1].span, None, condition))
                 at = comma - 1
             at += 1
 
-    def _condition(self, tokens: list[Token], where: Span, known: frozenset[str]) -> Condition:
+    def _condition(
+        self, tokens: list[Token], where: Span, variables: frozenset[str], enclosing: list[tuple[int, Condition]]
+    ) -> Condition:
+        known = variables | {around.variable for _, around in enclosing}
+        facts = [*self.facts, *(fact for _, around in enclosing for fact in around.constraints)]
+
         def choose(names: list[str]) -> str | None:
             new = [name for name in names if name not in known] or names
             if len(new) > 1:
@@ -107,7 +114,16 @@ class _Parser:
                 )
             return new[0] if new else None
 
-        return parse_condition(self.source, tokens, where, choose, self.ranges, known)
+        condition = parse_condition(self.source, tokens, where, choose, self.ranges, known, facts)
+        if condition.variable in known:
+            same = [name for name, within in self.ranges.items() if within == condition.within]
+            letter = next(name for name in (*same, "k", "j", "i", "s", "n", "m", "…") if name not in known)
+            raise self.source.error(
+                f"{condition.variable} has a value here already",
+                where,
+                hint=f"give the sum a letter of its own, as in sum({letter}, …)",
+            )
+        return condition
 
     # -- what may follow what -----------------------------------------------------------------------------------------
     def _check(self, where: Span) -> None:

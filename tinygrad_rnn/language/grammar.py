@@ -119,7 +119,8 @@ class _Reader:
         self._check_target(target, bound)
         body, condition = _cut_condition(tokens[equals + 1 :])
         when = self._conditions(condition, target, bound) if condition else ()
-        rhs: Expr = parse_formula(self.source, body, tokens[equals].span, bound, self.ranges)
+        facts = [fact for limit in when for fact in limit.constraints]
+        rhs: Expr = parse_formula(self.source, body, tokens[equals].span, bound, self.ranges, facts)
         return Equation(target, when, rhs, line.span, self.source.quote(line.span), self.ranges)
 
     def _target(self, tokens: Sequence[Token], where: Span) -> Ref:

@@ -132,11 +132,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Condition:
-    """The steps an equation or a sum covers: those of `within` at which `variable` passes every test."""
+    """The steps an equation or a sum covers: those of `within` at which `variable` passes every test.
+
+    `descending`: they are taken from the last to the first, which matters in a product of matrices; the tests then
+    begin with the bound above and the bound below, as in `j = T..k+1`.
+    """
 
     variable: str
     tests: tuple[Comparison, ...] = ()
     within: Range = Range()
+    descending: bool = False
 
     @property
     def interval(self) -> tuple[Comparison, Comparison] | None:
@@ -154,7 +159,7 @@ class Condition:
         return (*self.within.constraints(variable), *(test.of(variable) for test in self.tests))
 
     def steps(self, times: Mapping[str, int]) -> list[int]:
-        """The steps that pass, in order; the bounds are looked up in `times`."""
+        """The steps that pass, in order (see `descending`); the bounds are looked up in `times`."""
         low, high = self.within.first.at(times), self.within.last.at(times)
         others: list[tuple[Comparison, int]] = []
         for test in self.tests:
@@ -166,7 +171,8 @@ class Condition:
                 low = max(low, value + (test.relation == ">"))
             if test.relation in ("=", "<", "<="):
                 high = min(high, value - (test.relation == "<"))
-        return [step for step in range(low, high + 1) if all(_passes(step, test, value) for test, value in others)]
+        steps = range(high, low - 1, -1) if self.descending else range(low, high + 1)
+        return [step for step in steps if all(_passes(step, test, value) for test, value in others)]
 
 
 def _passes(step: int, test: Comparison, value: int) -> bool:

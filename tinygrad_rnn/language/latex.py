@@ -184,12 +184,19 @@ class _Writer:
         sign = {"sum": r"\sum", "prod": r"\prod"}.get(expr.kind, r"\operatorname*{mean}")
         first, last = _step(expr.over.within.first), _step(expr.over.within.last)
         bounds = f"_{{{_condition(expr.over)}}}" if expr.over.tests else f"_{{{expr.variable}={first}}}^{{{last}}}"
+        if expr.over.descending and len(expr.over.tests) == 2:
+            high, low = (_step(test.bound) for test in expr.over.tests)
+            bounds = f"_{{{expr.variable}={high}}}^{{{low}}}"
         if expr.kind == "mean" and not expr.over.tests:
             bounds = f"_{{{expr.variable}}}"
         return f"{sign}{bounds} {self._within(expr.body, 2)}"
 
 
 def _condition(condition: Condition) -> str:
+    if condition.descending:
+        high, low, *others = condition.tests
+        said = [f"{condition.variable} = {_step(high.bound)}, \\dots, {_step(low.bound)}"]
+        return ", ".join([*said, *(f"{condition.variable} {_test(test)}" for test in others)])
     if condition.interval is not None:
         low, high = condition.interval
         return f"{_step(low.bound)} {_RELATIONS[low.relation]} {condition.variable} {_test(high)}"

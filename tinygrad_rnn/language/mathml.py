@@ -219,6 +219,10 @@ class _Writer:
     def _sum(self, expr: Sum) -> str:
         sign = {"sum": "<mo>∑</mo>", "prod": "<mo>∏</mo>"}.get(expr.kind, "<mi>mean</mi>")
         body = self.within(expr.body, 2)
+        if expr.over.descending and len(expr.over.tests) == 2:
+            high, low = (_index(test.bound) for test in expr.over.tests)
+            start = f"<mi>{escape(expr.variable)}</mi><mo>=</mo>{high}"
+            return f"<munderover>{sign}{_row(start)}{_row(low)}</munderover>{body}"
         if expr.over.tests:
             return f"<munder>{sign}{_row(_bounds(expr.over))}</munder>{body}"
         variable = f"<mi>{escape(expr.variable)}</mi>"
@@ -267,6 +271,10 @@ def _relation(relation: str) -> str:
 
 def _bounds(when: Condition) -> str:
     variable = f"<mi>{escape(when.variable)}</mi>"
+    if when.descending:
+        high, low, *others = when.tests
+        said = f"{variable}<mo>=</mo>{_index(high.bound)}<mo>,</mo><mo>…</mo><mo>,</mo>{_index(low.bound)}"
+        return "<mo>,</mo>".join([said, *(f"{variable}{_test(test)}" for test in others)])
     if when.interval is not None:
         low, high = when.interval
         return f"{_index(low.bound)}{_relation(low.relation)}{variable}{_test(high)}"

@@ -108,6 +108,13 @@ def _listed(parts: Iterable[Expr]) -> str:
 
 
 def _condition(condition: Condition) -> str:
+    if condition.descending:
+        high, low, *others = condition.tests
+        said = [
+            f"{condition.variable} = {high.bound}..{low.bound}",
+            *(f"{condition.variable} {test}" for test in others),
+        ]
+        return " and ".join(said)
     if condition.interval is not None:
         low, high = condition.interval
         return f"{low.bound} {low.relation} {condition.variable} {high}"

@@ -196,7 +196,7 @@ def _sum_substituted(expr: Sum, values: Mapping[str, Affine]) -> Sum:
 def _moved_condition(over: Condition, variable: str, values: Mapping[str, Affine]) -> Condition:
     within = Range(over.within.first.substituted(values), over.within.last.substituted(values))
     tests = tuple(Comparison(test.relation, test.bound.substituted(values), test.modulus) for test in over.tests)
-    return Condition(variable, tests, within)
+    return Condition(variable, tests, within, over.descending)
 
 
 def fresh(name: str, taken: Iterable[str]) -> str:
