@@ -7,5 +7,6 @@ Nothing here differentiates or judges; `derivation` and `verify` read it.
 """
 
 from .domain import EVERYWHERE, Domain
+from .system import Clause, System
 
-__all__ = ["EVERYWHERE", "Domain"]
+__all__ = ["EVERYWHERE", "Clause", "Domain", "System"]

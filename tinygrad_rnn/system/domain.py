@@ -107,13 +107,24 @@ class Domain:
         return tuple(piece for piece in pieces if not piece.is_empty)
 
     def simplified(self, known: Domain | None = None) -> Domain:
-        """The same without constraints that follow from the others and from what is `known`."""
-        kept = list(self._sorted())
-        for constraint in self._sorted():
+        """The same without constraints that follow from the others and from what is `known`; a step that is left out at
+        an end of an interval (t <= T and t != T) moves the end.
+        """
+        around = self & known if known else self
+        kept = [around._at_an_end(constraint) for constraint in self._sorted()]
+        for constraint in list(kept):
             rest = [other for other in kept if other != constraint]
             if Domain.of(*rest, *(known.constraints if known else ())).implies(constraint):
                 kept = rest
         return Domain.of(*kept)
+
+    def _at_an_end(self, constraint: Constraint) -> Constraint:
+        """For `a != 0` the inequality it comes to where a is never above (below) 0; any other constraint as it is."""
+        if constraint.kind == "!=":
+            for side in (constraint.affine, -constraint.affine):
+                if self.implies(Constraint(">=", side)):
+                    return Constraint(">=", side - 1)
+        return constraint
 
     def projected(self, *names: str) -> tuple[Domain, ...]:
         """The tuples of the other variables for which values of `names` exist: domains that together cover them."""
