@@ -17,11 +17,12 @@ from ..core.reductions import add_n
 from ..core.scope import Scope, entered
 from ..core.tensor import plain
 from . import operands
+from .conventions import READINGS, Convention
 from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
 from .functions import FUNCTIONS
 from .indices import Step
 from .operands import Operand
-from .powers import READINGS, contexts, is_number, looks_through
+from .powers import contexts, is_number, looks_through
 
 Lookup = Callable[[str, Step], Operand]
 Place = Callable[[Sum, int], Scope]
@@ -36,15 +37,15 @@ def evaluate(
     contract: bool = True,
     place: Place | None = None,
     shape_of: Callable[[Expr], tuple[int, int]] = lambda expr: (1, 1),
-    reading: str = "place",
+    convention: Convention = Convention(),  # noqa: B008 - immutable
 ) -> Operand:
     """The value of an expression.
 
     `lookup(name, step)` gives the quantities, `times` the values of T and t (and of other lengths and indices). With
     `contract`, a column times a row adds up over the samples, as gradients of parameters do; without it that is an
     error for more than one sample. `place(sum, step)` is the scope in which the terms of an outermost sum over time are
-    built, `shape_of` the typed shape for an empty sum. `reading` is one of `powers.READINGS`: which powers and products
-    over time are those of matrices.
+    built, `shape_of` the typed shape for an empty sum. `convention` says whether vectors are rows,
+    and which powers and products over time are those of matrices.
 
     >>> from tinygrad_rnn.language import parse
     >>> rhs = parse("h[t] = W @ x[t] + 1").forward[0].rhs
@@ -52,16 +53,17 @@ def evaluate(
     >>> evaluate(rhs, lambda name, step: known[name], {"T": 1, "t": 1}).value.tolist()
     [[2.0], [2.0]]
     """
-    return _Evaluation(lookup, contract, shape_of, reading).value(expr, times, place)
+    return _Evaluation(lookup, contract, shape_of, convention).value(expr, times, place)
 
 
 class _Evaluation:
     """`factor` says that an expression is a factor of a matrix product, `times` what t, T and other letters are."""
 
     def __init__(
-        self, lookup: Lookup, contract: bool, shape_of: Callable[[Expr], tuple[int, int]], reading: str
+        self, lookup: Lookup, contract: bool, shape_of: Callable[[Expr], tuple[int, int]], convention: Convention
     ) -> None:
-        self.lookup, self.contract, self.shape_of, self.reading = lookup, contract, shape_of, reading
+        self.lookup, self.contract, self.shape_of, self.rows = lookup, contract, shape_of, convention.rows
+        self.reading = convention.reading
 
     def value(self, expr: Expr, times: Mapping[str, int], place: Place | None, factor: bool = False) -> Operand:
         if isinstance(expr, Ref):
@@ -77,6 +79,10 @@ class _Evaluation:
         inside = looks_through(expr, factor)
         parts = [self.value(part, times, place, inside) for part in expr.children]
         if isinstance(expr, Call):
+            if FUNCTIONS[expr.function].rule == "stack":
+                return operands.stack(parts, side_by_side=self.rows)
+            if expr.function == "rows" and self.rows and parts[0].is_row:
+                return operands.columns(*parts)
             how = {"contract": self.contract} if expr.function in ("outer", "dot") else {}
             return FUNCTIONS[expr.function].evaluate(*parts, **how)
         if isinstance(expr, Transpose):
@@ -84,7 +90,7 @@ class _Evaluation:
         if isinstance(expr, Unary):
             return operands.negative(parts[0]) if expr.op == "-" else parts[0]
         if isinstance(expr, Stack):
-            return operands.stack(parts)
+            return operands.stack(parts, side_by_side=self.rows)
         raise TypeError(f"cannot evaluate {expr!r}")  # pragma: no cover
 
     def _product(self, factors: list[Operand]) -> Operand:

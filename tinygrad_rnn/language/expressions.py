@@ -334,6 +334,8 @@ class Document:
     #: where the names of `inputs` and `fixed` stand
     given_at: Mapping[str, Span] = field(compare=False, repr=False, default_factory=dict)
     labels: Mapping[str, Label] = field(default_factory=dict)
+    #: whether vectors are columns or rows; empty where the file says nothing
+    vectors: str = ""
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

@@ -68,6 +68,7 @@ def _sigmoid_slope(x: Any) -> Any:
 
 def _cross_entropy(o: Operand, y: Operand) -> Operand:
     batch = o.batch or y.batch
+    o, y = operands.upright(o), y if y.classes else operands.upright(y)
     if y.classes:
         return _one_number(cross_entropy(o.value, y.value, axis=0), batch)
     return operands.negative(_one_number(y.value * log_softmax(o.value, axis=0), batch))
@@ -82,13 +83,22 @@ def _one_number(terms: Any, batch: int | None) -> Operand:
 
 
 def _onehot(y: Operand) -> Operand:
-    return column(onehot(y.value, y.classes, axis=0), y.classes, y.batch)
+    result = column(onehot(y.value, y.classes, axis=0), y.classes, y.batch)
+    return operands.transpose(result) if y.is_row else result
 
 
 def _squared_error(o: Operand, y: Operand) -> Operand:
-    difference = operands.subtract(o, y)
+    difference = operands.upright(operands.subtract(o, y))
     total = _one_number(difference.value**2, difference.batch)
     return Operand(0.5 * total.value, batch=total.batch)
+
+
+def _outer(v: Operand, w: Operand, contract: bool = True) -> Operand:
+    return operands.matmul(operands.upright(v), operands.transpose(operands.upright(w)), contract)
+
+
+def _dot(v: Operand, w: Operand, contract: bool = True) -> Operand:
+    return operands.matmul(operands.transpose(operands.upright(v)), operands.upright(w), contract)
 
 
 _declare("tanh", "same", "x", _entrywise(np.tanh), r"\tanh")
@@ -109,8 +119,10 @@ _declare("tanh'", "same", "x", _entrywise(_tanh_slope), r"\tanh'")
 _declare("sigmoid'", "same", "x", _entrywise(_sigmoid_slope), r"\sigma'")
 _declare("relu'", "same", "x", _entrywise(lambda x: greater(x, 0.0)), r"\operatorname{relu}'")
 _declare("softplus'", "same", "x", _entrywise(sigmoid), r"\zeta'")
-_declare("softmax", "column", "v", _entrywise(lambda v: softmax(v, axis=0)))
-_declare("log_softmax", "column", "v", _entrywise(lambda v: log_softmax(v, axis=0)), r"\log\operatorname{softmax}")
+_declare("softmax", "column", "v", operands.of_vector(lambda v: softmax(v, axis=0)))
+_declare(
+    "log_softmax", "column", "v", operands.of_vector(lambda v: log_softmax(v, axis=0)), r"\log\operatorname{softmax}"
+)
 _declare("logsumexp", "entries of a column", "v", operands.over_entries(lambda v: logsumexp(v, axis=0, keepdims=True)))
 _declare("diag", "diagonal", "v", operands.diagonal)
 _declare("onehot", "classes", "y[t]", _onehot)
@@ -124,7 +136,7 @@ _declare("norm", "entries", "v", operands.over_entries(lambda v: norm(v, axis=0,
 _declare("maximum", "pair", "a b", lambda a, b: pairwise(np.maximum, a, b), r"\max")
 _declare("minimum", "pair", "a b", lambda a, b: pairwise(np.minimum, a, b), r"\min")
 _declare("transpose", "transpose", "A", operands.transpose)
-_declare("outer", "outer", "v w", lambda v, w, **how: operands.matmul(v, operands.transpose(w), **how))
-_declare("dot", "dot", "v w", lambda v, w, **how: operands.matmul(operands.transpose(v), w, **how))
+_declare("outer", "outer", "v w", _outer)
+_declare("dot", "dot", "v w", _dot)
 _declare("rows", "rows", "v first last", operands.rows)
 _declare("concat", "stack", "v w …", lambda *parts: operands.stack(parts))

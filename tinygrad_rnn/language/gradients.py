@@ -160,7 +160,7 @@ class Evaluator(Resolver):
         if batch is None and (rows, columns) == (1, 1):
             held: Any = float(value.reshape(-1)[0]) if value.size == 1 else value
         else:
-            full = (rows, batch or 1) if columns == 1 else (rows, columns)
+            full = (rows, batch or 1) if columns == 1 else (batch or 1, columns) if rows == 1 else (rows, columns)
             held = value.reshape(full) if value.size == full[0] * full[1] else value
             if held.shape != full and held.shape[::-1] != full:
                 raise GraphError(f"{name} at {step} is {rows} x {columns}, but the lookup gave shape {value.shape}")

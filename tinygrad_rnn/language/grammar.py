@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from .conditions import clauses, lengths_of, parse_condition, read_affines
+from .conventions import VECTORS
 from .expressions import Bounds, Document, Equation, Expr, Label, Ref, Size
 from .formula import parse_formula
 from .functions import FUNCTIONS, REDUCTIONS
@@ -16,7 +17,7 @@ from .tokens import Line, Token, lines
 
 MOST_EQUATIONS = 1000
 MOST_TOKENS = 50_000
-_HEADERS = ("model", "source", "sizes", "indices", "inputs", "fixed", "bounds", "labels", "gradients")
+_HEADERS = ("model", "source", "sizes", "indices", "inputs", "fixed", "bounds", "labels", "vectors", "gradients")
 _TARGET = "expected a name on the left, as in h[t] = …, h[0] = … or L = …"
 
 
@@ -70,6 +71,7 @@ class _Reader:
             self.bounds,
             {**self.inputs, **self.fixed},
             self.labels,
+            self.headers.get("vectors", ""),
         )
 
     @property
@@ -98,6 +100,9 @@ class _Reader:
                     "gradients: stands on a line of its own", line.span, hint="the equations follow on the next lines"
                 )
             self.section = "gradients"
+        elif line.key == "vectors" and line.value not in VECTORS:
+            hint = "expected   vectors: columns   or   vectors: rows"
+            raise self.source.error(f"vectors are columns or rows, not {line.value[:40]}", line.span, hint=hint)
         elif line.key in _HEADERS:
             self.headers[line.key] = line.value
         else:

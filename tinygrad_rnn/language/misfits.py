@@ -108,6 +108,15 @@ class Misfits:
             "shapes do not fit", node.span, notes=[f"this is {found}{self._parts(node)}"], hint=f"expected {wanted}"
         )
 
+    def one_number(self, node: Binary, ref: Expr) -> LanguageError:
+        """A parameter comes out as one number beside `@`."""
+        vectors = self.shapes.convention.vectors
+        others = "columns" if vectors == "rows" else "rows"
+        notes = [f"vectors are {vectors}: {self._text(node.left)} is {self.shapes.type_of(node.left)}"]
+        hint = f"did you mean  {self._text(node.right)} @ {self._text(node.left)} ?  Or vectors are {others}:"
+        told = f"{self._text(ref)} comes out as one number beside @"
+        return self.source.error(told, node.sign, notes=notes, hint=f"{hint} say   vectors: {others}")
+
     def _operands(self, node: Binary, hint: str) -> LanguageError:
         left, right = self.shapes.type_of(node.left), self.shapes.type_of(node.right)
         notes = [f"left is {left}{self._parts(node.left)}, right is {right}{self._parts(node.right)}"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LanguageError
+from .conventions import Convention
 from .expressions import Document, Equation
 from .grammar import parse
 from .indices import Lengths, Step, numbers
@@ -24,21 +26,40 @@ class Model:
     """Forward equations, and the gradient equations stated for them.
 
     `name`, `document`, `forward` and `gradients` (tuples of equations), `sizes` (as declared), `inputs`, `parameters`
-    and `states` (names), `shapes` (rows and columns of every quantity, by `h[t]` or `W`).
+    and `states` (names), `shapes` (rows and columns of every quantity, by `h[t]` or `W`), `convention` (whether vectors
+    are rows; `reading` says which powers and products over time are those of matrices).
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, reading: str = "place") -> None:
         self.document = document
         self.name = document.model or Path(document.source.name).stem
         self.forward: tuple[Equation, ...] = document.forward
         self.gradients: tuple[Equation, ...] = document.gradients
         self.sizes = dict(document.sizes)
         self.quantities = Quantities(document)
-        self.shapes_ = Shapes(self.quantities)
+        self.shapes_ = self._shapes(reading)
+        #: whether vectors are rows, and how powers and products over time are read
+        self.convention = self.shapes_.convention
         self.inputs = [name for name, _ in self.quantities.inputs]
         self.parameters = [name for name, _ in self.quantities.parameters]
         self.states = [name for name, _ in self.quantities.states]
         self.shapes = {self.quantities.show(key): shape for key, shape in self.shapes_.names.items()}
+
+    def _shapes(self, reading: str) -> Shapes:
+        """With vectors as the file says; if it says nothing, as columns, or as rows where columns do not fit."""
+        if self.document.vectors:
+            return Shapes(self.quantities, Convention(self.document.vectors, reading))
+        try:
+            return Shapes(self.quantities, Convention("columns", reading))
+        except LanguageError:
+            with suppress(LanguageError):
+                return Shapes(self.quantities, Convention("rows", reading))
+            raise
+
+    @property
+    def found_rows(self) -> bool:
+        """Whether vectors are rows without the file saying so: nothing else fits."""
+        return self.convention.rows and not self.document.vectors
 
     def __repr__(self) -> str:
         return f"<model {self.name!r}: {len(self.forward)} equations, {len(self.gradients)} gradients>"

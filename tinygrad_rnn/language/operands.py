@@ -155,8 +155,24 @@ def transpose(x: Operand) -> Operand:
     return Operand(np.transpose(x.value), x.columns, x.rows, x.batch, flipped=x)
 
 
+def upright(v: Operand) -> Operand:
+    """A row as the column it is the transpose of; anything else as it is."""
+    return transpose(dense(v)) if v.is_row else v
+
+
+def of_vector(f: Callable[[Any], Any]) -> Callable[[Operand], Operand]:
+    """A function of the entries of a column, also of a row, which it leaves one."""
+
+    def apply(v: Operand) -> Operand:
+        result = entrywise(f, upright(v))
+        return transpose(result) if v.is_row else result
+
+    return apply
+
+
 def diagonal(v: Operand) -> Operand:
     """The matrix with `v` on its diagonal, kept as the column it is."""
+    v = upright(v)
     return v if v.is_scalar else Operand(v.value, v.rows, v.rows, v.batch, True)
 
 
@@ -175,12 +191,21 @@ def over_entries(f: Callable[[Any], Any]) -> Callable[[Operand], Operand]:
     return reduce
 
 
-def stack(parts: Sequence[Operand]) -> Operand:
-    """One above the other."""
+def stack(parts: Sequence[Operand], side_by_side: bool = False) -> Operand:
+    """One above the other, or side by side."""
+    if side_by_side:
+        return transpose(stack([transpose(dense(part)) for part in parts]))
     parts = [dense(part) for part in parts]
     batch = next((part.batch for part in parts if part.batch), None)
     values = [_as_block(part, batch) for part in parts]
     return Operand(np.concatenate(values, axis=0), sum(part.rows for part in parts), parts[0].columns, batch)
+
+
+def columns(x: Operand, first: Operand, last: Operand) -> Operand:
+    """The columns from `first` to `last`, counted from 1, both included."""
+    x = dense(x)
+    low, high = int(first.value), int(last.value)
+    return Operand(x.value[:, low - 1 : high], x.rows, high - low + 1, x.batch)
 
 
 def rows(x: Operand, first: Operand, last: Operand) -> Operand:

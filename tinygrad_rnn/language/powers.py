@@ -11,9 +11,6 @@ from collections.abc import Iterator, Sequence
 
 from .expressions import Binary, Call, Expr, Number, Sum, Time, Transpose, Unary, spine, walk
 
-#: the readings of powers and of products over time: by their place in the formula, or all of them in one way
-READINGS = ("place", "matrix", "entries")
-
 
 def is_number(expr: Expr) -> bool:
     """Whether it is made of numbers and times alone: 2, T-t, -1/2."""

@@ -145,6 +145,7 @@ class Resolver:
                 contract=self.contract,
                 place=place,
                 shape_of=self.shapes.of,
+                convention=self.shapes.convention,
             )
         except LanguageError:
             raise

@@ -1,7 +1,7 @@
 """Typed shapes: every quantity is rows x columns, worked out from `sizes:` and from use before any value exists.
 
-Vectors are columns, so n x 1; scalars are 1 x 1. This room decides what fits; how a misfit is explained and what might
-mend it stands in `misfits`.
+Vectors are columns, so n x 1, or rows where a file says so; scalars are 1 x 1. This room decides what fits; how a
+misfit is explained and what might mend it stands in `misfits`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core.errors import LanguageError
-from .dimensions import SameShape, Stacked, Type
+from .conventions import Convention
+from .dimensions import Dimension, SameShape, Stacked, Type
 from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
 from .functions import FUNCTIONS
 from .misfits import Misfits
@@ -23,7 +24,8 @@ class Shapes:
     """The shapes of all quantities (`names`) and of every expression (`of`). Raises `LanguageError` where they do not
     fit."""
 
-    def __init__(self, quantities: Quantities) -> None:
+    def __init__(self, quantities: Quantities, convention: Convention | None = None) -> None:
+        self.convention = convention or Convention()
         self.quantities, self.source = quantities, quantities.source
         self.document = quantities.document
         self._types: dict[Key, Type] = {}
@@ -37,6 +39,7 @@ class Shapes:
         if quantities.loss:
             self._types[quantities.loss].join(Type(1, 1))
         self._settle(list(quantities.used))
+        self._check_one_number()
         for equation in self.document.gradients:
             self._infer(equation)
         self._settle(list(quantities.helpers))
@@ -69,6 +72,18 @@ class Shapes:
             self._types[key] = Type()
         return self._types[key]
 
+    def along(self, type_: Type) -> Dimension:
+        """The number of entries of a vector."""
+        return type_.columns if self.convention.rows else type_.rows
+
+    def across(self, type_: Type) -> Dimension:
+        """What is 1 for a vector."""
+        return type_.rows if self.convention.rows else type_.columns
+
+    def vector(self, entries: Dimension | int) -> Type:
+        """A column of so many entries, or a row."""
+        return Type(1, entries) if self.convention.rows else Type(entries, 1)
+
     # -- before and after ---------------------------------------------------------------------------------------------
     def _declare(self) -> None:
         for key in (*self.quantities.used, *self.quantities.helpers):
@@ -79,20 +94,20 @@ class Shapes:
                 first = self.quantities.used.get(key)
                 self.origins[key] = f"from line {first.span.line}" if first else ""
                 continue
-            self._types[key] = Type(size.rows, size.columns or 1)
+            self._types[key] = Type(size.rows, size.columns) if size.columns else self.vector(size.rows)
             self.origins[key] = f"from sizes, line {size.span.line}" if size.span else ""
 
     def _settle(self, keys: list[Key]) -> None:
         self._solve()
         for key in keys:
             type_ = self.quantity(key)
-            if key[1] and type_.columns.size is None:
-                type_.columns.join(Type(1, 1).columns)
+            if key[1] and self.across(type_).size is None:
+                self.across(type_).join(Dimension(1))
         self._solve()
         for key in sorted(keys, key=lambda key: not key[1]):
             type_ = self.quantity(key)
-            if type_.rows.size is not None and type_.columns.size is None:
-                type_.columns.join(Type(1, 1).columns)
+            if self.along(type_).size is not None and self.across(type_).size is None:
+                self.across(type_).join(Dimension(1))
                 self._solve()
             if type_.shape is None:
                 raise self._unknown_size(key)
@@ -120,12 +135,15 @@ class Shapes:
                 self._pending = waiting
 
     def _unknown_size(self, key: Key) -> Exception:
-        same = [other for other in self._types if self._types[other].rows.root() is self._types[key].rows.root()]
+        root = self.along(self._types[key]).root()
+        same = [other for other in self._types if self.along(self._types[other]).root() is root]
         key = next((other for other in self.quantities.states if other in same), key)
         name = key[0]
         first = self.quantities.used.get(key) or next(e.target for e in self.quantities.helpers[key])
         what = "number of classes" if key in self.quantities.classes else "size"
-        example = f"{name} = 4" if key[1] else f"{name} = 4 (a column) or {name} = 4 x 3 (a matrix)"
+        example = (
+            f"{name} = 4" if key[1] else f"{name} = 4 (a {self.convention.vectors[:-1]}) or {name} = 4 x 3 (a matrix)"
+        )
         return self.source.error(
             f"the {what} of {name} is not known", first.span, hint=f"add it to the header, as in   sizes: {example}"
         )
@@ -212,13 +230,15 @@ class Shapes:
     def _stack(self, node: Expr, types: list[Type], equation: Equation) -> Type:
         self._refuse_classes(node)
         for child, type_ in zip(node.children, types, strict=True):
-            if not type_.columns.join(types[0].columns):
-                raise self._misfits.wants(child, f"a part with {types[0].columns} columns, as the first part has")
-        rule = Stacked(types, Type(None, types[0].columns))
+            if not self.across(type_).join(self.across(types[0])):
+                across = f"{self.across(types[0])} {'rows' if self.convention.rows else 'columns'}"
+                raise self._misfits.wants(child, f"a part with {across}, as the first part has")
+        turned = [type_.transposed for type_ in types] if self.convention.rows else types
+        rule = Stacked(turned, Type(None, turned[0].columns))
         decided = rule.decide()
         if decided is None:
             self._pending.append((rule, node, equation))
-        return rule.result
+        return rule.result.transposed if self.convention.rows else rule.result
 
     def _refuse_classes(self, node: Expr) -> None:
         for child in node.children:
@@ -242,8 +262,9 @@ class Shapes:
         return _RULES[rule](self, node, types)
 
     def _want_column(self, node: Call, place: int, type_: Type) -> None:
-        if not type_.columns.join(Type(1, 1).columns):
-            raise self._misfits.wants(node.args[place], f"a column, to which {node.function} applies")
+        if not self.across(type_).join(Dimension(1)):
+            vector = self.convention.vectors[:-1]
+            raise self._misfits.wants(node.args[place], f"a {vector}, to which {node.function} applies")
 
     def _classes_of(self, node: Call) -> Type | None:
         label = node.args[-1]
@@ -260,7 +281,7 @@ class Shapes:
 
     def _diagonal(self, node: Call, types: list[Type]) -> Type:
         self._want_column(node, 0, types[0])
-        return Type(types[0].rows, types[0].rows)
+        return Type(self.along(types[0]), self.along(types[0]))
 
     def _column_entries(self, node: Call, types: list[Type]) -> Type:
         self._want_column(node, 0, types[0])
@@ -277,7 +298,7 @@ class Shapes:
                 node.args[0].span,
                 hint="expected an input that no equation defines, as in onehot(y[t])",
             )
-        return Type(classes.rows, 1)
+        return self.vector(self.along(classes))
 
     def _against(self, node: Call, types: list[Type]) -> Type:
         if isinstance(node.args[0], Ref):
@@ -285,11 +306,10 @@ class Shapes:
         self._want_column(node, 0, types[0])
         classes = self._classes_of(node)
         if classes is not None:
-            classes.columns.join(Type(1, 1).columns)
-            if not classes.rows.join(types[0].rows):
-                raise self._misfits.wants(
-                    node.args[0], f"a column with one row for each of the {classes.rows} classes of {node.args[1]}"
-                )
+            self.across(classes).join(Dimension(1))
+            if not self.along(classes).join(self.along(types[0])):
+                wanted = f"one entry for each of the {self.along(classes)} classes of {node.args[1]}"
+                raise self._misfits.wants(node.args[0], f"a {self.convention.vectors[:-1]} with {wanted}")
         elif not types[1].join(types[0]):
             raise self._misfits.wants(node.args[1], f"{types[0]}, as the first argument of {node.function} is")
         return Type(1, 1)
@@ -309,14 +329,37 @@ class Shapes:
                 node.args[1], "two whole numbers, the first and the last row, as in rows(v, 1, 4)"
             )
         have = self.probe(node.args[0])
-        if have is not None and last > have[0]:
-            raise self._misfits.wants(node.args[2], f"a row of {have[0]} at most")
+        entries = self.convention.rows and not (have and have[0] > 1)  # of a row
+        if have is not None and last > have[entries]:
+            raise self._misfits.wants(node.args[2], f"a row of {have[entries]} at most")
+        if entries:
+            return Type(types[0].rows, last - first + 1)
         return Type(last - first + 1, types[0].columns)
+
+    def _check_one_number(self) -> None:
+        """A parameter beside `@` that comes out as one number, though no quantity near it was declared as one, was
+        hardly meant so: the vectors are of the other kind."""
+        for equation in self.document.forward:
+            for node in walk(equation.rhs):
+                if not (isinstance(node, Binary) and node.op == "@"):
+                    continue
+                refs = [part for part in walk(node) if isinstance(part, Ref)]
+                if any(self._declared_as_number(ref) for ref in (*refs, equation.target)):
+                    continue
+                for side, other in ((node.left, node.right), (node.right, node.left)):
+                    ref = side.operand if isinstance(side, Transpose) else side
+                    lonely = isinstance(ref, Ref) and ref.key in self.quantities.parameters
+                    if lonely and self.of(side) == (1, 1) and self.of(other) != (1, 1):
+                        raise self._misfits.one_number(node, ref)
+
+    def _declared_as_number(self, ref: Ref) -> bool:
+        size = self.document.sizes.get(ref.name)
+        return size is not None and size.rows * (size.columns or 1) == 1
 
     def _outer(self, node: Call, types: list[Type]) -> Type:
         self._want_column(node, 0, types[0])
         self._want_column(node, 1, types[1])
-        return Type(types[0].rows, types[1].rows)
+        return Type(self.along(types[0]), self.along(types[1]))
 
     def _dot(self, node: Call, types: list[Type]) -> Type:
         self._want_column(node, 0, types[0])

@@ -176,8 +176,9 @@ class Unroller(Resolver):
         rows, columns = self.shapes.names[key]
         with entered(self.scope(place)):
             if key in self.model.quantities.classes:
-                labels = self._labels(place, rows)
-                return Operand(tensor(labels, name=name, requires_grad=False), rows, 1, self.batch, classes=rows)
+                labels = self._labels(place, rows * columns)
+                held = tensor(labels, name=name, requires_grad=False)
+                return Operand(held, rows, columns, self.batch, classes=rows * columns)
             batch = self.batch if step is not None or name in self.model.document.inputs else None
             if batch is not None and 1 not in (rows, columns) and batch > 1:
                 raise self.outside(place, reader, f"is a matrix for each of the {batch} samples: run with batch=1")
@@ -222,19 +223,27 @@ class Unroller(Resolver):
 
     def _label(self, place: Place, shape: tuple[int, int]) -> np.ndarray:
         """A random distribution, or a one at a random row, for each sample."""
+        if self.model.shapes_.convention.rows:
+            return self._label_columns(place, shape[::-1]).T
+        return self._label_columns(place, shape)
+
+    def _label_columns(self, place: Place, shape: tuple[int, int]) -> np.ndarray:
         if self.model.quantities.labels[place[0], place[1] is not None] == "one-hot":
             return np.eye(shape[0])[:, self._random(place).integers(0, shape[0], shape[1])]
         weights = np.exp(self._random(place).standard_normal(shape))
         return weights / weights.sum(axis=0)
 
-    def _checked_label(self, place: Place, value: np.ndarray, rows: int) -> np.ndarray:
+    def _checked_label(self, place: Place, value: np.ndarray, rows: int, columns: int) -> np.ndarray:
         """A given label, class numbers as columns. Raises `ShapeError` for what is not what the file declares."""
-        if value.dtype.kind in "iu" and value.size in (1, self.batch) and rows > 1:
-            if value.min() < 0 or value.max() >= rows:
-                raise ShapeError(f"{place[0]} takes class numbers from 0 to {rows - 1}, or columns")
-            return np.eye(rows)[:, value.reshape(-1)]
+        entries = rows * columns
+        if value.dtype.kind in "iu" and value.size in (1, self.batch) and entries > 1:
+            if value.min() < 0 or value.max() >= entries:
+                raise ShapeError(f"{place[0]} takes class numbers from 0 to {entries - 1}, or columns")
+            made = np.eye(entries)[value.reshape(-1)]
+            return made if columns > 1 else made.T
         kind = self.model.quantities.labels[place[0], place[1] is not None]
-        sums = value.reshape(rows, -1).sum(axis=0) if value.size and value.size % rows == 0 else np.ones(1)
+        sums = value if value.ndim < 2 else value.T if columns > 1 else value
+        sums = sums.sum(axis=0)
         single = kind != "one-hot" or bool(np.all((value == 0) | (value == 1)))
         if np.any(value < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-9) or not single:
             raise ShapeError(f"{place[0]} is declared {kind} (labels:), but a given column is not")
@@ -253,7 +262,7 @@ class Unroller(Resolver):
             return float(value[0, 0]) if batch is None and shape == (1, 1) else value
         value = np.asarray(plain(given))
         if (place[0], place[1] is not None) in self.model.quantities.labels:
-            value = self._checked_label(place, value, rows)
+            value = self._checked_label(place, value, rows, columns)
         value = value if value.dtype.kind == "f" else value.astype(float)
         if batch is None and (rows, columns) == (1, 1) and value.size == 1:
             return float(value.reshape(()))
@@ -263,6 +272,8 @@ class Unroller(Resolver):
             value = value.reshape(1, -1)
         if value.shape == (rows, 1) and batch:
             value = np.broadcast_to(value, (rows, batch)) if columns == 1 else value
+        if value.shape == (1, columns) and batch and rows == 1:
+            value = np.broadcast_to(value, (batch, columns))
         if value.shape != shape:
             at = place[0] if place[1] is None else f"{place[0]}[{place[1]}]"
             raise ShapeError(
