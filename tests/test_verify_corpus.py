@@ -21,6 +21,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verify.report import Row
 
 from .shipped import NOT_DERIVED
 
@@ -55,6 +56,14 @@ def header(path: Path, key: str) -> str:
 def judged(path: Path) -> tg.Report:
     """The report on a wrong file; the probe needs no certificate to find something wrong."""
     return judge(model(path), None, seeds=2, certified=False)
+
+
+def applied(of: tg.Model, row: Row) -> str:
+    """The file with a row's correction in the place of its equation."""
+    assert row.correction is not None
+    (stated,) = [equation for equation in of.gradients if (equation.name, equation.line) == (row.name, row.line)]
+    source = of.document.source.text
+    return source[: stated.span.start] + row.correction + source[stated.span.stop :]
 
 
 @cache

@@ -1,72 +1,66 @@
-"""Name the mistake in a wrong equation where the right one has no textbook form: by its value alone.
+"""Name the mistake in a wrong equation by its value alone, where the right one has no textbook form.
 
 What lacks is known as numbers, not as terms. A mistake is named when one small change of one term, or one term more or
-less, makes the equation right on two probes; a term that lacks is looked for in the other equations for the same
-gradient.
+less, makes the equation right; a term that lacks is looked for in the other equations for the same gradient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Any
 
-from ..core.errors import TinygradError
 from ..language.affine import Affine
-from ..language.expressions import Equation, Expr, Ref, walk
+from ..language.expressions import Expr, Ref, walk
 from ..language.printer import text
+from ..language.rewriting import map_refs
 from .corrections import corrected, pool_of
-from .edits import SIGN, known_forms, with_children
-from .report import EXTRA, MISSING, PASS, RIGHT, WRONG, Diagnosis, TermVerdict
+from .edits import SIGN, known_forms
+from .report import EXTRA, MISSING, WRONG, TermVerdict
+from .stories import Story, right_terms
 from .terms import Term, Values, joined, terms_of
 
-if TYPE_CHECKING:
-    from .probe import Probe
 
-
-def diagnose_alone(values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
-    """The diagnosis of an equation that has a value at each of its steps, None for one that has not."""
+def stories_alone(values: Values) -> Iterator[Story]:
+    """Explanations of an equation that has a value at each of its steps, none for one that has not."""
     terms = terms_of(values.equation.rhs)
-    found = [values.of(term.expr) for term in terms]
-    numbers = [value for value in found if value is not None]
-    if len(numbers) < len(terms):
-        return None
+    numbers: list[Any] = [values.of(term.expr) for term in terms]
+    if any(value is None for value in numbers):
+        return
     rest = values.truth - sum(numbers)
     for term, value in zip(terms, numbers, strict=True):
         if values.same(value, -rest):
+            others = [other for other in terms if other is not term]
             verdict = TermVerdict(str(term), EXTRA, "does not belong here")
             said = f"the term `{term}` does not belong here"
-            return Diagnosis("extra term", said, [*_right(terms, term), verdict])
-    turned = [Term(-term.sign, term.body, term.over) for term in terms]
-    if len(terms) > 1 and _passes(values, turned, probes):
-        said = f"the sign of the right-hand side is wrong: it should be `{text(joined(turned[::-1]))}`"
-        return Diagnosis(SIGN, said, [TermVerdict(str(term), WRONG, "another sign") for term in terms])
+            yield Story("extra term", said, [*right_terms(others), verdict], values.with_terms(others))
+    if len(terms) > 1 and values.same(values.truth, -sum(numbers)):
+        turned = [term.opposite for term in terms[::-1]]
+        said = f"the sign of the right-hand side is wrong: it should be `{text(joined(turned))}`"
+        short = "the sign of the right-hand side is wrong"
+        verdicts = [TermVerdict(str(term), WRONG, short, correction=str(term.opposite)) for term in terms]
+        yield Story(SIGN, said, verdicts, values.with_terms(turned))
     for term, value in zip(terms, numbers, strict=True):
         others = [other for other in terms if other is not term]
         for fix, _ in corrected(term, [value + rest], values, _pool(term, values)):
-            if fix.term is not None and _passes(values, [*others, fix.term], probes):
-                return Diagnosis(fix.kind, fix.says, [*_right(terms, term), TermVerdict(str(term), WRONG, fix.says)])
+            verdicts = [*right_terms(others), fix.verdict(term)]
+            changed = [fix.term if other is term else other for other in terms]
+            yield Story(fix.kind, fix.sentence, verdicts, values.with_terms(changed))
     for term in _of_other_steps(values):
-        if values.same(values.of(term.expr), rest) and _passes(values, [*terms, term], probes):
+        if values.same(values.of(term.expr), rest):
             verdict = TermVerdict(str(term), MISSING, "is missing")
-            return Diagnosis("missing term", f"the term `{term}` is missing", [*_right(terms), verdict])
-    said = "no small change of one term makes this right; what is right has no textbook form here"
-    return Diagnosis("wrong term", said, [TermVerdict(str(term), WRONG, "may be wrong") for term in terms])
-
-
-def _right(terms: Sequence[Term], but: Term | None = None) -> list[TermVerdict]:
-    return [TermVerdict(str(term), RIGHT, "") for term in terms if term is not but]
+            said = f"the term `{term}` is missing"
+            yield Story("missing term", said, [*right_terms(terms), verdict], values.with_terms([*terms, term]))
 
 
 def _pool(term: Term, values: Values) -> list[Expr]:
     """Factors that stand beside the gradients a term names: what is known of the derivatives of those quantities."""
     quantities = values.probe.model.quantities
-    found = pool_of([], [term.body])
+    pool = pool_of([], [term.body])
     for node in walk(term.body):
         base = quantities.base(node.key) if isinstance(node, Ref) else None
         if isinstance(node, Ref) and base is not None and base[1]:
-            found += known_forms(Ref(node.span, base[0], node.index, node.more))
-    return list(dict.fromkeys(found))
+            pool += known_forms(Ref(node.span, base[0], node.index, node.more))
+    return list(dict.fromkeys(pool))
 
 
 def _of_other_steps(values: Values) -> Iterator[Term]:
@@ -81,14 +75,7 @@ def _of_other_steps(values: Values) -> Iterator[Term]:
 
 
 def _moved(expr: Expr, moves: dict[Affine, Affine]) -> Expr:
-    if isinstance(expr, Ref) and expr.index is not None:
-        return expr.moved_to(tuple(moves.get(index, index) for index in expr.indices))
-    return with_children(expr, [_moved(child, moves) for child in expr.children])
+    def at_other_steps(ref: Ref) -> Ref:
+        return ref.moved_to(tuple(moves.get(index, index) for index in ref.indices)) if ref.indices else ref
 
-
-def _passes(values: Values, terms: Sequence[Term], probes: Sequence[Probe]) -> bool:
-    fixed: Equation = replace(values.equation, rhs=joined(terms))
-    try:
-        return all(probe.judge(fixed, step).verdict == PASS for probe in probes[:2] for step in values.steps)
-    except TinygradError:
-        return False
+    return map_refs(expr, at_other_steps)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..language.affine import affine
+from ..language.affine import Affine, affine
 from ..language.expressions import Call, Expr, Ref, Sum, Time, walk
-from ..language.indices import Comparison, Condition
+from ..language.indices import Comparison, Condition, Range
 from ..language.printer import text
+from ..language.rewriting import factors_of, map_refs, names, product
 from ..language.source import NOWHERE
 from .edits import (
     FACTOR,
@@ -21,51 +22,87 @@ from .edits import (
     SIGN,
     WRONG_SUM,
     Edit,
+    Setting,
     edits,
-    factors_of,
     known_forms,
-    product,
-    with_children,
 )
-from .terms import Term, Values, names
+from .report import WRONG, TermVerdict
+from .terms import Term, Values
 
 
 @dataclass(frozen=True)
 class Fix:
-    """A user term corrected: what kind of mistake it was, in words, and the term as it should be (None: dropped)."""
+    """A user term corrected: the kind of mistake, in words (and in which term), the whole term as it should be, the
+    part that was wrong and what should stand there (None: nothing).
+    """
 
     kind: str
     says: str
-    term: Term | None
+    within: str
+    term: Term
+    part: Expr | None = None
+    meant: Expr | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in which term, and what this becomes."""
+        return f"{self.says}{self.within}"
+
+    def verdict(self, term: Term) -> TermVerdict:
+        """The verdict on the term that this corrects."""
+        part = "" if self.part is None or self.part is term.body else text(self.part)
+        meant = "" if self.meant is None else text(self.meant)
+        return TermVerdict(str(term), WRONG, self.says, part=part, meant=meant, correction=str(self.term))
 
 
 def corrected(
     term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]
 ) -> Iterator[tuple[Fix, np.ndarray]]:
-    for fix in [*_other_sums(term), *_edited(term, pool, values)]:
-        assert fix.term is not None
-        reached = values.of(fix.term.expr)
-        if any(values.same(reached, goal) for goal in goals) and values.well_typed(fix.term.expr):
-            assert reached is not None
+    """The corrections of a term that reach one of the goals, likeliest first, with the values they reach."""
+    setting = Setting(pool, _running(term, values), values.diag)
+    for fix in _all(term, setting, values):
+        reached = values.reaches(fix.term.expr, goals)
+        if reached is not None:
             yield fix, reached
 
 
-def _edited(term: Term, pool: Sequence[Expr], values: Values) -> Iterator[Fix]:
-    for edit in edits(term.body, pool):
-        fixed = term.with_body(edit.expr)
-        says, whole = _sentence(edit, term, values), text(fixed.body)
-        turned = edit.kind == SIGN and edit.written is term.body
-        yield Fix(edit.kind, says if turned or whole in says else f"{says}, which makes it `{whole}`", fixed)
+def _all(term: Term, setting: Setting, values: Values) -> Iterator[Fix]:
+    yield from _other_sums(term, values)
+    for edit in edits(term.body, setting):
+        yield _edited(edit, term, values)
+
+
+def _running(term: Term, values: Values) -> dict[str, Range]:
+    """The index variables that a term may use, and what they run over."""
+    ranges = values.equation.ranges
+    running = {name: ranges.get(name, Range()) for name in values.equation.running}
+    if term.over is not None:
+        running[term.over.variable] = term.over.over.within
+    return running
+
+
+def _edited(edit: Edit, term: Term, values: Values) -> Fix:
+    fixed = term.with_body(edit.expr)
+    if edit.written is term.body:  # the whole of it, and its sign: nothing to add
+        return Fix(edit.kind, _sentence(edit, term, values), "", fixed, edit.written, edit.meant)
+    within = f" in `{quoted(term.body, values)}`"
+    return Fix(
+        edit.kind,
+        _sentence(edit, term, values),
+        f"{within}, which makes it `{text(fixed.body)}`",
+        fixed,
+        edit.written,
+        edit.meant,
+    )
 
 
 def _sentence(edit: Edit, term: Term, values: Values) -> str:
-    within = f" in `{quoted(term.body, values)}`"
     meant = text(edit.meant) if edit.meant is not None else ""
     written = quoted(edit.written, values) if edit.written is not None else ""
     if edit.kind == FACTOR and not written:
-        return f"the factor `{meant}` is missing{within}"
+        return f"the factor `{meant}` is missing"
     if edit.kind == FACTOR and not meant:
-        return f"the factor `{written}` does not belong{within}"
+        return f"the factor `{written}` does not belong"
     if edit.kind == SIGN and edit.written is term.body:
         return f"the sign of `{written}` is wrong: it should be {'-' if term.sign > 0 else '+'}"
     if edit.kind == ORDER:
@@ -73,7 +110,7 @@ def _sentence(edit: Edit, term: Term, values: Values) -> str:
     if edit.kind == PARENTHESES:
         return f"parentheses are missing: `{written}` should be `{meant}`"
     what = "the factor " if edit.kind == FACTOR else ""
-    return f"{what}`{written}` should be `{meant}`" + ("" if edit.written is term.body else within)
+    return f"{what}`{written}` should be `{meant}`"
 
 
 def quoted(expr: Expr, values: Values) -> str:
@@ -83,39 +120,49 @@ def quoted(expr: Expr, values: Values) -> str:
     return words or text(expr)
 
 
-def _other_sums(term: Term) -> Iterator[Fix]:
+# -- other sums --------------------------------------------------------------------------------------------------------
+def _other_sums(term: Term, values: Values) -> Iterator[Fix]:
     """The same summand, summed otherwise: over all steps, not their mean, not only the last."""
     if term.over is None:
-        everything = Condition("t")
         parts, ops = factors_of(term.body)
         if ops and ops[-1] == "/" and isinstance(parts[-1], Time):
             fixed = term.with_body(product(parts[:-1], ops[:-1]))
-            yield Fix(WRONG_SUM, f"`{term}` is a mean over time: it should be the sum, `{fixed}`", fixed)
-        if not any(isinstance(node, Sum) for node in walk(term.body)) and any(
-            isinstance(n, Ref) and n.index for n in walk(term.body)
-        ):
-            body = _at_step(term.body, "T", "t")
-            fixed = Term(term.sign, body, Sum(NOWHERE, "sum", everything, body))
-            yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", fixed)
+            yield Fix(WRONG_SUM, f"`{term}` is a mean over time: it should be the sum, `{fixed}`", "", fixed)
+        if not any(isinstance(node, Sum) for node in walk(term.body)):
+            for variable, within in _sums_over(term, values):
+                body = _at_step(term.body, within.last, affine(variable))
+                if body != term.body:
+                    fixed = Term(term.sign, body, Sum(NOWHERE, "sum", Condition(variable, (), within), body))
+                    yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", "", fixed)
         return
     variable, within = term.over.variable, term.over.over.within
-    everything = Condition(variable, (), within)
-    if (variable, str(within.last)) == ("t", "T"):
-        last = Term(term.sign, _at_step(term.body, "t", "T"))
-        yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", last)
+    last = Term(term.sign, _at_step(term.body, affine(variable), within.last))
+    yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", "", last)
     limits = (Comparison(">", within.first), Comparison("<", within.last))
+    everything = Condition(variable, (), within)
     others = [everything, *(Condition(variable, (test,), within) for test in limits)]
     for over in (term.over.over, *others):
         fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
         if fixed.over != term.over:
-            yield Fix(WRONG_SUM, f"`{term}` should be `{fixed}`", fixed)
+            yield Fix(WRONG_SUM, f"`{term}` should be `{fixed}`", "", fixed)
 
 
-def _at_step(expr: Expr, before: str, after: str) -> Expr:
-    """Every index in `before` (t or T) in `after` instead."""
-    if isinstance(expr, Ref) and expr.index is not None and expr.index.variable == before and not expr.more:
-        return Ref(expr.span, expr.name, affine(after, expr.index.constant))
-    return with_children(expr, [_at_step(child, before, after) for child in expr.children])
+def _sums_over(term: Term, values: Values) -> Iterator[tuple[str, Range]]:
+    """The indices of the model over which a term could be summed: those its equation does not use."""
+    used = {*values.equation.running}
+    for variable, within in values.probe.model.document.indices.items():
+        if variable not in used and not within.last.running and within.last.lengths:
+            yield variable, within
+
+
+def _at_step(expr: Expr, before: Affine, after: Affine) -> Expr:
+    """Every index counted from `before` counted from `after` instead: h[T-1] as h[t-1]."""
+
+    def moved(ref: Ref) -> Ref:
+        indices = tuple(after + (i - before) if i.terms == before.terms else i for i in ref.indices)
+        return ref.moved_to(indices) if indices != ref.indices else ref
+
+    return map_refs(expr, moved)
 
 
 def pool_of(right: Sequence[Expr], wrong: Sequence[Expr]) -> list[Expr]:

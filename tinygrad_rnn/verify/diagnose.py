@@ -1,12 +1,12 @@
 """Name the mistake in a wrong equation: match its terms with the right ones, then edit what is left until it fits.
 
-An explanation is given only when the equation, so corrected, passes on other probes as well.
+An explanation is told only when the equation, so corrected, was put into the file and passed (`repairs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,25 @@ import numpy as np
 
 from ..core.errors import TinygradError
 from ..language.expressions import Equation, walk
-from ..language.indices import Step
 from ..language.printer import text
-from .alone import diagnose_alone
+from ..language.rewriting import names
+from .alone import stories_alone
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
-from .report import EXTRA, MISSING, PASS, RIGHT, WRONG, Diagnosis, TermVerdict
-from .terms import Term, Values, joined, names, terms_of
+from .repairs import Repairs
+from .report import EXTRA, FAIL, MISSING, RIGHT, WRONG, Diagnosis, TermVerdict
+from .stories import Story, joined_sentences, right_terms
+from .terms import Term, Values, joined, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
     from .probe import Probe
 
 BOUNDARY = "boundary"
+#: so many ways of matching an equation with the right one are followed
+MATCHINGS = 4
+#: equations with more wrong terms than this are told as a whole
+MOST_WRONG = 8
 
 
 @dataclass
@@ -43,18 +49,34 @@ class Matching:
 
 
 def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
-    """The diagnosis of a failed equation on the first probe, confirmed on all; None when nothing fits."""
-    values = Values(probes[0], equation)
-    if not values.steps:
+    """The diagnosis of a failed equation, its correction tried on all probes; None for one that covers no step."""
+    values = Values(_witnesses(equation, probes), equation)
+    if not values.places:
         return None
-    matchings = list(_matchings(values))
-    if not matchings:
-        return diagnose_alone(values, probes)
-    for matching in sorted(matchings, key=lambda m: m.open)[:4]:
-        found = _explain(matching, values, probes)
-        if found is not None:
-            return found
-    return _in_general(min(matchings, key=lambda m: m.open), equation)
+    repairs = Repairs(equation, probes)
+    matchings = sorted(_matchings(values), key=lambda matching: matching.open)[:MATCHINGS]
+    for story in _stories(matchings, values):
+        if story.equations is None:
+            return story.told(None)
+        correction = repairs.applied(story.equations)
+        if correction is not None:
+            return story.told(correction)
+    return _in_general(matchings, values)
+
+
+def _witnesses(equation: Equation, probes: Sequence[Probe]) -> list[Probe]:
+    """A probe on which the equation fails: there its terms are compared."""
+    steps = probes[0].model.steps_of
+    failing = (p for p in probes if any(p.judge(equation, s).verdict == FAIL for s in steps(equation, p.run.lengths)))
+    return [next(failing, probes[0])]
+
+
+def _stories(matchings: Sequence[Matching], values: Values) -> Iterator[Story]:
+    for matching in matchings:
+        yield from _explanations(matching, values)
+    yield from stories_alone(values)
+    for matching in matchings:
+        yield _replaced(matching, values)
 
 
 # -- matching ------------------------------------------------------------------------------------------------------
@@ -82,32 +104,37 @@ def _match(values: Values, terms: list[Term], truth: list[TrueTerm]) -> Matching
             return None
         matching.left.append((term, value))
     for true in truth:
-        value = values.of(true.term.expr, true.steps)
+        value = values.of(true.term.expr, true.stands)
         if value is None:
             return None
-        if np.any(value):
+        if not values.is_zero(value):
             matching.absent.append((true, value))
     _pair_off(matching, values)
     return matching
 
 
 def _pair_off(matching: Matching, values: Values) -> None:
-    """Take away what agrees: one term with one, one with the sum of two or three, either way round."""
-    for few, many in ((1, 1), (1, 2), (2, 1), (1, 3), (3, 1)):
-        progress = True
-        while progress:
-            progress = False
-            for mine in combinations(range(len(matching.left)), few):
-                mine_sum = _total(matching.left, mine)
-                for theirs in combinations(range(len(matching.absent)), many):
-                    if values.same(mine_sum, _total(matching.absent, theirs)):
-                        matching.right += [matching.left[i][0] for i in mine]
-                        matching.left = [pair for i, pair in enumerate(matching.left) if i not in mine]
-                        matching.absent = [pair for k, pair in enumerate(matching.absent) if k not in theirs]
-                        progress = True
-                        break
-                if progress:
-                    break
+    """Take away what agrees: one term with one, one with the sum of two or three, either way round; then right terms
+    that add up to nothing.
+    """
+    for few, many in ((1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (0, 2), (0, 3)):
+        while (pair := _agreeing(matching, few, many, values)) is not None:
+            mine, theirs = pair
+            matching.right += [matching.left[i][0] for i in mine]
+            matching.left = [pair for i, pair in enumerate(matching.left) if i not in mine]
+            matching.absent = [pair for k, pair in enumerate(matching.absent) if k not in theirs]
+
+
+def _agreeing(matching: Matching, few: int, many: int, values: Values) -> tuple[Sequence[int], Sequence[int]] | None:
+    for mine in combinations(range(len(matching.left)), few):
+        for theirs in combinations(range(len(matching.absent)), many):
+            if few:
+                agree = values.same(_total(matching.left, mine), _total(matching.absent, theirs))
+            else:
+                agree = values.same(matching.absent[theirs[0]][1], -_total(matching.absent, theirs[1:]))
+            if agree:
+                return mine, theirs
+    return None
 
 
 def _total(pairs: Sequence[tuple[Any, np.ndarray]], chosen: Sequence[int] | None = None) -> Any:
@@ -116,46 +143,55 @@ def _total(pairs: Sequence[tuple[Any, np.ndarray]], chosen: Sequence[int] | None
 
 
 # -- explaining ----------------------------------------------------------------------------------------------------
-def _explain(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
+def _explanations(matching: Matching, values: Values) -> Iterator[Story]:
     left, absent = matching.left, matching.absent
-    if not left and not absent:
-        return None
     if not left and absent:
-        return _missing(matching, values)
+        yield _missing(matching, values)
     if left and not absent:
-        kind = "extra term"
-        verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in left]
-        says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
-        return Diagnosis(kind, says, _right(matching) + verdicts)
+        yield _extra(matching, values)
+    if not left or not absent:
+        return
     if len(left) > 1 and values.same(-_total(left), _total(absent)):
-        right = joined([term.with_body(term.body, -1) for term, _ in reversed(left)])
-        says = f"the sign of the right-hand side is wrong: it should be `{text(right)}`"
-        return Diagnosis(
-            SIGN, says, _right(matching) + [TermVerdict(str(term), WRONG, "another sign") for term, _ in left]
-        )
-    together = _lost_parentheses(matching, values, probes)
-    if together is not None:
-        return together
-    if len(left) <= 3:
-        return _one_by_one(matching, values, probes)
-    return None
+        turned = [term.opposite for term, _ in left]
+        told = text(joined(turned[::-1]))
+        said = f"the sign of the right-hand side is wrong: it should be `{told}`"
+        verdicts = [
+            TermVerdict(str(term), WRONG, "the sign of the right-hand side is wrong", correction=str(term.opposite))
+            for term, _ in left
+        ]
+        terms = [*matching.right, *turned[::-1]]
+        yield Story(SIGN, said, right_terms(matching.right) + verdicts, values.with_terms(terms))
+    yield from _lost_parentheses(matching, values)
+    if len(left) <= MOST_WRONG:
+        yield from _one_by_one(matching, values)
 
 
-def _right(matching: Matching) -> list[TermVerdict]:
-    return [TermVerdict(str(term), RIGHT, "") for term in matching.right]
+def _extra(matching: Matching, values: Values) -> Story:
+    verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in matching.left]
+    says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
+    return Story("extra term", says, right_terms(matching.right) + verdicts, values.with_terms(matching.right))
 
 
-def _missing(matching: Matching, values: Values) -> Diagnosis:
-    verdicts, sentences = _right(matching), []
+def _missing(matching: Matching, values: Values) -> Story:
+    verdicts, sentences = right_terms(matching.right), []
     steps = [s for s in values.steps if s is not None]
-    at_an_end = bool(steps)
-    for true in _grouped(matching.absent):
+    at_an_end, absent = bool(steps), _grouped(matching.absent)
+    for true in absent:
         here = sorted(true.steps & set(steps)) if true.steps else steps
         at_an_end = at_an_end and len(here) < len(steps) and set(here) <= {steps[0], steps[-1]}
-        at = f" at t = {', '.join(map(str, here))}" if len(here) < len(steps) else ""
-        verdicts.append(TermVerdict(str(true), MISSING, f"is missing{at}"))
+        some = tuple(here) if len(here) < len(steps) else ()
+        at = f" at t = {', '.join(map(str, here))}" if some else ""
+        verdicts.append(TermVerdict(str(true), MISSING, f"is missing{at}", steps=some))
         sentences.append(f"the term `{true}` is missing{at}")
-    return Diagnosis(BOUNDARY if at_an_end else "missing term", "; ".join(sentences), verdicts)
+    kind = BOUNDARY if at_an_end else "missing term"
+    return Story(kind, "; ".join(sentences), verdicts, _with(matching.right, absent, values))
+
+
+def _with(terms: Sequence[Term], absent: Sequence[TrueTerm], values: Values) -> list[Equation] | None:
+    """The equation with right terms added; None where one stands at some of its steps only."""
+    if not all(true.stands(probe.run.lengths, step) for true in absent for probe, step in values.places):
+        return None
+    return values.with_terms([*terms, *(true.term for true in absent)])
 
 
 def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
@@ -172,32 +208,47 @@ def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
     ]
 
 
-def _one_by_one(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
-    """Correct each wrong term by one edit; what then still lacks is missing, what cannot be corrected stays open."""
+def _one_by_one(matching: Matching, values: Values) -> Iterator[Story]:
+    """Correct each wrong term by one edit; what then still lacks is missing, what cannot be corrected stays wrong."""
     fixes: list[tuple[Term, Fix]] = []
+    unexplained: list[Term] = []
     absent = list(matching.absent)
     pool = pool_of([true.term.body for true, _ in absent], [term.body for term, _ in matching.left])
+    last = len(matching.left) - 1
     for n, (term, value) in enumerate(matching.left):
         goals = [v for _, v in absent]
-        if len(matching.left) == 1 and len(absent) > 1:
+        if last == 0 and len(absent) > 1:
             goals.append(_total(absent))
-        elif len(matching.left) > 1:
+        elif last:
             goals.append(_total(absent) - (_total(matching.left) - value))
         for fix, reached in corrected(term, goals, values, pool):
             remaining = _without(absent, reached, values)
-            last = n == len(matching.left) - 1  # earlier corrections are confirmed together with the last
-            if not last or _confirmed(matching, [*fixes, (term, fix)], remaining, values, probes):
-                fixes.append((term, fix))
-                absent = remaining
-                break
+            if n == last:  # earlier corrections are tried together with the last
+                yield _story(matching, [*fixes, (term, fix)], unexplained, remaining, values)
+                continue
+            fixes.append((term, fix))
+            absent = remaining
+            break
         else:
-            return None
-    verdicts = _right(matching) + [TermVerdict(str(term), WRONG, fix.says) for term, fix in fixes]
-    says = [fix.says for _, fix in fixes]
-    for true, _ in absent:
-        verdicts.append(TermVerdict(str(true), MISSING, "is missing"))
-        says.append(f"the term `{true}` is missing")
-    return Diagnosis(fixes[0][1].kind, "; ".join(says), verdicts)
+            unexplained.append(term)
+    if fixes and unexplained:
+        yield _story(matching, fixes, unexplained, absent, values)
+
+
+def _story(
+    matching: Matching,
+    fixes: Sequence[tuple[Term, Fix]],
+    unexplained: Sequence[Term],
+    absent: Sequence[tuple[TrueTerm, np.ndarray]],
+    values: Values,
+) -> Story:
+    verdicts = right_terms(matching.right) + [fix.verdict(term) for term, fix in fixes]
+    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in unexplained]
+    verdicts += [TermVerdict(str(true), MISSING, "is missing") for true, _ in absent]
+    sentences = [fix.sentence for _, fix in fixes] + joined_sentences(unexplained, [true.term for true, _ in absent])
+    terms = [*matching.right, *(fix.term for _, fix in fixes)]
+    equations = _with(terms, [true for true, _ in absent], values)
+    return Story(fixes[0][1].kind, "; ".join(sentences), verdicts, equations)
 
 
 def _without(
@@ -210,70 +261,55 @@ def _without(
     return absent
 
 
-def _lost_parentheses(matching: Matching, values: Values, probes: Sequence[Probe]) -> Diagnosis | None:
+def _lost_parentheses(matching: Matching, values: Values) -> Iterator[Story]:
     if len(matching.left) != 2:
-        return None
+        return
     (first, _), (second, _) = matching.left
     for one, two in ((first, second), (second, first)):
         if one.over is not two.over:
             continue
         for edit in parenthesised(one.body, one.sign * two.sign, two.body):
             term = one.with_body(edit.expr)
-            reached = values.of(term.expr)
-            if values.same(reached, _total(matching.absent)):
-                says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
-                if _confirmed(matching, [(one, Fix(PARENTHESES, says, term))], [], values, probes):
-                    verdicts = _right(matching) + [TermVerdict(str(t), WRONG, says) for t in (one, two)]
-                    return Diagnosis(PARENTHESES, says, verdicts)
-    return None
+            if values.reaches(term.expr, [_total(matching.absent)]) is None:
+                continue
+            says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
+            short = "parentheses are missing"
+            verdicts = [TermVerdict(str(t), WRONG, short, correction=str(term)) for t in (one, two)]
+            terms = [*matching.right, term]
+            yield Story(PARENTHESES, says, right_terms(matching.right) + verdicts, values.with_terms(terms))
 
 
-def _confirmed(
-    matching: Matching,
-    fixes: Sequence[tuple[Term, Fix]],
-    absent: list[tuple[TrueTerm, np.ndarray]],
-    values: Values,
-    probes: Sequence[Probe],
-) -> bool:
-    """Whether the equation with all its corrections passes on other probes too."""
-    if any(true.steps is not None for true, _ in absent):
-        return True  # a term of some steps only cannot stand in one equation with the others
-    terms = [
-        *matching.right,
-        *[fix.term for _, fix in fixes if fix.term is not None],
-        *[true.term for true, _ in absent],
-    ]
-    equation = values.equation
-    fixed = Equation(equation.target, equation.when, joined(terms), equation.span, equation.text)
-    return all(_passes(probe, fixed, step) for probe in probes[:2] for step in values.steps)
-
-
-def _passes(probe: Probe, equation: Equation, step: Step) -> bool:
-    try:
-        return probe.judge(equation, step).verdict == PASS
-    except TinygradError:
-        return False
-
-
-def _in_general(matching: Matching, equation: Equation) -> Diagnosis:
-    """No small edit fits: say which terms are right, which are not, and what the right ones are."""
-    verdicts = _right(matching)
-    if not matching.open:
-        return Diagnosis("", "it differs by less than a billionth of its size: no term explains it", verdicts)
-    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term, _ in matching.left]
-    verdicts += [TermVerdict(str(true), MISSING, "is missing") for true, _ in matching.absent]
-    wrong = ", ".join(f"`{term}`" for term, _ in matching.left)
-    right = ", ".join(f"`{true}`" for true, _ in matching.absent)
+def _replaced(matching: Matching, values: Values) -> Story:
+    """The wrong terms for the right ones, as a whole."""
+    wrong, absent = [term for term, _ in matching.left], [true for true, _ in matching.absent]
+    verdicts = right_terms(matching.right)
+    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in wrong]
+    verdicts += [TermVerdict(str(true), MISSING, "is missing") for true in absent]
+    if len(wrong) == 1 and all(true.steps is None for true in absent):
+        correction = text(joined([true.term for true in absent]))
+        verdicts = [replace(v, correction=correction) if v.verdict == WRONG else v for v in verdicts]
     kind = "wrong term"
-    if equation.fixed:
+    if values.equation.fixed:
         kind = BOUNDARY
-    elif len(matching.left) == len(matching.absent) == 1 and _share_a_factor(
-        matching.left[0][0], matching.absent[0][0].term
-    ):
+    elif len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term):
         kind = FACTOR
-    return Diagnosis(kind, f"{wrong} should be {right}" if wrong else f"{right} is missing", verdicts)
+    says = "; ".join(joined_sentences(wrong, [true.term for true in absent]))
+    equations = _with(matching.right, absent, values) if matching.open else []
+    return Story(kind, says, verdicts, equations)
 
 
 def _share_a_factor(a: Term, b: Term) -> bool:
     mine, theirs = ({text(node) for node in walk(term.body)} for term in (a, b))
     return bool(mine & theirs)
+
+
+def _in_general(matchings: Sequence[Matching], values: Values) -> Diagnosis:
+    """Nothing that was tried makes the equation right: say which terms are known to be."""
+    terms = terms_of(values.equation.rhs)
+    right = {str(term) for term in matchings[0].right} if matchings and matchings[0].open else set()
+    verdicts = [
+        TermVerdict(str(term), RIGHT, "") if str(term) in right else TermVerdict(str(term), WRONG, "may be wrong")
+        for term in terms
+    ]
+    said = "no small change of one term makes this right"
+    return Diagnosis("wrong term", said, verdicts)

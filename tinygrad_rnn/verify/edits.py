@@ -6,13 +6,14 @@ is for `diagnose` to find out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..language.affine import affine
-from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Transpose, Unary, spine, walk
+from ..language.expressions import Binary, Call, Expr, Number, Ref, Transpose, Unary, walk
+from ..language.indices import Range
+from ..language.rewriting import factors_of, map_refs, negated, product, transposed, with_children
 from ..language.source import NOWHERE
-from .terms import transposed
 
 #: terms with more parts than this are not searched
 LARGEST = 60
@@ -33,53 +34,60 @@ class Edit:
     rank: int
 
 
-def edits(expr: Expr, pool: Sequence[Expr]) -> list[Edit]:
-    """Every small change to `expr`, likeliest first; `pool` holds factors to replace by or to add."""
+@dataclass(frozen=True)
+class Setting:
+    """Where a term stands: factors to replace by or to add, the index variables that run there and over what, and
+    whether its file writes `diag(v) @ dh` rather than `dh * v`.
+    """
+
+    pool: Sequence[Expr] = ()
+    running: Mapping[str, Range] = field(default_factory=dict)
+    diag: bool = True
+
+
+def edits(expr: Expr, setting: Setting) -> list[Edit]:
+    """Every small change to `expr`, likeliest first."""
     if sum(1 for _ in walk(expr)) > LARGEST:
         return []
-    found = (
-        list(_everywhere(expr, pool))
-        + list(_all_indices(expr))
-        + [Edit(_negated(expr), SIGN, expr, _negated(expr), 30)]
-    )
-    return sorted(found, key=lambda edit: edit.rank)
+    turned = [] if isinstance(expr, Unary) else [Edit(negated(expr), SIGN, expr, negated(expr), 30)]
+    changes = [*_everywhere(expr, setting), *_all_indices(expr, setting), *turned]
+    return sorted(changes, key=lambda edit: edit.rank)
 
 
-def _negated(expr: Expr) -> Expr:
-    return expr.operand if isinstance(expr, Unary) and expr.op == "-" else Unary(NOWHERE, "-", expr)
-
-
-def _all_indices(expr: Expr) -> Iterator[Edit]:
+def _all_indices(expr: Expr, setting: Setting) -> Iterator[Edit]:
     """The whole term at another step."""
     refs = [node for node in walk(expr) if isinstance(node, Ref)]
-    variables = dict.fromkeys(str(i.variable) for ref in refs for i in ref.indices if not i.fixed)
-    for variable in variables:
+    for variable in dict.fromkeys(name for ref in refs for index in ref.indices for name in index.running):
         for by in (1, -1, 2, -2):
-            moved = _map_refs(expr, variable, by)
+            moved = _later(expr, variable, by)
             if moved != expr:
                 yield Edit(moved, WRONG_STEP, expr, moved, 12 + abs(by))
-    for by in (0, 1):
-        moved = _from_the_end(expr, by)
-        if moved != expr:
-            yield Edit(moved, WRONG_STEP, expr, moved, 14 + by)
+    for variable, within in setting.running.items():
+        for by in (0, 1):
+            moved = _from_the_end(expr, variable, within, by)
+            if moved != expr:
+                yield Edit(moved, WRONG_STEP, expr, moved, 14 + by)
 
 
-def _map_refs(expr: Expr, variable: str, by: int) -> Expr:
-    if isinstance(expr, Ref):
-        moved = tuple(i.moved(by) if i.variable == variable else i for i in expr.indices)
-        return expr.moved_to(moved) if moved != expr.indices else expr
-    return with_children(expr, [_map_refs(child, variable, by) for child in expr.children])
+def _later(expr: Expr, variable: str, by: int) -> Expr:
+    """Every quantity that runs with a variable so many steps later."""
+
+    def moved(ref: Ref) -> Expr:
+        indices = tuple(i.moved(by) if i.variable == variable else i for i in ref.indices)
+        return ref.moved_to(indices) if indices != ref.indices else ref
+
+    return map_refs(expr, moved)
 
 
-def _from_the_end(expr: Expr, by: int) -> Expr:
+def _from_the_end(expr: Expr, variable: str, within: Range, by: int) -> Expr:
     """`h[T]` as `h[t+by]`, everywhere."""
-    if isinstance(expr, Ref):
-        return (
-            Ref(expr.span, expr.name, affine("t", expr.index.constant + by))
-            if expr.index and expr.index.variable == "T" and not expr.more
-            else expr
-        )
-    return with_children(expr, [_from_the_end(child, by) for child in expr.children])
+
+    def moved(ref: Ref) -> Expr:
+        if ref.index is None or ref.more or ref.index.terms != within.last.terms:
+            return ref
+        return ref.moved_to((affine(variable, ref.index.constant - within.last.constant + by),))
+
+    return map_refs(expr, moved)
 
 
 def shifted(ref: Ref, place: int, by: int) -> Ref:
@@ -88,86 +96,60 @@ def shifted(ref: Ref, place: int, by: int) -> Ref:
     return ref.moved_to((*indices[:place], indices[place].moved(by), *indices[place + 1 :]))
 
 
-def with_children(expr: Expr, children: Sequence[Expr]) -> Expr:
-    """The same node around other children."""
-    if list(children) == list(expr.children) and all(a is b for a, b in zip(children, expr.children, strict=True)):
-        return expr
-    match expr:
-        case Binary():
-            return Binary(expr.span, expr.op, children[0], children[1], expr.sign)
-        case Unary():
-            return Unary(expr.span, expr.op, children[0])
-        case Call():
-            return Call(expr.span, expr.function, tuple(children))
-        case Transpose():
-            return Transpose(expr.span, children[0])
-        case Sum():
-            return Sum(expr.span, expr.kind, expr.over, children[0])
-        case Stack():
-            return Stack(expr.span, tuple(children))
-    return expr
-
-
-def _everywhere(expr: Expr, pool: Sequence[Expr]) -> Iterator[Edit]:
-    """Edits of this node, and of every node below it in place."""
-    yield from _here(expr, pool)
+def _everywhere(expr: Expr, setting: Setting, beside: str = "") -> Iterator[Edit]:
+    """Edits of this node, and of every node below it in place; `beside` is an operator it stands beside."""
+    yield from _here(expr, setting, beside)
     factors, ops = factors_of(expr)
     if len(factors) > 1:
         for i, factor in enumerate(factors):
-            for edit in _everywhere(factor, pool):
-                yield Edit(
-                    product([*factors[:i], edit.expr, *factors[i + 1 :]], ops),
-                    edit.kind,
-                    edit.written,
-                    edit.meant,
-                    edit.rank,
-                )
+            for edit in _everywhere(factor, setting, ops[max(i - 1, 0)]):
+                yield replace(edit, expr=_with_factor(factors, ops, i, edit.expr))
         return
+    one_less = isinstance(expr, Binary) and _one_less(expr)
     for i, child in enumerate(expr.children):
-        for edit in _everywhere(child, pool):
+        for edit in _everywhere(child, setting):
+            if one_less and i == 1 and _one_less(edit.expr):
+                continue  # 1 - (1 - v): the whole of it should be v, which is another edit
             children = [*expr.children[:i], edit.expr, *expr.children[i + 1 :]]
-            yield Edit(with_children(expr, children), edit.kind, edit.written, edit.meant, edit.rank)
+            yield replace(edit, expr=with_children(expr, children))
 
 
-def factors_of(expr: Expr) -> tuple[list[Expr], list[str]]:
-    """The factors of a product and the operators between them; the expression itself if it is none."""
-    first, operators = spine(expr)
-    at = len(operators)
-    while at and operators[at - 1].op in "*/@":
-        at -= 1
-    if at == len(operators):
-        return [expr], []
-    head = operators[at - 1] if at else first
-    return [head, *[o.right for o in operators[at:]]], [o.op for o in operators[at:]]
+def _one_less(expr: Expr) -> bool:
+    """Whether it is a number less something, as 1 - v."""
+    return isinstance(expr, Binary) and expr.op == "-" and isinstance(expr.left, Number)
 
 
-def product(factors: Sequence[Expr], ops: Sequence[str]) -> Expr:
-    """A product from left to right."""
-    result = factors[0]
-    for op, factor in zip(ops, factors[1:], strict=True):
-        result = Binary(NOWHERE, op, result, factor, NOWHERE)
-    return result
+def _with_factor(factors: Sequence[Expr], ops: Sequence[str], place: int, factor: Expr) -> Expr:
+    """A product with another factor at one place, without brackets where they say nothing: `A @ (B @ C)`."""
+    inner, inner_ops = factors_of(factor)
+    before = ops[place - 1] if place else "*"
+    if place and not (before in "*@" and set(inner_ops) <= {before}):
+        inner, inner_ops = [factor], []
+    rest = factors[place + 1 :]
+    return product([*factors[:place], *inner, *rest], [*ops[:place], *inner_ops, *ops[place:]])
 
 
-def _here(expr: Expr, pool: Sequence[Expr]) -> Iterator[Edit]:
+def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
     if isinstance(expr, Ref) and expr.index is not None:
-        yield from _other_steps(expr)
+        yield from _other_steps(expr, setting)
     if isinstance(expr, Ref | Transpose | Call):
         yield Edit(transposed(expr), TRANSPOSE, expr, transposed(expr), 20)
     if isinstance(expr, Binary) and expr.op in "+-":
         yield from _sums(expr)
     factors, ops = factors_of(expr)
     if len(factors) > 1:
-        yield from _products(expr, factors, ops, pool)
-    factors_only = [factor for factor in pool if not _is_gradient(factor)]
-    for i, factor in enumerate(pool):
+        yield from _products(expr, factors, ops, setting.pool)
+    for i, factor in enumerate(setting.pool):
         if factor != expr and _is_gradient(factor) == _is_gradient(expr):
             yield Edit(factor, FACTOR, expr, factor, 60 + i)
     if not isinstance(expr, Number):
-        for i, factor in enumerate(factors_only):
-            for scaled in (_diag(factor, expr), Binary(NOWHERE, "*", expr, factor, NOWHERE)):
-                bias = 0 if isinstance(expr, Ref) and expr.name.startswith("d") else 1
-                yield Edit(scaled, FACTOR, None, factor, 50 + i + bias)
+        bias = 0 if _is_gradient(expr) else 1
+        for i, factor in enumerate(factor for factor in setting.pool if not _is_gradient(factor)):
+            scaled = [_diag(factor, expr), Binary(NOWHERE, "*", expr, factor, NOWHERE)]
+            if beside == "*" or not (setting.diag or beside):
+                scaled.reverse()
+            for changed in scaled:
+                yield Edit(changed, FACTOR, None, factor, 50 + i + bias)
 
 
 def _is_gradient(expr: Expr) -> bool:
@@ -179,7 +161,7 @@ def _diag(factor: Expr, expr: Expr) -> Expr:
     return Binary(NOWHERE, "@", inner, expr, NOWHERE)
 
 
-def _other_steps(ref: Ref) -> Iterator[Edit]:
+def _other_steps(ref: Ref, setting: Setting) -> Iterator[Edit]:
     assert ref.index is not None
     for place in range(len(ref.indices)):
         for by in (1, -1, 2, -2, 3, -3):
@@ -189,9 +171,12 @@ def _other_steps(ref: Ref) -> Iterator[Edit]:
         a, b = ref.indices
         crossed = ref.moved_to((a.moved(b.constant - a.constant), b.moved(a.constant - b.constant)))
         yield Edit(crossed, WRONG_STEP, ref, crossed, 11)
-    if ref.index.variable in ("t", "T") and not ref.more:
-        other = Ref(ref.span, ref.name, affine("T" if ref.index.variable == "t" else "t", 0))
-        yield Edit(other, WRONG_STEP, ref, other, 13)
+    if not ref.more:
+        for variable, within in setting.running.items():
+            for index, other in ((affine(variable), within.last), (within.last, affine(variable))):
+                if ref.index.terms == index.terms and not within.last.running:
+                    moved = ref.moved_to((other,))
+                    yield Edit(moved, WRONG_STEP, ref, moved, 13)
 
 
 def _sums(expr: Binary) -> Iterator[Edit]:
@@ -232,9 +217,8 @@ def _pairs(factors: list[Expr], ops: list[str], pool: Sequence[Expr]) -> Iterato
     for i in range(1, len(factors) - 1):
         if ops[i - 1] == ops[i] == "*":
             both = product(factors[i : i + 2], ["*"])
-            yield Edit(
-                product([*factors[:i], *factors[i + 2 :]], [*ops[: i - 1], *ops[i + 1 :]]), FACTOR, both, None, 46
-            )
+            dropped = product([*factors[:i], *factors[i + 2 :]], [*ops[: i - 1], *ops[i + 1 :]])
+            yield Edit(dropped, FACTOR, both, None, 46)
             for k, factor in enumerate(pool):
                 if not _is_gradient(factor):
                     replaced = [*factors[:i], factor, *factors[i + 2 :]]

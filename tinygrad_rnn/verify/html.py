@@ -15,7 +15,7 @@ from .. import __version__
 from ..core.errors import TinygradError
 from ..language import Model
 from ..language.mathml import mathml, pieces
-from .marks import Marked, correction, expression, marked, quoted, shortened
+from .marks import Marked, expression, marked, quoted, shortened
 from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step, TermVerdict
 from .stylesheet import CSS
 
@@ -119,9 +119,8 @@ def _formula(found: Marked, model: Model | None) -> str:
 def _below(verdict: TermVerdict, model: Model | None) -> str:
     if verdict.verdict == "right":
         return '<small class="right">✓</small>'
-    should = correction(verdict)
-    if should:
-        return f"<small>✗ should be {_math(should, model)}</small>"
+    if verdict.correction:
+        return f"<small>✗ should be {_math(verdict.correction, model)}</small>"
     return f"<small>✗ {'does not belong here' if verdict.verdict == 'extra' else 'wrong'}</small>"
 
 
@@ -135,7 +134,7 @@ def _details(found: Marked, report: Report) -> str:
     parts = []
     if row.explanation:
         kind = f"<b>{escape(row.mistake)}</b>: " if row.mistake else ""
-        parts.append(f"<p>{kind}{_sentence(shortened(row, found), model)}.</p>")
+        parts.append(f"<p>{kind}{_sentence(shortened(found), model)}.</p>")
     if row.text and found.equation is not None:
         parts.append(f'<p class="written">written <code>{escape(row.text)}</code></p>')
     worst = row.worst

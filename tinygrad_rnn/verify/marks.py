@@ -5,7 +5,6 @@ Nothing is judged here: verdicts on terms are matched with the parts of the user
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,10 +16,6 @@ from ..language.mathml import addends
 from ..language.printer import text
 from .report import FAIL, Report, Row, TermVerdict
 from .terms import Term, terms_of
-
-_BECOMES = re.compile(r"which makes it `([^`]+)`$")
-_SHOULD_BE = re.compile(r"should be (?:the sum, )?`([^`]+)`$")
-_QUOTED = re.compile(r"`([^`]+)`")
 
 
 @dataclass
@@ -73,37 +68,23 @@ def _mark(found: Marked, term: Term, verdict: TermVerdict, model: Model | None) 
 
 
 def _culprit(body: Expr, verdict: TermVerdict, model: Model | None) -> Expr | None:
-    """The part of a term that the explanation quotes first, if it is less than the whole."""
-    quoted = _QUOTED.search(verdict.explanation)
-    wanted = expression(quoted[1], model) if quoted and verdict.verdict == "wrong" else None
-    if wanted is None or "missing" in verdict.explanation:
-        return None
-    return next((node for node in walk(body) if node is not body and node == wanted), None)
+    """The part of a term that is wrong, if it is less than the whole."""
+    wanted = expression(verdict.part, model) if verdict.part else None
+    return None if wanted is None else next((node for node in walk(body) if node is not body and node == wanted), None)
 
 
-def correction(verdict: TermVerdict) -> str:
-    """What a wrong term (under a sum: its summand) should be, as text; "" where the explanation gives none."""
-    if verdict.verdict != "wrong":
-        return ""
-    if verdict.explanation.startswith("the sign of `"):
-        body = verdict.text.removeprefix("-")
-        return body if body != verdict.text else f"-({body})"
-    found = _BECOMES.search(verdict.explanation) or _SHOULD_BE.search(verdict.explanation)
-    return found[1] if found else ""
-
-
-def shortened(row: Row, found: Marked) -> str:
+def shortened(found: Marked) -> str:
     """The explanation, without what the marked equation shows already: the term it is in, and what that becomes."""
-    shown = [verdict for below in found.below.values() for verdict in below if correction(verdict)]
-    said = row.explanation
-    for verdict in shown:
-        said = said.replace(f", which makes it `{correction(verdict)}`", "").replace(f" in `{_within(verdict)}`", "")
-    return said
-
-
-def _within(verdict: TermVerdict) -> str:
-    found = re.search(r" in `([^`]+)`", verdict.explanation)
-    return found[1] if found else ""
+    shown = {id(verdict) for below in found.below.values() for verdict in below if verdict.correction}
+    said = []
+    for verdict in found.row.terms:
+        if verdict.verdict == "wrong" and id(verdict) in shown:
+            said.append(verdict.explanation)
+        elif verdict.verdict in ("missing", "extra"):
+            said.append(f"the term `{verdict.text}` {verdict.explanation}")
+        elif verdict.verdict != "right":
+            return found.row.explanation
+    return "; ".join(dict.fromkeys(said))
 
 
 def expression(said: str, model: Model | None = None) -> Expr | None:

@@ -16,10 +16,11 @@ import numpy as np
 from ..core.errors import TinygradError
 from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Sum, walk
 from ..language.indices import Comparison, Condition
+from ..language.rewriting import factors_of, product, transposed, with_children
 from ..language.source import NOWHERE
-from .edits import factors_of, product, shifted, with_children
+from .edits import shifted
 from .report import Certificate
-from .terms import Term, Values, terms_of, transposed
+from .terms import Term, Values, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ NOTICED = 1e-9
 
 def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:
     """Run the mutants of one equation on the probes; `strong` ones of the same length decide which are wrong."""
-    on_probes = [Values(probe, equation) for probe in probes]
-    on_strong = [Values(probe, equation) for probe in strong]
+    on_probes = [Values([probe], equation) for probe in probes]
+    on_strong = [Values([probe], equation) for probe in strong]
     truth = _reference(strong[0], equation) or _itself(on_strong[0])
     if truth is None:
         return Certificate(uncertified=(equation.name,))
@@ -52,15 +53,16 @@ def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]
 def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
     """Whether a mutant differs at some step; looked for step by step, for most differ at the first."""
     scale = float(np.max(np.abs(values.truth), initial=0.0))
-    for place, step in enumerate(values.steps):
-        total = np.zeros_like(values.truth_at(place))
+    for place, (probe, step) in enumerate(values.places):
+        truth = values.part(values.truth, place)
+        total = np.zeros_like(truth)
         for true in mutant:
-            if true.steps is None or step in true.steps:
-                value = values.at(true.term.expr, step)
+            if true.stands(probe.run.lengths, step):
+                value = values.at(true.term.expr, place)
                 if value is None:
                     return True  # it has no value or no such shape: reported before any number is compared
                 total = total + value
-        if np.max(np.abs(total - values.truth_at(place)), initial=0.0) > NOTICED * scale:
+        if np.max(np.abs(total - truth), initial=0.0) > NOTICED * scale:
             return True
     return False
 

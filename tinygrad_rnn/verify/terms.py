@@ -6,27 +6,31 @@ at all steps of the equation at once, so that two terms are compared as wholes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import LanguageError, TinygradError
+from ..core.errors import TinygradError
 from ..core.tensor import plain
-from ..language import Model, parse
 from ..language.evaluate import evaluate
-from ..language.expressions import Binary, Equation, Expr, Ref, Sum, Transpose, Unary, spine, walk
-from ..language.indices import Step
+from ..language.expressions import Call, Equation, Expr, Sum, Unary, walk
+from ..language.indices import Lengths, Step
 from ..language.operands import Operand, dense
 from ..language.printer import text
-from ..language.source import NOWHERE
+from ..language.rewriting import addends, factors_of, names, negated, product, total
 
 if TYPE_CHECKING:
     from .probe import Probe
 
 #: two values of one term differ by less than this share of their size when they say the same
 CLOSE = 1e-9
+#: a value at one step this small beside the others is as good as 0
+NOISE = 1e-4
+#: whether a term stands at a step, given the lengths
+Stands = Callable[[Lengths, Step], bool]
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,26 @@ class Term:
     over: Sum | None = None
 
     @property
+    def inner(self) -> Expr:
+        """The term without its sign."""
+        return self.body if self.over is None else Sum(self.over.span, self.over.kind, self.over.over, self.body)
+
+    @property
     def expr(self) -> Expr:
         """The term as one expression, with its sum and sign."""
-        inner = self.body if self.over is None else Sum(self.over.span, self.over.kind, self.over.over, self.body)
-        return inner if self.sign > 0 else Unary(NOWHERE, "-", inner)
+        return self.inner if self.sign > 0 else negated(self.inner)
 
-    def with_body(self, body: Expr, sign: int = 1) -> Term:
-        """The same place in the equation with another body."""
-        return Term(self.sign * sign, body, self.over)
+    @property
+    def opposite(self) -> Term:
+        """The term with the other sign."""
+        return Term(-self.sign, self.body, self.over)
+
+    def with_body(self, body: Expr) -> Term:
+        """The same place in the equation with another body; a sign in front of this becomes the term's."""
+        sign = self.sign
+        while isinstance(body, Unary):
+            sign, body = (-sign if body.op == "-" else sign), body.operand
+        return Term(sign, body, self.over)
 
     def __str__(self) -> str:
         return text(self.expr)
@@ -53,152 +69,153 @@ class Term:
 
 def terms_of(expr: Expr, split: frozenset[str] = frozenset()) -> list[Term]:
     """The additive terms of a right-hand side; products are multiplied out over sums that contain a name of `split`."""
-    found: list[Term] = []
-    for sign, part in _addends(expr):
+    terms: list[Term] = []
+    for sign, part in addends(expr):
         if isinstance(part, Sum) and part.kind == "sum":
-            found += [Term(sign * inner, body, part) for inner, body in _addends(part.body, split)]
+            terms += [Term(sign * inner, body, part) for inner, body in _split(part.body, split)]
         elif isinstance(part, Sum):
-            found.append(Term(sign, part.body, part))
+            terms.append(Term(sign, part.body, part))
         else:
-            found += [Term(sign * inner, body) for inner, body in _addends(part, split)]
-    return found
+            terms += [Term(sign * inner, body) for inner, body in _split(part, split)]
+    return terms
 
 
-def _addends(expr: Expr, split: frozenset[str] = frozenset()) -> Iterator[tuple[int, Expr]]:
-    stack: list[tuple[int, Expr]] = [(1, expr)]
+def _split(expr: Expr, names_of: frozenset[str]) -> Iterator[tuple[int, Expr]]:
+    """The addends, products multiplied out."""
+    stack = addends(expr)[::-1]
     while stack:
         sign, node = stack.pop()
-        if isinstance(node, Binary) and node.op in "+-":
-            first, operators = spine(node)
-            at = next((i for i, o in enumerate(operators) if o.op not in "+-"), len(operators))
-            if at == len(operators):
-                parts = [(1, first)] + [(1 if o.op == "+" else -1, o.right) for o in operators]
-            else:
-                last = max(i for i, o in enumerate(operators) if o.op not in "+-")
-                parts = [(1, operators[last])] + [(1 if o.op == "+" else -1, o.right) for o in operators[last + 1 :]]
-            stack += [(sign * s, part) for s, part in reversed(parts)]
-        elif isinstance(node, Unary):
-            stack.append((-sign if node.op == "-" else sign, node.operand))
+        pieces = _multiplied_out(node, names_of) if names_of else None
+        if pieces is None:
+            yield sign, node
         else:
-            pieces = _multiplied_out(node, split) if split else None
-            if pieces is None:
-                yield sign, node
-            else:
-                stack += [(sign, piece) for piece in reversed(pieces)]
+            stack += [(sign * inner, piece) for inner, piece in reversed(pieces)]
 
 
-def _multiplied_out(expr: Expr, split: frozenset[str]) -> list[Expr] | None:
-    """`A @ (p + q)` as `[A @ p, A @ q]`, signs inside, when p or q names a gradient; None if there is nothing to do."""
-    first, operators = spine(expr)
-    if any(o.op not in "*/@" for o in operators) or not operators:
-        return None
-    factors = [first, *[o.right for o in operators]]
+def _multiplied_out(expr: Expr, split: frozenset[str]) -> list[tuple[int, Expr]] | None:
+    """`A @ (p - q)` as `A @ p` and `-(A @ q)`, when p or q names a gradient; None if there is nothing to do."""
+    factors, ops = factors_of(expr)
     for i, factor in enumerate(factors):
-        divided = i > 0 and operators[i - 1].op == "/"
-        if isinstance(factor, Binary) and factor.op in "+-" and not divided and names(factor) & split:
-            pieces = []
-            for sign, part in _addends(factor):
-                signed = part if sign > 0 else Unary(NOWHERE, "-", part)
-                pieces.append(_rebuilt([*factors[:i], signed, *factors[i + 1 :]], [o.op for o in operators]))
-            return pieces
+        divided = i > 0 and ops[i - 1] == "/"
+        if len(factors) > 1 and not divided and names(factor) & split and len(addends(factor)) > 1:
+            return [(sign, product([*factors[:i], part, *factors[i + 1 :]], ops)) for sign, part in addends(factor)]
     return None
 
 
-def _rebuilt(factors: Sequence[Expr], ops: Sequence[str]) -> Expr:
-    result = factors[0]
-    for op, factor in zip(ops, factors[1:], strict=True):
-        result = Binary(NOWHERE, op, result, factor, NOWHERE)
-    return result
-
-
-def names(expr: Expr) -> frozenset[str]:
-    """The quantities an expression reads."""
-    return frozenset(node.name for node in walk(expr) if isinstance(node, Ref))
-
-
 def joined(terms: Sequence[Term]) -> Expr:
-    """The sum of terms as one expression."""
-    result: Expr | None = None
-    for term in terms:
-        positive = term.with_body(term.body, term.sign)
-        if result is None:
-            result = term.expr
-        else:
-            result = Binary(NOWHERE, "+" if term.sign > 0 else "-", result, positive.expr, NOWHERE)
-    assert result is not None
-    return result
+    """The sum of terms as one expression; 0 for none."""
+    return total((term.sign, term.inner) for term in terms)
 
 
 class Values:
-    """Values of expressions on one probe: forward quantities and reference gradients as plain arrays."""
+    """Values of expressions at every step of an equation, on one probe or several, one after the other.
 
-    def __init__(self, probe: Probe, equation: Equation) -> None:
-        self.probe, self.equation = probe, equation
-        self.steps = probe.model.steps_of(equation, probe.run.lengths)
-        truths = [probe.truth(equation, step).value for step in self.steps]
-        self.shape = truths[0].shape if truths else ()
+    Forward quantities and reference gradients are read as plain arrays. `places` are the probes and steps in order.
+    """
+
+    def __init__(self, probes: Sequence[Probe], equation: Equation) -> None:
+        self.probes, self.equation = list(probes), equation
+        self.places: list[tuple[Probe, Step]] = [
+            (probe, step) for probe in self.probes for step in probe.model.steps_of(equation, probe.run.lengths)
+        ]
+        truths = [probe.truth(equation, step).value for probe, step in self.places]
+        self.shapes = [truth.shape for truth in truths]
+        self._starts = np.cumsum([0, *(truth.size for truth in truths)])
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
 
-    def of(self, expr: Expr, steps: frozenset[Any] | None = None) -> np.ndarray | None:
-        """The value at every step of the equation, one after the other (0 outside `steps`); None if it has none of
+    @cached_property
+    def diag(self) -> bool:
+        """Whether the file writes `diag(v) @ dh` rather than `dh * v`."""
+        nodes = (node for equation in self.probe.model.gradients for node in walk(equation.rhs))
+        return any(isinstance(node, Call) and node.function == "diag" for node in nodes)
+
+    @property
+    def probe(self) -> Probe:
+        """The first of the probes."""
+        return self.probes[0]
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps on the first probe."""
+        return [step for probe, step in self.places if probe is self.probe]
+
+    def of(self, expr: Expr, stands: Stands | None = None) -> np.ndarray | None:
+        """The value at every place, one after the other (0 where the term does not stand); None if there is none of
         this shape.
         """
         parts = []
-        for step in self.steps:
-            if steps is not None and step not in steps:
-                parts.append(np.zeros(int(np.prod(self.shape))))
+        for place, (probe, step) in enumerate(self.places):
+            if stands is not None and not stands(probe.run.lengths, step):
+                parts.append(np.zeros(self._size(place)))
                 continue
-            value = self.at(expr, step)
+            value = self.at(expr, place)
             if value is None:
                 return None
             parts.append(value)
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def truth_at(self, place: int) -> np.ndarray:
-        """The true value at one of `steps`, by its place among them."""
-        size = len(self.truth) // max(len(self.steps), 1)
-        return self.truth[place * size : (place + 1) * size]
+    def reaches(self, expr: Expr, goals: Sequence[np.ndarray]) -> np.ndarray | None:
+        """The value of an expression that equals one of the goals at every place, else None; most expressions differ
+        at the first place, and are looked at no further.
+        """
+        parts: list[np.ndarray] = []
+        for place in range(len(self.places)):
+            value = self.at(expr, place)
+            goals = [] if value is None else [g for g in goals if self._near(value, self.part(g, place))]
+            if value is None or not goals:
+                return None
+            parts.append(value)
+        whole = np.concatenate(parts) if parts else np.zeros(0)
+        return whole if any(self.same(whole, goal) for goal in goals) else None
 
-    def at(self, expr: Expr, step: Step) -> np.ndarray | None:
-        """The value at one step, flat; None if it has none of this shape."""
-        times = self.equation.binding(step, self.probe.run.lengths)
-        if isinstance(step, int):
-            times.setdefault("t", step)
+    def part(self, value: np.ndarray, place: int) -> np.ndarray:
+        """What a value is at one place."""
+        return value[self._starts[place] : self._starts[place + 1]]
+
+    def _size(self, place: int) -> int:
+        return int(self._starts[place + 1] - self._starts[place])
+
+    def at(self, expr: Expr, place: int) -> np.ndarray | None:
+        """The value at one place, flat; None if it has none of this shape."""
+        probe, step = self.places[place]
         try:
             with np.errstate(all="ignore"):
-                value = np.asarray(plain(dense(evaluate(expr, self.lookup, times)).value), dtype=float)
+                times = self.equation.binding(step, probe.run.lengths)
+                value = np.asarray(plain(dense(evaluate(expr, _reading(probe), times)).value), dtype=float)
         except (TinygradError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
             return None
-        if value.shape != self.shape:
+        shape = self.shapes[place]
+        if value.shape != shape:
             if value.size != 1:
                 return None
-            value = np.broadcast_to(value.reshape(()), self.shape)
+            value = np.broadcast_to(value.reshape(()), shape)
         return value.reshape(-1) if np.all(np.isfinite(value)) else None
 
-    def lookup(self, name: str, step: Step) -> Operand:
-        """A quantity as a plain operand; raises `LanguageError` where there is none."""
-        held = self.probe.operand(name, step)
-        return Operand(plain(held.value), held.rows, held.columns, held.batch, held.diagonal, held.classes)
-
-    def well_typed(self, expr: Expr) -> bool:
-        """Whether the recurrence language takes the expression for this equation's right-hand side."""
-        model, equation = self.probe.model, self.equation
-        stated = replace(equation, rhs=expr)
-        gradients = tuple(stated if other is equation else other for other in model.gradients)
-        try:
-            Model(parse(text(replace(model.document, gradients=gradients))))
-        except LanguageError:
-            return False
-        return True
-
     def same(self, a: np.ndarray | None, b: np.ndarray | None) -> bool:
-        """Whether two values agree as far as their own size lets one tell."""
+        """Whether two values agree at every place as far as their own size there lets one tell."""
         if a is None or b is None:
             return False
+        whole = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
+        return all(self._near(self.part(a, n), self.part(b, n), whole) for n in range(len(self.places)))
+
+    @staticmethod
+    def _near(a: np.ndarray, b: np.ndarray, whole: float = 0.0) -> bool:
         scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-        return bool(np.max(np.abs(a - b), initial=0.0) <= CLOSE * scale)
+        return bool(np.max(np.abs(a - b), initial=0.0) <= CLOSE * max(scale, NOISE * whole))
+
+    def with_terms(self, terms: Sequence[Term]) -> list[Equation]:
+        """The equation with other terms on its right-hand side, alone in a list."""
+        return [replace(self.equation, rhs=joined(terms))]
+
+    def is_zero(self, value: np.ndarray) -> bool:
+        """Whether a value is 0 at every place."""
+        return not np.any(value)
 
 
-def transposed(expr: Expr) -> Expr:
-    """The transpose, undone where there was one."""
-    return expr.operand if isinstance(expr, Transpose) else Transpose(NOWHERE, expr)
+def _reading(probe: Probe) -> Callable[[str, Step], Operand]:
+    def lookup(name: str, step: Step) -> Operand:
+        """A quantity as a plain operand; raises `LanguageError` where there is none."""
+        held = probe.operand(name, step)
+        return Operand(plain(held.value), held.rows, held.columns, held.batch, held.diagonal, held.classes)
+
+    return lookup

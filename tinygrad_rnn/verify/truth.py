@@ -17,9 +17,10 @@ from ..derive.writing import DIAG, HADAMARD, write
 from ..language.affine import Affine, affine
 from ..language.expressions import Call, Equation, walk
 from ..language.expressions import Sum as TimeSum
-from ..language.indices import Condition
+from ..language.indices import Condition, Lengths, Step
+from ..language.rewriting import names
 from ..language.source import NOWHERE
-from .terms import Term, names
+from .terms import Term
 
 if TYPE_CHECKING:
     from .probe import Probe
@@ -31,6 +32,10 @@ class TrueTerm:
 
     term: Term
     steps: frozenset[int] | None
+
+    def stands(self, lengths: Lengths, step: Step) -> bool:
+        """Whether the term stands at a step of the target."""
+        return self.steps is None or step in self.steps
 
     def __str__(self) -> str:
         return str(self.term)

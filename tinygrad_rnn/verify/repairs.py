@@ -1,0 +1,87 @@
+"""Apply a correction and judge again: what is told as a correction makes the equation pass, or it is not told.
+
+A correction is one equation or several (a boundary case more), printed, read again and put in the place of the wrong
+one. It has to pass at every step of every probe, and where these have one length only, at another length as well: `/ T`
+and `/ 4` are the same at T = 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..core.errors import LanguageError, TinygradError
+from ..language import Equation, Model, parse
+from ..language.printer import text
+from .report import FAIL, PASS
+
+if TYPE_CHECKING:
+    from .probe import Probe
+
+#: another length is so much longer
+LONGER = 3
+
+
+class Repairs:
+    """The corrections of one equation of a model, tried on its probes."""
+
+    def __init__(self, equation: Equation, probes: Sequence[Probe]) -> None:
+        self.equation, self.probes, self.model = equation, probes, probes[0].model
+        self._further: list[Probe] | None = None
+
+    def applied(self, equations: Sequence[Equation]) -> str | None:
+        """The equations as text, one a line, if with them in the place of the wrong one every step passes."""
+        texts = [text(equation) for equation in equations]
+        if texts == [text(self.equation)]:
+            return None
+        try:
+            again = [self._read(said) for said in texts]
+            stated = [e for old in self.model.gradients for e in (again if old is self.equation else [old])]
+            mended = Model(replace(self.model.document, gradients=tuple(stated)))
+            passes = all(self._passes(mended, again, probe) for probe in self._on())
+        except (TinygradError, LookupError):  # a step that does not exist is read there: not a correction
+            return None
+        return "\n".join(texts) if passes else None
+
+    def _read(self, said: str) -> Equation:
+        indices = ", ".join(f"{name} = {within}" for name, within in self.model.document.indices.items())
+        try:
+            (equation,) = parse(f"indices: {indices}\n{said}\n").forward
+        except ValueError:
+            raise LanguageError("this is not one equation", self.model.document.source.name) from None
+        return equation
+
+    def _passes(self, mended: Model, equations: Sequence[Equation], probe: Probe) -> bool:
+        lengths = probe.run.lengths
+        steps = [(equation, step) for equation in equations for step in mended.steps_of(equation, lengths)]
+        if {step for _, step in steps} != set(self.model.steps_of(self.equation, lengths)):
+            return False
+        for equation, step in steps:
+            verdict = probe.judge(equation, step).verdict
+            if verdict == FAIL or (verdict != PASS and probe.judge(self.equation, step).verdict == FAIL):
+                return False
+        return True
+
+    def _on(self) -> Iterator[Probe]:
+        yield from self.probes
+        if self._further is None:
+            self._further = further(self.probes)
+        yield from self._further
+
+
+def further(probes: Sequence[Probe]) -> list[Probe]:
+    """One probe at another length where all have the same; none for a model that does not run at it."""
+    first = probes[0]
+    if any(probe.run.lengths != first.run.lengths for probe in probes):
+        return []
+    if "further" not in first.derived:
+        lengths = {name: length + LONGER for name, length in first.run.lengths.items()}
+        try:
+            run = first.model.unroll(first.run.T + LONGER, seed=2000, lengths=lengths)
+        except TinygradError:
+            first.derived["further"] = []
+        else:
+            first.derived["further"] = [type(first)(first.model, run)]
+    found: list[Probe] = first.derived["further"]
+    return found
