@@ -175,7 +175,7 @@ HEAD = "sizes: h = 2, g = 2\nindices: s = 1..S, t = 1..T\n"
         (HEAD + "h[s] = tanh(h[s-1])\ng[t] = h[t]\nL = sum(g[T])", "4:8.*h runs over s"),
         (HEAD + "h[i] = tanh(h[i-1])\nL = sum(h[T])", "3:1.*i is not an index"),
         (HEAD + "h[t, s] = g[t]\nL = sum(t, sum(h[t]))", "4:.*h has one index here"),
-        (HEAD + "h[t, t] = g[t]\nL = sum(g[T])", "3:1.*runs over t twice"),
+        (HEAD + "h[s+t, s] = g[t]\nL = sum(g[T])", "3:1.*runs over s and t at once"),
         (HEAD + "s = 1\nL = s", "3:1.*s is an index, not a quantity"),
         (HEAD + "h[t] = s * g[t]\nL = sum(h[T])", "3:8.*s has no value here"),
         (HEAD + "h[t] = sum(k, g[k])\nL = sum(h[T])", "3:.*k is not an index"),

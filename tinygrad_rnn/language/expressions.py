@@ -256,16 +256,16 @@ class Equation:
 
     @property
     def running(self) -> list[str]:
-        """The variables of the target's indices: t of h[t], none of h[0]."""
-        return [str(index.variable) for index in self.target.indices if not index.fixed]
+        """The variables of the target's indices, each once: t of h[t] and D[t, t], none of h[0]."""
+        return list(dict.fromkeys(str(index.variable) for index in self.target.indices if not index.fixed))
 
     @property
     def narrowness(self) -> int:
-        """0 for what covers every step, 1 for an edge such as h[0, j], 2 for one step or a condition."""
+        """0 for what covers every step, 1 for an edge such as h[0, j] or a diagonal, 2 for one step or a condition."""
         indices = self.target.indices
         if self.when or not indices or all(index.fixed for index in indices) or any(i.scale != 1 for i in indices):
             return 2
-        return int(any(index.fixed for index in indices))
+        return int(len(self.running) < len(indices))
 
     def binding(self, step: Step, lengths: int | Lengths) -> dict[str, int]:
         """The values of T and t with which the equation defines its target at `step`."""

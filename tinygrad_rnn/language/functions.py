@@ -93,6 +93,15 @@ def _squared_error(o: Operand, y: Operand) -> Operand:
     return Operand(0.5 * total.value, batch=total.batch)
 
 
+def _softmax_columns(x: Operand) -> Operand:
+    """Each column a distribution; a row has one entry in each of its columns."""
+    return entrywise((lambda v: v * 0.0 + 1.0) if x.is_row else (lambda v: softmax(v, axis=0)), x)
+
+
+def _softmax_rows(x: Operand) -> Operand:
+    return operands.transpose(_softmax_columns(operands.transpose(x)))
+
+
 def _outer(v: Operand, w: Operand, contract: bool = True) -> Operand:
     return operands.matmul(operands.upright(v), operands.transpose(operands.upright(w)), contract)
 
@@ -123,6 +132,8 @@ _declare("softmax", "column", "v", operands.of_vector(lambda v: softmax(v, axis=
 _declare(
     "log_softmax", "column", "v", operands.of_vector(lambda v: log_softmax(v, axis=0)), r"\log\operatorname{softmax}"
 )
+_declare("softmax_columns", "same", "A", _softmax_columns)
+_declare("softmax_rows", "same", "A", _softmax_rows)
 _declare("logsumexp", "entries of a column", "v", operands.over_entries(lambda v: logsumexp(v, axis=0, keepdims=True)))
 _declare("diag", "diagonal", "v", operands.diagonal)
 _declare("onehot", "classes", "y[t]", _onehot)
@@ -139,4 +150,9 @@ _declare("transpose", "transpose", "A", operands.transpose)
 _declare("outer", "outer", "v w", _outer)
 _declare("dot", "dot", "v w", _dot)
 _declare("rows", "rows", "v first last", operands.rows)
+_declare("columns", "columns", "A first last", operands.columns)
+_declare("row_sums", "row sums", "A", operands.row_sums)
+_declare("column_sums", "column sums", "A", lambda x: operands.transpose(operands.row_sums(operands.transpose(x))))
+_declare("inv", "square", "A", operands.inverse)
+_declare("solve", "solve", "A b", operands.solve)
 _declare("concat", "stack", "v w …", lambda *parts: operands.stack(parts))

@@ -157,9 +157,12 @@ class _Reader:
                     f"known here: {listed((*self.ranges, *lengths), 'and')}; more are declared by   indices: s = 1..S"
                 )
                 raise self.source.error(f"{name} is not {what}", target.span, hint=hint)
-        if len(bound) < sum(not index.fixed for index in target.indices):
+        several = next((index for index in target.indices if len(index.running) > 1), None)
+        if several is not None:
             raise self.source.error(
-                f"{target} runs over {bound[0]} twice", target.span, hint="give each place an index of its own"
+                f"{several} runs over {listed(several.running, 'and')} at once",
+                target.span,
+                hint="what an equation defines has one letter at each place, as in D[t, s] or D[t, t]",
             )
 
     def _conditions(self, tokens: Sequence[Token], target: Ref, bound: list[str]) -> tuple[Condition, ...]:

@@ -22,6 +22,7 @@ from .expressions import (
 )
 from .functions import FUNCTIONS
 from .indices import Comparison, Condition
+from .powers import powers
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
@@ -85,16 +86,32 @@ def latex(node: Expr | Equation, model: Model | None = None) -> str:
     >>> print(latex(parse("h[t] = tanh(W.T @ h[t-1])").forward[0]))
     h^{(t)} = \tanh\left(\mathbf{W}^\top h^{(t-1)}\right)
     """
-    writer = _Writer(model)
+    writer = _Writer(model, node.rhs if isinstance(node, Equation) else node)
     if isinstance(node, Equation):
         when = rf" \quad \text{{for }} {', '.join(map(_condition, node.when))}" if node.when else ""
         return f"{writer.ref(node.target)} = {writer.expr(node.rhs)}{when}"
     return writer.expr(node)
 
 
+def entry_powers(root: Expr, model: Model | None) -> set[int]:
+    """The powers, by their id, that raise each entry of a square matrix."""
+    return {id(node) for node, factor in powers(root) if not factor and _is_square(node.left, model)}
+
+
+def _is_square(expr: Expr, model: Model | None) -> bool:
+    if model is None:
+        return False
+    try:
+        rows, columns = model.shapes_.of(expr)
+    except KeyError:  # an expression made elsewhere
+        return False
+    return rows == columns > 1
+
+
 class _Writer:
-    def __init__(self, model: Model | None) -> None:
+    def __init__(self, model: Model | None, root: Expr) -> None:
         self.model = model
+        self.entry_powers = entry_powers(root, model)
 
     def expr(self, expr: Expr) -> str:
         match expr:
@@ -114,6 +131,10 @@ class _Writer:
                 return f"{{{self._within(expr.operand, ATOM)}}}^\\top"
             case Call(function="norm"):
                 return rf"\left\lVert {self.expr(expr.args[0])} \right\rVert"
+            case Call(function="inv"):
+                return f"{self._within(expr.args[0], ATOM)}^{{-1}}"
+            case Call(function="solve"):
+                return f"{self._within(expr.args[0], ATOM)}^{{-1}} {self._within(expr.args[1], ATOM)}"
             case Call():
                 name = FUNCTIONS[expr.function].latex.replace("_", r"\_")
                 return rf"{name}\left({', '.join(map(self.expr, expr.args))}\right)"
@@ -150,7 +171,8 @@ class _Writer:
                     isinstance(node.left, Ref) and node.left.index is None
                 ):
                     said = rf"\left({said}\right)"
-                said, binds = f"{said}^{{{self.expr(node.right)}}}", ATOM
+                circle = r"\odot " if self._is_entry_power(node) else ""
+                said, binds = f"{said}^{{{circle}{self.expr(node.right)}}}", ATOM
             else:
                 if binds < here or (gradient and here == 2) or mixed(before, node.op):
                     said = rf"\left({said}\right)"
@@ -163,6 +185,10 @@ class _Writer:
             scalar = scalar and self._is_scalar(node.right)
             gradient, before = False, "" if binds == ATOM else node.op
         return said
+
+    def _is_entry_power(self, node: Binary) -> bool:
+        """Whether it raises each entry of a square matrix, beside which the power of the matrix has to be told."""
+        return id(node) in self.entry_powers
 
     def _is_gradient(self, expr: Expr) -> bool:
         return isinstance(expr, Ref) and self.model is not None and self.model.quantities.base(expr.key) is not None

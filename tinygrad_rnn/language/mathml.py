@@ -29,7 +29,7 @@ from .expressions import (
 )
 from .functions import FUNCTIONS
 from .indices import Comparison, Condition
-from .latex import SHORTEST_BELOW
+from .latex import SHORTEST_BELOW, entry_powers
 from .printer import ATOM, LEVELS, SIGN, level, mixed
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int
     >>> print(mathml(parse("h = 2 * x").forward[0].rhs))
     <math displaystyle="true"><mn>2</mn><mspace width="0.17em"/><mi>x</mi></math>
     """
-    writer = _Writer(model, marks or {})
+    writer = _Writer(model, marks or {}, node.rhs if isinstance(node, Equation) else node)
     if isinstance(node, Equation):
         when = f'<mspace width="1.2em"/>{_conditions(node.when)}' if node.when else ""
         body = f"{writer.ref(node.target)}<mo>=</mo>{writer.expr(node.rhs)}{when}"
@@ -76,7 +76,7 @@ def pieces(
 
     Returns the left side with its `=`; each additive term with its sign, beside its expression; the condition or "".
     """
-    writer = _Writer(model, marks or {})
+    writer = _Writer(model, marks or {}, equation.rhs)
     parts = []
     for sign, addend in addends(equation.rhs):
         bracketed = writer.expr(addend) if not sign else writer.within(addend, 2)
@@ -103,8 +103,9 @@ def _conditions(when: tuple[Condition, ...]) -> str:
 
 
 class _Writer:
-    def __init__(self, model: Model | None, marks: Mapping[int, str]) -> None:
+    def __init__(self, model: Model | None, marks: Mapping[int, str], root: Expr) -> None:
         self.model, self.marks = model, marks
+        self.entry_powers = entry_powers(root, model)
 
     def expr(self, expr: Expr) -> str:
         """An expression with its mark."""
@@ -128,6 +129,10 @@ class _Writer:
                 return self._transpose(expr.operand)
             case Call(function="norm"):
                 return f"<mrow><mo>‖</mo>{self.expr(expr.args[0])}<mo>‖</mo></mrow>"
+            case Call(function="inv"):
+                return self._inverse(expr.args[0])
+            case Call(function="solve"):
+                return f"{self._inverse(expr.args[0])}{self.within(expr.args[1], ATOM)}"
             case Call():
                 return f"{_function(expr.function)}{_APPLY}{_brackets('<mo>,</mo>'.join(map(self.expr, expr.args)))}"
             case Sum():
@@ -162,6 +167,9 @@ class _Writer:
             return f"<msubsup>{said.removeprefix('<msub>').removesuffix('</msub>')}<mo>⊤</mo></msubsup>"
         return f"<msup>{_row(said)}<mo>⊤</mo></msup>"
 
+    def _inverse(self, inner: Expr) -> str:
+        return f"<msup>{_row(self.within(inner, ATOM))}<mrow><mo>{_SIGNS['-']}</mo><mn>1</mn></mrow></msup>"
+
     # -- operators: as in `latex`, along the left spine ---------------------------------------------------------------
     def _chain(self, expr: Binary) -> str:
         first, operators = spine(expr)
@@ -174,7 +182,8 @@ class _Writer:
             elif node.op == "**":
                 bare = isinstance(node.left, Number | Time) or (isinstance(node.left, Ref) and node.left.index is None)
                 base = _row(said) if bare and not gradient else _brackets(said)
-                said = f"<msup>{base}{_row(self.expr(node.right))}</msup>"
+                circle = "<mo>⊙</mo>" if id(node) in self.entry_powers else ""
+                said = f"<msup>{base}{_row(circle + self.expr(node.right))}</msup>"
                 binds = ATOM
             else:
                 if binds < here or (gradient and here == 2) or mixed(before, node.op):

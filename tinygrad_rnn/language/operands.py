@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.contractions import inv
+from ..core.contractions import solve as solved
 from ..core.tensor import plain
 
 
@@ -137,6 +138,24 @@ def matrix_power(x: Operand, exponent: int) -> list[Operand]:
 def identity(rows: int) -> Operand:
     """The matrix with ones on its diagonal."""
     return Operand(np.ones((rows, 1)), rows, rows, None, True)
+
+
+def row_sums(x: Operand) -> Operand:
+    """The sum of each row, one below the other."""
+    x = dense(x)
+    if x.columns == 1:
+        return x
+    if x.rows == 1:
+        return over_entries(lambda v: np.sum(v, axis=0, keepdims=True))(x)
+    return Operand(np.sum(x.value, axis=1, keepdims=True), x.rows, 1, x.batch)
+
+
+def solve(a: Operand, b: Operand) -> Operand:
+    """What `a` times it gives `b`; raises numpy's `LinAlgError` when `a` is singular."""
+    if a.is_scalar or a.diagonal:
+        return matmul(inverse(a), b)
+    b = dense(b)
+    return Operand(solved(a.value, b.value), b.rows, b.columns, a.batch or b.batch)
 
 
 def inverse(x: Operand) -> Operand:

@@ -6,12 +6,11 @@ misfit is explained and what might mend it stands in `misfits`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..core.errors import LanguageError
 from .conventions import Convention
 from .dimensions import Dimension, SameShape, Stacked, Type
 from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
+from .function_types import RULES
 from .functions import FUNCTIONS
 from .misfits import Misfits
 from .powers import is_number
@@ -32,7 +31,7 @@ class Shapes:
         self._nodes: dict[int, Type] = {}
         self._pending: list[tuple[SameShape | Stacked, Expr, Equation]] = []
         self.origins: dict[Key, str] = {}
-        self._misfits = Misfits(self)
+        self.misfits = Misfits(self)
         self._declare()
         for equation in self.document.forward:
             self._infer(equation)
@@ -128,7 +127,7 @@ class Shapes:
                 for entry in self._pending:
                     decided = entry[0].decide(force)
                     if decided is False:
-                        raise self._misfits.pair(entry[1], entry[2])
+                        raise self.misfits.pair(entry[1], entry[2])
                     if decided is None:
                         waiting.append(entry)
                 progress = len(waiting) < len(self._pending)
@@ -171,7 +170,7 @@ class Shapes:
         if isinstance(equation.rhs, Number) and equation.rhs.value == 0:
             self._nodes[id(equation.rhs)] = target
         elif not target.join(self._nodes[id(equation.rhs)]):
-            raise self._misfits.target(equation)
+            raise self.misfits.target(equation)
 
     def _rule(self, node: Expr, equation: Equation) -> Type:
         types = [self._nodes[id(child)] for child in node.children]
@@ -188,7 +187,7 @@ class Shapes:
                 return self._stack(node, types, equation)
             case Binary(op="@"):
                 if not types[0].columns.join(types[1].rows):
-                    raise self._misfits.product(node, equation)
+                    raise self.misfits.product(node, equation)
                 return Type(types[0].rows, types[1].columns)
             case Binary(op="**"):
                 return self._power(node, types, equation)
@@ -222,7 +221,7 @@ class Shapes:
         rule = SameShape(types[0], types[1], Type())
         decided = rule.decide()
         if decided is False:
-            raise self._misfits.pair(node, equation)
+            raise self.misfits.pair(node, equation)
         if decided is None:
             self._pending.append((rule, node, equation))
         return rule.result
@@ -232,7 +231,7 @@ class Shapes:
         for child, type_ in zip(node.children, types, strict=True):
             if not self.across(type_).join(self.across(types[0])):
                 across = f"{self.across(types[0])} {'rows' if self.convention.rows else 'columns'}"
-                raise self._misfits.wants(child, f"a part with {across}, as the first part has")
+                raise self.misfits.wants(child, f"a part with {across}, as the first part has")
         turned = [type_.transposed for type_ in types] if self.convention.rows else types
         rule = Stacked(turned, Type(None, turned[0].columns))
         decided = rule.decide()
@@ -243,9 +242,9 @@ class Shapes:
     def _refuse_classes(self, node: Expr) -> None:
         for child in node.children:
             if isinstance(child, Ref):
-                self._refuse_class(child)
+                self.refuse_class(child)
 
-    def _refuse_class(self, ref: Ref) -> None:
+    def refuse_class(self, ref: Ref) -> None:
         if ref.key in self.quantities.classes:
             told = f"{ref} is a class number, as its use in onehot or cross_entropy says; it is not a column"
             hint = f"did you mean onehot({ref}) ? As a column it is declared by   labels: {ref.name} one-hot"
@@ -259,82 +258,7 @@ class Shapes:
             return self._stack(node, types, equation)
         if rule == "pair":
             return self._pair(node, types, equation)
-        return _RULES[rule](self, node, types)
-
-    def _want_column(self, node: Call, place: int, type_: Type) -> None:
-        if not self.across(type_).join(Dimension(1)):
-            vector = self.convention.vectors[:-1]
-            raise self._misfits.wants(node.args[place], f"a {vector}, to which {node.function} applies")
-
-    def _classes_of(self, node: Call) -> Type | None:
-        label = node.args[-1]
-        if isinstance(label, Ref) and label.key in self.quantities.classes:
-            return self.quantity(label.key)
-        return None
-
-    def _same(self, node: Call, types: list[Type]) -> Type:
-        return types[0]
-
-    def _column(self, node: Call, types: list[Type]) -> Type:
-        self._want_column(node, 0, types[0])
-        return types[0]
-
-    def _diagonal(self, node: Call, types: list[Type]) -> Type:
-        self._want_column(node, 0, types[0])
-        return Type(self.along(types[0]), self.along(types[0]))
-
-    def _column_entries(self, node: Call, types: list[Type]) -> Type:
-        self._want_column(node, 0, types[0])
-        return Type(1, 1)
-
-    def _entries(self, node: Call, types: list[Type]) -> Type:
-        return Type(1, 1)
-
-    def _onehot(self, node: Call, types: list[Type]) -> Type:
-        classes = self._classes_of(node)
-        if classes is None:
-            raise self.source.error(
-                "onehot applies to a class number",
-                node.args[0].span,
-                hint="expected an input that no equation defines, as in onehot(y[t])",
-            )
-        return self.vector(self.along(classes))
-
-    def _against(self, node: Call, types: list[Type]) -> Type:
-        if isinstance(node.args[0], Ref):
-            self._refuse_class(node.args[0])
-        self._want_column(node, 0, types[0])
-        classes = self._classes_of(node)
-        if classes is not None:
-            self.across(classes).join(Dimension(1))
-            if not self.along(classes).join(self.along(types[0])):
-                wanted = f"one entry for each of the {self.along(classes)} classes of {node.args[1]}"
-                raise self._misfits.wants(node.args[0], f"a {self.convention.vectors[:-1]} with {wanted}")
-        elif not types[1].join(types[0]):
-            raise self._misfits.wants(node.args[1], f"{types[0]}, as the first argument of {node.function} is")
-        return Type(1, 1)
-
-    def _equal(self, node: Call, types: list[Type]) -> Type:
-        if not types[1].join(types[0]):
-            raise self._misfits.wants(node.args[1], f"{types[0]}, as the first argument of {node.function} is")
-        return Type(1, 1)
-
-    def _transpose(self, node: Call, types: list[Type]) -> Type:
-        return types[0].transposed
-
-    def _rows(self, node: Call, types: list[Type]) -> Type:
-        first, last = (_whole(arg) for arg in node.args[1:])
-        if first is None or last is None or not 1 <= first <= last:
-            raise self._misfits.wants(
-                node.args[1], "two whole numbers, the first and the last row, as in rows(v, 1, 4)"
-            )
-        have = self.probe(node.args[0])
-        entries = self.convention.rows and not (have and have[0] > 1)  # of a row
-        if have is not None and last > have[entries]:
-            raise self._misfits.wants(node.args[2], f"a row of {have[entries]} at most")
-        if entries:
-            return Type(types[0].rows, last - first + 1)
-        return Type(last - first + 1, types[0].columns)
+        return RULES[rule](self, node, types)
 
     def _check_one_number(self) -> None:
         """A parameter beside `@` that comes out as one number, though no quantity near it was declared as one, was
@@ -350,37 +274,8 @@ class Shapes:
                     ref = side.operand if isinstance(side, Transpose) else side
                     lonely = isinstance(ref, Ref) and ref.key in self.quantities.parameters
                     if lonely and self.of(side) == (1, 1) and self.of(other) != (1, 1):
-                        raise self._misfits.one_number(node, ref)
+                        raise self.misfits.one_number(node, ref)
 
     def _declared_as_number(self, ref: Ref) -> bool:
         size = self.document.sizes.get(ref.name)
         return size is not None and size.rows * (size.columns or 1) == 1
-
-    def _outer(self, node: Call, types: list[Type]) -> Type:
-        self._want_column(node, 0, types[0])
-        self._want_column(node, 1, types[1])
-        return Type(self.along(types[0]), self.along(types[1]))
-
-    def _dot(self, node: Call, types: list[Type]) -> Type:
-        self._want_column(node, 0, types[0])
-        return self._equal(node, types)
-
-
-_RULES: dict[str, Callable[[Shapes, Call, list[Type]], Type]] = {
-    "same": Shapes._same,
-    "column": Shapes._column,
-    "diagonal": Shapes._diagonal,
-    "entries": Shapes._entries,
-    "entries of a column": Shapes._column_entries,
-    "classes": Shapes._onehot,
-    "against": Shapes._against,
-    "equal": Shapes._equal,
-    "transpose": Shapes._transpose,
-    "outer": Shapes._outer,
-    "rows": Shapes._rows,
-    "dot": Shapes._dot,
-}
-
-
-def _whole(expr: Expr) -> int | None:
-    return int(expr.value) if isinstance(expr, Number) and float(expr.value).is_integer() else None
