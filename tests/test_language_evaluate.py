@@ -119,6 +119,15 @@ CASES = {
     "mean(k, k * h[t])": lambda q: 2.5 * q["h"],
     "mean(k <= t, k * h[t])": lambda q: 1.5 * q["h"],
     "prod(k < T, h[t])": lambda q: q["h"] ** 3,
+    "inv(A) @ h[t]": lambda q: np.linalg.inv(q["A"]) @ q["h"],
+    "solve(A, h[t])": lambda q: np.linalg.solve(q["A"], q["h"]),
+    "softmax_columns(h[t])": lambda q: softmax(q["h"]),
+    "softmax_columns(h[t].T)": lambda q: np.ones((1, N)),
+    "softmax_rows(h[t].T)": lambda q: softmax(q["h"]).T,
+    "row_sums(h[t]) + row_sums(A)": lambda q: q["h"] + q["A"].sum(axis=1, keepdims=True),
+    "row_sums(h[t].T)": lambda q: q["h"].sum(keepdims=True),
+    "column_sums(h[t])": lambda q: q["h"].sum(keepdims=True),
+    "columns(h[t].T, 2, 3)": lambda q: q["h"][1:3].T,
     "h[t] * t / T": lambda q: q["h"] / 2,
 }
 #: their values add up over the samples
