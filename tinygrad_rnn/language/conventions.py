@@ -11,7 +11,8 @@ READINGS = ("place", "matrix", "entries")
 
 @dataclass(frozen=True)
 class Convention:
-    """`vectors` is one of `VECTORS`, `reading` one of `READINGS`.
+    """`vectors` is one of `VECTORS`, `reading` one of `READINGS`, `samples` how many columns a name has in a file of
+    batches (0 in any other, where an equation holds for each sample).
 
     In a file of rows h[t] is 1 x n, a batch is more rows, `[h, x]` stands side by side, and functions of a vector take
     rows.
@@ -19,6 +20,7 @@ class Convention:
 
     vectors: str = "columns"
     reading: str = "place"
+    samples: int = 0
 
     @property
     def rows(self) -> bool:

@@ -101,6 +101,38 @@ class SameShape:
         return None
 
 
+class Broadcast(SameShape):
+    """As `SameShape` in a file of batches: `samples` is its number of columns. A parameter (`shared` says which of the
+    two is made of parameters alone) is a column that meets each of them, and a row of numbers scales them."""
+
+    def __init__(self, a: Type, b: Type, result: Type, samples: Dimension, shared: tuple[bool, bool]) -> None:
+        super().__init__(a, b, result)
+        self.samples, self.shared = samples, shared
+
+    def decide(self, force: bool = False) -> bool | None:
+        """As for `SameShape`."""
+        if self.a.is_scalar or self.b.is_scalar:
+            return super().decide(force)
+        pairs = ((self.a, self.b, self.shared[0]), (self.b, self.a, self.shared[1]))
+        for narrow, wide, shared in pairs:
+            if not self._is_batch(wide) or self._is_batch(narrow):
+                continue
+            if narrow.columns.size == 1 or (shared and narrow.columns.size is None):
+                fits = wide.join(self.result)
+                if fits and (narrow.is_scalar is False or force):
+                    return narrow.columns.join(Dimension(1)) and narrow.rows.join(wide.rows)
+                return None if fits else False
+        for narrow, wide, _ in pairs:
+            if self._is_batch(narrow) and narrow.rows.size == 1 and wide.rows.size not in (None, 1):
+                return wide.columns.join(narrow.columns) and wide.join(self.result)
+        if any(self._is_batch(side) and side.rows.size == 1 for side in (self.a, self.b)) and not force:
+            return None  # the other may have more rows
+        return super().decide(force)
+
+    def _is_batch(self, type_: Type) -> bool:
+        return type_.columns.root() is self.samples.root() or type_.columns.size == self.samples.size
+
+
 class Stacked:
     """`result` has the rows of all the parts."""
 

@@ -336,6 +336,8 @@ class Document:
     labels: Mapping[str, Label] = field(default_factory=dict)
     #: whether vectors are columns or rows; empty where the file says nothing
     vectors: str = ""
+    #: columns, where a name is a matrix with a column for each sample; else an equation holds for each sample
+    batch: str = ""
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def _want_vector(shapes: Shapes, node: Call, place: int, type_: Type) -> None:
+    """Join an argument with the vectors."""
     if not shapes.across(type_).join(Dimension(1)):
         vector = shapes.convention.vectors[:-1]
         raise shapes.misfits.wants(node.args[place], f"a {vector}, to which {node.function} applies")
@@ -34,8 +35,14 @@ def _same(shapes: Shapes, node: Call, types: list[Type]) -> Type:
 
 
 def _vector(shapes: Shapes, node: Call, types: list[Type]) -> Type:
-    _want_vector(shapes, node, 0, types[0])
+    _want_vectors(shapes, node, types[0])
     return types[0]
+
+
+def _want_vectors(shapes: Shapes, node: Call, type_: Type) -> None:
+    """As `_want_vector`, where a function treats each column of a batch by itself."""
+    if not shapes.convention.samples:
+        _want_vector(shapes, node, 0, type_)
 
 
 def _diagonal(shapes: Shapes, node: Call, types: list[Type]) -> Type:
@@ -44,8 +51,8 @@ def _diagonal(shapes: Shapes, node: Call, types: list[Type]) -> Type:
 
 
 def _vector_entries(shapes: Shapes, node: Call, types: list[Type]) -> Type:
-    _want_vector(shapes, node, 0, types[0])
-    return Type(1, 1)
+    _want_vectors(shapes, node, types[0])
+    return Type(1, types[0].columns) if shapes.convention.samples else Type(1, 1)
 
 
 def _entries(shapes: Shapes, node: Call, types: list[Type]) -> Type:
@@ -60,13 +67,13 @@ def _onehot(shapes: Shapes, node: Call, types: list[Type]) -> Type:
             node.args[0].span,
             hint="expected an input that no equation defines, as in onehot(y[t])",
         )
-    return shapes.vector(shapes.along(classes))
+    return Type(classes.rows, shapes.samples) if shapes.convention.samples else shapes.vector(shapes.along(classes))
 
 
 def _against(shapes: Shapes, node: Call, types: list[Type]) -> Type:
     if isinstance(node.args[0], Ref):
         shapes.refuse_class(node.args[0])
-    _want_vector(shapes, node, 0, types[0])
+    _want_vectors(shapes, node, types[0])
     classes = _classes_of(shapes, node)
     if classes is not None:
         shapes.across(classes).join(Dimension(1))

@@ -84,6 +84,8 @@ def _one_number(terms: Any, batch: int | None) -> Operand:
 
 def _onehot(y: Operand) -> Operand:
     result = column(onehot(y.value, y.classes, axis=0), y.classes, y.batch)
+    if y.batch == 1 and np.size(plain(y.value)) > 1:  # a file of batches
+        return Operand(result.value, y.classes, np.size(plain(y.value)), 1)
     return operands.transpose(result) if y.is_row else result
 
 
@@ -100,6 +102,12 @@ def _softmax_columns(x: Operand) -> Operand:
 
 def _softmax_rows(x: Operand) -> Operand:
     return operands.transpose(_softmax_columns(operands.transpose(x)))
+
+
+def _logsumexp(v: Operand) -> Operand:
+    if v.is_matrix:  # a column for each sample
+        return Operand(logsumexp(v.value, axis=0, keepdims=True), 1, v.columns, v.batch)
+    return operands.over_entries(lambda v: logsumexp(v, axis=0, keepdims=True))(v)
 
 
 def _outer(v: Operand, w: Operand, contract: bool = True) -> Operand:
@@ -134,7 +142,7 @@ _declare(
 )
 _declare("softmax_columns", "same", "A", _softmax_columns)
 _declare("softmax_rows", "same", "A", _softmax_rows)
-_declare("logsumexp", "entries of a column", "v", operands.over_entries(lambda v: logsumexp(v, axis=0, keepdims=True)))
+_declare("logsumexp", "entries of a column", "v", _logsumexp)
 _declare("diag", "diagonal", "v", operands.diagonal)
 _declare("onehot", "classes", "y[t]", _onehot)
 _declare("cross_entropy", "against", "o[t] y[t]", _cross_entropy)

@@ -17,7 +17,19 @@ from .tokens import Line, Token, lines
 
 MOST_EQUATIONS = 1000
 MOST_TOKENS = 50_000
-_HEADERS = ("model", "source", "sizes", "indices", "inputs", "fixed", "bounds", "labels", "vectors", "gradients")
+_HEADERS = (
+    "model",
+    "source",
+    "sizes",
+    "indices",
+    "inputs",
+    "fixed",
+    "bounds",
+    "labels",
+    "vectors",
+    "batch",
+    "gradients",
+)
 _TARGET = "expected a name on the left, as in h[t] = …, h[0] = … or L = …"
 
 
@@ -72,6 +84,7 @@ class _Reader:
             {**self.inputs, **self.fixed},
             self.labels,
             self.headers.get("vectors", ""),
+            self.headers.get("batch", ""),
         )
 
     @property
@@ -103,6 +116,9 @@ class _Reader:
         elif line.key == "vectors" and line.value not in VECTORS:
             hint = "expected   vectors: columns   or   vectors: rows"
             raise self.source.error(f"vectors are columns or rows, not {line.value[:40]}", line.span, hint=hint)
+        elif line.key == "batch" and (line.value != "columns" or self.headers.get("vectors") == "rows"):
+            hint = "expected   batch: columns   in a file whose vectors are columns"
+            raise self.source.error("a batch has a column for each sample", line.span, hint=hint)
         elif line.key in _HEADERS:
             self.headers[line.key] = line.value
         else:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.errors import LanguageError
 from .conventions import Convention
 from .expressions import Document, Equation
@@ -22,22 +24,27 @@ if TYPE_CHECKING:
     from ..compile.equations import CompiledModel
 
 
+#: how what is right for one sample is written for several
+ONE_SAMPLE = "row_sums(v) adds up samples, sum(v * w) is v.T @ w, v * w is diag(v) @ w"
+
+
 class Model:
     """Forward equations, and the gradient equations stated for them.
 
     `name`, `document`, `forward` and `gradients` (tuples of equations), `sizes` (as declared), `inputs`, `parameters`
     and `states` (names), `shapes` (rows and columns of every quantity, by `h[t]` or `W`), `convention` (whether vectors
-    are rows; `reading` says which powers and products over time are those of matrices).
+    are rows; `reading` says which powers and products over time are those of matrices; `samples` columns a name
+    has in a file with `batch: columns`).
     """
 
-    def __init__(self, document: Document, reading: str = "place") -> None:
+    def __init__(self, document: Document, reading: str = "place", samples: int | None = None) -> None:
         self.document = document
         self.name = document.model or Path(document.source.name).stem
         self.forward: tuple[Equation, ...] = document.forward
         self.gradients: tuple[Equation, ...] = document.gradients
         self.sizes = dict(document.sizes)
         self.quantities = Quantities(document)
-        self.shapes_ = self._shapes(reading)
+        self.shapes_ = self._shapes(reading, self._samples(samples))
         #: whether vectors are rows, and how powers and products over time are read
         self.convention = self.shapes_.convention
         self.inputs = [name for name, _ in self.quantities.inputs]
@@ -45,16 +52,50 @@ class Model:
         self.states = [name for name, _ in self.quantities.states]
         self.shapes = {self.quantities.show(key): shape for key, shape in self.shapes_.names.items()}
 
-    def _shapes(self, reading: str) -> Shapes:
+    def _samples(self, stated: int | None) -> int:
+        """How many columns a name has in a file of batches: as stated, else no size of the file; 0 in any other."""
+        if stated is not None or not self.document.batch:
+            return stated or 0
+        sizes = {number for size in self.document.sizes.values() for number in (size.rows, size.columns)}
+        return next(count for count in range(3, len(sizes) + 6) if count not in sizes)
+
+    def _shapes(self, reading: str, samples: int) -> Shapes:
         """With vectors as the file says; if it says nothing, as columns, or as rows where columns do not fit."""
         if self.document.vectors:
-            return Shapes(self.quantities, Convention(self.document.vectors, reading))
+            return Shapes(self.quantities, Convention(self.document.vectors, reading, samples))
         try:
-            return Shapes(self.quantities, Convention("columns", reading))
-        except LanguageError:
+            return Shapes(self.quantities, Convention("columns", reading, samples))
+        except LanguageError as error:
+            if samples:
+                raise self._for_one_sample(error, samples) from None
             with suppress(LanguageError):
                 return Shapes(self.quantities, Convention("rows", reading))
             raise
+
+    def _for_one_sample(self, error: LanguageError, samples: int) -> LanguageError:
+        """The error of a file of batches; it says so where everything fits for a batch of one."""
+        try:
+            Shapes(self.quantities, Convention())
+        except LanguageError:
+            return error
+        told = f"this fits for a batch of 1 only: a name has {samples} columns here, one for each sample. {ONE_SAMPLE}"
+        hint = f"{error.hint}; {told}" if error.hint else told
+        return LanguageError(error.message, error.name, error.line, error.column, error.excerpt, hint)
+
+    def columns_in(self, values: Mapping[Any, Any] | None) -> int:
+        """How many samples given values hold: x of shape (T, n, 5), (name, step) of shape (n, 5), labels (T, 5)."""
+        counts = [1]
+        for key, value in (values or {}).items():
+            name, step = key if isinstance(key, tuple) else (key, None)
+            timed = (name, True) in self.quantities.used
+            if not timed and name not in self.document.inputs:
+                continue
+            shape = np.shape(value)[len(self.quantities.axes_named(name)) if timed and step is None else 0 :]
+            if (name, timed) in self.quantities.classes:
+                counts += shape[-1:]
+            elif len(shape) == 2 and (self.convention.samples or 1 in self.shapes_.names[name, timed]):
+                counts.append(shape[0] if self.convention.rows else shape[1])
+        return max(counts)
 
     @property
     def found_rows(self) -> bool:

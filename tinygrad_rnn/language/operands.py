@@ -95,7 +95,8 @@ def pairwise(f: Callable[[Any, Any], Any], a: Operand, b: Operand) -> Operand:
         if scalar.batch and larger.is_row:
             turned = np.transpose(scalar.value)
             left, right = (turned, right) if a.is_scalar else (left, turned)
-    return Operand(f(left, right), larger.rows, larger.columns, batch)
+    rows, columns = max(a.rows, b.rows), max(a.columns, b.columns)  # they differ in a file of batches
+    return Operand(f(left, right), rows, columns, batch)
 
 
 def add(a: Operand, b: Operand) -> Operand:

@@ -128,7 +128,7 @@ def _document(document: Document) -> str:
     headers.append(("indices", ", ".join(f"{name} = {within}" for name, within in indices.items())))
     headers += [("inputs", ", ".join(document.inputs)), ("fixed", ", ".join(document.fixed))]
     headers.append(("bounds", ", ".join(_bounds(name, bounds) for name, bounds in document.bounds.items())))
-    headers.append(("vectors", document.vectors))
+    headers += [("vectors", document.vectors), ("batch", document.batch)]
     headers.append(("labels", ", ".join(f"{name} {label.kind}" for name, label in document.labels.items())))
     lines = [f"{key}: {value}" for key, value in headers if value]
     lines += ["", *(text(equation) for equation in document.forward)]

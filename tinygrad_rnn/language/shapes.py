@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..core.errors import LanguageError
 from .conventions import Convention
-from .dimensions import Dimension, SameShape, Stacked, Type
+from .dimensions import Broadcast, Dimension, SameShape, Stacked, Type
 from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
 from .function_types import RULES
 from .functions import FUNCTIONS
@@ -25,6 +25,8 @@ class Shapes:
 
     def __init__(self, quantities: Quantities, convention: Convention | None = None) -> None:
         self.convention = convention or Convention()
+        #: how many columns a name has, in a file of batches
+        self.samples = Dimension(self.convention.samples or None)
         self.quantities, self.source = quantities, quantities.source
         self.document = quantities.document
         self._types: dict[Key, Type] = {}
@@ -39,6 +41,7 @@ class Shapes:
             self._types[quantities.loss].join(Type(1, 1))
         self._settle(list(quantities.used))
         self._check_one_number()
+        self._check_parameters()
         for equation in self.document.gradients:
             self._infer(equation)
         self._settle(list(quantities.helpers))
@@ -71,6 +74,17 @@ class Shapes:
             self._types[key] = Type()
         return self._types[key]
 
+    def _varies(self, key: Key) -> bool:
+        """Whether an input has a value for each sample."""
+        labels, classes = self.quantities.labels, self.quantities.classes
+        return key not in classes and (key[1] or key in labels or key[0] in self.document.inputs)
+
+    def _is_shared(self, expr: Expr) -> bool:
+        """Whether it is made of parameters and numbers alone, so that no sample has a value of its own."""
+        keys = [self.quantities.base(node.key) or node.key for node in walk(expr) if isinstance(node, Ref)]
+        leaves = self.quantities.leaves
+        return all(key in leaves and not self._varies(key) and key not in self.quantities.classes for key in keys)
+
     def along(self, type_: Type) -> Dimension:
         """The number of entries of a vector."""
         return type_.columns if self.convention.rows else type_.rows
@@ -94,14 +108,20 @@ class Shapes:
                 self.origins[key] = f"from line {first.span.line}" if first else ""
                 continue
             self._types[key] = Type(size.rows, size.columns) if size.columns else self.vector(size.rows)
+            if self.convention.samples and not size.columns and key not in self.quantities.parameters:
+                self._types[key] = Type(size.rows)  # a column for each sample, or one that all share: by inference
             self.origins[key] = f"from sizes, line {size.span.line}" if size.span else ""
+        for key in self.quantities.inputs if self.convention.samples else ():
+            size = self.document.sizes.get(key[0])
+            if self._varies(key) and not (size and size.columns):
+                self.across(self.quantity(key)).join(self.samples)
 
     def _settle(self, keys: list[Key]) -> None:
         self._solve()
         for key in keys:
             type_ = self.quantity(key)
             if key[1] and self.across(type_).size is None:
-                self.across(type_).join(Dimension(1))
+                self.across(type_).join(self.samples if self.convention.samples else Dimension(1))
         self._solve()
         for key in sorted(keys, key=lambda key: not key[1]):
             type_ = self.quantity(key)
@@ -219,6 +239,9 @@ class Shapes:
     def _pair(self, node: Expr, types: list[Type], equation: Equation) -> Type:
         self._refuse_classes(node)
         rule = SameShape(types[0], types[1], Type())
+        if self.convention.samples:
+            shared = [self._is_shared(child) for child in node.children]
+            rule = Broadcast(types[0], types[1], Type(), self.samples, (shared[0], shared[1]))
         decided = rule.decide()
         if decided is False:
             raise self.misfits.pair(node, equation)
@@ -275,6 +298,15 @@ class Shapes:
                     lonely = isinstance(ref, Ref) and ref.key in self.quantities.parameters
                     if lonely and self.of(side) == (1, 1) and self.of(other) != (1, 1):
                         raise self.misfits.one_number(node, ref)
+
+    def _check_parameters(self) -> None:
+        """In a file of batches no parameter has a row or a column for each sample."""
+        for key in self.quantities.parameters if self.convention.samples else ():
+            type_ = self.quantity(key)
+            if self.samples.root() in (type_.rows.root(), type_.columns.root()):
+                told = f"{key[0]} would be {type_}, though there are {self.samples} samples"
+                hint = "names are matrices with a column for each sample, as in W @ h[t-1] + b"
+                raise self.source.error(told, self.quantities.used[key].span, hint=hint)
 
     def _declared_as_number(self, ref: Ref) -> bool:
         size = self.document.sizes.get(ref.name)

@@ -119,6 +119,12 @@ class Unroller(Resolver):
                     f"not {name} = {length}, batch = {batch}"
                 )
         super().__init__(model.shapes_, lengths)
+        columns = model.convention.samples
+        if columns and batch > 1:
+            told = f"names of this file are matrices of {columns} columns (batch: columns)"
+            raise ShapeError(f"{told}: Model(document, samples={batch}) has {batch}")
+        #: how many samples there are, in columns of their own or in those of the matrices
+        self.samples = columns or batch
         self.model, self.seed, self.batch, self.scale = model, seed, batch, scale
         self.given = dict(values or {})
         self._check_given()
@@ -211,15 +217,15 @@ class Unroller(Resolver):
     def _labels(self, place: Place, classes: int) -> np.ndarray:
         given = self._given(place)
         if given is None:
-            return self._random(place).integers(0, classes, self.batch)
+            return self._random(place).integers(0, classes, self.samples)
         labels = np.asarray(plain(given))
-        if labels.dtype.kind not in "iu" or labels.size not in (1, self.batch):
+        if labels.dtype.kind not in "iu" or labels.size not in (1, self.samples):
             raise ShapeError(
-                f"{place[0]} takes {self.batch} class numbers (integers), not {labels.dtype} of shape {labels.shape}"
+                f"{place[0]} takes {self.samples} class numbers (integers), not {labels.dtype} of shape {labels.shape}"
             )
         if labels.min() < 0 or labels.max() >= classes:
             raise ShapeError(f"{place[0]} takes class numbers from 0 to {classes - 1}")
-        return np.broadcast_to(labels.reshape(-1), (self.batch,)).copy()
+        return np.broadcast_to(labels.reshape(-1), (self.samples,)).copy()
 
     def _label(self, place: Place, shape: tuple[int, int]) -> np.ndarray:
         """A random distribution, or a one at a random row, for each sample."""
@@ -236,7 +242,7 @@ class Unroller(Resolver):
     def _checked_label(self, place: Place, value: np.ndarray, rows: int, columns: int) -> np.ndarray:
         """A given label, class numbers as columns. Raises `ShapeError` for what is not what the file declares."""
         entries = rows * columns
-        if value.dtype.kind in "iu" and value.size in (1, self.batch) and entries > 1:
+        if value.dtype.kind in "iu" and value.size in (1, self.samples) and entries > 1:
             if value.min() < 0 or value.max() >= entries:
                 raise ShapeError(f"{place[0]} takes class numbers from 0 to {entries - 1}, or columns")
             made = np.eye(entries)[value.reshape(-1)]
