@@ -74,7 +74,7 @@ def parse_condition(
     tests: list[Comparison] = []
     for clause in clauses(tokens) if len(tokens) > 1 else []:
         tests += _clause(source, clause, where, variable)
-    within = _range(variable, tests, ranges)
+    within = range_of(variable, tests, ranges)
     if within is None:
         raise source.error(
             f"{variable} is not an index", named[0].span, hint=f"declare it, as in   indices: {variable} = 1..T"
@@ -113,7 +113,7 @@ def _least_by_ranges(value: Affine, ranges: Mapping[str, Range]) -> float:
     return value.constant + sum(count for _, count in value.terms)  # a length is 1 or more
 
 
-def _range(variable: str, tests: Sequence[Comparison], ranges: Mapping[str, Range]) -> Range | None:
+def range_of(variable: str, tests: Sequence[Comparison], ranges: Mapping[str, Range]) -> Range | None:
     """What a variable runs over: as declared, or as what it is compared with, or as the only index there is."""
     if variable in ranges:
         return ranges[variable]

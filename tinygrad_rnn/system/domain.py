@@ -118,6 +118,20 @@ class Domain:
                 kept = rest
         return Domain.of(*kept)
 
+    def joined(self, other: Domain) -> Domain | None:
+        """The domain that holds the tuples of both and no others, if there is one: [1, T-1] and [T, T] make [1, T]."""
+        union = Domain.of(*self._agreed(other), *other._agreed(self))
+        left = (piece for rest in union.minus(self) for piece in rest.minus(other))
+        return None if any(True for _ in left) else union.simplified()
+
+    def _agreed(self, other: Domain) -> list[Constraint]:
+        """What this domain says and the other implies; an equality says two things."""
+        said: list[Constraint] = []
+        for constraint in self._sorted():
+            two = [Constraint(">=", constraint.affine), Constraint(">=", -constraint.affine)]
+            said += two if constraint.kind == "=" else [constraint]
+        return [constraint for constraint in said if other.implies(constraint)]
+
     def _at_an_end(self, constraint: Constraint) -> Constraint:
         """For `a != 0` the inequality it comes to where a is never above (below) 0; any other constraint as it is."""
         if constraint.kind == "!=":

@@ -1,0 +1,385 @@
+"""The normal form that is printed: constructors of forms, each of which simplifies by named rules.
+
+All simplification happens here, under the name of the rule that is applied, so that leaving rules out shows a
+derivation on its way (`Derivation.steps`). A sum is multiplied out only if it contains a gradient: `(1 - h**2)` stays a
+factor, and every term of a gradient ends up linear in exactly one `d…`. Arithmetic is exact: no coefficient is ever
+rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from ..language.affine import Affine
+from ..language.indices import Constraint
+from ..system import EVERYWHERE, Domain
+from .blocks import entries, into_padded, padded, rows
+from .factoring import collected, factor_order, factored, merged, stacked, term_order
+from .forms import (
+    ONE,
+    SCALAR,
+    Apply,
+    Chain,
+    Flip,
+    Form,
+    Padded,
+    Product,
+    Rows,
+    Shape,
+    Step,
+    Sum,
+    Symbol,
+    Total,
+    factors_of,
+    is_zero,
+    number,
+    zero,
+)
+
+#: the rules in the order in which `steps` applies them, with what each says
+RULES = {
+    "unit": "multiply by one, drop zeros",
+    "transpose": "the transpose of a product reverses it",
+    "coefficients": "move signs and numbers to the front",
+    "powers": "merge equal factors",
+    "distribute": "multiply out what contains a gradient",
+    "collect": "collect like terms",
+    "factor": "take out common factors of one gradient",
+}
+
+Factor = tuple[Form, Fraction]
+Term = tuple[Fraction, Form]
+#: a rewriting of a product's factors: what the file has a name for is called by it
+Naming = Callable[["Algebra", list[Factor]], list[Factor]]
+
+
+class Algebra:
+    """The constructors, with a set of rules switched on (all of them unless told otherwise)."""
+
+    def __init__(self, rules: Iterable[str] = RULES, naming: Naming | None = None) -> None:
+        self.rules = frozenset(rules)
+        self.naming = naming
+
+    # -- numbers ------------------------------------------------------------------------------------------------------
+    def constant(self, value: Fraction | int) -> Form:
+        """One number."""
+        return self.scale(Fraction(value), ONE)
+
+    def affine(self, index: Affine) -> Form:
+        """An index as a number: T - t."""
+        terms = [(Fraction(count), Step(SCALAR, name)) for name, count in index.terms]
+        return self.combine([*terms, (Fraction(index.constant), ONE)])
+
+    def ones(self, like: Form) -> Form:
+        """Ones in the shape of a form."""
+        return ONE if like.scalar else Apply(like.shape, "ones_like", (_shaped(like),))
+
+    # -- sums ---------------------------------------------------------------------------------------------------------
+    def add(self, *forms: Form) -> Form:
+        """The sum of forms."""
+        return self.combine([(Fraction(1), form) for form in forms])
+
+    def scale(self, c: Fraction, form: Form) -> Form:
+        """A number times a form."""
+        return self.combine([(c, form)])
+
+    def combine(self, terms: Iterable[Term], shape: Shape = SCALAR) -> Form:
+        """A sum of multiples, flattened; like terms collected, zeros dropped, in a fixed order."""
+        flat: list[Term] = []
+        for c, form in terms:
+            shape = broadcast([shape, form.shape])
+            flat += [(c * k, part) for k, part in form.terms] if isinstance(form, Sum) else [(c, form)]
+        if "unit" in self.rules:
+            flat = [(c, form) for c, form in flat if c]
+        if "collect" in self.rules:
+            flat = collected(flat)
+            flat = stacked(self, flat)
+        if "factor" in self.rules and len(flat) > 1:
+            flat = factored(self, flat)
+        if len(flat) == 1 and flat[0][0] == 1 and flat[0][1].shape == shape:
+            return flat[0][1]
+        return Sum(shape, tuple(sorted(flat, key=term_order)))
+
+    def filled(self, form: Sum) -> list[Term]:
+        """The terms of a sum, each in its shape: a number among columns stands for a column."""
+        return [(c, part if part.shape == form.shape else self.mul(part, self.ones(form))) for c, part in form.terms]
+
+    # -- products entry by entry --------------------------------------------------------------------------------------
+    def mul(self, *forms: Form) -> Form:
+        """Product entry by entry."""
+        return self.product([(form, Fraction(1)) for form in forms])
+
+    def power(self, form: Form, n: Fraction | int) -> Form:
+        """A power, entry by entry."""
+        return self.product([(form, Fraction(n))])
+
+    def product(self, factors: Iterable[Factor]) -> Form:
+        """A product of powers; sums with a gradient multiplied out, equal factors merged, numbers in front."""
+        flat: list[Factor] = []
+        for form, n in factors:
+            whole = isinstance(form, Product) and n.denominator == 1
+            flat += [(f, k * n) for f, k in form.factors] if whole else [(form, n)]  # type: ignore[attr-defined]
+        shape = broadcast([form.shape for form, _ in flat])
+        if any(is_zero(form) and n > 0 for form, n in flat) and "unit" in self.rules:
+            return zero(shape)
+        if "distribute" in self.rules:
+            for i, (form, n) in enumerate(flat):
+                if isinstance(form, Sum) and n == 1 and (form.cotangents or self._cancels(form, flat)):
+                    rest = flat[:i] + flat[i + 1 :]
+                    return self.combine(
+                        [(c, self.product([(part, Fraction(1)), *rest])) for c, part in form.terms], shape
+                    )
+        coefficient = Fraction(1)
+        if "coefficients" in self.rules:
+            coefficient, flat = _numbers_out(flat)
+        if "unit" in self.rules:
+            flat = _without_ones([(form, n) for form, n in flat if n], shape)
+        if "powers" in self.rules:
+            flat = merged(flat)
+            if self.naming is not None:
+                flat = self.naming(self, flat)
+        flat = into_padded(self, flat)
+        repeated = self._repeated_column(flat, shape)
+        if repeated is not None:
+            return self.scale(coefficient, repeated)
+        lone = len(flat) == 1 and flat[0][1] == 1 and flat[0][0].shape == shape
+        form = flat[0][0] if lone else Product(shape, tuple(sorted(flat, key=factor_order)))
+        return form if coefficient == 1 else self.combine([(coefficient, form)], shape)
+
+    def _repeated_column(self, flat: list[Factor], shape: Shape) -> Form | None:
+        """(v @ ones.T) * M is diag(v) @ M."""
+        if "powers" not in self.rules or 1 in shape:
+            return None
+        for i, (form, n) in enumerate(flat):
+            if n == 1 and isinstance(form, Chain) and len(form.factors) == 2 and _is_ones(form.factors[1]):
+                rest = flat[:i] + flat[i + 1 :]
+                if any(f.shape == shape for f, _ in rest):
+                    square = (form.shape[0], form.shape[0])
+                    return self.dot(self.apply("diag", form.factors[0], shape=square), self.product(rest))
+        return None
+
+    def _cancels(self, total: Sum, factors: list[Factor]) -> bool:
+        """Whether a factor beside a sum is divided by inside it, so that multiplying out makes it shorter."""
+        above = {f.key for f, n in factors if n > 0}
+        return "powers" in self.rules and any(
+            n < 0 and f.key in above for _, part in total.terms for f, n in factors_of(part)
+        )
+
+    def raised(self, base: Form, exponent: Form) -> Form:
+        """A form to a power that may depend on a step; entry by entry."""
+        n = number(exponent)
+        return self.power(base, n) if n is not None else Apply(base.shape, "**", (base, exponent))
+
+    # -- matrix products and transposes -------------------------------------------------------------------------------
+    def dot(self, *forms: Form) -> Form:
+        """Matrix product; a sum with a gradient multiplied out, numbers and scalars moved to the front."""
+        flat: list[Form] = []
+        for form in forms:
+            flat += form.factors if isinstance(form, Chain) and not form.scalar else [form]
+        shape = (flat[0].shape[0], flat[-1].shape[1])
+        if len(flat) == 1:
+            return flat[0]
+        if any(map(is_zero, flat)) and "unit" in self.rules:
+            return zero(shape)
+        if "distribute" in self.rules:
+            for i, form in enumerate(flat):
+                if isinstance(form, Sum) and form.cotangents:
+                    parts = [(c, self.dot(*flat[:i], part, *flat[i + 1 :])) for c, part in self.filled(form)]
+                    return self.combine(parts, shape)
+        if "coefficients" in self.rules:
+            coefficient, scalars, rest = self._scalars_out(flat, shape)
+            if coefficient != 1 or scalars:
+                inner = self.dot(*rest) if rest else ONE
+                return self.scale(coefficient, self.product([*scalars, (inner, Fraction(1))]))
+        if len(flat) == 2 and shape == SCALAR and any(map(_is_ones, flat)):
+            return entries(self, flat[0] if _is_ones(flat[1]) else self.flip(flat[1]))
+        for i, form in enumerate(flat):
+            if isinstance(form, Apply) and form.function == "diag":
+                moved = self._diagonal_in(flat, i, form.args[0])
+                if moved is not None:
+                    return moved
+        return Chain(shape, tuple(flat))
+
+    def _scalars_out(self, flat: list[Form], shape: Shape) -> tuple[Fraction, list[Factor], list[Form]]:
+        coefficient, scalars, rest = Fraction(1), list[Factor](), list[Form]()
+        for form in flat:
+            if isinstance(form, Sum) and len(form.terms) == 1:
+                coefficient, form = coefficient * form.terms[0][0], form.terms[0][1]
+            if form.scalar:
+                scalars.append((form, Fraction(1)))
+                continue
+            if isinstance(form, Product):
+                scalars += [(f, n) for f, n in form.factors if f.scalar]
+                form = self.product([(f, n) for f, n in form.factors if not f.scalar])
+            rest.append(form)
+        if not rest and len(scalars) == len(flat) and coefficient == 1:
+            return coefficient, scalars, rest
+        return coefficient, scalars, rest
+
+    def _diagonal_in(self, flat: list[Form], at: int, v: Form) -> Form | None:
+        """diag(v) @ x for a column x is v * x; x @ diag(v) for a row x is x * v.T."""
+        for end in range(at + 1, len(flat)):
+            if flat[end].shape[1] == 1:
+                return self.dot(*flat[:at], self.mul(v, self.dot(*flat[at + 1 : end + 1])), *flat[end + 1 :])
+        for start in range(at - 1, -1, -1):
+            if flat[start].shape[0] == 1:
+                return self.dot(*flat[:start], self.mul(self.dot(*flat[start:at]), self.flip(v)), *flat[at + 1 :])
+        return None
+
+    def flip(self, form: Form) -> Form:
+        """Transpose."""
+        shape = (form.shape[1], form.shape[0])
+        if isinstance(form, Flip):
+            return form.inner
+        if isinstance(form, Apply) and form.function == "diag":
+            return form
+        if is_zero(form):
+            return zero(shape)
+        if "transpose" in self.rules:
+            if form.scalar:
+                return form
+            if isinstance(form, Chain):
+                return self.dot(*[self.flip(part) for part in reversed(form.factors)])
+            if isinstance(form, Sum) and (form.cotangents or len(form.terms) == 1):
+                return self.combine([(c, self.flip(part)) for c, part in form.terms], shape)
+            if isinstance(form, Product) and form.cotangents and any(f.scalar for f, _ in form.factors):
+                return self.product([(f if f.scalar else self.flip(f), n) for f, n in form.factors])
+        return Flip(shape, form)
+
+    def apply(self, function: str, *args: Form, shape: Shape | None = None) -> Form:
+        """A named function; of the shape of its first argument unless told."""
+        if function == "diag" and args[0].scalar:
+            return args[0]
+        return Apply(shape or args[0].shape, function, args)
+
+    # -- index variables ----------------------------------------------------------------------------------------------
+    def total(
+        self,
+        kind: str,
+        variable: str,
+        constraints: Sequence[Constraint],
+        body: Form,
+        around: Domain = EVERYWHERE,
+    ) -> Form:
+        """A sum over a bound variable; what does not depend on it stands before the sum, times the number of steps.
+
+        `around` is what is known of the other variables.
+        """
+        if kind != "sum" or "coefficients" not in self.rules:
+            return Total(body.shape, kind, variable, tuple(constraints), body)
+        if isinstance(body, Sum):
+            free = [(c, part) for c, part in body.terms if variable not in part.variables]
+            if free or len(body.terms) == 1:
+                bound = [(c, part) for c, part in body.terms if variable in part.variables]
+                if len(bound) == 1:
+                    bound = [(bound[0][0], self.total(kind, variable, constraints, bound[0][1], around))]
+                elif bound:
+                    rest = Sum(body.shape, tuple(bound))
+                    bound = [(Fraction(1), self.total(kind, variable, constraints, rest, around))]
+                counted = [(c, self.mul(self.steps(variable, constraints, around), part)) for c, part in free]
+                return self.combine([*bound, *counted], body.shape)
+        outside = [(f, n) for f, n in factors_of(body) if variable not in f.variables]
+        inside = [(f, n) for f, n in factors_of(body) if variable in f.variables]
+        if not inside:
+            return self.mul(self.steps(variable, constraints, around), body)
+        if outside:
+            inner = self.total(kind, variable, constraints, self.product(inside), around)
+            return self.product([*outside, (inner, Fraction(1))])
+        return Total(body.shape, kind, variable, tuple(constraints), body)
+
+    def steps(self, variable: str, constraints: Sequence[Constraint], around: Domain = EVERYWHERE) -> Form:
+        """How many values a variable has: last - first + 1 where it runs over an interval, else a sum of ones."""
+        bounds = [c.affine.without(variable) for c in constraints if c.kind == ">="]
+        signs = [c.affine.coefficient(variable) for c in constraints if c.kind == ">="]
+        if len(constraints) == 2 and sorted(signs) == [-1, 1]:
+            number = bounds[0] + bounds[1] + 1
+            if around.implies(Constraint(">=", number)):
+                return self.affine(number)
+        return Total(SCALAR, "sum", variable, tuple(constraints), ONE)
+
+    def substituted(self, form: Form, values: Mapping[str, Affine]) -> Form:
+        """The form with affine steps in the place of index variables, in normal form again."""
+        if not values or form.variables.isdisjoint(values):
+            return form
+        return self.rebuilt(form, lambda leaf: self._moved(leaf, values), values)
+
+    def _moved(self, leaf: Form, values: Mapping[str, Affine]) -> Form:
+        if isinstance(leaf, Symbol):
+            indices = tuple(index.substituted(values) for index in leaf.indices)
+            return Symbol(leaf.shape, leaf.name, indices, leaf.cotangent)
+        if isinstance(leaf, Step) and leaf.name in values:
+            return self.affine(values[leaf.name])
+        return leaf
+
+    def rebuilt(self, form: Form, change: Callable[[Form], Form], values: Mapping[str, Affine] = {}) -> Form:
+        """The form with every symbol and step replaced by what `change` makes of it, in normal form again."""
+        again = lambda part: self.rebuilt(part, change, values)  # noqa: E731
+        match form:
+            case Symbol() | Step():
+                return change(form)
+            case Sum():
+                return self.combine([(c, again(part)) for c, part in form.terms], form.shape)
+            case Product():
+                return self.product([(again(part), n) for part, n in form.factors])
+            case Chain():
+                return self.dot(*map(again, form.factors))
+            case Flip():
+                return self.flip(again(form.inner))
+            case Apply(function="**"):
+                return self.raised(*map(again, form.args))
+            case Apply(function="ones_like") if not form.scalar:
+                return self.ones(again(form.args[0]))
+            case Apply():
+                return self.apply(form.function, *map(again, form.args), shape=form.shape)
+            case Rows():
+                return rows(self, again(form.inner), form.first, form.last)
+            case Padded():
+                return padded(self, again(form.inner), form.first, form.shape[0])
+            case Total():
+                bounds = [constraint.substituted(values) for constraint in form.constraints]
+                return self.total(form.kind, form.variable, bounds, again(form.body))
+        raise TypeError(f"no way to rebuild {form!r}")
+
+
+def broadcast(shapes: Iterable[Shape]) -> Shape:
+    """The shape of a sum or product entry by entry: the larger of one entry and many."""
+    rows, columns = 1, 1
+    for r, c in shapes:
+        rows, columns = max(rows, r), max(columns, c)
+    return rows, columns
+
+
+def _shaped(form: Form) -> Form:
+    """A shorter form of the same shape."""
+    while True:
+        parts = [part for part in form.parts if part.shape == form.shape]
+        inner = isinstance(form, Sum | Product | Total) or (isinstance(form, Apply) and form.function != "stack")
+        if not inner or not parts:
+            return form
+        form = parts[0]
+
+
+def _is_ones(form: Form) -> bool:
+    inner = form.inner if isinstance(form, Flip) else form
+    return isinstance(inner, Apply) and inner.function == "ones_like"
+
+
+def _without_ones(factors: list[Factor], shape: Shape) -> list[Factor]:
+    """Ones in a product of the same shape say nothing, unless nothing else has that shape."""
+    others = [(f, n) for f, n in factors if not (isinstance(f, Apply) and f.function == "ones_like")]
+    if any(f.shape == shape for f, _ in others):
+        return others
+    ones = [(f, Fraction(1)) for f, n in factors if isinstance(f, Apply) and f.function == "ones_like"]
+    return [*others, *ones[:1]]
+
+
+def _numbers_out(factors: list[Factor]) -> tuple[Fraction, list[Factor]]:
+    coefficient, rest = Fraction(1), list[Factor]()
+    for form, n in factors:
+        if isinstance(form, Sum) and len(form.terms) == 1 and n.denominator == 1 and (form.terms[0][0] or n > 0):
+            coefficient *= form.terms[0][0] ** n.numerator
+            rest += [(f, k * n) for f, k in factors_of(form.terms[0][1])]
+        else:
+            rest.append((form, n))
+    return coefficient, rest

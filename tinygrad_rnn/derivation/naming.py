@@ -1,0 +1,125 @@
+"""Quotients that the file has a name for are called by it: exp(e[t, s]) / sum(k, exp(e[t, k])) is alpha[t, s]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ..language.affine import Affine, affine
+from ..language.expressions import Binary, walk
+from ..system import System
+from .forms import Form, Product, Step, Symbol, Total
+
+if TYPE_CHECKING:
+    from .algebra import Algebra
+    from .reading import Reader
+
+Factor = tuple[Form, Fraction]
+Values = Mapping[str, Affine]
+
+
+@dataclass(frozen=True)
+class _Quotient:
+    """`name` is the product of `factors`, one of them a divisor; `variables` stand for any step."""
+
+    name: Symbol
+    variables: frozenset[str]
+    factors: tuple[Factor, ...]
+
+
+class Quotients:
+    """The named quotients of a system; called with the factors of a product, it puts names in."""
+
+    def __init__(self, system: System, reader: Reader) -> None:
+        self.known = _quotients(system, reader)
+
+    def __call__(self, algebra: Algebra, factors: list[Factor]) -> list[Factor]:
+        for quotient in self.known:
+            while True:
+                found = _matched(quotient, factors)
+                if found is None:
+                    break
+                values, left = found
+                name = algebra.substituted(quotient.name, values)
+                factors = [*left, (name, Fraction(1))]
+        return factors
+
+
+def _quotients(system: System, reader: Reader) -> list[_Quotient]:
+    found = []
+    for clauses in system.forward.values():
+        clause = clauses[0]
+        rhs = clause.equation.rhs
+        divided = isinstance(rhs, Binary) and any(isinstance(node, Binary) and node.op == "/" for node in walk(rhs))
+        if len(clauses) != 1 or not divided:
+            continue
+        env = {name: affine(reader.fresh(name)) for name in clause.variables}
+        form = reader.form(rhs, env)
+        if isinstance(form, Product) and any(n < 0 and not isinstance(f, Step) for f, n in form.factors):
+            target = reader.symbol(clause.equation.target, env)
+            if all(n.denominator == 1 for _, n in form.factors):
+                variables = frozenset(name for value in env.values() for name in value.running)
+                found.append(_Quotient(target, variables, form.factors))
+    return found
+
+
+def _matched(quotient: _Quotient, factors: list[Factor]) -> tuple[Values, list[Factor]] | None:
+    """The values of the variables at which the quotient divides a product, and what is left of that."""
+    # divisors first: they are the rarer ones
+    wanted = sorted(quotient.factors, key=lambda factor: factor[1])
+
+    def search(place: int, values: Values, left: list[Factor]) -> tuple[Values, list[Factor]] | None:
+        if place == len(wanted):
+            return (values, left) if quotient.variables <= values.keys() else None
+        pattern, n = wanted[place]
+        for i, (form, m) in enumerate(left):
+            if (m > 0) == (n > 0) and abs(m) >= abs(n):
+                bound = unified(pattern, form, quotient.variables, values)
+                if bound is not None:
+                    rest = [(form, m - n)] if m != n else []
+                    result = search(place + 1, bound, [*left[:i], *rest, *left[i + 1 :]])
+                    if result is not None:
+                        return result
+        return None
+
+    return search(0, {}, list(factors))
+
+
+def unified(pattern: Form, form: Form, variables: frozenset[str], values: Values) -> Values | None:
+    """The values of the pattern's variables at which it is the form; None if there are none."""
+    stack: list[tuple[Form, Form, Values]] = [(pattern, form, {})]
+    found = dict(values)
+    while stack:
+        a, b, renamed = stack.pop()
+        if type(a) is not type(b) or a.shape != b.shape or len(a.parts) != len(b.parts):
+            return None
+        if isinstance(a, Symbol) and isinstance(b, Symbol):
+            if a.name != b.name or len(a.indices) != len(b.indices):
+                return None
+            for index, other in zip(a.indices, b.indices, strict=True):
+                if not _solved(index.substituted(renamed), other, variables, found):
+                    return None
+        elif isinstance(a, Total) and isinstance(b, Total):
+            inner = {a.variable: affine(b.variable)}
+            said = sorted(str(c.substituted({**inner, **found})) for c in a.constraints)
+            if a.kind != b.kind or said != sorted(map(str, b.constraints)):
+                return None
+            renamed = {**renamed, **inner}
+        elif a.head != b.head:
+            return None
+        stack += [(x, y, renamed) for x, y in zip(a.parts, b.parts, strict=True)]
+    return found
+
+
+def _solved(index: Affine, value: Affine, variables: frozenset[str], found: dict[str, Affine]) -> bool:
+    """Bind the one free variable of a pattern's index so that it is a value."""
+    index = index.substituted(found)
+    free = [name for name in index.running if name in variables]
+    if not free:
+        return index == value
+    if len(free) > 1 or index.coefficient(free[0]) != 1:
+        return False
+    found[free[0]] = value - index.without(free[0])
+    return True

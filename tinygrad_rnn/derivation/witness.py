@@ -1,0 +1,106 @@
+"""A printed derivation against numbers: every equation, at every step, at three lengths it was not made from.
+
+What is printed is read again as a file, so that the text is what is checked. A derivation that fails here is a mistake
+of this package: it is refused, never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..core.autodiff import gradients
+from ..core.errors import DerivationError, LanguageError
+from ..core.tensor import plain
+from ..language import Equation, Evaluator, Model, Run, parse
+from ..language.indices import Step
+from ..language.source import Source
+
+#: numbers that differ by less than this share of their size are the same
+CLOSE = 1e-6
+#: what is smaller is nothing
+SMALLEST = 1e-9
+
+
+def lengths_to_try(model: Model) -> list[dict[str, int]]:
+    """Three lengths that show every delay and its ends, told apart from every size, one even and one odd among them."""
+    sizes = {n for shape in model.shapes.values() for n in shape}
+    found: list[dict[str, int]] = []
+    T = max(3, model.longest_delay + 2)
+    while len(found) < 3:
+        if T not in sizes or max(sizes) < T:
+            found.append(model.lengths(T, _others(model, T, len(found))))
+        T += 1
+    return found
+
+
+def _others(model: Model, T: int, turn: int) -> dict[str, int]:
+    """Every other length, apart from the first one by more or less each time."""
+    names = list(model.lengths(T))[1:]
+    return {name: max(2, T + (2, -1, 1)[turn] + place) for place, name in enumerate(names)}
+
+
+def refute(text: str, name: str, first_line: int = 0) -> str | None:
+    """Why a file of equations with gradients is wrong, as one sentence; None if nothing speaks against it."""
+    try:
+        model = Model(parse(Source(text, name)))
+        for lengths in lengths_to_try(model):
+            T, *_ = lengths.values()
+            run = model.unroll(T, seed=T, lengths=lengths)
+            with np.errstate(all="ignore"):
+                said = _wrong(model, run)
+            if said is not None:
+                return f"{said} ({', '.join(f'{length} = {n}' for length, n in lengths.items())})"
+    except LanguageError as error:
+        return f"it cannot be read: {error}"
+    return None
+
+
+def _wrong(model: Model, run: Run) -> str | None:
+    places = [place for place, held in run.values.items() if held.value.requires_grad]
+    found = gradients(run.loss, [run.values[place].value for place in places])
+    truth = {place: np.asarray(plain(g), dtype=float) for place, g in zip(places, found, strict=True)}
+    evaluator = Evaluator(model, run)
+    shapes = {place: run.values[place].value.shape for place in run.values}
+
+    def lookup(name: str, step: Step) -> Any:
+        key = model.quantities.base((name, step is not None))
+        if key is None:
+            return None
+        return truth[key[0], step] if (key[0], step) in truth else _zeros(shapes, key[0], step)
+
+    for equation in model.gradients:
+        base = model.quantities.base(equation.target.key)
+        if base is None:
+            continue
+        for step in model.steps_of(equation, run.lengths):
+            stated = np.asarray(plain(evaluator.right_hand_side(equation, step, lookup)), dtype=float)
+            if not _close(stated, truth.get((base[0], step), np.zeros(()))):
+                return f"{_said(equation, step)} is not the gradient"
+    return None
+
+
+def _zeros(shapes: Mapping[tuple[str, Step], tuple[int, ...]], name: str, step: Step) -> Any:
+    return np.zeros(shapes[name, step]) if (name, step) in shapes else None
+
+
+def _close(stated: np.ndarray, truth: np.ndarray) -> bool:
+    scale = float(max(np.max(np.abs(stated), initial=0.0), np.max(np.abs(truth), initial=0.0)))
+    if not np.isfinite(scale):
+        return True  # no witness here: another length decides
+    return bool(np.max(np.abs(stated - truth), initial=0.0) <= CLOSE * scale + SMALLEST)
+
+
+def _said(equation: Equation, step: Step) -> str:
+    return equation.text or f"{equation.name} at {step}"
+
+
+def check(text: str, name: str) -> None:
+    """Raise `DerivationError` where numbers speak against a derivation."""
+    why = refute(text, name)
+    if why is not None:
+        raise DerivationError(
+            f"the derivation of {name} does not pass its own check, which is a mistake of this program: {why}"
+        )
