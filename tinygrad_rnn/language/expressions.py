@@ -338,6 +338,8 @@ class Document:
     vectors: str = ""
     #: columns, where a name is a matrix with a column for each sample; else an equation holds for each sample
     batch: str = ""
+    #: what helpers are the gradients of, where that is no quantity dX: found by `verify`, never written in a file
+    plays: Mapping[str, str] = field(default_factory=dict)
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

@@ -81,6 +81,8 @@ class Quantities:
     def base(self, key: Key) -> Key | None:
         """The forward quantity X when the key says dX; for a per-step copy dW[t] it is the parameter W."""
         name, indexed = key
+        if name in self.document.plays:
+            return self.document.plays[name], indexed
         if not name.startswith("d") or key in self.used:
             return None
         if (name[1:], indexed) in self.used:
