@@ -19,6 +19,7 @@ from ..language.rewriting import names
 from .alone import stories_alone
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
+from .labels import undeclared_label
 from .repairs import Repairs
 from .report import EXTRA, FAIL, MISSING, RIGHT, WRONG, Diagnosis, TermVerdict
 from .stories import Story, joined_sentences, right_terms
@@ -53,6 +54,9 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     values = Values(_witnesses(equation, probes), equation)
     if not values.places:
         return None
+    label = undeclared_label(equation, probes)
+    if label is not None:
+        return label
     repairs = Repairs(equation, probes)
     matchings = sorted(_matchings(values), key=lambda matching: matching.open)[:MATCHINGS]
     for story in _stories(matchings, values):
