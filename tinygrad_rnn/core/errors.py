@@ -6,6 +6,9 @@ of them derive from `TinygradError` *and* from the built-in a numpy user would c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class TinygradError(Exception):
     """Base class: catching it catches everything this package raises on purpose."""
@@ -47,12 +50,24 @@ class MissingExtraError(TinygradError, ImportError):
     """A package that is only needed for this is not installed; the message names the extra to install."""
 
 
+@dataclass(frozen=True)
+class Mend:
+    """A proposal to write `text` between two places of the source, and how that is said."""
+
+    start: int
+    stop: int
+    text: str
+    said: str
+
+
 class LanguageError(TinygradError, ValueError):
     """Something in an equation file cannot be read, with file, line, column, a caret and what was expected.
 
     Attributes: `message`, `name` (of the file), `line`, `column` (both from 1), `hint`, `excerpt` (the source line
-    with its underline, ready to print).
+    with its underline, ready to print), `mends` (what could be meant instead, the likeliest first).
     """
+
+    mends: Sequence[Mend] = ()
 
     def __init__(
         self, message: str, name: str = "<text>", line: int = 1, column: int = 1, excerpt: str = "", hint: str = ""

@@ -6,11 +6,12 @@ types fit, the fewest changes first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import count, permutations, product
 from typing import TYPE_CHECKING
 
+from ..core.errors import Mend
 from .dimensions import Type
 from .expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
 from .quantities import Key
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int]
 LONGEST_CHAIN = 5
+#: so many ways to write a product otherwise are proposed
+MOST_MENDS = 12
 
 
 @dataclass(frozen=True)
@@ -40,37 +43,37 @@ class Misfits:
     # -- the errors ---------------------------------------------------------------------------------------------------
     def product(self, node: Binary, equation: Equation) -> LanguageError:
         """The inner sizes of `left @ right` differ."""
-        hint = self._mend_product(node, equation)
-        if not hint and self._shape(node.left) == self._shape(node.right):
-            hint = f"entry by entry? did you mean  {self._text(node.left)} * {self._text(node.right)} ?"
-        return self._operands(node, hint)
+        mends = self._mend_product(node, equation)
+        if not mends and self._shape(node.left) == self._shape(node.right):
+            said = f"{self._text(node.left)} * {self._text(node.right)}"
+            mends = [_mend(node, said, f"entry by entry? did you mean  {said} ?")]
+        return self._operands(node, mends)
 
     def pair(self, node: Expr, equation: Equation) -> LanguageError:
         """The two sides of + - * / differ."""
         if not isinstance(node, Binary):
             return self.wants(node.children[-1], f"{self.shapes.type_of(node.children[0])}, as the first argument is")
         left, right = self._shape(node.left), self._shape(node.right)
-        hint = ""
+        mends: list[Mend] = []
         if left == right and left is not None:
             return self._result(node, equation)
         if node.op == "*" and left and right and left[1] == right[0]:
-            hint = f"did you mean the matrix product  {self._text(node.left)} @ {self._text(node.right)} ?"
+            said = f"{self._text(node.left)} @ {self._text(node.right)}"
+            mends = [_mend(node, said, f"did you mean the matrix product  {said} ?")]
         elif node.op in "+-" and left and right:
             wanted = self.shapes.quantity(equation.target.key).shape
             for side, other in ((node.left, right), (node.right, left)):
-                if not hint and self._shape(side) != wanted:
-                    hint = self._mend_side(side, wanted or other)
-            hint = hint or self._mend_side(node.right, left) or self._mend_side(node.left, right)
-        return self._operands(node, hint)
+                if self._shape(side) != wanted:
+                    mends += self._mend_side(side, wanted or other)
+            mends += [*self._mend_side(node.right, left), *self._mend_side(node.left, right)]
+        return self._operands(node, mends)
 
     def _result(self, node: Binary, equation: Equation) -> LanguageError:
         """Both sides agree, but what the result is used for wants another shape."""
         found, wanted = self.shapes.type_of(node.right), self.shapes.type_of(node)
         notes = [f"both sides are {found}{self._parts(node)}, but {equation.target} needs {wanted}"]
-        hint = self._mend_side(node.right, wanted.shape) or self._mend_side(node.left, wanted.shape)
-        return self.source.error(
-            "shapes do not fit", node.sign, notes=notes, hint=hint, marks=[node.left.span, node.right.span]
-        )
+        mends = [*self._mend_side(node.right, wanted.shape), *self._mend_side(node.left, wanted.shape)]
+        return self._error(node.sign, notes, mends, [node.left.span, node.right.span])
 
     def target(self, equation: Equation) -> LanguageError:
         """The right-hand side does not have the shape of the target."""
@@ -85,10 +88,8 @@ class Misfits:
         )
         notes = [f"{told}{f' ({origin})' if origin else ''}; the right-hand side is {found}{self._parts(equation.rhs)}"]
         hint = self._entrywise_use(base, found) if base else ""
-        hint = hint or (self._mend_side(equation.rhs, wanted.shape) if wanted.shape else "")
-        return self.source.error(
-            "shapes do not fit", equation.target.span, notes=notes, hint=hint, marks=[equation.rhs.span]
-        )
+        mends = self._mend_side(equation.rhs, wanted.shape)
+        return self._error(equation.target.span, notes, mends, [equation.rhs.span], hint)
 
     def _entrywise_use(self, base: Key, found: Type) -> str:
         """A parameter whose gradient comes out as a matrix may have been multiplied with * where @ was meant."""
@@ -117,11 +118,20 @@ class Misfits:
         told = f"{self._text(ref)} comes out as one number beside @"
         return self.source.error(told, node.sign, notes=notes, hint=f"{hint} say   vectors: {others}")
 
-    def _operands(self, node: Binary, hint: str) -> LanguageError:
+    def _operands(self, node: Binary, mends: Sequence[Mend]) -> LanguageError:
         left, right = self.shapes.type_of(node.left), self.shapes.type_of(node.right)
         notes = [f"left is {left}{self._parts(node.left)}, right is {right}{self._parts(node.right)}"]
         marks = [self._last_line(node.left, node.sign), node.right.span]
-        return self.source.error("shapes do not fit", node.sign, notes=notes, hint=hint, marks=marks)
+        return self._error(node.sign, notes, mends, marks)
+
+    def _error(
+        self, span: Span, notes: Sequence[str], mends: Sequence[Mend], marks: Sequence[Span], hint: str = ""
+    ) -> LanguageError:
+        """The error at `span`; its hint is the likeliest mend unless one is given."""
+        said = hint or next((mend.said for mend in mends), "")
+        error = self.source.error("shapes do not fit", span, notes=notes, hint=said, marks=marks)
+        error.mends = list(dict.fromkeys(mends))
+        return error
 
     def _last_line(self, left: Expr, sign: Span) -> Span:
         """The part of the left operand that stands on the operator's line."""
@@ -151,41 +161,43 @@ class Misfits:
         return f"{self._text(node)} is {self.shapes.type_of(node)}{where}"
 
     # -- the mends ----------------------------------------------------------------------------------------------------
-    def _mend_product(self, node: Binary, equation: Equation) -> str:
+    def _mend_product(self, node: Binary, equation: Equation) -> list[Mend]:
         top = self._whole_chain(node, equation.rhs)
         wanted = self._wanted(top, equation)
         return self._mend_chain(top, wanted)
 
-    def _mend_side(self, side: Expr, wanted: Shape | None) -> str:
+    def _mend_side(self, side: Expr, wanted: Shape | None) -> list[Mend]:
         while type(side).__name__ == "Sum":
             side = side.children[0]
         if wanted is None:
-            return ""
+            return []
         if isinstance(side, Binary) and side.op == "@":
             return self._mend_chain(side, wanted)
         shape = self._shape(side)
         if shape and shape == wanted[::-1] and shape != wanted:
-            return f"did you mean  {self._text(side)}.T ?"
-        return ""
+            said = f"{self._text(side)}.T"
+            return [_mend(side, said, f"did you mean  {said} ?")]
+        return []
 
-    def _mend_chain(self, top: Expr, wanted: Shape | None) -> str:
+    def _mend_chain(self, top: Expr, wanted: Shape | None) -> list[Mend]:
+        """The factors of a product otherwise, so that the shapes fit: the few that change least, those first."""
         factors = self._factors(top)
         if factors is None:
-            return ""
-        best: tuple[int, str, bool] | None = None
+            return []
+        best: list[tuple[int, int, str, bool]] = []
+        number = count()
         for order in permutations(range(len(factors))):
             moved = sum(place != at for place, at in enumerate(order))
             for choice in product(*(list(self._variants(factors[at])) for at in order)):
                 cost = moved + sum(factor.cost for factor in choice)
-                if best is not None and cost >= best[0]:
+                if not cost or (len(best) == MOST_MENDS and cost >= best[-1][0]):
                     continue
                 shape = _chain_shape([factor.shape for factor in choice])
-                if shape is not None and (wanted is None or shape == wanted) and cost:
-                    best = (cost, " @ ".join(factor.text for factor in choice), bool(moved))
-        if best is None:
-            return ""
-        reason = "a product of matrices does not commute: " if best[2] else ""
-        return f"{reason}did you mean  {best[1]} ?"
+                if shape is not None and (wanted is None or shape == wanted):
+                    best.append((cost, next(number), " @ ".join(factor.text for factor in choice), bool(moved)))
+                    best = sorted(best)[:MOST_MENDS]
+        reason = {True: "a product of matrices does not commute: ", False: ""}
+        return [_mend(top, said, f"{reason[moved]}did you mean  {said} ?") for _, _, said, moved in best]
 
     def _variants(self, expr: Expr) -> Iterator[_Factor]:
         shape, text = self._shape(expr), self._text(expr)
@@ -241,6 +253,10 @@ class Misfits:
     def _text(self, expr: Expr) -> str:
         text = self.source.quote(expr.span)
         return f"({text})" if isinstance(expr, Binary) else text
+
+
+def _mend(expr: Expr, text: str, said: str) -> Mend:
+    return Mend(expr.span.start, expr.span.stop, text, said)
 
 
 def _chain_shape(shapes: list[Shape]) -> Shape | None:

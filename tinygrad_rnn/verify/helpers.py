@@ -1,9 +1,9 @@
 """What the helpers of a derivation play the part of: the gradient of a quantity, or of an expression without a name.
 
-`delta[t] = (1 - h[t]**2) * dh[t]` is the gradient of what stands inside the tanh. A helper whose part is known is judged
-under its own line like any gradient, and its readers see its true value, so it is blamed and not they. The part is found
-by value: the gradient that the helper is at every step; else the one with which those that read it come out right; else
-the one that it is at some steps.
+`delta[t] = (1 - h[t]**2) * dh[t]` is the gradient of what stands inside the tanh. A helper whose part is known is
+judged under its own line like any gradient, and its readers see its true value: it is blamed and not they. The part is
+found by value: the gradient that the helper is at every step; else the one with which those that read it come out
+right; else the one that it is at some steps.
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ class _Bench:
         yield from (node for node in fitting if node in stated)
 
     def agreement(self, key: Key, node: Key, parts: Mapping[str, Key], alive: bool = False) -> list[bool]:
-        """At each step that a helper states and where the node exists, whether it is the node's gradient; steps at which
-        this is 0 count only unless `alive`.
+        """At each step that a helper states and where the node exists, whether it is the gradient (and, if it has
+        to be `alive`, not 0).
         """
         agree = []
         for step in self.coverage[key] if key[1] else [None]:

@@ -37,12 +37,31 @@ class Repairs:
             return None
         try:
             again = [self._read(said) for said in texts]
-            stated = [e for old in self.model.gradients for e in (again if old is self.equation else [old])]
-            mended = Model(replace(self.model.document, gradients=tuple(stated)))
-            passes = all(self._passes(mended, again, probe) for probe in self._on())
+            passes = all(self._passes(again, probe) for probe in self._on())
         except (TinygradError, LookupError):  # a step that does not exist is read there: not a correction
             return None
         return "\n".join(texts) if passes else None
+
+    def mended(self, error: LanguageError) -> tuple[str, str | None]:
+        """The hint for an equation whose shapes do not fit, and the corrected equation: the likeliest proposal of the
+        error with which the equation passes. A proposal that makes shapes fit and nothing right is not told.
+        """
+        source, span = self.model.document.source.text, self.equation.span
+        for mend in error.mends:
+            if span.start <= mend.start and mend.stop <= span.stop:
+                said = source[span.start : mend.start] + mend.text + source[mend.stop : span.stop]
+                try:
+                    correction = self.applied([self._read(said)])
+                except LanguageError:
+                    continue
+                if correction is not None:
+                    return mend.said, correction
+        return ("" if error.mends else error.hint), None
+
+    def _mended(self, equations: Sequence[Equation], model: Model) -> Model:
+        """A model (each size has its own) with these equations in the place of the wrong one."""
+        stated = [equation for equation in model.gradients if equation is not self.equation]
+        return Model(replace(model.document, gradients=(*stated, *equations)))
 
     def _read(self, said: str) -> Equation:
         indices = ", ".join(f"{name} = {within}" for name, within in self.model.document.indices.items())
@@ -52,16 +71,19 @@ class Repairs:
             raise LanguageError("this is not one equation", self.model.document.source.name) from None
         return equation
 
-    def _passes(self, mended: Model, equations: Sequence[Equation], probe: Probe) -> bool:
+    def _passes(self, equations: Sequence[Equation], probe: Probe) -> bool:
         lengths = probe.run.lengths
+        mended = self._mended(equations, probe.model)
         steps = [(equation, step) for equation in equations for step in mended.steps_of(equation, lengths)]
-        if {step for _, step in steps} != set(self.model.steps_of(self.equation, lengths)):
+        stated = any(equation is self.equation for equation in probe.model.gradients)
+        if stated and {step for _, step in steps} != set(probe.model.steps_of(self.equation, lengths)):
             return False
         for equation, step in steps:
             verdict = probe.judge(equation, step).verdict
-            if verdict == FAIL or (verdict != PASS and probe.judge(self.equation, step).verdict == FAIL):
+            fails = stated and verdict != PASS and probe.judge(self.equation, step).verdict == FAIL
+            if verdict == FAIL or fails or (verdict != PASS and not stated):
                 return False
-        return True
+        return bool(steps)
 
     def _on(self) -> Iterator[Probe]:
         yield from self.probes
