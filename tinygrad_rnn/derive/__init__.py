@@ -29,13 +29,18 @@ def derive(model: Any, keep: Collection[str] | None = None, style: str | None = 
     >>> derivation.text().splitlines()[1]
     'dh[t] = W.T @ dh[t+1]    for t < T'
     """
-    from ..language import Model
+    from ..language import Model, Run
     from ..models import load_any
-    from .derivation import derive_graph, derive_model
+    from ..system.equations import write_equations
+    from .derivation import derive_model
 
     if isinstance(model, str | Path):
         model = load_any(model)
-    return derive_model(model, keep, style) if isinstance(model, Model) else derive_graph(model, keep, style)
+    if isinstance(model, Run):
+        model = model.model
+    if not isinstance(model, Model):
+        model = write_equations(model).model
+    return derive_model(model, keep, style)
 
 
 __all__ = ["derive"]

@@ -2,6 +2,7 @@
 
     affine constraints -> domain        sets of index tuples, exact for every length
     model -> system                     which equation holds where
+    recorded loop -> equations          a function, a layer or a graph, folded and written as a model
 
 Nothing here differentiates or judges; `derivation` and `verify` read it.
 """

@@ -1,0 +1,267 @@
+"""The equations of a recorded loop as a model, with the recorded numbers under its names.
+
+loss ──recorded──> folded ──from_graph──> text ──language──> model ──> checked against what was recorded
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.autodiff import gradients
+from ..core.errors import DerivationError, LanguageError
+from ..core.graph import Graph
+from ..core.tensor import Tensor, plain
+from ..language.model import Model, load
+from ..language.unroll import Run
+from .from_graph import Time, Writer
+from .names import ENTRY
+from .numbers import Numbers
+from .recorded import Recorded
+from .samples import Axes, is_learned
+
+Place = tuple[str, int | None]
+
+
+@dataclass(frozen=True)
+class Equations:
+    """`model`, the equations of a loop; `T`, how many steps were recorded; `values`, the recorded ones of its leaves by
+    name and step, as `model.unroll` takes them; `nodes`, all recorded quantities by name and step; `notes`, what a
+    reader has to know.
+
+    Steps are those of the equations: 1 is the first that computes something. `samples` were recorded at once.
+    """
+
+    model: Model
+    T: int
+    samples: int
+    values: dict[Any, Any]
+    nodes: dict[Place, Tensor]
+    notes: tuple[str, ...]
+    axes: Axes
+
+    def value(self, name: str, step: int | None = None) -> np.ndarray:
+        """A recorded quantity as the language has it: a column for each sample, or a matrix."""
+        return as_column(self.nodes[name, step], self.axes)
+
+    def turned(self, name: str, step: int | None, value: np.ndarray) -> np.ndarray:
+        """A value of the language, such as a gradient of that quantity, in the shape of the code."""
+        return as_recorded(value, self.nodes[name, step], self.axes)
+
+    def run(self) -> Run:
+        """The model run on the recorded numbers."""
+        return self.model.unroll(self.T, batch=self.samples, values=self.values)
+
+
+def as_column(node: Tensor, axes: Axes) -> np.ndarray:
+    """The value of a node with its entries first and its samples last."""
+    return _column(np.asarray(plain(node.value)), node, axes)
+
+
+def _column(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
+    """A value that stands where the node does."""
+    roots = [axes.root(node, axis) for axis in range(node.ndim)]
+    kept = [axis for axis, root in enumerate(roots) if axes.holds_entries(root)]
+    samples = [axis for axis, root in enumerate(roots) if root == axes.sample]
+    rest = [axis for axis in range(node.ndim) if axis not in kept and axis not in samples]
+    entries = np.transpose(value, (*kept, *samples, *rest)).reshape([value.shape[i] for i in (*kept, *samples)])
+    if len(kept) == 2:
+        return entries
+    columns = value.shape[samples[0]] if samples else 1
+    return entries.reshape(-1 if kept else 1, columns)
+
+
+def as_recorded(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
+    """The way back: a column for each sample, or a matrix, in the shape of a node."""
+    roots = [axes.root(node, axis) for axis in range(node.ndim)]
+    kept = [axis for axis, root in enumerate(roots) if axes.holds_entries(root)]
+    samples = [axis for axis, root in enumerate(roots) if root == axes.sample]
+    rest = [axis for axis in range(node.ndim) if axis not in kept and axis not in samples]
+    order = [*kept, *samples, *rest]
+    shaped = np.reshape(value, [node.shape[axis] for axis in order])
+    return np.transpose(shaped, np.argsort(order)) if order else shaped
+
+
+def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None) -> Equations:
+    """The equations behind a recorded loss, or behind a graph of one output.
+
+    Raises `DerivationError` for what cannot be written: an operation that the language lacks, steps that are not one
+    step repeated, samples that depend on each other.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> from tinygrad_rnn.system.equations import write_equations
+    >>> W, h = tg.tensor(np.eye(2), name="W"), np.ones((3, 2))
+    >>> for t in tg.steps(5):
+    ...     h = tg.name("h", np.tanh(h @ W))
+    >>> print(write_equations(np.sum(h**2)).model.document.source.text)
+    sizes: h = 2
+    <BLANKLINE>
+    h[t] = tanh(W.T @ h[t-1])
+    L = sum(h[T]**2)
+    <BLANKLINE>
+    """
+    numbers = numbers or Numbers()
+    if isinstance(loss, Graph):
+        if len(loss.outputs) != 1:
+            raise DerivationError(f"a derivation starts from one loss, but this graph has {len(loss.outputs)} outputs")
+        (loss,) = loss.outputs
+    recorded = Recorded(loss)
+    writer = Writer(recorded, numbers)
+    collected = _Collected(writer)
+    model = collected.model()
+    notes = list(numbers.notes)
+    if writer.axes.shared:
+        notes.append(f"the loss adds up {writer.axes.count} samples; what they share, as a penalty, counts once")
+    if "N" in collected.values and writer.axes.count > 1:
+        notes.append(f"N is the number of samples, {writer.axes.count} in this recording")
+    found = Equations(model, writer.T, writer.axes.count, collected.values, collected.nodes, tuple(notes), writer.axes)
+    _check(found, loss)
+    return found
+
+
+class _Collected:
+    """What the header of the equations says, and the recorded numbers by name."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer, self.axes, self.recorded = writer, writer.axes, writer.recorded
+        self.nodes: dict[Place, Tensor] = {}
+        self.values: dict[Any, Any] = {}
+        self.fixed: list[str] = []
+        self.inputs: list[str] = []
+        self._of_steps()
+        self._outside()
+        self._constants()
+
+    def _of_steps(self) -> None:
+        writer = self.writer
+        for place, (value, node) in writer.starts.items():
+            self.values[place] = _column(np.broadcast_to(value, node.shape), node, self.axes)
+        slots = [(slot, name) for slot, name in writer.names.of.items() if slot[0] in ("body", "end")]
+        for slot, name in slots:
+            for step in range(writer.lo, writer.hi + 1) if slot[0] == "body" else [writer.listed(int(slot[1]))]:
+                self._of_step(name, step - writer.zero + 1, writer.node(slot, step))
+        for node in self.recorded.graph.leaves:
+            entry = ENTRY.fullmatch(node.name or "")
+            place = self.recorded.timeline.split(node)
+            if entry is not None and place is not None:
+                at = Time("", place[0] - writer.zero + 1)
+                text = writer.entry(int(entry[1]), int(entry[2]), node, at).text
+                name, _, index = text.removesuffix("]").partition("[")
+                self._of_step(name, int(index), node)
+
+    def _of_step(self, name: str, step: int, node: Tensor) -> None:
+        self.nodes[name, step] = node
+        if node.op is None and step <= self.writer.T:
+            self.values[name, step] = self._given(node)
+
+    def _given(self, node: Tensor) -> Any:
+        """The value of a leaf as `unroll` takes it."""
+        value = np.asarray(plain(node.value))
+        if value.dtype.kind in "iu":
+            return value.reshape(-1)
+        return as_column(node, self.axes)
+
+    def _outside(self) -> None:
+        names = self.writer.names
+        for node in names.roots():
+            name = names.of.get(("root", node.id))
+            if name is None:
+                continue
+            self.nodes[name, None] = node
+            if node.op is None:
+                self.values[name] = self._given(node)
+                if self.axes.has_samples(node):
+                    self.inputs.append(name)
+                elif not is_learned(node):
+                    self.fixed.append(name)
+        for slot, name in names.of.items():
+            if slot[0] == "after":
+                self.nodes[name, None] = self.writer.node(slot)
+
+    def _constants(self) -> None:
+        for name, value in self.writer.numbers.constants.items():
+            if isinstance(value, Tensor):
+                self.nodes[name, None] = value
+                self.values[name] = self._given(value)
+                (self.inputs if self.axes.has_samples(value) else self.fixed).append(name)
+            else:
+                self.values[name] = value
+                self.fixed.append(name)
+
+    # -- as a document ------------------------------------------------------------------------------------------------
+    def model(self) -> Model:
+        """The model; sizes are stated where the equations do not tell them."""
+        shapes = {name: self._shape(node) for (name, _), node in self.nodes.items()}
+        columns = {name: str(shape[0]) for name, shape in shapes.items() if shape is not None and shape[1] == 1}
+        matrices = {
+            name: f"{shape[0]} x {shape[1]}" for name, shape in shapes.items() if shape is not None and shape[1] > 1
+        }
+        stepped = {name: size for name, size in columns.items() if any((name, t) in self.nodes for t in (1, 2))}
+        of_states = {
+            name: size
+            for name, size in stepped.items()
+            if any(
+                place[0] == name and (place in self.values or not 1 <= (place[1] or 1) <= self.writer.T)
+                for place in self.nodes
+            )
+        }
+        for sizes in (of_states, stepped, {**columns, **matrices}):
+            try:
+                model = load(self._text(sizes))
+            except LanguageError:
+                continue
+            wrong = {
+                name: {**columns, **matrices}[name]
+                for name, shape in shapes.items()
+                if shape is not None and self._typed(model, name) not in (None, shape)
+            }
+            return load(self._text({**sizes, **wrong})) if wrong else model
+        return load(self._text({**columns, **matrices}))
+
+    @staticmethod
+    def _typed(model: Model, name: str) -> tuple[int, int] | None:
+        return next((shape for key, shape in model.shapes.items() if key.partition("[")[0] == name), None)
+
+    def _shape(self, node: Tensor) -> tuple[int, int] | None:
+        """Rows and columns; None for class numbers, whose size is that of what they are compared with."""
+        if node.dtype.kind in "iu":
+            return None
+        roots = [axis for axis in range(node.ndim) if self.axes.holds_entries(self.axes.root(node, axis))]
+        if len(roots) > 2:
+            raise DerivationError(
+                f"{node.name} has {len(roots)} axes {node.shape}; equations have columns and matrices"
+            )
+        return tuple([node.shape[axis] for axis in roots] + [1, 1])[:2]  # type: ignore[return-value]
+
+    def _text(self, sizes: dict[str, str]) -> str:
+        used = "\n".join(self.writer.lines)
+        header = [f"sizes: {', '.join(f'{name} = {size}' for name, size in sizes.items())}"] if sizes else []
+        header += [f"inputs: {', '.join(self.inputs)}"] if self.inputs else []
+        header += [f"fixed: {', '.join(self.fixed)}"] if self.fixed else []
+        return "\n".join([*header, "", used, ""])
+
+
+def _check(found: Equations, loss: Tensor) -> None:
+    """The equations have to give what was recorded, values and gradients; anything else is a mistake of this writer."""
+    run = found.run()
+    for (name, step), node in found.nodes.items():
+        place = name if step is None else (name, step)
+        if place in run and node.dtype.kind == "f":
+            _agree(f"{name} at {step}", np.asarray(run[place].value), found.value(name, step))
+    if found.axes.shared:  # a run counts for each sample what the recorded loss counts once
+        return
+    _agree("the loss", np.asarray(run.loss.value), np.asarray(plain(loss.value)))
+    learned = {name: node for (name, step), node in found.nodes.items() if step is None and is_learned(node)}
+    mine = gradients(run.loss, [run[name] for name in learned])
+    for (name, node), g, truth in zip(learned.items(), mine, gradients(loss, list(learned.values())), strict=True):
+        _agree(f"the gradient of {name}", found.turned(name, None, np.asarray(g)), np.asarray(truth))
+
+
+def _agree(what: str, found: np.ndarray, recorded: np.ndarray) -> None:
+    found, recorded = found.reshape(-1), recorded.reshape(-1)
+    if found.shape != recorded.shape or not np.allclose(found, recorded, rtol=1e-6, atol=1e-9, equal_nan=True):
+        raise DerivationError(
+            f"the equations written do not give what was recorded ({what}): please report this, with the function"
+        )

@@ -1,0 +1,163 @@
+"""What the quantities of a recorded loop are called in its equations: their own names as far as the language has them.
+
+A place in the loop is a `Slot`: a position of the body, of a step at an end, of what stands after the steps, or a node
+that belongs to no step. What nobody named gets a short name only where an equation has to speak of it: a state, or
+something long that is read twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from ..core.recurrence import After, At, Here, Instruction, Reference, Root, Shift
+from ..core.tensor import Tensor
+from ..language.functions import FUNCTIONS, REDUCTIONS
+from .recorded import Recorded
+
+#: ("body", position), ("end", step, position) with the step as in `At`, ("after", position), ("root", id of the node)
+Slot = tuple[str | int, ...]
+_RESERVED = frozenset({"t", "T", "for", "and", "in", *FUNCTIONS, *REDUCTIONS})
+#: what is no work of its own: an expression that holds nothing else is written again at each use
+_PLAIN = frozenset({"identity", "transpose", "reshape", "broadcast_to", "cast", "some", "ranged"})
+_STATES = ("h", "s", "r", "q")
+ENTRY = re.compile(r"@(-?\d+):(?:at )?(-?\d+)")
+
+
+class Names:
+    """`of` maps slots to names; `sequences` the numbers of whole sequences."""
+
+    def __init__(self, recorded: Recorded, running: Iterable[int]) -> None:
+        self.recorded, self.recurrence = recorded, recorded.recurrence
+        self.running = set(running)
+        self.of: dict[Slot, str] = {}
+        self._taken: set[str] = set(_RESERVED)
+        self.sequences = {n: self.free(leaf.name or "x") for n, leaf in recorded.sequences.items()}
+        self._by_place: dict[str, str] = {}
+        self._given()
+        self._states()
+        self._read_twice()
+        self._at_the_ends()
+
+    def free(self, wish: str) -> str:
+        """The wish as a name of the language that nothing else has."""
+        name = re.sub(r"\W", "_", wish)
+        name = name if re.match(r"[^\W\d_]", name) else f"v_{name}".rstrip("_")
+        if name[0] == "d" and name[1:] in self._taken:  # dh is the gradient of h
+            name = f"grad_{name[1:]}"
+        found = name
+        more = 1
+        while found in self._taken or (found[0] == "d" and found[1:] in self._taken) or f"d{found}" in self._taken:
+            more += 1
+            found = f"{name}_{more}"
+        self._taken.add(found)
+        return found
+
+    # -- what people named --------------------------------------------------------------------------------------------
+    def _given(self) -> None:
+        it = self.recurrence
+        slots: list[tuple[Slot, Instruction]] = [(("body", p), i) for p, i in enumerate(it.body)]
+        slots += [(("after", p), i) for p, i in enumerate(it.after)]
+        ends = [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]
+        slots += [(("end", step, p), i) for step, block in ends for p, i in enumerate(block)]
+        named = [(slot, i) for slot, i in slots if i.name is not None and not i.name.startswith("@")]
+        outside = [node for node in self.roots() if node.name is not None and not node.name.startswith("@")]
+        alone = Counter(node.name for node in outside)
+        places = Counter({i.name: len({j.place for _, j in named if j.name == i.name}) for _, i in named})
+        seen: dict[str | int, set[str]] = {}
+        for slot, i in named:
+            block = "after" if slot[0] == "after" else str(slot[:-1])
+            place = str(i.place)
+            while place in seen.setdefault(block, set()):  # two of one name in one step
+                place += "_2"
+            seen[block].add(place)
+            self.of[slot] = self._named(place, str(i.name) if places[i.name] == 1 else _spelled(place))
+        for node in outside:
+            labels = [scope.label for scope in node.scope.path if scope.label]
+            wish = str(node.name) if alone[node.name] == 1 else _spelled(".".join([*labels, str(node.name)]))
+            self.of["root", node.id] = self.free(wish)
+
+    def _named(self, place: str, wish: str) -> str:
+        if place not in self._by_place:
+            self._by_place[place] = self.free(wish if "_2" not in place else place.rpartition(".")[2])
+        return self._by_place[place]
+
+    def roots(self) -> Iterator[Tensor]:
+        """The nodes that belong to no step and read none; constants are none of them."""
+        after = {node.id for node in self.recorded.timeline.after}
+        for node in self.recorded.graph.nodes:
+            if self.recorded.timeline.split(node) is None and node.id not in after and not _is_number(node):
+                yield node
+
+    # -- what needs a name --------------------------------------------------------------------------------------------
+    def _states(self) -> None:
+        """What is read at another step."""
+        it = self.recurrence
+        crossing = {ref.position for i in it.body for ref in i.inputs if isinstance(ref, Shift)} - self.running
+        for p in sorted(crossing):
+            if ("body", p) not in self.of and not _entry(it.body[p]):
+                wish = next((name for name in _STATES if name not in self._taken), "v")
+                self.of["body", p] = self.free(wish)
+
+    def _read_twice(self) -> None:
+        for block, slots in (("body", self.recurrence.body), ("after", self.recurrence.after)):
+            uses = Counter(
+                ref.position for i in slots for ref in i.inputs if isinstance(ref, Here if block == "body" else After)
+            )
+            work: list[int] = []
+            for p, i in enumerate(slots):
+                inner = [work[r.position] for r in i.inputs if isinstance(r, Here | After) and r.position < p]
+                work.append(sum(inner) + (i.op is not None and i.op.name not in _PLAIN))
+                if (block, p) in self.of or (block == "body" and p in self.running):
+                    work[p] = 0
+                elif uses[p] > 1 and work[p] > 1:
+                    self.of[block, p] = self.free("v")
+                    work[p] = 0
+
+    def _at_the_ends(self) -> None:
+        """What stands for a state of the body at a step before the first, or after the last, is called as it is."""
+        it = self.recurrence
+        count = len(it.first)
+        for (position, distance), ref in it.initial.items():
+            name = self.of.get(("body", position))
+            if not isinstance(ref, At) or name is None:
+                continue
+            beside = count + distance if distance < 0 else -len(it.last) + distance - 1
+            slot = ("end", ref.step, ref.position)
+            if ref.step == beside and slot not in self.of:
+                self.of[slot] = name
+        for step, block in [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]:
+            for p, (i, other) in enumerate(zip(block, it.body, strict=False)):  # steps that differ in few places
+                if ("end", step, p) not in self.of and ("body", p) in self.of and i.op is other.op:
+                    if i.op is not None and not any(
+                        self.of.get(("end", step, q)) == self.of["body", p] for q in range(len(block))
+                    ):
+                        self.of["end", step, p] = self.of["body", p]
+
+
+def _spelled(place: str) -> str:
+    """`rnn.l0.h` as `h_l0`: the name, and the last label that tells it apart."""
+    *labels, name = place.split(".")
+    return "_".join([name, *labels[1:]] if len(labels) > 1 else [name, *labels])
+
+
+def _entry(i: Instruction) -> bool:
+    """Whether it is an entry of a whole sequence."""
+    return i.op is None and i.name is not None and ENTRY.fullmatch(i.name) is not None
+
+
+def _is_number(node: Tensor) -> bool:
+    return node.op is None and node.name is None and not node.requires_grad
+
+
+def slot_of(ref: Reference, block: tuple[str | int, ...]) -> Slot:
+    """The slot that a reference from a block means; `block` is ("body",), ("end", step) or ("after",)."""
+    match ref:
+        case Here(position):
+            return (*block, position)
+        case After(position):
+            return ("after", position)
+        case Root(node):
+            return ("root", node.id)
+    raise TypeError(f"{ref!r} means no single slot")

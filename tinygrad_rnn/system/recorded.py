@@ -1,0 +1,185 @@
+"""A recorded loss, made ready to be folded: whole sequences as their entries, what differs from step to step by name.
+
+Values do not change. What is folded is `core.fold`'s recurrence: it keeps which step at an end differs from the others,
+as equations with an index of their own do, and the names and scopes that people gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..compile.sequences import index_of
+from ..compile.unstack import Unstacking
+from ..core.choosing import select
+from ..core.errors import DerivationError
+from ..core.fold import FoldError, fold
+from ..core.graph import Graph
+from ..core.primitives import PRIMITIVES, record
+from ..core.scope import ROOT, entered
+from ..core.tensor import Tensor, constant
+from ..core.timeline import Timeline, is_constant, same_value
+
+
+class Recorded:
+    """A loss over steps, folded: `graph`, its `timeline` and `recurrence`; `sequences` are the leaves (time first) that
+    steps read by entries, by number."""
+
+    def __init__(self, loss: Tensor) -> None:
+        if loss.size != 1:
+            raise DerivationError(
+                f"what is derived is one number, but this has shape {loss.shape}: give the loss that is minimised"
+            )
+        loss = _masks_as_inputs(loss)
+        self.sequences: dict[int, Tensor] = {}
+        loss = self._by_entries(loss)
+        self.loss = _differing_by_name(loss)
+        self.graph = Graph(self.loss)
+        try:
+            self.recurrence = fold(self.graph)
+        except FoldError as error:
+            raise DerivationError(f"the steps are not one step repeated: {error}") from error
+        self.timeline = Timeline(self.graph)
+
+    def _by_entries(self, loss: Tensor) -> Tensor:
+        """Whole sequences as what they consist of."""
+        nodes = Graph(loss).nodes
+        steps = {node.scope.step for node in nodes if node.op is not None and isinstance(node.scope.step, int)}
+        found = _sequences(nodes, len(steps))
+        became: dict[int, Tensor] = {}
+        with entered(ROOT):
+            for number, (leaf, axis) in enumerate(found):
+                whole = np.moveaxis(np.asarray(leaf.value), axis, 0)
+                entries = Tensor(whole, None, (), None, leaf.name, ROOT, leaf.requires_grad)
+                self.sequences[number] = entries
+                axes = tuple(range(1, axis + 1)) + (0,) + tuple(range(axis + 1, whole.ndim))
+                became[leaf.id] = record(PRIMITIVES["transpose"], (entries,), {"axes": axes}) if axis else entries
+            loss = copied(loss, lambda node, inputs: became.get(node.id))
+            if not found and not any(node.op is not None and node.op.name == "stack" for node in nodes):
+                return loss
+            numbers = {leaf.id: number for number, leaf in self.sequences.items()}
+            length = len(next(iter(self.sequences.values()))) if self.sequences else len(steps)
+            (rewritten,) = Unstacking(numbers, {}, len(numbers), length, 0).outputs([loss])
+        if not isinstance(rewritten, Tensor):
+            raise DerivationError("the loss is a sequence, not one number: add it up over time")
+        return rewritten
+
+
+def copied(loss: Tensor, change: Callable[[Tensor, tuple[Tensor, ...]], Tensor | None]) -> Tensor:
+    """The graph again, with what `change(node, new inputs)` gives in place of nodes; None copies a node."""
+    became: dict[int, Tensor] = {}
+    for node in Graph(loss).nodes:
+        inputs = tuple(became[x.id] for x in node.inputs)
+        with entered(node.scope):
+            new = change(node, inputs)
+        if new is None:
+            again = Tensor(node.value, node.op, inputs, node.params, node.name, node.scope, node.requires_grad)
+            new = node if node.op is None else again
+        became[node.id] = new
+    return became[loss.id]
+
+
+def _masks_as_inputs(loss: Tensor) -> Tensor:
+    """`np.where` on a plain array of truth values, as one on a leaf of them."""
+
+    def change(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        if node.op is not PRIMITIVES["where"]:
+            return None
+        condition = np.broadcast_to((node.params or {})["condition"], node.shape)
+        chosen: Tensor = select(*inputs, constant(condition.astype(float)))
+        chosen.name = node.name
+        return chosen
+
+    return copied(loss, change)
+
+
+# -- whole sequences --------------------------------------------------------------------------------------------------
+def _sequences(nodes: Iterable[Tensor], count: int) -> list[tuple[Tensor, int]]:
+    """The leaves that hold an entry for each step, and along which axis: picked step by step, or met as a whole by what
+    the steps put out."""
+    nodes = list(nodes)
+    readers: dict[int, list[Tensor]] = {}
+    for node in nodes:
+        for x in node.inputs:
+            readers.setdefault(x.id, []).append(node)
+    stacked = _meet_stacks(nodes, count)
+    found = []
+    for leaf in nodes:
+        if leaf.op is not None or leaf.scope.step is not None or not leaf.ndim:
+            continue
+        reads = readers.get(leaf.id, [])
+        for axis in (0, 1):
+            picks = {index_of(x, axis) for x in reads if x.op is PRIMITIVES["getitem"]}
+            if leaf.ndim > axis and len(picks - {None}) > 1 and 2 * len(picks - {None}) >= leaf.shape[axis]:
+                found.append((leaf, axis))
+                break
+        else:
+            if leaf.id in stacked and leaf.shape[0] == count:
+                found.append((leaf, 0))
+    return found
+
+
+def _meet_stacks(nodes: list[Tensor], count: int) -> set[int]:
+    """The leaves one entry a step long that meet a stack of what the steps put out, entry by entry."""
+    whole: set[int] = set()
+    below: dict[int, set[int]] = {}
+    met: set[int] = set()
+    for node in nodes:
+        if node.op is None:
+            below[node.id] = {node.id} if node.ndim and node.shape[0] == count else set()
+            continue
+        out = node.scope.step is None and node.ndim > 0 and node.shape[0] == count
+        below[node.id] = set().union(*(below[x.id] for x in node.inputs)) if out else set()
+        if any(x.id in whole for x in node.inputs):
+            met |= set().union(*(below[x.id] for x in node.inputs if x.id not in whole))
+            below[node.id] = set()
+            whole |= {node.id} if out else set()
+        elif node.op.name == "stack" and all(x.scope.step is not None for x in node.inputs):
+            whole.add(node.id)
+    return met
+
+
+# -- what differs -----------------------------------------------------------------------------------------------------
+def _differing_by_name(loss: Tensor) -> Tensor:
+    """Numbers and arrays without a name that differ from step to step, as inputs of the steps."""
+    graph = Graph(loss)
+    names = {node.name for node in graph.nodes}
+    fresh = (name for name in (f"k_{n}" for n in range(1, 10_000)) if name not in names)
+    differing = _differing(graph)
+    called: dict[tuple[int, int], str] = {}
+    for place in differing.values():
+        if place not in called:
+            called[place] = next(fresh)
+
+    def change(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        slots = [j for j in range(len(inputs)) if (node.id, j) in differing]
+        if not slots:
+            return None
+        given = list(inputs)
+        for j in slots:
+            given[j] = Tensor(inputs[j].value, None, (), None, called[differing[node.id, j]], node.scope, False)
+        return Tensor(node.value, node.op, tuple(given), node.params, node.name, node.scope, node.requires_grad)
+
+    return copied(loss, change) if differing else loss
+
+
+def _differing(graph: Graph) -> dict[tuple[int, int], tuple[int, int]]:
+    """Node and number of the input -> position in the step and number of the input, for constants that differ."""
+    try:
+        lists = Timeline(graph).lists
+    except FoldError:
+        return {}
+    kinds: dict[tuple[Any, ...], list[list[Tensor]]] = {}
+    for nodes in lists:
+        kinds.setdefault(tuple(node.op for node in nodes), []).append(nodes)
+    alike = max(kinds.values(), key=lambda steps: (len(steps), len(steps[0])))
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for p, node in enumerate(alike[0]):
+        for j, x in enumerate(node.inputs):
+            others = [nodes[p].inputs[j] for nodes in alike if j < len(nodes[p].inputs)]
+            if is_constant(x) and all(is_constant(y) and y.shape == x.shape for y in others):
+                if any(not same_value(x.value, y.value) for y in others):
+                    found.update({(nodes[p].id, j): (p, j) for nodes in alike})
+    return found
