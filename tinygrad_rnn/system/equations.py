@@ -114,8 +114,6 @@ def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None) -> Equ
     notes = list(numbers.notes)
     if writer.axes.shared:
         notes.append(f"the loss adds up {writer.axes.count} samples; what they share, as a penalty, counts once")
-    if "N" in collected.values and writer.axes.count > 1:
-        notes.append(f"N is the number of samples, {writer.axes.count} in this recording")
     found = Equations(model, writer.T, writer.axes.count, collected.values, collected.nodes, tuple(notes), writer.axes)
     _check(found, loss)
     return found

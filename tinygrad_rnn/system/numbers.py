@@ -38,6 +38,8 @@ class Numbers:
         array = np.asarray(plain(value))
         if array.size and np.all(array == array.flat[0]):
             number = float(array.flat[0])
+            if self.axes.count > 1 and number == self.axes.count:
+                return self.samples()
             return self.named(number) if self.suspect(number) else literal(number)
         if node is None:
             raise DerivationError(
@@ -53,6 +55,15 @@ class Numbers:
             self.constants[name] = node
             self._known[key] = Form(name, axes=self.axes.of(node))
         return self._known[key]
+
+    def samples(self) -> Form:
+        """The number of samples, by name: another batch has another one."""
+        if "N" not in self._known:
+            name = self.names.free("N")
+            self.constants[name] = float(self.axes.count)
+            self._known["N"] = Form(name)
+            self.notes.append(f"{name} is the number of samples, {self.axes.count} in this recording")
+        return self._known["N"]
 
     def suspect(self, number: float) -> bool:
         """Whether a number may be a length or a share of one: a multiple of T or of its neighbours, or one over it."""

@@ -18,9 +18,11 @@ from ..core.errors import DerivationError
 from ..core.fold import FoldError, fold
 from ..core.graph import Graph
 from ..core.primitives import PRIMITIVES, record
+from ..core.recurrence import Recurrence, Root
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor, constant
 from ..core.timeline import Timeline, is_constant, same_value
+from .loops import with_steps
 
 
 class Recorded:
@@ -32,11 +34,17 @@ class Recorded:
             raise DerivationError(
                 f"what is derived is one number, but this has shape {loss.shape}: give the loss that is minimised"
             )
-        loss = _masks_as_inputs(loss)
+        loss = _masks_as_inputs(with_steps(loss))
         self.sequences: dict[int, Tensor] = {}
         loss = self._by_entries(loss)
         self.loss = _differing_by_name(loss)
         self.graph = Graph(self.loss)
+        self.timed = any(node.scope.step is not None for node in self.graph.nodes)
+        if not self.timed:  # nothing repeats: equations without time
+            parameters = self.graph.parameters
+            self.recurrence = Recurrence((), (), (Root(self.loss),), parameters, (), (), (), (), 1, 1)
+            self.timeline: Timeline | NoTime = NoTime()
+            return
         try:
             self.recurrence = fold(self.graph)
         except FoldError as error:
@@ -65,6 +73,18 @@ class Recorded:
         if not isinstance(rewritten, Tensor):
             raise DerivationError("the loss is a sequence, not one number: add it up over time")
         return rewritten
+
+
+class NoTime:
+    """The timeline of a graph without steps."""
+
+    def __init__(self) -> None:
+        self.lists: list[list[Tensor]] = [[]]
+        self.busy, self.after, self.start = [True], list[Tensor](), 1
+
+    def split(self, x: Tensor) -> tuple[int, int] | None:
+        """No node stands in time."""
+        return None
 
 
 def copied(loss: Tensor, change: Callable[[Tensor, tuple[Tensor, ...]], Tensor | None]) -> Tensor:

@@ -40,8 +40,10 @@ class Axes:
                 rule = _RULES.get(node.op.name, _entrywise if node.op.elementwise else None)
                 if rule is not None:
                     rule(self, node)
-        self.entries = self._entries()
+        self._length = self._measured()
+        self._mixed = {root for place in self._looked_into if self._length[root := self.root_of(place)] > 1}
         self.sample, self.count = self._samples()
+        self.entries = self._entries()
         #: whether the loss adds what all samples share, as a penalty, to a sum over the samples
         self.shared = False
 
@@ -68,20 +70,32 @@ class Axes:
         return self.sample is not None and any(self.root(node, axis) == self.sample for axis in range(node.ndim))
 
     # -- which are samples --------------------------------------------------------------------------------------------
-    def _entries(self) -> set[Axis]:
-        """What is looked into, and the axes of what is learned: of matrices both, of vectors the one."""
-        self._length: dict[Axis, int] = {}
-        learned: set[Axis] = set()
+    def _measured(self) -> dict[Axis, int]:
+        """How long the axes of each class are."""
+        lengths: dict[Axis, int] = {}
         for node in self.nodes:
             for axis, length in enumerate(node.shape):
                 root = self.root(node, axis)
-                self._length[root] = max(length, self._length.get(root, 1))
+                lengths[root] = max(length, lengths.get(root, 1))
+        return lengths
+
+    def _samples(self) -> tuple[Axis | None, int]:
+        """The class of the samples and how many there are: looked into by nothing, beside an axis of data that is."""
+        found: dict[Axis, None] = {}
+        for node in self.nodes:
+            roots = [self.root(node, axis) for axis in range(node.ndim)]
+            if node.op is None and not is_learned(node) and any(root in self._mixed for root in roots):
+                found.update((root, None) for root in roots if root not in self._mixed and self._length[root] > 1)
+        return (next(iter(found)), self._length[next(iter(found))]) if len(found) == 1 else (None, 1)
+
+    def _entries(self) -> set[Axis]:
+        """What is looked into, and the axes of what is learned: of matrices both, of vectors the one."""
+        learned: set[Axis] = set()
+        for node in self.nodes:
             long = [axis for axis, length in enumerate(node.shape) if length > 1]
             if is_learned(node) and len(long) == 1:
                 learned.add(self.root(node, long[0]))
-        matrices = self._matrices()
-        looked_into = {self.root_of(place) for place in self._looked_into}
-        return {root for root in looked_into if self._length[root] > 1} | matrices | learned
+        return (self._mixed | learned | self._matrices()) - {self.sample or ()}
 
     def root_of(self, place: Axis) -> Axis:
         """The class of an axis by the id of its node."""
@@ -100,19 +114,6 @@ class Axes:
                     if is_learned(x) and x.ndim == 2:
                         found |= {self.root(x, 0), self.root(x, 1)}
         return found
-
-    def _samples(self) -> tuple[Axis | None, int]:
-        """The class of the samples and how many there are: in data, beside entries, looked into by nothing."""
-        beside: dict[Axis, None] = {}
-        data: set[Axis] = set()
-        for node in self.nodes:
-            roots = [self.root(node, axis) for axis in range(node.ndim)]
-            if any(root in self.entries for root in roots):
-                beside.update((root, None) for root in roots if root not in self.entries and self._length[root] > 1)
-            if node.op is None and not is_learned(node):
-                data.update(roots)
-        found = [root for root in beside if root in data]
-        return (found[0], self._length[found[0]]) if len(found) == 1 else (None, 1)
 
     # -- what operations say ------------------------------------------------------------------------------------------
     def join(self, a: Tensor, i: int, b: Tensor, j: int) -> None:
