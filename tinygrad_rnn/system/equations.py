@@ -16,11 +16,12 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor, plain
 from ..language.model import Model, load
 from ..language.unroll import Run
-from .from_graph import Time, Writer
+from .from_graph import Writer
 from .names import ENTRY
 from .numbers import Numbers
 from .recorded import Recorded
 from .samples import Axes, is_learned
+from .times import Time
 
 Place = tuple[str, int | None]
 
@@ -114,7 +115,9 @@ def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None) -> Equ
     notes = list(numbers.notes)
     if writer.axes.shared:
         notes.append(f"the loss adds up {writer.axes.count} samples; what they share, as a penalty, counts once")
-    found = Equations(model, writer.T, writer.axes.count, collected.values, collected.nodes, tuple(notes), writer.axes)
+    found = Equations(
+        model, writer.clock.T, writer.axes.count, collected.values, collected.nodes, tuple(notes), writer.axes
+    )
     _check(found, loss)
     return found
 
@@ -133,25 +136,25 @@ class _Collected:
         self._constants()
 
     def _of_steps(self) -> None:
-        writer = self.writer
-        for place, (value, node) in writer.starts.items():
-            self.values[place] = _column(np.broadcast_to(value, node.shape), node, self.axes)
+        writer, clock = self.writer, self.writer.clock
+        for start, (value, node) in writer.starts.items():
+            self.values[start] = _column(np.broadcast_to(value, node.shape), node, self.axes)
         slots = [(slot, name) for slot, name in writer.names.of.items() if slot[0] in ("body", "end")]
         for slot, name in slots:
-            for step in range(writer.lo, writer.hi + 1) if slot[0] == "body" else [writer.listed(int(slot[1]))]:
-                self._of_step(name, step - writer.zero + 1, writer.node(slot, step))
+            for step in range(clock.lo, clock.hi + 1) if slot[0] == "body" else [clock.listed(int(slot[1]))]:
+                self._of_step(name, step - clock.zero + 1, clock.node(slot, step))
         for node in self.recorded.graph.leaves:
             entry = ENTRY.fullmatch(node.name or "")
             place = self.recorded.timeline.split(node)
             if entry is not None and place is not None:
-                at = Time("", place[0] - writer.zero + 1)
+                at = Time("", place[0] - clock.zero + 1)
                 text = writer.entry(int(entry[1]), int(entry[2]), node, at).text
                 name, _, index = text.removesuffix("]").partition("[")
                 self._of_step(name, int(index), node)
 
     def _of_step(self, name: str, step: int, node: Tensor) -> None:
         self.nodes[name, step] = node
-        if node.op is None and step <= self.writer.T:
+        if node.op is None and step <= self.writer.clock.T:
             self.values[name, step] = self._given(node)
 
     def _given(self, node: Tensor) -> Any:
@@ -176,7 +179,7 @@ class _Collected:
                     self.fixed.append(name)
         for slot, name in names.of.items():
             if slot[0] == "after":
-                self.nodes[name, None] = self.writer.node(slot)
+                self.nodes[name, None] = self.writer.clock.node(slot)
 
     def _constants(self) -> None:
         for name, value in self.writer.numbers.constants.items():
@@ -197,14 +200,9 @@ class _Collected:
             name: f"{shape[0]} x {shape[1]}" for name, shape in shapes.items() if shape is not None and shape[1] > 1
         }
         stepped = {name: size for name, size in columns.items() if any((name, t) in self.nodes for t in (1, 2))}
-        of_states = {
-            name: size
-            for name, size in stepped.items()
-            if any(
-                place[0] == name and (place in self.values or not 1 <= (place[1] or 1) <= self.writer.T)
-                for place in self.nodes
-            )
-        }
+        outside = {name for name, step in self.nodes if step is not None and not 1 <= step <= self.writer.clock.T}
+        given = {place[0] for place in self.values if isinstance(place, tuple)}
+        of_states = {name: size for name, size in stepped.items() if name in outside | given}
         for sizes in (of_states, stepped, {**columns, **matrices}):
             try:
                 model = load(self._text(sizes))
@@ -253,7 +251,7 @@ def _check(found: Equations, loss: Tensor) -> None:
     _agree("the loss", np.asarray(run.loss.value), np.asarray(plain(loss.value)))
     learned = {name: node for (name, step), node in found.nodes.items() if step is None and is_learned(node)}
     mine = gradients(run.loss, [run[name] for name in learned])
-    for (name, node), g, truth in zip(learned.items(), mine, gradients(loss, list(learned.values())), strict=True):
+    for name, g, truth in zip(learned, mine, gradients(loss, list(learned.values())), strict=True):
         _agree(f"the gradient of {name}", found.turned(name, None, np.asarray(g)), np.asarray(truth))
 
 

@@ -116,4 +116,6 @@ def _counts_down(nodes: list[Tensor]) -> bool:
             at = index_of(node, 1) if at is None and node.inputs[0].ndim > 1 else at
             if at is not None:
                 picks.setdefault(node.inputs[0].id, []).append(at)
-    return bool(picks) and all(found == sorted(found, reverse=True) and found[0] > found[-1] for found in picks.values())
+    return bool(picks) and all(
+        found == sorted(found, reverse=True) and found[0] > found[-1] for found in picks.values()
+    )

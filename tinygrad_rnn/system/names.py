@@ -33,8 +33,9 @@ class Names:
         self.running = set(running)
         self.of: dict[Slot, str] = {}
         self._taken: set[str] = set(_RESERVED)
-        self.sequences = {n: self.free(leaf.name or "x") for n, leaf in recorded.sequences.items()}
+        self.sequences: dict[int, str] = {}
         self._by_place: dict[str, str] = {}
+        self._aliases = self._names_of_entries()
         self._given()
         self._states()
         self._read_twice()
@@ -54,10 +55,27 @@ class Names:
         self._taken.add(found)
         return found
 
+    def _names_of_entries(self) -> set[int]:
+        """What whole sequences are called: as their entries, if these have a name of their own. The positions of the
+        body that only give it."""
+        body = self.recurrence.body
+        wishes, aliases = {n: leaf.name or "x" for n, leaf in self.recorded.sequences.items()}, set()
+        for p, i in enumerate(body):
+            ref = i.inputs[0] if i.op is not None and i.op.name == "identity" and i.name is not None else None
+            if isinstance(ref, Here) and (entry := ENTRY.fullmatch(body[ref.position].name or "")):
+                readers = [j for j in body if ref in j.inputs]
+                if int(entry[1]) >= 0 and len(readers) == 1:
+                    wishes[int(entry[1])] = str(i.name)
+                    aliases.add(p)
+        self.sequences = {n: self.free(wish) for n, wish in wishes.items()}
+        return aliases
+
     # -- what people named --------------------------------------------------------------------------------------------
     def _given(self) -> None:
         it = self.recurrence
-        slots: list[tuple[Slot, Instruction]] = [(("body", p), i) for p, i in enumerate(it.body)]
+        slots: list[tuple[Slot, Instruction]] = [
+            (("body", p), i) for p, i in enumerate(it.body) if p not in self._aliases
+        ]
         slots += [(("after", p), i) for p, i in enumerate(it.after)]
         ends = [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]
         slots += [(("end", step, p), i) for step, block in ends for p, i in enumerate(block)]
@@ -109,7 +127,7 @@ class Names:
             for p, i in enumerate(slots):
                 inner = [work[r.position] for r in i.inputs if isinstance(r, Here | After) and r.position < p]
                 work.append(sum(inner) + (i.op is not None and i.op.name not in _PLAIN))
-                if (block, p) in self.of or (block == "body" and p in self.running):
+                if (block, p) in self.of or (block == "body" and p in self.running | self._aliases):
                     work[p] = 0
                 elif uses[p] > 1 and work[p] > 1:
                     self.of[block, p] = self.free("v")
@@ -129,11 +147,10 @@ class Names:
                 self.of[slot] = name
         for step, block in [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]:
             for p, (i, other) in enumerate(zip(block, it.body, strict=False)):  # steps that differ in few places
-                if ("end", step, p) not in self.of and ("body", p) in self.of and i.op is other.op:
-                    if i.op is not None and not any(
-                        self.of.get(("end", step, q)) == self.of["body", p] for q in range(len(block))
-                    ):
-                        self.of["end", step, p] = self.of["body", p]
+                name = self.of.get(("body", p))
+                named = {self.of.get(("end", step, q)) for q, _ in enumerate(block)}
+                if name is not None and name not in named and i.op is not None and i.op is other.op:
+                    self.of.setdefault(("end", step, p), name)
 
 
 def _spelled(place: str) -> str:

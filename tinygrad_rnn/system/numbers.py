@@ -37,15 +37,18 @@ class Numbers:
         """A constant."""
         array = np.asarray(plain(value))
         if array.size and np.all(array == array.flat[0]):
-            number = float(array.flat[0])
-            if self.axes.count > 1 and number == self.axes.count:
-                return self.samples()
-            return self.named(number) if self.suspect(number) else literal(number)
+            return self.number(float(array.flat[0]))
         if node is None:
             raise DerivationError(
                 f"an array of shape {array.shape} without a name: give it one with tg.tensor(..., name=...)"
             )
         return self.array(array, node)
+
+    def number(self, value: float) -> Form:
+        """A number, the same in all entries."""
+        if self.axes.count > 1 and value == self.axes.count:
+            return self.samples()
+        return self.named(value) if self.suspect(value) else literal(value)
 
     def array(self, array: np.ndarray, node: Tensor) -> Form:
         """An array without a name, by a name of its own."""
@@ -72,9 +75,9 @@ class Numbers:
         near = {n for n in (self.T - 1, self.T, self.T + 1) if n > 1}
         for size in (abs(number), 1.0 / abs(number)):
             whole = round(size)
-            if whole > 1 and abs(size - whole) < 1e-12 * whole and (whole > 2 or self.T < 4):
-                if any(whole % n == 0 and whole // n in self._counts for n in near):
-                    return True
+            close = whole > 1 and abs(size - whole) < 1e-12 * whole and (whole > 2 or self.T < 4)
+            if close and any(whole % n == 0 and whole // n in self._counts for n in near):
+                return True
         return False
 
     def named(self, number: float) -> Form:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 from ..core.choosing import HOLE
@@ -44,13 +43,6 @@ def literal(value: float) -> Form:
     return Form(text, ATOM if value >= 0 else SIGN, number=float(value))
 
 
-def fraction(value: Fraction) -> Form:
-    """A number as people write it: `2/3`."""
-    if value.denominator == 1:
-        return literal(float(value))
-    return Form(f"{value.numerator} / {value.denominator}", PRODUCT)
-
-
 def call(function: str, *args: Form, axes: tuple[Axis, ...] = ()) -> Form:
     """A function applied."""
     return Form(f"{function}({', '.join(arg.text for arg in args)})", ATOM, axes)
@@ -82,7 +74,10 @@ def times(a: Form, b: Form) -> Form:
 
 def over(a: Form, b: Form) -> Form:
     """A quotient."""
-    return a if b.number == 1.0 else Form(f"{a.atom} / {b.atom}", PRODUCT, a.axes or b.axes, pooled=a.pooled)
+    if b.number == 1.0:
+        return a
+    above = a.text if a.level >= PRODUCT and "@" not in a.text else a.atom
+    return Form(f"{above} / {b.atom}", PRODUCT, a.axes or b.axes, pooled=a.pooled)
 
 
 def write(node: Tensor, args: list[Form], axes: Axes) -> Form:
@@ -94,6 +89,9 @@ def write(node: Tensor, args: list[Form], axes: Axes) -> Form:
             f"{said(node)}: {node.op.name} has no equation; write it with functions of the language "
             "(docs/language.md has the table), or give its result as an input"
         )
+    logistic = _logistic(node, args)
+    if logistic is not None:
+        return logistic
     mixed = [form for form in args if form.pooled]
     if mixed and node.op.name not in _LINEAR:
         raise DerivationError(
@@ -101,6 +99,24 @@ def write(node: Tensor, args: list[Form], axes: Axes) -> Form:
             "others; equations hold for one sample: record one"
         )
     return rule(node, args, axes)
+
+
+def _logistic(node: Tensor, args: list[Form]) -> Form | None:
+    """`1 / (1 + exp(-x))` by its name, the sigmoid of x."""
+    name = node.op.name if node.op is not None else ""
+    if name != "reciprocal" and (name != "divide" or args[0].number != 1.0):
+        return None
+    inner = args[-1].text.removeprefix("1 + ").removesuffix(" + 1")
+    if len(args[-1].text) - len(inner) != 4 or not inner.startswith("exp(-") or not inner.endswith(")"):
+        return None
+    x = inner.removeprefix("exp(-").removesuffix(")")
+    depth = 0
+    for place, sign in enumerate(x):
+        depth += (sign in "([") - (sign in ")]")
+        if depth < 0 or (depth == 0 and sign in " " and place):
+            return None
+    bare = x[1:-1] if x.startswith("(") else x
+    return Form(f"sigmoid({bare})", axes=args[-1].axes)
 
 
 Rule = Callable[[Tensor, list[Form], Axes], Form]
@@ -184,9 +200,7 @@ def _power(node: Tensor, args: list[Form], axes: Axes) -> Form:
 
 
 def _matmul(node: Tensor, args: list[Form], axes: Axes) -> Form:
-    a, b = node.inputs
-    inner = axes.root(a, -1)
-    return product(node, args[0], args[1], inner, axes)
+    return product(node, args[0], args[1], axes.root(node.inputs[0], -1), axes)
 
 
 def product(node: Tensor, left: Form, right: Form, inner: Axis, axes: Axes) -> Form:

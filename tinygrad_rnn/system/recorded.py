@@ -62,7 +62,7 @@ class Recorded:
                 whole = np.moveaxis(np.asarray(leaf.value), axis, 0)
                 entries = Tensor(whole, None, (), None, leaf.name, ROOT, leaf.requires_grad)
                 self.sequences[number] = entries
-                axes = tuple(range(1, axis + 1)) + (0,) + tuple(range(axis + 1, whole.ndim))
+                axes = (*range(1, axis + 1), 0, *range(axis + 1, whole.ndim))
                 became[leaf.id] = record(PRIMITIVES["transpose"], (entries,), {"axes": axes}) if axis else entries
             loss = copied(loss, lambda node, inputs: became.get(node.id))
             if not found and not any(node.op is not None and node.op.name == "stack" for node in nodes):
@@ -199,7 +199,7 @@ def _differing(graph: Graph) -> dict[tuple[int, int], tuple[int, int]]:
     for p, node in enumerate(alike[0]):
         for j, x in enumerate(node.inputs):
             others = [nodes[p].inputs[j] for nodes in alike if j < len(nodes[p].inputs)]
-            if is_constant(x) and all(is_constant(y) and y.shape == x.shape for y in others):
-                if any(not same_value(x.value, y.value) for y in others):
-                    found.update({(nodes[p].id, j): (p, j) for nodes in alike})
+            constants = is_constant(x) and all(is_constant(y) and y.shape == x.shape for y in others)
+            if constants and any(not same_value(x.value, y.value) for y in others):
+                found.update({(nodes[p].id, j): (p, j) for nodes in alike})
     return found

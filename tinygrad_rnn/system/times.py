@@ -1,0 +1,115 @@
+"""Where the parts of a folded recording stand in time, and how a step is written: t-1, T or 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.recurrence import Instruction
+from ..core.tensor import Tensor
+from .names import Slot
+from .recorded import Recorded
+
+
+@dataclass(frozen=True)
+class Time:
+    """A step as it is written."""
+
+    variable: str
+    offset: int
+
+    def __str__(self) -> str:
+        if not self.variable:
+            return str(self.offset)
+        return f"{self.variable}{self.offset:+d}" if self.offset else self.variable
+
+    def moved(self, by: int) -> Time:
+        """So many steps later."""
+        return Time(self.variable, self.offset + by)
+
+    def number(self, T: int) -> int:
+        """Which step it is in a run of T steps."""
+        return self.offset + (T if self.variable == "T" else 0)
+
+
+NOW, FIRST, LAST = Time("t", 0), Time("", 1), Time("T", 0)
+Block = tuple[str | int, ...]
+BODY: Block = ("body",)
+AFTER: Block = ("after",)
+
+
+def over(first: Time, last: Time) -> str:
+    """The steps from one to another: `t`, `t > 1`, `t < T` or `t = 2..T-1`."""
+    if (first, last) == (FIRST, LAST):
+        return "t"
+    if last == LAST and not first.variable:
+        return f"t > {first.moved(-1)}"
+    return f"t < {last.moved(1)}" if first == FIRST else f"t = {first}..{last}"
+
+
+class Clock:
+    """The steps of a recording. Step 1 of the equations is the first that computes something, `T` the last.
+
+    Recorded steps are counted as in `At`: 0, 1, ... from the first, -1, ... from the last.
+    """
+
+    def __init__(self, recorded: Recorded) -> None:
+        self.it, self.timeline = recorded.recurrence, recorded.timeline
+        busy = self.timeline.busy
+        self.count, self.zero, self.T = len(busy), busy.index(True), sum(busy)
+        self.trailing = busy[::-1].index(True)
+        #: the first and last step of the body
+        self.lo, self.hi = len(self.it.first), self.count - len(self.it.last) - 1
+
+    @property
+    def first(self) -> Time:
+        """The first step of the body."""
+        return self.time(self.lo) if self.lo <= self.hi else FIRST
+
+    @property
+    def last(self) -> Time:
+        """The last step of the body."""
+        return self.time(self.hi - self.count)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The steps that differ from the body."""
+        return (*range(len(self.it.first)), *range(-len(self.it.last), 0))
+
+    def time(self, step: int) -> Time:
+        """How a recorded step is written."""
+        return Time("", step - self.zero + 1) if step >= 0 else Time("T", step + 1 + self.trailing)
+
+    def beside(self, distance: int) -> Time:
+        """The step so far before the body's first (distance < 0) or after its last."""
+        return (Time("", self.lo - self.zero + 1) if distance < 0 else self.last).moved(distance)
+
+    def listed(self, step: int) -> int:
+        """Where a step stands among all recorded ones."""
+        return step if step >= 0 else self.count + step
+
+    def block(self, step: int) -> Block:
+        """The block that a recorded step belongs to."""
+        first, last = len(self.it.first), len(self.it.last)
+        return ("end", step) if 0 <= step < first or -last <= step < 0 else BODY
+
+    def instructions(self, block: Block) -> tuple[Instruction, ...]:
+        """What a block consists of."""
+        match block:
+            case ("end", int() as step):
+                return self.it.first[step] if step >= 0 else self.it.last[step]
+        return self.it.body if block == BODY else self.it.after
+
+    def node(self, slot: Slot, step: int | None = None) -> Tensor:
+        """The recorded node of a slot, of the body that of one step."""
+        match slot:
+            case ("body", int() as p):
+                return self.timeline.lists[(self.lo + self.hi) // 2 if step is None else step][p]
+            case ("end", int() as at, int() as p):
+                return self.timeline.lists[self.listed(at)][p]
+            case ("after", int() as p):
+                return self.timeline.after[p]
+        raise TypeError(f"{slot} is no slot")
+
+    def aligned(self) -> list[list[Tensor]]:
+        """The nodes that play one part of the body."""
+        return [list(parts) for parts in zip(*self.timeline.lists[self.lo : self.hi + 1], strict=False)]
