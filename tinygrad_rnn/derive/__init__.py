@@ -7,7 +7,7 @@ Judging somebody else's derivation belongs to `verify`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
     from .derivation import Derivation
 
 
-def derive(model: Any, keep: Collection[str] | None = None, style: str | None = None) -> Derivation:
+def derive(
+    model: Any,
+    keep: Collection[str] | None = None,
+    style: str | None = None,
+    examples: Sequence[Any] | Mapping[str, Any] = (),
+) -> Derivation:
     """Derive the gradient of the loss with respect to every named quantity and parameter.
 
-    model: a Model, the name of a shipped model, the path or text of an equation
-    file, a Run, a Graph or a loss Tensor. keep: the quantities whose
-    gradients appear (by default those of the file's own gradients section, or all but losses and pre-activations).
+    model: a Model, the name of a shipped model, the path or text of an equation file, a Run; a loss Tensor or a Graph;
+    a layer, a cell, or a function that returns a loss, with `examples` of its arguments. Code is written as equations
+    first (`system.equations`), and derived from these. keep: the quantities whose gradients appear (by default those
+    of the file's own gradients section, or all but losses and pre-activations).
     style: `"diag"` or `"hadamard"`, how a factor beside a gradient is written (by default what is shorter). Raises
     `DerivationError` when the names kept do not cut every path through time, or an operation has no textbook form.
 
@@ -29,18 +35,13 @@ def derive(model: Any, keep: Collection[str] | None = None, style: str | None = 
     >>> derivation.text().splitlines()[1]
     'dh[t] = W.T @ dh[t+1]    for t < T'
     """
-    from ..language import Model, Run
+    from ..language import Model
     from ..models import load_any
-    from ..system.equations import write_equations
+    from ..system.functions import model_of
     from .derivation import derive_model
 
-    if isinstance(model, str | Path):
-        model = load_any(model)
-    if isinstance(model, Run):
-        model = model.model
-    if not isinstance(model, Model):
-        model = write_equations(model).model
-    return derive_model(model, keep, style)
+    model = load_any(model) if isinstance(model, str | Path) else model
+    return derive_model(model if isinstance(model, Model) else model_of(model, examples), keep, style)
 
 
 __all__ = ["derive"]

@@ -21,7 +21,6 @@ from .names import ENTRY
 from .numbers import Numbers
 from .recorded import Recorded
 from .samples import Axes, is_learned
-from .times import Time
 
 Place = tuple[str, int | None]
 
@@ -144,13 +143,8 @@ class _Collected:
             for step in range(clock.lo, clock.hi + 1) if slot[0] == "body" else [clock.listed(int(slot[1]))]:
                 self._of_step(name, step - clock.zero + 1, clock.node(slot, step))
         for node in self.recorded.graph.leaves:
-            entry = ENTRY.fullmatch(node.name or "")
-            place = self.recorded.timeline.split(node)
-            if entry is not None and place is not None:
-                at = Time("", place[0] - clock.zero + 1)
-                text = writer.entry(int(entry[1]), int(entry[2]), node, at).text
-                name, _, index = text.removesuffix("]").partition("[")
-                self._of_step(name, int(index), node)
+            if ENTRY.fullmatch(node.name or ""):
+                self._of_step(*writer.place_of_entry(node), node)
 
     def _of_step(self, name: str, step: int, node: Tensor) -> None:
         self.nodes[name, step] = node

@@ -17,10 +17,10 @@ from ..core.tensor import Tensor, plain
 from ..core.timeline import is_constant
 from .names import ENTRY, Names, Slot, slot_of
 from .numbers import Numbers
-from .operations import Form, write
+from .operations import WHOLE, Form, write
 from .recorded import Recorded
 from .samples import Axes, said
-from .times import AFTER, BODY, NOW, Block, Clock, Time, over
+from .times import AFTER, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
 from .totals import Totals, running_sums
 
 
@@ -41,6 +41,7 @@ class Writer:
         self._forms: dict[tuple[Block, Time | None], list[Form | None]] = {}
         self._roots: dict[int, Form] = {}
         self._latest = self._latest_entries()
+        self._ranges: dict[str, tuple[Time, Time]] = {}
         self.lines: list[str] = []
         self._write()
 
@@ -69,8 +70,8 @@ class Writer:
         node = self.clock.node(slot)
         if slot in self.names.of:
             return Form(self.names.of[slot] + ("" if at is None else f"[{at}]"), axes=self.axes.of(node))
-        if node.op is None and (entry := ENTRY.fullmatch(node.name or "")):
-            return self.entry(int(entry[1]), int(entry[2]), node, at or NOW)
+        if node.op is None and ENTRY.fullmatch(node.name or ""):
+            return self._entry(node, at or NOW)
         found = self._block(slot[:-1], at)[int(slot[-1])]
         assert found is not None
         return found
@@ -97,26 +98,45 @@ class Writer:
             raise DerivationError(
                 f"{said(node)}: a whole sequence as one array has no equation; compute with its entries, step by step"
             )
-        args = [self.form(ref, block, at, x) for ref, x in zip(i.inputs, node.inputs, strict=True)]
+        args = [self._input(ref, block, at, x, node) for ref, x in zip(i.inputs, node.inputs, strict=True)]
         return write(node, args, self.axes)
 
-    def entry(self, number: int, shift: int, node: Tensor, at: Time) -> Form:
-        """An entry of a whole sequence; the latest that the loop reads at step t is that of t."""
+    def _input(self, ref: Reference, block: Block, at: Time | None, x: Tensor, reader: Tensor) -> Form:
+        """What an operation reads; an array of one number is written out where its shape counts."""
+        if isinstance(ref, Constant) and x.ndim and reader.op is not None and reader.op.name in WHOLE:
+            return self.numbers.array(np.asarray(plain(x.value)), x)
+        return self.form(ref, block, at, x)
+
+    def _entry(self, node: Tensor, now: Time) -> Form:
+        """An entry of a whole sequence that a step reads, or something outside of all steps.
+
+        The latest entry that the loop reads at step t is that of t.
+        """
+        parts = ENTRY.fullmatch(node.name or "")
+        assert parts is not None
+        number, shift, T = int(parts[1]), int(parts[2]), self.clock.T
         if number < 0:
             raise DerivationError(
                 f"{self.names.sequences[-number - 1]} is read from its end to its start while steps count upwards; "
                 "let the steps count down: for t in tg.steps(T, 0, -1)"
             )
-        return self._entry(number, at.moved(shift - self._latest.get(number, shift)), node)
-
-    def _entry(self, number: int, at: Time, node: Tensor) -> Form:
-        name = self.names.sequences[number]
-        if at.variable != "t" and at.number(self.clock.T) > self.clock.T:
+        at = now.moved(shift - self._latest.get(number, shift))
+        if self.recorded.timeline.split(node) is None:
+            first = 1 - self.clock.zero - self.recorded.timeline.start - self._latest.get(number, 0)
+            at = Time("", shift + first) if 2 * (shift + first) <= T else Time("T", shift + first - T)
+        if at.variable != "t" and at.number(T) > T:
             raise DerivationError(
-                f"{name} is read {at.number(self.clock.T) - self.clock.T} steps after the last one of the loop; "
+                f"{self.names.sequences[number]} is read {at.number(T) - T} steps after the last one of the loop; "
                 "give what is read there as an argument of its own"
             )
-        return Form(f"{name}[{at}]", axes=self.axes.of(node))
+        return Form(f"{self.names.sequences[number]}[{at}]", axes=self.axes.of(node))
+
+    def place_of_entry(self, node: Tensor) -> tuple[str, int]:
+        """The name and step of such an entry in the recording."""
+        found = self.recorded.timeline.split(node)
+        now = NOW if found is None else Time("", found[0] - self.clock.zero + 1)
+        name, _, index = self._entry(node, now).text.removesuffix("]").partition("[")
+        return name, int(index.removeprefix("T") or 0) + (self.clock.T if index.startswith("T") else 0)
 
     def _latest_entries(self) -> dict[int, int]:
         """The latest entry, relative to its step, that the body reads of each sequence."""
@@ -141,18 +161,15 @@ class Writer:
             return Form(self.names.of[slot], axes=self.axes.of(node))
         if node.op is not None:
             return self._of_root(node)
-        entry = ENTRY.fullmatch(node.name or "")
-        if entry is None:
-            self.names.of[slot] = self.names.free(node.name or "w")
-            return Form(self.names.of[slot], axes=self.axes.of(node))
-        number, k = int(entry[1]), int(entry[2])
-        at = k + 1 - self.clock.zero - self.recorded.timeline.start - self._latest.get(number, 0)
-        time = Time("", at) if 2 * at <= self.clock.T else Time("T", at - self.clock.T)
-        return self._entry(number, time, node)
+        if ENTRY.fullmatch(node.name or ""):
+            return self._entry(node, NOW)
+        self.names.of[slot] = self.names.free(node.name or "w")
+        return Form(self.names.of[slot], axes=self.axes.of(node))
 
     def _of_root(self, node: Tensor) -> Form:
         """What a root is made of."""
-        args = [self.numbers.form(x.value, x) if is_constant(x) else self._roots[x.id] for x in node.inputs]
+        refs: list[Reference] = [Constant(x.value) if is_constant(x) else Root(x) for x in node.inputs]
+        args = [self._input(ref, AFTER, None, x, node) for ref, x in zip(refs, node.inputs, strict=True)]
         return write(node, args, self.axes)
 
     # -- equations ----------------------------------------------------------------------------------------------------
@@ -178,7 +195,8 @@ class Writer:
             form = self._block(block, at)[p] if i.op is not None and slot in self.names.of else None
             if form is not None:
                 name = self.names.of[slot]
-                where = self._where(name) if block == BODY else ""
+                within = over(*self._held(name)) if block == BODY else "t"
+                where = "" if within == "t" else f"    for {within}"
                 self._state(name + ("" if at is None else f"[{at}]"), form, self.clock.node(slot), where)
 
     def _state(self, target: str, form: Form, node: Tensor, where: str = "") -> None:
@@ -189,13 +207,45 @@ class Writer:
             raise DerivationError(f"{said(node)}: a sum over the samples has a name of its own; name the loss alone")
         self.lines.append(f"{target} = {form.text}{where}")
 
-    def _where(self, name: str) -> str:
-        """The steps at which an equation of the body holds: all but those at the ends that have nothing of its name."""
-        for step in self.clock.ends:
-            named = [self.names.of.get(("end", step, q)) for q, _ in enumerate(self.clock.instructions(("end", step)))]
-            if self.recorded.timeline.busy[step] and name not in named:
-                return f"    for {over(self.clock.first, self.clock.last)}"
-        return ""
+    def _held(self, name: str) -> tuple[Time, Time]:
+        """From where to where the equation of the body holds.
+
+        All steps, where those at the ends have the name too, as narrower equations come first; else as far as they say
+        the same.
+        """
+        if name not in self._ranges:
+            clock = self.clock
+            position = next(
+                int(slot[1]) for slot, other in self.names.of.items() if slot[0] == "body" and other == name
+            )
+            self._ranges[name] = FIRST, LAST
+            computing = [step for step in clock.ends if self.recorded.timeline.busy[step]]
+            found = {step: self._at_end(name, step) for step in computing}
+            if any(form is None for form in found.values()):
+                same = {s for s, form in found.items() if form and form == self._of_body(position, clock.time(s))}
+                first, last = clock.first, clock.last
+                for step in sorted((s for s in computing if s >= 0), reverse=True):
+                    first = clock.time(step) if step in same and clock.time(step).moved(1) == first else first
+                for step in sorted(s for s in computing if s < 0):
+                    last = clock.time(step) if step in same and clock.time(step).moved(-1) == last else last
+                self._ranges[name] = first, last
+        return self._ranges[name]
+
+    def _at_end(self, name: str, step: int) -> str | None:
+        """What a name stands for in a step at an end; None where it stands for nothing."""
+        forms = self._block(("end", step), self.clock.time(step))
+        return next(
+            (form.text for q, form in enumerate(forms) if form and self.names.of.get(("end", step, q)) == name), None
+        )
+
+    def _of_body(self, position: int, at: Time) -> str:
+        form = self._block(BODY, at)[position]
+        return form.text if form is not None else ""
+
+    def _within(self, name: str, at: Time) -> bool:
+        """Whether the equation of the body holds at a step."""
+        first, last = self._held(name)
+        return first.number(self.clock.T) <= at.number(self.clock.T) <= last.number(self.clock.T)
 
     def _ends(self, steps: list[int]) -> None:
         """Equations of the steps at an end, but those that say what the body says."""
@@ -206,7 +256,7 @@ class Writer:
                 name, node = self.names.of.get((*block, p)), self.clock.node((*block, p))
                 if name is None or form is None or node.op is None:
                     continue
-                same = self._block(BODY, at)[of_body[name]] if name in of_body else None
+                same = self._block(BODY, at)[of_body[name]] if name in of_body and self._within(name, at) else None
                 if same is None or same.text != form.text:
                     self._state(f"{name}[{at}]", form, node)
 

@@ -18,11 +18,15 @@ import numpy as np
 
 from ..compile.record import Leaf, candidates, cut
 from ..core.errors import DerivationError, TinygradError
+from ..core.graph import Graph
 from ..core.scope import ROOT, entered, step, steps
 from ..core.tensor import Tensor, plain, tensor
+from ..language.model import Model
+from ..language.unroll import Run
 from .equations import Equations, write_equations
 from .numbers import Numbers
 from .operations import PRODUCT, SUM, Form, literal
+from .recorded import Recorded
 
 #: at so many steps a function is recorded
 LENGTHS = (6, 7, 9)
@@ -51,14 +55,36 @@ def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping
     """
     recording = _Recording(function, examples)
     reasons: list[str] = []
-    for times in recording.candidates():
-        try:
-            return recording.equations(times)
-        except DerivationError as error:
-            reasons.append(str(error))
-        except (TinygradError, ValueError, IndexError, TypeError, KeyError) as error:  # what it says to other lengths
-            reasons.append(f"{type(error).__name__}: {error}")
+    try:
+        for times in recording.candidates():
+            try:
+                return recording.equations(times)
+            except DerivationError as error:
+                reasons.append(str(error))
+            except (
+                TinygradError,
+                ValueError,
+                IndexError,
+                TypeError,
+                KeyError,
+            ) as error:  # what it says to other lengths
+                reasons.append(f"{type(error).__name__}: {error}")
+    except DerivationError as error:
+        reasons.insert(0, str(error))
     raise DerivationError(f"{recording.name} cannot be written as equations: {reasons[0]}")
+
+
+def model_of(code: Any, examples: Sequence[Any] | Mapping[str, Any] = ()) -> Model:
+    """The equations of whatever computes a loss: a Run, a loss Tensor or Graph, a layer or function with examples."""
+    if isinstance(code, Run):
+        return code.model
+    if isinstance(code, Tensor | Graph):
+        return write_equations(code).model
+    if not callable(code):
+        raise DerivationError(
+            f"what is derived is a model, an equation file, a loss, or a function that computes one; not {code!r}"
+        )
+    return equations_of(code, examples).model
 
 
 class _Recording:
@@ -72,9 +98,16 @@ class _Recording:
         self.leaves = [Leaf(n, value, False) for n, (_, value) in enumerate(self.places)]
 
     def candidates(self) -> Iterator[dict[int, int]]:
-        """Which arguments may be sequences, and along which axis; in the end that none is."""
-        yield from candidates([leaf for leaf in self.leaves if np.ndim(leaf.array)])
-        yield {}
+        """Which arguments are sequences, and along which axis: those that the steps read by entries; where there are
+        too few steps to tell, what may be."""
+        try:
+            recorded = Recorded(self.run({}, 0, {}, 0))
+        except DerivationError as error:
+            yield from candidates([leaf for leaf in self.leaves if np.ndim(leaf.array)])
+            raise error from None
+        numbers = {name: n for n, (name, _) in enumerate(self.places)}
+        pairs = zip(recorded.sequences.values(), recorded.time_axes, strict=True)
+        yield {numbers[str(leaf.name)]: axis for leaf, axis in pairs if leaf.name in numbers}
 
     def run(self, times: Mapping[int, int], length: int, sample_axes: Mapping[int, int], samples: int) -> Tensor:
         """The loss at one length and number of samples."""

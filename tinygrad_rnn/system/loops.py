@@ -16,6 +16,7 @@ from ..core.errors import DerivationError
 from ..core.graph import Graph
 from ..core.scope import Scope
 from ..core.tensor import Tensor
+from ..core.timeline import is_constant
 
 #: so often a thing has to be done to be called a loop
 FEWEST = 3
@@ -60,6 +61,7 @@ def _steps(nodes: list[Tensor]) -> dict[int, int]:
         if run is None:
             break
         start, period, count = run
+        start, count = _phase([nodes[i] for i in left], start, period, count)
         if counts and count not in counts and period > 1:
             (others,) = counts
             raise DerivationError(
@@ -91,7 +93,7 @@ def _static(value: Any) -> str:
 
 
 def _longest(codes: np.ndarray) -> tuple[int, int, int] | None:
-    """Start, period and count of the longest stretch that repeats itself, the shortest period first."""
+    """Start, period and length of the longest stretch that repeats itself, the shortest period first."""
     best: tuple[int, int, int] | None = None
     covered = 0
     for period in range(1, len(codes) // FEWEST + 1):
@@ -101,10 +103,34 @@ def _longest(codes: np.ndarray) -> tuple[int, int, int] | None:
         if not len(starts):
             continue
         longest = int(np.argmax(stops - starts))
-        count = int(stops[longest] - starts[longest]) // period + 1
-        if count >= FEWEST and period * count > covered:
-            best, covered = (int(starts[longest]), period, count), period * count
+        length = int(stops[longest] - starts[longest]) + period
+        if length >= FEWEST * period and length - length % period > covered:
+            best, covered = (int(starts[longest]), period, length), length - length % period
     return best
+
+
+def _phase(nodes: list[Tensor], start: int, period: int, length: int) -> tuple[int, int]:
+    """Where the loop begins in a stretch that repeats itself, and how often it runs.
+
+    An operation before the loop, or after it, may be like one of its own. It does not read what they read: the start
+    with the fewest such misfits is the loop's, the latest of these as what comes before is more often like its end.
+    """
+    count = length // period
+    misfits = []
+    for shift in range(length - period * count + 1):
+        first = start + shift
+        place = {nodes[first + k].id: k for k in range(period * count)}
+        wrong = 0
+        for k in range(period, period * count):
+            a, b = nodes[first + k - period], nodes[first + k]
+            for x, y in zip(a.inputs, b.inputs, strict=True):
+                if y.id in place and x.id in place:
+                    wrong += place[y.id] - place[x.id] not in (0, period)
+                elif y.id not in place:
+                    wrong += x is not y and not (is_constant(x) and is_constant(y))
+        misfits.append(wrong)
+    best = max(range(len(misfits)), key=lambda shift: (-misfits[shift], shift))
+    return start + best, count
 
 
 def _counts_down(nodes: list[Tensor]) -> bool:

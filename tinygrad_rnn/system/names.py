@@ -83,18 +83,21 @@ class Names:
         outside = [node for node in self.roots() if node.name is not None and not node.name.startswith("@")]
         alone = Counter(node.name for node in outside)
         places = Counter({i.name: len({j.place for _, j in named if j.name == i.name}) for _, i in named})
-        seen: dict[str | int, set[str]] = {}
-        for slot, i in named:
-            block = "after" if slot[0] == "after" else str(slot[:-1])
-            place = str(i.place)
-            while place in seen.setdefault(block, set()):  # two of one name in one step
-                place += "_2"
-            seen[block].add(place)
-            self.of[slot] = self._named(place, str(i.name) if places[i.name] == 1 else _spelled(place))
+        wishes: list[tuple[str, str, Slot]] = []
+        seen: dict[str, set[str]] = {}
         for node in outside:
             labels = [scope.label for scope in node.scope.path if scope.label]
             wish = str(node.name) if alone[node.name] == 1 else _spelled(".".join([*labels, str(node.name)]))
-            self.of["root", node.id] = self.free(wish)
+            wishes.append((f"/{node.id}", wish, ("root", node.id)))
+        for slot, i in named:
+            place, block = str(i.place), str(slot[:-1])
+            while place in seen.setdefault(block, set()):  # two of one name in one step
+                place += "_2"
+            seen[block].add(place)
+            wishes.append((place, str(i.name) if places[i.name] == 1 else _spelled(place), slot))
+        # dh gives way to h, whose gradient is called so
+        for place, wish, slot in sorted(wishes, key=lambda entry: entry[1][0] == "d"):
+            self.of[slot] = self._named(place, wish)
 
     def _named(self, place: str, wish: str) -> str:
         if place not in self._by_place:

@@ -120,6 +120,8 @@ def _logistic(node: Tensor, args: list[Form]) -> Form | None:
 
 
 Rule = Callable[[Tensor, list[Form], Axes], Form]
+#: what mixes entries: an array of one number is no number there
+WHOLE = frozenset(["matmul", "linear", "sum", "concatenate", "norm", "softmax", "log_softmax", "logsumexp", "diag"])
 #: what may follow a sum over the samples on the way to the loss
 _LINEAR = frozenset(
     ["add", "subtract", "negative", "multiply", "divide", "add_n", "identity", "sum", "reshape", "cast", "some"]

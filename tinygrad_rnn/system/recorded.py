@@ -36,6 +36,8 @@ class Recorded:
             )
         loss = _masks_as_inputs(with_steps(loss))
         self.sequences: dict[int, Tensor] = {}
+        #: the axis of time of each
+        self.time_axes: list[int] = []
         loss = self._by_entries(loss)
         self.loss = _differing_by_name(loss)
         self.graph = Graph(self.loss)
@@ -62,6 +64,7 @@ class Recorded:
                 whole = np.moveaxis(np.asarray(leaf.value), axis, 0)
                 entries = Tensor(whole, None, (), None, leaf.name, ROOT, leaf.requires_grad)
                 self.sequences[number] = entries
+                self.time_axes.append(axis)
                 axes = (*range(1, axis + 1), 0, *range(axis + 1, whole.ndim))
                 became[leaf.id] = record(PRIMITIVES["transpose"], (entries,), {"axes": axes}) if axis else entries
             loss = copied(loss, lambda node, inputs: became.get(node.id))
@@ -125,20 +128,25 @@ def _sequences(nodes: Iterable[Tensor], count: int) -> list[tuple[Tensor, int]]:
         for x in node.inputs:
             readers.setdefault(x.id, []).append(node)
     stacked = _meet_stacks(nodes, count)
-    found = []
+    found: list[tuple[Tensor, int]] = []
+    picked: list[tuple[Tensor, int]] = []
     for leaf in nodes:
-        if leaf.op is not None or leaf.scope.step is not None or not leaf.ndim:
+        if leaf.op is not None or leaf.scope.step is not None:
             continue
         reads = readers.get(leaf.id, [])
-        for axis in (0, 1):
-            picks = {index_of(x, axis) for x in reads if x.op is PRIMITIVES["getitem"]}
-            if leaf.ndim > axis and len(picks - {None}) > 1 and 2 * len(picks - {None}) >= leaf.shape[axis]:
+        for axis in range(min(leaf.ndim, 2)):
+            picks = [index_of(x, axis) if x.op is PRIMITIVES["getitem"] else None for x in reads]
+            entries = set(picks) - {None}
+            if len(entries) > 1 and 2 * len(entries) >= leaf.shape[axis]:
                 found.append((leaf, axis))
                 break
+            if picks and None not in picks:
+                picked.append((leaf, axis))
         else:
             if leaf.id in stacked and leaf.shape[0] == count:
                 found.append((leaf, 0))
-    return found
+    lengths = {leaf.shape[axis] for leaf, axis in found}
+    return found + [(leaf, axis) for leaf, axis in picked if leaf.shape[axis] in lengths]
 
 
 def _meet_stacks(nodes: list[Tensor], count: int) -> set[int]:

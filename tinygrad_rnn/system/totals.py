@@ -95,7 +95,7 @@ class Totals:
                 found.append(Term(i.inputs[1 - so_far], BODY, clock.first, clock.last))
                 stack.append((clock.it.initial[position, i.inputs[so_far].shift], AFTER, None))  # type: ignore[union-attr]
                 continue
-            i = clock.instructions(home)[position] if home not in (None, BODY) else None  # type: ignore[arg-type,assignment]
+            i = None if home is None or home == BODY else clock.instructions(home)[position]
             if i is not None and i.op is not None and i.op.name in ("add", "add_n") and i.name is None:
                 stack += [(inner, home, time) for inner in reversed(i.inputs)]  # type: ignore[misc]
             else:

@@ -1,0 +1,281 @@
+"""Laws of writing code as equations: the same values and gradients at every length, and nothing guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.core.errors import DerivationError
+from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.system.equations import Equations, write_equations
+from tinygrad_rnn.system.functions import equations_of
+
+D, H, K, N = 3, 4, 5, 2
+
+
+def arrays(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(len(shapes))
+    return {name: rng.normal(size=shape) * 0.5 for name, shape in shapes.items()}
+
+
+def data(T: int, batch: bool = False, first: bool = False) -> dict[str, np.ndarray]:
+    """Inputs and labels; with samples beside time, or before it."""
+    rng = np.random.default_rng(T)
+    lead = ((N, T) if first else (T, N)) if batch else (T,)
+    return {"x": rng.normal(size=(*lead, D)), "y": rng.integers(0, K, size=lead)}
+
+
+# -- passes as people write them: columns, vectors and rows, with tg.steps and without --------------------------------
+def vanilla_columns(x, y, W, U, b, V, c):
+    h, losses = np.zeros((H, 1)), []
+    for t in range(len(x)):
+        h = np.tanh(W @ h + U @ np.reshape(x[t], (D, 1)) + b)
+        losses.append(np.sum(tg.cross_entropy(V @ h + c, np.reshape(y[t], (1,)), axis=0)))
+    return sum(losses)
+
+
+def rows_of_samples(x, y, Wx, Wh, b, Wy, by):
+    h, loss = np.zeros((x.shape[0], H)), 0.0
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] @ Wx + h @ Wh + b)
+        loss = loss + np.sum(tg.cross_entropy(h @ Wy + by, y[:, t]))
+    return loss / (x.shape[0] * x.shape[1])
+
+
+def fused_lstm(x, y, W, b, V):
+    h, c, out = np.zeros((x.shape[1], H)), np.zeros((x.shape[1], H)), []
+    for t in range(len(x)):
+        z = np.concatenate([x[t], h], axis=1) @ W + b
+        i, f, o = (1 / (1 + np.exp(-z[:, k * H : (k + 1) * H])) for k in range(3))
+        c = f * c + i * np.tanh(z[:, 3 * H :])
+        h = o * np.tanh(c)
+        out.append(h @ V)
+    return nn.cross_entropy(np.stack(out), y)
+
+
+def gru(x, y, Wz, Uz, Wr, Ur, Wn, Un, V):
+    h, total = np.zeros(H), 0.0
+    for t in tg.steps(len(x)):
+        z = tg.name("z", tg.sigmoid(Wz @ h + Uz @ x[t]))
+        r = tg.name("r", tg.sigmoid(Wr @ h + Ur @ x[t]))
+        n = tg.name("n", np.tanh(Wn @ (r * h) + Un @ x[t]))
+        h = tg.name("h", (1 - z) * n + z * h)
+        total = total + tg.cross_entropy(V @ h, y[t])
+    return total
+
+
+def delay_of_two(x, y, W, R, U, V):
+    before, h, total = np.zeros(H), np.zeros(H), 0.0
+    for t in tg.steps(len(x)):
+        before, h = h, tg.name("h", np.tanh(W @ h + R @ before + U @ x[t]))
+        total = total + tg.cross_entropy(V @ h, y[t])
+    return total
+
+
+def output_to_hidden(x, y, W, U, V):
+    o, total = np.zeros(K), 0.0
+    for t in range(len(x)):
+        o = V @ np.tanh(W @ o + U @ x[t])
+        total = total + tg.cross_entropy(o, y[t])
+    return total
+
+
+def last_step(x, y, W, U, V):
+    h = None
+    for t in range(len(x)):
+        a = x[t] @ U
+        h = np.tanh(a if h is None else a + h @ W)
+    return np.sum(tg.cross_entropy(h @ V, y[-1]))
+
+
+def masked(x, y, m, W, U, V):
+    h, total = np.zeros((x.shape[1], H)), 0.0
+    for t in range(len(x)):
+        h = np.tanh(x[t] @ U + h @ W)
+        total = total + np.sum(tg.cross_entropy(h @ V, y[t]) * m[t])
+    return total
+
+
+def penalties(x, y, W, U, V):
+    h, total = np.ones(H), 0.0
+    for t in range(len(x)):
+        h = np.tanh(x[t] @ U + h @ W)
+        total = total + tg.cross_entropy(h @ V, y[t]) + 0.3 * np.sum(h**2)
+    return total / len(x) + 0.01 * np.sum(W * W) + 0.1 * np.linalg.norm(U)
+
+
+PASSES: dict[str, tuple[Callable[..., Any], dict[str, np.ndarray], dict[str, bool]]] = {
+    "vanilla": (vanilla_columns, arrays(W=(H, H), U=(H, D), b=(H, 1), V=(K, H), c=(K, 1)), {}),
+    "rows": (rows_of_samples, arrays(Wx=(D, H), Wh=(H, H), b=(H,), Wy=(H, K), by=(K,)), {"batch": True, "first": True}),
+    "lstm": (fused_lstm, arrays(W=(D + H, 4 * H), b=(4 * H,), V=(H, K)), {"batch": True}),
+    "gru": (gru, arrays(**{f"W{k}": (H, H) for k in "zrn"}, **{f"U{k}": (H, D) for k in "zrn"}, V=(K, H)), {}),
+    "delay": (delay_of_two, arrays(W=(H, H), R=(H, H), U=(H, D), V=(K, H)), {}),
+    "output to hidden": (output_to_hidden, arrays(W=(H, K), U=(H, D), V=(K, H)), {}),
+    "last step": (last_step, arrays(W=(H, H), U=(D, H), V=(H, K)), {"batch": True}),
+    "masked": (masked, arrays(W=(H, H), U=(D, H), V=(H, K)), {"batch": True}),
+    "penalties": (penalties, arrays(W=(H, H), U=(D, H), V=(H, K)), {}),
+}
+
+
+def example(name: str, T: int) -> tuple[Callable[..., Any], dict[str, Any]]:
+    function, parameters, kind = PASSES[name]
+    given = data(T, **kind)
+    if name == "masked":
+        given["m"] = np.random.default_rng(1).integers(0, 2, size=given["y"].shape).astype(float)
+    return function, {**given, **parameters}
+
+
+def same_as_the_code(found: Equations, at: Equations, loss: float, grads: dict[str, np.ndarray]) -> None:
+    """The equations found at one length, run on the numbers of another, against the code itself."""
+    run = found.model.unroll(at.T, batch=at.samples, values=at.values)
+    assert run.loss.item() == pytest.approx(loss, rel=1e-12)
+    for name, truth in grads.items():
+        mine = at.turned(name, None, np.asarray(tg.gradients(run.loss, run[name])))
+        np.testing.assert_allclose(mine, truth, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_equations_of_a_function_give_its_loss_and_gradients_at_other_lengths(name):
+    function, given = example(name, 5)
+    found = equations_of(function, given)
+    assert text(tg.load(text(found.model.document)).document) == text(found.model.document)
+    for T in (8, 13):
+        function, given = example(name, T)
+        learned = {key: tg.tensor(value, name=key) for key, value in given.items() if key in PASSES[name][1]}
+        loss = function(**{**given, **learned})
+        grads = dict(zip(learned, tg.gradients(loss, list(learned.values())), strict=True))
+        same_as_the_code(found, equations_of(function, given), loss.item(), grads)
+
+
+LAYERS = {
+    "RNN": lambda: nn.RNN(D, H),
+    "LSTM": lambda: nn.LSTM(D, H, num_layers=2),
+    "GRU": lambda: nn.GRU(D, H, bidirectional=True),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_equations_of_a_layer_are_those_of_its_cells(name):
+    layer = LAYERS[name]()
+
+    def loss(x):
+        return np.mean(layer(x)[0] ** 2)
+
+    found = equations_of(loss, {"x": data(5, batch=True)["x"]})
+    x = data(11, batch=True)["x"]
+    at = equations_of(loss, {"x": x})
+    learned = {name: node for (name, step), node in at.nodes.items() if step is None and node.requires_grad}
+    assert len(learned) == len(list(layer.parameters()))
+    truth = loss(x)
+    same_as_the_code(
+        found, at, truth.item(), dict(zip(learned, tg.gradients(truth, list(learned.values())), strict=True))
+    )
+
+
+def test_a_cell_reads_as_its_page():
+    lines = text(equations_of(nn.LSTMCell(D, H)).model.document).splitlines()
+    assert "c[t] = f[t] * c[t-1] + i[t] * g[t]" in lines
+    assert "f[t] = sigmoid(W_f @ h[t-1] + U_f @ x[t] + b_f)" in lines
+    assert lines[-1] == "L = sum(t, sum(h[t] * v[t]))"
+
+
+# -- nothing is guessed -----------------------------------------------------------------------------------------------
+def mean_over_time(h0, W, T, scale):
+    h, total = h0, 0.0
+    for _ in tg.steps(T):
+        h = tg.name("h", np.tanh(W @ h))
+        total = total + np.sum(h**2)
+    return total * scale
+
+
+@pytest.mark.parametrize(("T", "scale"), [(4, 1 / 4), (4, 4.0), (5, 1 / 4), (6, 1 / 12), (9, 8.0)])
+def test_a_number_that_may_be_the_length_keeps_a_name_where_one_recording_cannot_tell(T, scale):
+    W, h = tg.tensor(np.eye(3), name="W"), tg.tensor(np.ones(3), name="h0")
+    found = write_equations(mean_over_time(h, W, T, scale))
+    assert text(found.model.document).splitlines()[-1] == "L = sum(t, sum(h[t]**2)) * k_1"
+    assert found.values["k_1"] == scale
+    assert "may have to do with the length" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "written"),
+    [
+        (lambda x: 1 / len(x), "L = sum(t, sum(h[t]**2)) * (1 / T)"),
+        (lambda x: 0.25, "L = sum(t, sum(h[t]**2)) * 0.25"),
+        (lambda x: len(x) ** 2, "L = sum(t, sum(h[t]**2)) * T**2"),
+        (lambda x: 2 / (len(x) - 1), "L = sum(t, sum(h[t]**2)) * (2 / (T - 1))"),
+        (lambda x: 0.9 ** len(x), "L = sum(t, sum(h[t]**2)) * k_1"),
+    ],
+)
+def test_a_function_tells_the_length_from_a_number(scale, written):
+    def loss(x, W):
+        h, total = np.zeros(3), 0.0
+        for t in tg.steps(len(x)):
+            h = tg.name("h", np.tanh(W @ h + x[t]))
+            total = total + np.sum(h**2)
+        return total * scale(x)
+
+    found = equations_of(loss, (np.ones((4, 3)), np.eye(3)))
+    assert text(found.model.document).splitlines()[-1] == written
+
+
+def test_a_number_of_each_step_becomes_an_input():
+    W, h, total = tg.tensor(np.eye(3), name="W"), np.ones(3), 0.0
+    for t in tg.steps(1, 8):
+        h = tg.name("h", np.tanh(W @ h))
+        total = total + 0.9 ** (7 - t) * np.sum(h**2)
+    assert text(write_equations(total).model.document).splitlines()[-1] == "L = sum(t, k_1[t] * sum(h[t]**2))"
+
+
+# -- what cannot be written -------------------------------------------------------------------------------------------
+def looped(step: Callable[[tg.Tensor, Any], Any], shape: tuple[int, ...] = (H,), T: int = 6) -> tg.Tensor:
+    W, h = tg.tensor(np.eye(H), name="W"), np.ones(shape)
+    for _ in tg.steps(1, T + 1):
+        h = tg.name("h", step(W, h))
+    return np.sum(h)
+
+
+@pytest.mark.parametrize(
+    ("step", "shape", "says"),
+    [
+        (lambda W, h: np.cumsum(W @ h), (H,), r"h \(cumsum\) at t=\d: cumsum has no equation"),
+        (lambda W, h: h @ W - np.mean(h @ W, axis=0), (3, H), "a sum over the samples meets what belongs to one"),
+    ],
+)
+def test_what_has_no_equation_is_refused_with_its_place(step, shape, says):
+    with pytest.raises(DerivationError, match=says):
+        write_equations(looped(step, shape))
+
+
+def test_loops_of_two_lengths_are_refused_with_a_way_out():
+    W, h, g = tg.tensor(np.eye(H), name="W"), np.ones(H), np.ones(H)
+    for _ in range(6):
+        h = np.tanh(W @ h)
+    for _ in range(9):
+        g = np.sin(W @ g + h)
+    with pytest.raises(DerivationError, match=r"two loops with 9 and 6 steps.*two indices"):
+        write_equations(np.sum(g))
+
+
+def test_a_loop_that_stops_by_a_value_is_refused():
+    def loss(x, W):
+        h, t = x[0], 0
+        while t < 20 and np.sum(h.value if isinstance(h, tg.Tensor) else h) > 0.1:
+            h, t = np.tanh(W @ h), t + 1
+        return np.sum(h)
+
+    with pytest.raises(DerivationError, match="loss cannot be written as equations"):
+        equations_of(loss, (np.ones((7, 3)), 0.5 * np.eye(3)))
+
+
+def test_steps_that_differ_are_refused_by_the_first_difference():
+    W, h = tg.tensor(np.eye(H), name="W"), np.ones(H)
+    for t in tg.steps(8):
+        h = tg.name("h", np.tanh(W @ h) if t % 2 else np.sin(W @ h))
+    with pytest.raises(DerivationError, match="not one step repeated: step"):
+        write_equations(np.sum(h))
