@@ -91,9 +91,9 @@ class Totals:
                 continue
             home, position, time = self._meant(ref, block, at)
             if home == BODY and position in self.running:
-                i, so_far = clock.it.body[position], self.running[position]
-                found.append(Term(i.inputs[1 - so_far], BODY, clock.first, clock.last))
-                stack.append((clock.it.initial[position, i.inputs[so_far].shift], AFTER, None))  # type: ignore[union-attr]
+                inputs, so_far = clock.it.body[position].inputs, self.running[position]
+                found.append(Term(inputs[1 - so_far], BODY, clock.first, clock.last))
+                stack.append((clock.it.initial[position, inputs[so_far].shift], AFTER, None))  # type: ignore[union-attr]
                 continue
             i = None if home is None or home == BODY else clock.instructions(home)[position]
             if i is not None and i.op is not None and i.op.name in ("add", "add_n") and i.name is None:
