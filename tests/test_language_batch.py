@@ -124,3 +124,8 @@ def test_a_batch_that_cannot_be_is_told(source, told):
     with pytest.raises(tg.LanguageError) as caught:
         load(source)
     assert told in str(caught.value)
+
+
+def test_a_file_of_batches_is_not_compiled():
+    with pytest.raises(tg.GraphError, match="not compiled"):
+        load(SIZED).compile()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.autodiff import gradients
+from ..core.errors import GraphError
 from ..core.scope import ROOT, entered
 from ..core.tensor import next_id
 from .build import Built, build
@@ -132,5 +133,8 @@ class _Recorder:
 
 
 def compile_model(model: Any, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:
-    """The compiled form of a model; see `CompiledModel`."""
+    """The compiled form of a model; see `CompiledModel`. Raises `GraphError` for a file with `batch: columns`."""
+    if model.convention.samples:
+        told = "a file with `batch: columns` is not compiled: its equations are those of one number of samples"
+        raise GraphError(f"{told}; without this line they hold for each sample, and any number is given")
     return CompiledModel(model, executor, checkpoint)
