@@ -104,12 +104,7 @@ def backward(target, dh_next, dC_next, C_prev, z, f, i, C_bar, C, o, h, v, y, p=
     p.W_f.d += np.dot(df, z.T)
     p.b_f.d += df
 
-    dz = (
-        np.dot(p.W_f.v.T, df)
-        + np.dot(p.W_i.v.T, di)
-        + np.dot(p.W_C.v.T, dC_bar)
-        + np.dot(p.W_o.v.T, do)
-    )
+    dz = np.dot(p.W_f.v.T, df) + np.dot(p.W_i.v.T, di) + np.dot(p.W_C.v.T, dC_bar) + np.dot(p.W_o.v.T, do)
     dh_prev = dz[:H_size, :]
     dC_prev = f * dC
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..core.tensor import Tensor
     from ..language import Model
     from .report import Report
 
@@ -37,18 +36,26 @@ def verify(
 
 
 def verify_backward(
-    forward: Callable[..., Tensor],
-    backward: Callable[..., Mapping[str, Any]],
-    inputs: Mapping[str, Any],
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     name: str = "hand-written backward",
+    *,
+    params: Any = None,
+    names: Sequence[str | None] | Mapping[str, str | None] | None = None,
 ) -> Report:
-    """Judge a backward pass written in numpy against the graph of its forward pass.
+    """Judge a backward pass written in code against the derivatives of its forward function.
 
-    inputs: a dict from names to arrays. `forward(**inputs)` is called with Tensors and returns the scalar loss; it
-    names its quantities with `tg.name` inside `tg.steps`. `backward(**inputs)` is called with arrays and returns a
-    dict: for an input the gradient, for a named quantity a dict (or list) of gradients by step. Each is compared with
-    the engine within rounding; a failed quantity says whether its own line is wrong and which term it lacks. Raises
-    `GraphError` for unknown names and wrong shapes.
+    `forward(**inputs)` returns the loss, or (loss, cache), or (output, cache). `backward` is called with the inputs it
+    names, or with the gradient of forward's output and the cache; it returns gradients as a dict, as a tuple (`names=`
+    says of what, None for what is none), as an object, or leaves them in attributes. Without it forward returns loss
+    and gradients together, or torch or jax takes them (a `torch.autograd.Function`, a `jax.custom_vjp`).
+    inputs: a dict from names to arrays, dicts and lists of arrays, and anything else the functions take.
+    params: weights that the functions read from elsewhere: a dict of the arrays, or the object or module that has them
+    as attributes; they are changed in place and restored.
+    A forward function that names its states (`tg.name` inside `tg.steps`) may have its gradients by step returned too,
+    as a dict or list by step, and a mistake is then told line by line. Raises `GraphError` for unknown names, wrong
+    shapes and functions that raise.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> ones = {"w": np.ones(2), "x": np.ones(2)}
@@ -58,7 +65,7 @@ def verify_backward(
     """
     from .handwritten import judge_backward
 
-    return judge_backward(forward, backward, inputs, name)
+    return judge_backward(forward, backward, inputs, name, params, names)
 
 
 __all__ = ["verify", "verify_backward"]

@@ -56,13 +56,17 @@ def richardson(f: Callable[[float], float], step: float = 0.1, levels: int = 8) 
     best, error = 0.0, float("inf")
     for i in range(levels):
         h = step / 2.0**i
-        row = [(f(h) - f(-h)) / (2.0 * h)]
+        above, below = f(h), f(-h)
+        rounding = EPS * max(abs(above), abs(below)) / h
+        row = [(above - below) / (2.0 * h)]
         for k in range(i):
             row.append(row[k] + (row[k] - table[i - 1][k]) / (4.0 ** (k + 1) - 1.0))
-            change = max(abs(row[-1] - row[-2]), abs(row[-1] - table[i - 1][k]))
+            change = max(abs(row[-1] - row[-2]), abs(row[-1] - table[i - 1][k]), rounding)
             if change < error:
                 best, error = row[-1], change
         table.append(row)
+        if i > 2 and error <= rounding:
+            break  # shorter steps only add rounding
     return best, error
 
 

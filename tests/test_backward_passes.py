@@ -1,0 +1,154 @@
+"""Ten backward passes as students write them, judged unchanged: right as they are, and with one mistake each.
+
+The files of `backward_passes` were written before the judge was; a mistake is one replacement in their text.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+
+FOLDER = Path(__file__).parent / "backward_passes"
+
+
+def min_char_rnn(m: ModuleType) -> tg.Report:
+    rng = np.random.default_rng(0)
+    inputs = {"inputs": m.inputs, "targets": m.targets, "hprev": rng.normal(size=m.hprev.shape)}
+    weights = {"Wxh": m.Wxh, "Whh": m.Whh, "Why": m.Why, "bh": m.bh, "by": m.by}
+    names = ("loss", "dWxh", "dWhh", "dWhy", "dbh", "dby", None)
+    return tg.verify_backward(m.lossFun, inputs=inputs, params=weights, names=names)
+
+
+def assignment_rnn(m: ModuleType) -> tg.Report:
+    return tg.verify_backward(m.rnn_forward, m.rnn_backward, rows(H=5))
+
+
+def assignment_lstm(m: ModuleType) -> tg.Report:
+    return tg.verify_backward(m.lstm_forward, m.lstm_backward, rows(H=5, gates=4))
+
+
+def rows(H: int, gates: int = 1, N: int = 3, T: int = 4, D: int = 2) -> dict[str, np.ndarray]:
+    """What the assignments are called with."""
+    rng = np.random.default_rng(1)
+    shapes = {"x": (N, T, D), "h0": (N, H), "Wx": (D, gates * H), "Wh": (H, gates * H), "b": (gates * H,)}
+    return {name: rng.normal(size=shape) / 2 for name, shape in shapes.items()}
+
+
+def dictionaries_rnn(m: ModuleType) -> tg.Report:
+    rng = np.random.default_rng(2)
+    shapes = {"Wax": (5, 3), "Waa": (5, 5), "Wya": (2, 5), "ba": (5, 1), "by": (2, 1)}
+    parameters = {name: rng.normal(size=shape) / 2 for name, shape in shapes.items()}
+    inputs = {"x": rng.normal(size=(3, 4, 6)), "a0": rng.normal(size=(5, 4)), "parameters": parameters}
+    return tg.verify_backward(m.rnn_forward, m.rnn_backward, inputs)
+
+
+def vectors(m: ModuleType) -> tg.Report:
+    rng = np.random.default_rng(3)
+    xs, ys = list(rng.normal(size=(5, 3))), list(rng.normal(size=(5, 2)))
+    weights = {"U": (4, 3), "W": (4, 4), "V": (2, 4), "b": (4,), "c": (2,)}
+    inputs = {"xs": xs, "ys": ys} | {name: rng.normal(size=shape) / 2 for name, shape in weights.items()}
+    return tg.verify_backward(m.forward, m.backward, inputs, names=("dU", "dW", "dV", "db", "dc"))
+
+
+def layer_class(m: ModuleType) -> tg.Report:
+    rng = np.random.default_rng(4)
+    net = m.RNN(3, 5, 2, rng)
+    X, targets = list(rng.normal(size=(4, 6, 3))), list(rng.normal(size=(4, 6, 2)))
+    return tg.verify_backward(net.loss, net.backward, {"X": X, "targets": targets}, params=net)
+
+
+def single_precision_gru(m: ModuleType) -> tg.Report:
+    rng = np.random.default_rng(5)
+    X, h0, y = (rng.normal(size=shape).astype(np.float32) for shape in [(5, 3, 4), (3, 6), (3, 6)])
+    return tg.verify_backward(m.gru_loss, m.gru_backward, {"p": m.init_params(4, 6), "X": X, "h0": h0, "y": y})
+
+
+def many_to_one(m: ModuleType) -> tg.Report:
+    net = m.RNN(4, 3)
+    words = [np.eye(4)[:, [i]] for i in (0, 2, 1, 3, 2)]
+
+    def backward() -> dict[str, np.ndarray]:
+        y, _ = net.forward(words)
+        d_y = m.softmax(y)
+        d_y[1] -= 1
+        return net.backprop(d_y)
+
+    return tg.verify_backward(lambda: net.loss(words, 1), backward, params=net)
+
+
+def language_model(m: ModuleType) -> tg.Report:
+    net = m.RNNNumpy(7)
+    x, y = [0, 3, 6, 2, 5, 1], [3, 6, 2, 5, 1, 4]
+    names = ("dLdU", "dLdV", "dLdW")
+    forward, backward = (lambda: net.calculate_total_loss([x], [y])), (lambda: net.bptt(x, y))
+    return tg.verify_backward(forward, backward, params=net, names=names)
+
+
+def parameter_objects(m: ModuleType) -> tg.Report:
+    rng = np.random.default_rng(6)
+    start = {"h_prev": rng.normal(size=(m.H_size, 1)), "C_prev": rng.normal(size=(m.H_size, 1))}
+    inputs = {"inputs": [0, 2, 1, 3], "targets": [2, 1, 3, 0], **start}
+    return tg.verify_backward(m.forward_backward, inputs=inputs, params=m.parameters, names=("loss", None, None))
+
+
+class Mistake(NamedTuple):
+    """A replacement in the text, the gradients that come out wrong, and what has to be said of it."""
+
+    old: str
+    new: str
+    wrong: set[str]
+    says: str
+
+
+CASES = {
+    min_char_rnn: Mistake("np.dot(Whh.T, dhraw)", "np.dot(Whh, dhraw)", {"dWxh", "dWhh", "dbh"}, ""),
+    assignment_rnn: Mistake(
+        "dnext_h = dh[:, t, :] + dprev_h", "dnext_h = dh[:, t, :]", {"dx", "dh0", "dWx", "dWh", "db"}, ""
+    ),
+    assignment_lstm: Mistake("df = dc * prev_c", "df = dc * next_c", {"dx", "dh0", "dWx", "dWh", "db"}, ""),
+    dictionaries_rnn: Mistake(
+        "(1 - a_next**2) * da_next", "(1 - a_next) * da_next", {"dx", "da0", "dWax", "dWaa", "dba"}, ""
+    ),
+    vectors: Mistake("np.outer(dz, hs[t])", "np.outer(dz, hs[t + 1])", {"dW"}, ""),
+    layer_class: Mistake("dy = 2 * (self.y[t] - targets[t]) / N", "dy = 2 * (self.y[t] - targets[t])", set(), ""),
+    single_precision_gru: Mistake(
+        "dr = drh * h * r * (1 - r)", "dr = drh * r * (1 - r)", {"dWz", "dWr", "dWn", "dUr"}, ""
+    ),
+    many_to_one: Mistake("temp @ self.last_hs[t].T", "temp.T @ self.last_hs[t]", {"dWhh"}, ""),
+    language_model: Mistake("bptt_truncate=100", "bptt_truncate=2", {"dU", "dW"}, ""),
+    parameter_objects: Mistake("di = dC * C_bar", "di = dC * C", {"dW_i", "db_i"}, ""),
+}
+each = pytest.mark.parametrize("judged", CASES, ids=lambda judged: judged.__name__)
+
+
+def imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@each
+def test_a_right_pass_is_judged_right_unchanged(judged):
+    report = judged(imported(FOLDER / f"{judged.__name__}.py"))
+    assert report.verdict == "PASS", str(report)
+
+
+@each
+def test_one_mistake_is_found_and_told(judged, tmp_path):
+    mistake = CASES[judged]
+    text = (FOLDER / f"{judged.__name__}.py").read_text(encoding="utf-8")
+    assert text.count(mistake.old) == 1
+    (tmp_path / f"{judged.__name__}_wrong.py").write_text(text.replace(mistake.old, mistake.new), encoding="utf-8")
+    report = judged(imported(tmp_path / f"{judged.__name__}_wrong.py"))
+    assert report.verdict == "FAIL", str(report)
+    assert {row.name for row in report.failed} >= mistake.wrong, str(report)
+    assert mistake.says in str(report), str(report)

@@ -1,0 +1,269 @@
+"""The user's two functions: how they are called, unchanged, and what the forward one's scalar is.
+
+A forward function returns the loss, or (loss, cache), or (output, cache) for a backward function that is handed the
+gradient of the output. Without a backward function the forward one returns loss and gradients together, or torch or jax
+differentiates it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.errors import GraphError
+from ...core.tensor import Tensor, plain
+from . import foreign
+from .arrays import Inputs, Params, Place, said
+
+#: what a loss is called where results have names
+LOSS = ("loss", "L", "cost", "J", "E", "total_loss")
+
+
+class Subject:
+    """A forward and a backward function with the arrays they are judged on."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any] | None,
+        inputs: Inputs,
+        params: Params,
+        names: Any,
+    ) -> None:
+        self.inputs, self.params, self.names = inputs, params, names
+        self.forward = foreign.callable_of(forward)
+        self.in_order = foreign.takes_positions(forward)
+        self.backward = backward
+        self.leaves: dict[Place, np.ndarray] = {**inputs.leaves, **params.leaves}
+        self.kinds = sorted(set(inputs.kinds.values()) - {foreign.NUMPY})
+        self._cotangents: list[np.ndarray] = []
+        if not self.in_order:
+            _fits(self.forward, self.inputs.tree, "forward")
+
+    @property
+    def upstream(self) -> bool:
+        """Whether an output that is no scalar is weighted with an upstream gradient."""
+        return any(c.shape for c in self._cotangents)
+
+    def call(self, values: Mapping[Place, Any]) -> Any:
+        """What forward returns with these values in its inputs; weights elsewhere stay as they are."""
+        arguments = self.inputs.filled(values)
+        return self.forward(*arguments.values()) if self.in_order else self.forward(**arguments)
+
+    def scalar(self, result: Any) -> Any:
+        """The loss in what forward returned: its number, or its output weighted with the upstream gradient."""
+        outputs = self.outputs(result)
+        if all(_is_scalar(y) for y in outputs) and len(outputs) == 1:
+            return _number(outputs[0])
+        terms = [_weighted(c, y) for c, y in zip(self.cotangents(outputs), outputs, strict=True)]
+        return sum(terms[1:], terms[0])
+
+    def outputs(self, result: Any) -> Sequence[Any]:
+        """What of a result is differentiated."""
+        if self.backward is None and isinstance(self.names, (list, tuple)):
+            self._check_count(result)
+        if isinstance(result, tuple) and result and self._differentiated_elsewhere(result[0]):
+            return [part for part in result if foreign.kind_of(part) != foreign.NUMPY]
+        if isinstance(result, (tuple, list)) and result:
+            return [self._loss_among(result)] if self.backward is None else [result[0]]
+        if isinstance(result, Mapping):
+            named = [result[key] for key in LOSS if key in result]
+            if named:
+                return named[:1]
+        if self._usable(result):
+            return [result]
+        raise GraphError(
+            f"forward has to return the loss, as a number or a Tensor, not {type(result).__name__}: return it, alone or "
+            "first in a tuple"
+        )
+
+    def _usable(self, result: Any) -> bool:
+        return isinstance(result, (Tensor, float, int, complex, np.ndarray, np.number)) or (
+            foreign.kind_of(result) != foreign.NUMPY
+        )
+
+    def _differentiated_elsewhere(self, output: Any) -> bool:
+        return self.backward is None and self.names is None and foreign.kind_of(output) != foreign.NUMPY
+
+    def _check_count(self, result: Any) -> None:
+        if isinstance(result, (list, tuple)) and len(result) != len(self.names):
+            raise GraphError(f"forward returned {len(result)} results, names= says what {len(self.names)} are")
+
+    def _loss_among(self, result: Sequence[Any]) -> Any:
+        if isinstance(self.names, (list, tuple)):
+            for name, part in zip(self.names, result, strict=True):
+                if name in LOSS:
+                    return part
+        for part in result:
+            if _is_scalar(part):
+                return part
+        raise GraphError(
+            "forward returned no number that could be the loss: with backward=None it returns loss and gradients "
+            "together; names= says which result is which"
+        )
+
+    def cotangents(self, outputs: Sequence[Any]) -> list[np.ndarray]:
+        """The upstream gradient of each output: 1 for a number, else standard normal numbers, the same ones always."""
+        shapes = [np.shape(plain(y)) if foreign.kind_of(y) == foreign.NUMPY else tuple(y.shape) for y in outputs]
+        if [c.shape for c in self._cotangents] != shapes:
+            rng = np.random.default_rng(0)  # sixteenths: the same numbers in every precision
+            self._cotangents = [np.round(16 * rng.standard_normal(s)) / 16 if s else np.ones(()) for s in shapes]
+        return self._cotangents
+
+    # -- numbers ---------------------------------------------------------------------------------------------------
+    def loss_at(self, values: Mapping[Place, np.ndarray], in_place: bool = True) -> Any:
+        """The loss with these arrays: written into the weights where they are, or put in their place (complex ones)."""
+        with ExitStack() as stack:
+            stack.enter_context(foreign.double_precision(self.kinds))
+            stack.enter_context(self.params.written(values) if in_place else self.params.replaced(values))
+            scalar = self.scalar(self.call(self._of_their_kind(values)))
+        number = plain(scalar) if foreign.kind_of(scalar) == foreign.NUMPY else foreign.to_numpy(scalar)
+        return np.asarray(number).reshape(())[()]
+
+    def _of_their_kind(self, values: Mapping[Place, np.ndarray]) -> dict[Place, Any]:
+        """Arrays for the inputs, of torch or jax where these were."""
+        return {p: foreign.of_kind(values[p], kind) for p, kind in self.inputs.kinds.items() if p in values}
+
+    def returned(self) -> tuple[Any, list[str]]:
+        """What the backward pass returns on the user's own arrays, in their own dtype, and what was written into."""
+        own = self._of_their_kind(self.inputs.leaves)
+        if self.backward is None and self.names is None and self.kinds:
+            return foreign.own_gradients(self._outputs_at, own, self.cotangents, self.kinds[0]), []
+        with self.params.written({}):
+            arguments = self.inputs.filled(own)
+            positions, keywords = (list(arguments.values()), {}) if self.in_order else ([], arguments)
+            result = told("forward", self.forward, *positions, **keywords)
+            self.scalar(result)
+            changed = self._changed(arguments, self.leaves, "forward")
+            if self.backward is None:
+                return result, changed
+            between = {place: np.array(value) for place, value in self._now(arguments).items()}
+            answer = self._backward(arguments, result)
+            return answer, changed + self._changed(arguments, between, "backward")
+
+    def _outputs_at(self, values: Mapping[Place, Any]) -> Sequence[Any]:
+        return self.outputs(told("forward", self.call, values))
+
+    def _changed(self, arguments: Mapping[str, Any], before: Mapping[Place, np.ndarray], role: str) -> list[str]:
+        now = self._now(arguments)
+        changed = [said(place) for place in before if not np.array_equal(now[place], before[place])]
+        return [f"{role} changes {name} in place: it has to work on a copy" for name in changed]
+
+    def _now(self, arguments: Mapping[str, Any]) -> dict[Place, np.ndarray]:
+        """The arrays as they are after a call."""
+        now = {place: slot.array for place, slot in self.params.slots.items()}
+        return now | {place: foreign.to_numpy(value) for place, value in self.inputs.arrays_in(arguments).items()}
+
+    def _backward(self, arguments: dict[str, Any], result: Any) -> Any:
+        assert self.backward is not None
+        parameters = _parameters(self.backward)
+        if parameters is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return told("backward", self.backward, **arguments)
+        names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+        required = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        unknown = [name for name in required if name not in arguments]
+        if not unknown:
+            return told("backward", self.backward, **{k: v for k, v in arguments.items() if k in names})
+        handed = dict(zip(unknown, self._handed(unknown, result), strict=True))
+        return told("backward", self.backward, **{k: v for k, v in {**arguments, **handed}.items() if k in names})
+
+    def _handed(self, unknown: list[str], result: Any) -> list[Any]:
+        """The gradient of forward's output and its cache, for the parameters of backward that are no inputs."""
+        outputs = self.outputs(result)
+        cotangent = self.cotangents(outputs)[0].astype(np.asarray(plain(outputs[0])).dtype)
+        cache = result[-1] if isinstance(result, tuple) and len(result) > 1 else None
+        no_array = cache is not None and not isinstance(cache, (np.ndarray, Tensor, float))
+        if len(unknown) == 1 and cache is not None and (no_array or "cache" in unknown[0]):
+            return [cache]
+        if len(unknown) == 1:
+            return [cotangent]
+        if len(unknown) == 2 and cache is not None:
+            return [cotangent, cache]
+        close = get_close_matches(unknown[0], list(self.inputs.tree), 1)
+        raise GraphError(
+            f"backward takes {', '.join(unknown)}, which "
+            f"{'is no input' if len(unknown) == 1 else 'are no inputs'}"
+            + (f" (did you mean {close[0]!r}?)" if close else "")
+            + ": it is called with the inputs it names, or with the gradient of forward's output and its cache; "
+            "for anything else pass a lambda of the inputs"
+        )
+
+
+def told(role: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the user's; what it raises is told with the line where it was raised."""
+    try:
+        return function(*args, **kwargs)
+    except GraphError:
+        raise
+    except Exception as error:  # user code may raise anything; it is passed on, with its place
+        raise GraphError(f"{role} raised {type(error).__name__}: {error}{where(error)}") from error
+
+
+def where(error: BaseException) -> str:
+    """The line of the user's code at which an error was raised."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_library(f.filename)]
+    if not frames:
+        return ""
+    last = frames[-1]
+    return f" (line {last.lineno} of {Path(last.filename).name}{f': {last.line}' if last.line else ''})"
+
+
+def _is_library(filename: str) -> bool:
+    path = Path(filename)
+    return _PACKAGE in path.parents or "site-packages" in path.parts
+
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return None
+
+
+def _fits(function: Callable[..., Any], arguments: Mapping[str, Any], role: str) -> None:
+    """Refuse an input that a function does not take, and a missing one, before anything runs."""
+    parameters = _parameters(function)
+    if parameters is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    names = [p.name for p in parameters]
+    for key in arguments:
+        if key not in names:
+            close = get_close_matches(key, names, 1)
+            hint = f": did you mean {close[0]!r}?" if close else ""
+            raise GraphError(f"inputs= has {key!r}, but {role} takes {', '.join(names) or 'no arguments'}{hint}")
+    lacking = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    lacking = [name for name in lacking if name not in arguments]
+    if lacking:
+        raise GraphError(f"{role} takes {', '.join(names)}, but inputs= has no {', '.join(lacking)}")
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, (bool, str)) or value is None:
+        return False
+    if isinstance(value, (float, int, complex, np.number)):
+        return True
+    if foreign.kind_of(value) != foreign.NUMPY:
+        return not tuple(value.shape)
+    return isinstance(value, (Tensor, np.ndarray)) and value.size == 1
+
+
+def _number(value: Any) -> Any:
+    """A loss of one entry, shape (1, 1) or (), as a number."""
+    return np.sum(value) if isinstance(value, (Tensor, np.ndarray)) and np.shape(plain(value)) else value
+
+
+def _weighted(cotangent: np.ndarray, output: Any) -> Any:
+    kind = foreign.kind_of(output)
+    if kind == foreign.NUMPY:
+        return np.sum(cotangent * output)
+    return (foreign.of_kind(cotangent.astype(foreign.to_numpy(output).dtype), kind) * output).sum()

@@ -1,0 +1,232 @@
+"""The true gradients of a user's forward function, and how exactly they are known.
+
+Three ways, the first that holds: the function runs on Tensors and its recorded graph is differentiated; it runs on
+complex arrays and the derivative is read off the imaginary part; it runs on floats and differences are extrapolated.
+The first two are believed only if they agree with differences of the function as it runs on plain arrays: code can
+lose a Tensor or an imaginary part on its way without saying so.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...core.autodiff import gradients
+from ...core.errors import GraphError
+from ...core.graph import Graph
+from ...core.tensor import Tensor, tensor
+from ..gradcheck import STEP, richardson
+from ..magnitude import EPS, SAFETY, magnitudes
+from .arrays import Place
+from .subject import Subject, told, where
+
+RECORDED, COMPLEX, DIFFERENCES = "recorded graph", "complex step", "Richardson differences"
+#: seconds that derivatives entry by entry may take; beyond them whole rows and columns are taken at once
+BUDGET = 8.0
+#: an axis is cut into at most so many stretches then
+MOST_SLICES = 32
+#: an extrapolated difference is believed to so many times its own estimate of its error
+DOUBT = 100.0
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The slope of the loss in a direction that is zero outside of some indices of one axis."""
+
+    axis: int
+    indices: np.ndarray
+    direction: np.ndarray
+    slope: float
+    accuracy: float
+
+
+@dataclass
+class Truth:
+    """True gradients by place. `sizes` are the magnitudes of their terms where the graph is recorded, else `accuracy`
+    is the largest error to be expected in any entry. Of large arrays only the slopes of `slices` are known.
+    """
+
+    method: str
+    values: dict[Place, np.ndarray] = field(default_factory=dict)
+    sizes: dict[Place, np.ndarray] = field(default_factory=dict)
+    accuracy: dict[Place, float] = field(default_factory=dict)
+    slices: dict[Place, list[Slice]] = field(default_factory=dict)
+    loss: Tensor | None = None
+    nodes: dict[Place, Tensor] = field(default_factory=dict)
+    #: why a better way did not hold
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Slopes:
+    """Derivatives of the loss by one way of taking them, in any direction."""
+
+    subject: Subject
+    method: str
+    arrays: Mapping[Place, np.ndarray]
+
+    def along(self, directions: Mapping[Place, np.ndarray]) -> tuple[float, float]:
+        """The derivative in a direction and an estimate of its error; raises what the user's function raises."""
+        if self.method == COMPLEX:
+            return self._complex(directions), 0.0
+        return richardson(lambda s: float(self._moved(directions, s)))
+
+    def _complex(self, directions: Mapping[Place, np.ndarray]) -> float:
+        moved = {p: a + 1j * STEP * directions[p] if p in directions else a + 0j for p, a in self.arrays.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            value = self.subject.loss_at(moved, in_place=False)
+        if not np.iscomplexobj(value):
+            raise TypeError("the loss came out without an imaginary part")
+        return float(np.imag(value)) / STEP
+
+    def _moved(self, directions: Mapping[Place, np.ndarray], s: float) -> Any:
+        moved = {p: a + s * directions[p] if p in directions else a for p, a in self.arrays.items()}
+        return self.subject.loss_at(moved)
+
+
+def record(subject: Subject) -> tuple[Tensor | None, dict[Place, Tensor], str]:
+    """The loss recorded on Tensors with a leaf for every array, or None and why it cannot be."""
+    if subject.kinds:
+        return None, {}, f"the forward function computes with {subject.kinds[0]}"
+    leaves = {
+        place: tensor(array.astype(float), name=place[0] if place[1] is None else f"{place[0]}[{place[1]}]")
+        for place, array in subject.leaves.items()
+    }
+    try:
+        with subject.params.replaced(leaves):
+            loss = subject.scalar(subject.call(leaves))
+    except Exception as error:  # the user's code met a Tensor where it expects an array; it may raise anything then
+        return None, {}, f"{_short(error)}{where(error)}"
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        return None, {}, "the loss came out as a plain number: forward does not compute it from what was handed to it"
+    return loss, leaves, ""
+
+
+def recorded_truth(loss: Tensor, nodes: Mapping[Place, Tensor]) -> Truth:
+    """The engine's gradients, with the magnitudes of their terms."""
+    pulled = dict(zip(nodes, gradients(loss, list(nodes.values()), create_graph=True), strict=True))
+    sizes = dict(zip(pulled, magnitudes(pulled.values()), strict=True))
+    values = {place: np.asarray(g.value, dtype=float) for place, g in pulled.items()}
+    return Truth(RECORDED, values, sizes, loss=loss, nodes=dict(nodes))
+
+
+def doubtful(subject: Subject, loss: Tensor, truth: Truth) -> str:
+    """Why a recorded graph is not the user's function: another value, or another slope, than on plain arrays."""
+    if Graph(loss).select(op="stop"):
+        return ""  # declared truncation: the gradients are not those of the function, and are not meant to be
+    directions = _random({place: truth.values[place].shape for place in subject.leaves if place in truth.values})
+    slopes = Slopes(subject, DIFFERENCES, _double(subject))
+    try:
+        plain = float(np.real(subject.loss_at(slopes.arrays)))
+        slope, error = slopes.along(directions)
+    except GraphError:
+        raise
+    except Exception:  # written for Tensors only: the graph is what the user wrote
+        return ""
+    if not np.isfinite(plain + slope):
+        return ""
+    (size,) = magnitudes([loss])
+    if abs(plain - loss.item()) > 8 * SAFETY * EPS * float(np.sum(size)):
+        return f"on Tensors forward returns {loss.item():.6g}, on arrays {plain:.6g}"
+    ours = sum(float(np.sum(truth.values[p] * v)) for p, v in directions.items())
+    scale = sum(float(np.sum(np.abs(truth.values[p] * v))) for p, v in directions.items())
+    if abs(ours - slope) > 10 * DOUBT * error + 1e-6 * (scale + abs(slope)):
+        return f"the recorded graph changes by {ours:.6g} where forward on arrays changes by {slope:.6g}"
+    return ""
+
+
+def differenced_truth(subject: Subject, places: list[Place], reason: str) -> Truth:
+    """Complex step where it holds, else differences; of every entry, or of rows and columns where there are many."""
+    arrays = _double(subject)
+    reasons = [reason] if reason else []
+    _repeatable(subject, arrays)
+    differences = Slopes(subject, DIFFERENCES, arrays)
+    method = DIFFERENCES if subject.kinds else _complex_or_why(differences, places, reasons)
+    slopes = Slopes(subject, method, arrays)
+    truth = Truth(method, reasons=reasons)
+    cost = _seconds(slopes, places[0])
+    if cost * sum(arrays[place].size for place in places) <= BUDGET:
+        for place in places:
+            truth.values[place], truth.accuracy[place] = _entries(slopes, place)
+        return truth
+    reasons.append("entry by entry would take too long, so whole rows and columns were differentiated")
+    for place in places:
+        truth.slices[place] = list(_slices(slopes, place))
+    return truth
+
+
+def _complex_or_why(differences: Slopes, places: list[Place], reasons: list[str]) -> str:
+    """Whether the complex step holds: in one direction for each array it agrees with differences."""
+    complex_step = Slopes(differences.subject, COMPLEX, differences.arrays)
+    for place in places:
+        direction = _random({place: differences.arrays[place].shape})
+        try:
+            value, _ = complex_step.along(direction)
+        except Exception as error:  # the user's code met complex numbers; it may raise anything then
+            reasons.append(f"no complex step: {_short(error)}{where(error)}")
+            return DIFFERENCES
+        wanted, doubt = differences.along(direction)
+        if abs(value - wanted) > 10 * DOUBT * doubt + 1e-6 * abs(wanted):
+            reasons.append("no complex step: an imaginary part is lost on the way (by np.abs, or an array of floats)")
+            return DIFFERENCES
+    return COMPLEX
+
+
+def _entries(slopes: Slopes, place: Place) -> tuple[np.ndarray, float]:
+    """The gradient entry by entry, and the largest error to be expected in it."""
+    shape = slopes.arrays[place].shape
+    value, worst = np.zeros(shape), 0.0
+    for index in np.ndindex(shape):
+        unit = np.zeros(shape)
+        unit[index] = 1.0
+        value[index], doubt = slopes.along({place: unit})
+        worst = max(worst, doubt)
+    return value, DOUBT * worst
+
+
+def _slices(slopes: Slopes, place: Place) -> Iterator[Slice]:
+    """Along each axis stretches of it, each in a random direction: a wrong entry shows in its row and its column."""
+    shape = slopes.arrays[place].shape
+    for axis, length in enumerate(shape):
+        for indices in np.array_split(np.arange(length), min(length, MOST_SLICES)):
+            direction = np.zeros(shape)
+            part = (slice(None),) * axis + (indices,)
+            direction[part] = _random({place: direction[part].shape})[place]
+            slope, doubt = slopes.along({place: direction})
+            yield Slice(axis, indices, direction, slope, DOUBT * doubt)
+
+
+def _seconds(slopes: Slopes, place: Place) -> float:
+    """How long one derivative takes."""
+    start = time.perf_counter()
+    slopes.along({place: np.ones(slopes.arrays[place].shape)})
+    return time.perf_counter() - start
+
+
+def _repeatable(subject: Subject, arrays: Mapping[Place, np.ndarray]) -> None:
+    """Refuse a function whose loss is another each time: it has no derivative that could be compared."""
+    first, second = (told("forward", subject.loss_at, arrays) for _ in range(2))
+    if not np.array_equal(first, second, equal_nan=True):
+        raise GraphError(
+            f"forward returned {first:.9g} and then {second:.9g} for the same inputs: "
+            "seed its random numbers inside, and let it keep nothing from call to call"
+        )
+
+
+def _double(subject: Subject) -> dict[Place, np.ndarray]:
+    return {place: array.astype(float) for place, array in subject.leaves.items()}
+
+
+def _random(shapes: Mapping[Place, tuple[int, ...]]) -> dict[Place, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {place: rng.standard_normal(shape) for place, shape in shapes.items()}
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
