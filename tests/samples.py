@@ -188,6 +188,7 @@ def _shaping_cases() -> dict[str, list[Case]]:
         "moveaxis": [(lambda x: np.moveaxis(x, 0, -1), (BATCH,)), (lambda x: np.moveaxis(x, (0, 2), (1, 0)), (BATCH,))],
         "expand_dims": [(lambda x: np.expand_dims(x, 1), (M,)), (lambda x: np.expand_dims(x, (0, -1)), (M,))],
         "squeeze": [(lambda x: np.squeeze(x[None, :, None]), (M,))],
+        "copy": [(lambda x: np.copy(x) * x, (M,)), (lambda x: x.copy() * x, (M,))],
         "take": [(lambda x: np.take(x, [2, 0, 2], axis=1), (M,)), (lambda x: np.take(x, [[5, 0]]), (M,))],
         "embedding": [(lambda w: tg.embedding(w, [[1, 0], [1, 1]]), (M,))],
         "repeat": [(lambda x: np.repeat(x, 2), (M,)), (lambda x: np.repeat(x, [1, 3], axis=0), (M,))],

@@ -173,6 +173,12 @@ def atleast_1d(x: Any) -> Any:
     return x if shape_of(x) else np.reshape(x, (1,))
 
 
+@spells(np.copy)
+def copy(x: Any) -> Any:
+    """The same tensor: its value never changes, so nobody can write into the other one."""
+    return x
+
+
 # -- repeating and reordering, as picks ----------------------------------------------------------------------------
 @spells(np.take)
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -309,6 +315,6 @@ def _method_transpose(self: Tensor, *axes: Any) -> Any:
 for _name, _method in {
     "__getitem__": getitem,
     "reshape": _method_reshape, "transpose": _method_transpose, "ravel": ravel, "flatten": ravel, "squeeze": squeeze,
-    "swapaxes": swapaxes, "repeat": repeat, "take": take, "diagonal": diagonal,
+    "swapaxes": swapaxes, "repeat": repeat, "take": take, "diagonal": diagonal, "copy": copy,
 }.items():  # fmt: skip
     setattr(Tensor, _name, _method)

@@ -78,7 +78,7 @@ def _judged(
     if eps > EPS:
         notes.insert(0, f"computed in {dtype}: rounding is counted in units of {eps:.1e}")
     last = max((step for _, step in places if step is not None), default=0)
-    return Report(name, "your inputs", last, 0, rows, _check(truth, places), notes, shortest=0)
+    return Report(name, "hand-written code", last, 0, rows, _check(truth, places), notes, shortest=0)
 
 
 def _steps(loss: Tensor | None) -> dict[str, list[int]]:

@@ -40,7 +40,8 @@ def notes_markdown(notes: Notes) -> str:
 
 def _body(report: Report, depth: int) -> Iterator[str]:
     probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    yield f"{escaped(report.source)}, {report.said_lengths}, {probes}"
+    where = f"{report.said_lengths}, {probes}" if report.seeds else "your inputs"
+    yield f"{escaped(report.source)}, {where}"
     yield ""
     yield from _table(report)
     for row in report.failed:

@@ -98,6 +98,8 @@ class _Paint:
 
 def _probes(report: Report | Notes) -> str:
     lengths = report.said_lengths if isinstance(report, Report) else f"T = {report.T}"
+    if not report.seeds:
+        return "your inputs"
     return f"{lengths}, {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
 
 

@@ -80,7 +80,8 @@ class Results:
                 f"({', '.join(str(name) for name in names)}); None stands for a result that is no gradient"
             )
         pairs = zip(names, parts, strict=True)
-        return {name: part for name, part in pairs if name not in (None, "_") and not self._is_loss(name)}
+        gradients = {name: part for name, part in pairs if name not in (None, "_") and not self._is_loss(name)}
+        return gradients or self._left_behind()
 
     def _is_loss(self, name: str | None) -> bool:
         return name in LOSS and name not in self.known
@@ -185,7 +186,7 @@ class Results:
             )
         if place in self.gradients:
             raise GraphError(f"backward returned the gradient of {said(place)} twice")
-        self.gradients[place] = array
+        self.gradients[place] = array.copy()  # the pass may fill the same array again when it runs once more
 
 
 def _zipped(key: str, steps: Collection[int], value: Any) -> Iterator[tuple[int, Any]]:

@@ -212,7 +212,7 @@ def where(error: BaseException) -> str:
     if not frames:
         return ""
     last = frames[-1]
-    return f" (line {last.lineno} of {Path(last.filename).name}{f': {last.line}' if last.line else ''})"
+    return f" (line {last.lineno} of {Path(last.filename).name}{f': `{last.line}`' if last.line else ''})"
 
 
 def _is_library(filename: str) -> bool:

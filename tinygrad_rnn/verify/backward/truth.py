@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...core.autodiff import gradients
-from ...core.errors import GraphError
+from ...core.errors import GraphError, NotDifferentiableError, ReadOnlyError
 from ...core.graph import Graph
 from ...core.tensor import Tensor, tensor
 from ..gradcheck import STEP, richardson
@@ -229,4 +229,11 @@ def _random(shapes: Mapping[Place, tuple[int, ...]]) -> dict[Place, np.ndarray]:
 
 
 def _short(error: BaseException) -> str:
+    """The first clause of what an error says; its advice is for other occasions."""
+    if isinstance(error, (NotDifferentiableError, ReadOnlyError)):
+        said = str(error).partition(":")[0].partition(", because")[0]
+        return said.replace("this call would turn a Tensor into a plain array and lose its gradient", _WRITTEN)
     return f"{type(error).__name__}: {error}"
+
+
+_WRITTEN = "a Tensor would become part of a plain array"
