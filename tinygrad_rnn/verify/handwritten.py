@@ -18,7 +18,7 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
 from .backward.compare import Comparison, compare, is_single, precision
-from .backward.explain import explained
+from .backward.explain import Explanation
 from .backward.results import Results
 from .backward.subject import Subject
 from .backward.truth import DIFFERENCES, RECORDED, Truth, differenced_truth, doubtful, record, recorded_truth
@@ -72,9 +72,9 @@ def _judged(
     _same_shapes(results, truth, subject)
     eps, dtype = _precision(subject, results)
     comparisons = {place: compare(place, results.gradients[place], truth, eps) for place in places}
-    rows = explained(_rows(comparisons), comparisons, results.gradients, truth, subject, eps)
-    rows += [Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed]
-    notes = [*_notes(subject, truth, results), *_unreached(subject, results)]
+    explanation = Explanation(_rows(comparisons), comparisons, results.gradients, truth, subject, eps)
+    rows = explanation.rows + [Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed]
+    notes = [*explanation.notes, *_notes(subject, truth, results), *_unreached(subject, results)]
     if eps > EPS:
         notes.insert(0, f"computed in {dtype}: rounding is counted in units of {eps:.1e}")
     last = max((step for _, step in places if step is not None), default=0)

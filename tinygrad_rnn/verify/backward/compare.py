@@ -1,4 +1,4 @@
-"""One gradient as the user has it beside the true one: how far apart, how far rounding and method explain, and where."""
+"""One gradient as the user has it beside the true one: how far apart they are, what explains it, and where."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .truth import Truth
 #: the hand-written code may add and multiply in another order than the engine
 FREEDOM = 8.0
 #: without a recorded graph nobody knows how large the terms were: up to so many bounds nothing is said
-GREY = 1000.0
+GREY = 100.0
 
 
 @dataclass
@@ -55,7 +55,7 @@ def compare(place: Place, stated: np.ndarray, truth: Truth, eps: float) -> Compa
         return Comparison(INCONCLUSIVE, float("nan"), float("nan"), "the true gradient is not finite")
     if not finite.all():
         return _not_finite(finite)
-    bounds = _bounds(place, truth, eps)
+    bounds = bounds_of(place, truth, eps)
     errors = np.abs(np.asarray(stated, dtype=float) - value)
     if not errors.size:
         return Comparison(PASS, 0.0, 0.0)
@@ -65,7 +65,8 @@ def compare(place: Place, stated: np.ndarray, truth: Truth, eps: float) -> Compa
     return _verdict(error, bound, limit, truth, eps, errors > bounds)
 
 
-def _bounds(place: Place, truth: Truth, eps: float) -> np.ndarray:
+def bounds_of(place: Place, truth: Truth, eps: float) -> np.ndarray:
+    """How far each entry may be off: rounding, and where no graph was recorded the method's own error."""
     if place in truth.sizes:
         return FREEDOM * SAFETY * eps * truth.sizes[place]
     value = truth.values[place]
