@@ -122,8 +122,8 @@ def test_gradients_without_steps_are_judged_too():
 
 @pytest.mark.parametrize(
     ("returned", "says"),
-    [({"dq": 1.0}, "no quantity 'q'"), ({"dW_i": np.zeros(3)}, r"shape \(3,\)"), ([1.0], "return a dict")],
-    ids=["unknown name", "wrong shape", "no dict"],
+    [({"dq": 1.0}, "no quantity 'q'"), ({"dW_i": np.zeros(3)}, r"shape \(3,\)"), ([1.0], "one result without names")],
+    ids=["unknown name", "wrong shape", "too few"],
 )
 def test_unusable_answers_are_refused(returned, says):
     with pytest.raises(tg.GraphError, match=says):

@@ -21,8 +21,17 @@ from .backward.compare import Comparison, compare, is_single, precision
 from .backward.explain import Explanation
 from .backward.results import Results
 from .backward.subject import Subject
-from .backward.truth import DIFFERENCES, RECORDED, Truth, differenced_truth, doubtful, record, recorded_truth
-from .magnitude import EPS
+from .backward.truth import (
+    DIFFERENCES,
+    RECORDED,
+    Truth,
+    differenced_truth,
+    doubtful,
+    record,
+    recorded_truth,
+    rounded_at_random,
+)
+from .magnitude import EPS, magnitudes
 from .reference import compared
 from .report import FAIL, INCONCLUSIVE, PASS, EngineCheck, Report, Row, Step
 
@@ -71,6 +80,8 @@ def _judged(
     truth = _truth(subject, loss, leaves, places, reason)
     _same_shapes(results, truth, subject)
     eps, dtype = _precision(subject, results)
+    if eps > EPS and truth.sizes:
+        rounded_at_random(truth, eps)
     comparisons = {place: compare(place, results.gradients[place], truth, eps) for place in places}
     explanation = Explanation(_rows(comparisons), comparisons, results.gradients, truth, subject, eps)
     rows = explanation.rows + [Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed]
@@ -146,8 +157,8 @@ def _row(quantity: str, steps: list[Step]) -> Row:
 def _check(truth: Truth, places: list[Place]) -> EngineCheck:
     if truth.loss is not None:
         nodes = [truth.nodes[place] for place in places]
-        values, sizes = [truth.values[p] for p in places], [truth.sizes[p] for p in places]
-        return compared(truth.loss, nodes, values, sizes)
+        sizes = magnitudes([truth.recorded[place] for place in places])
+        return compared(truth.loss, nodes, [truth.values[place] for place in places], sizes)
     shares = [
         truth.accuracy[place] / max(float(np.max(np.abs(truth.values[place]), initial=0.0)), 1e-300)
         for place in truth.accuracy
@@ -164,7 +175,7 @@ def _notes(subject: Subject, truth: Truth, results: Results) -> list[str]:
             "random numbers, which your backward pass got as the gradient of the output"
         )
     if truth.method != RECORDED:
-        notes.append(f"the forward function could not be recorded: {'; '.join(truth.reasons)}")
+        notes.append(f"forward could not be recorded: {'; '.join(truth.reasons)}")
     return notes
 
 

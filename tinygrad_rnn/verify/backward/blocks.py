@@ -24,7 +24,7 @@ def located(wrong: np.ndarray, blocks: int, gates: list[str]) -> str:
     """Which part of an array is wrong, unless it is all of it: `columns 5 to 9 (block 2 of 4: gate f)`."""
     if wrong.ndim == 0 or wrong.all() or not wrong.any():
         return ""
-    parts = []
+    parts, ending = [], ""
     for axis in range(wrong.ndim):
         others = tuple(i for i in range(wrong.ndim) if i != axis)
         along = np.any(wrong, axis=others)
@@ -33,10 +33,10 @@ def located(wrong: np.ndarray, blocks: int, gates: list[str]) -> str:
             fused = blocks > 1 and axis == wrong.ndim - 1 and wrong.shape[axis] % blocks == 0
             parts.append(stretch + (_gates(along, blocks, gates) if fused else ""))
             if wrong.ndim > 2 and along[:-1].all() and not along[-1]:
-                parts[-1] += f", and right at {len(along) - 1}, the last: what comes back from later steps is wrong"
+                ending = ": right at the last, so what comes back from later steps is wrong"
     if not parts:
         return f"wrong at {int(wrong.sum())} of {wrong.size} entries"
-    return f"wrong in {' and '.join(parts)} only"
+    return f"wrong in {' and '.join(parts)} only{ending}"
 
 
 def _axis(axis: int, rank: int) -> str:
@@ -68,10 +68,9 @@ def _gates(along: np.ndarray, blocks: int, gates: list[str]) -> str:
 def blocks_of(place: Place, shapes: Mapping[Place, tuple[int, ...]]) -> int:
     """How many gates are fused in the last axis of an array: 4 where some other weight is (H, 4H) and it ends in 4H."""
     shape = shapes[place]
-    for other in shapes.values():
-        if len(other) == 2 and other[0] and other[1] % other[0] == 0 and other[1] // other[0] in (2, 3, 4, 5):
-            if shape and shape[-1] == other[1]:
-                return other[1] // other[0]
+    for rows, columns in (other for other in shapes.values() if len(other) == 2 and 0 not in other):
+        if shape and shape[-1] == columns and columns % rows == 0 and columns // rows in (2, 3, 4, 5):
+            return columns // rows
     return 1
 
 

@@ -11,10 +11,8 @@ from ..magnitude import EPS, SAFETY
 from ..reference import COARSEST
 from ..report import FAIL, INCONCLUSIVE, PASS
 from .arrays import Place
-from .truth import Truth
+from .truth import FREEDOM, Truth
 
-#: the hand-written code may add and multiply in another order than the engine
-FREEDOM = 8.0
 #: without a recorded graph nobody knows how large the terms were: up to so many bounds nothing is said
 GREY = 100.0
 

@@ -123,6 +123,6 @@ class Explanation:
             )
         return (
             "no single mistake that is known explains this: name the states in forward, h = tg.name('h', h) inside of "
-            "`for t in tg.steps(T)`, and let backward return their gradients by step too ({'h': {t: dh}}); then the line "
-            "with the mistake is told"
+            "`for t in tg.steps(T)`, and let backward return their gradients by step too ({'h': {t: dh}}); then the "
+            "line with the mistake is told"
         )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Place, said
 from ..terms import CLOSE
+from .arrays import Place, said
 from .compare import Comparison, bounds_of
 from .truth import Truth
 
@@ -60,6 +60,10 @@ def related(place: Place, stated: np.ndarray, truth: Truth, eps: float, lengths:
     true = truth.values[place]
     if not np.any(stated):
         return "it is zero throughout: is it ever added to?"
+    if stated.size > 1 and np.ptp(stated) == 0.0 and np.ptp(true) > 0.0:
+        return (
+            "every entry is the same number: is it an inner product where an outer one belongs, spread by broadcasting?"
+        )
     for candidate, sentence in _candidates(place, true, truth):
         if close(stated, candidate, eps):
             return sentence

@@ -16,8 +16,11 @@ from .subject import LOSS, Subject
 
 #: how the gradient of W is called: dW, d_W, dL_dW, ...
 SPELLINGS = (
-    "d{}", "d_{}", "dL_d{}", "dLd{}", "dL_{}", "dJ_d{}", "grad_{}", "g_{}", "D{}", "∂{}", "{}_grad", "grad{}", "delta_{}",
+    "d{}", "d_{}", "dL_d{}", "dLd{}", "dL_{}", "dJ_d{}", "grad_{}", "g_{}", "D{}", "∂{}", "{}_grad", "grad{}",
+    "delta_{}",
 )  # fmt: skip
+#: so many names are listed in an example
+MOST = 6
 
 
 class Results:
@@ -108,7 +111,7 @@ class Results:
         what = "one result" if len(parts) == 1 else f"{len(parts)} results"
         raise GraphError(
             f"backward returned {what} without names: say what each is with names=(...), such as "
-            f"names=({', '.join(repr('d' + said(place)) for place in places)}); None stands for one that is no gradient"
+            f"names=({', '.join(repr('d' + said(place)) for place in places[:MOST])}); None stands for one that is no gradient"
         )
 
     def _left_behind(self) -> dict[str, Any]:
@@ -128,7 +131,7 @@ class Results:
                     gradients.setdefault(spelled[key], value)
         if not gradients:
             raise GraphError(
-                f"backward has to return a dict from names to gradients, a tuple with names=, or an object, or to leave "
+                "backward has to return a dict from names to gradients, a tuple with names=, or an object, or to leave "
                 f"them in attributes of params=; in {what} there is no attribute such as "
                 f"{', '.join(f'd{name}' for name in sorted(self.known)[:3])}"
             )

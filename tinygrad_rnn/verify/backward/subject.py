@@ -80,8 +80,8 @@ class Subject:
         if self._usable(result):
             return [result]
         raise GraphError(
-            f"forward has to return the loss, as a number or a Tensor, not {type(result).__name__}: return it, alone or "
-            "first in a tuple"
+            f"forward has to return the loss, as a number or a Tensor, not {type(result).__name__}: alone, or first in a "
+            "tuple"
         )
 
     def _usable(self, result: Any) -> bool:

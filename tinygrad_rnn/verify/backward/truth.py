@@ -18,7 +18,7 @@ import numpy as np
 
 from ...core.autodiff import gradients
 from ...core.errors import GraphError, NotDifferentiableError, ReadOnlyError
-from ...core.graph import Graph
+from ...core.graph import Graph, ancestors
 from ...core.tensor import Tensor, tensor
 from ..gradcheck import STEP, richardson
 from ..magnitude import EPS, SAFETY, magnitudes
@@ -28,6 +28,10 @@ from .subject import Subject, told, where
 RECORDED, COMPLEX, DIFFERENCES = "recorded graph", "complex step", "Richardson differences"
 #: seconds that derivatives entry by entry may take; beyond them whole rows and columns are taken at once
 BUDGET = 8.0
+#: rounding in single precision is sampled so often; code may round that much more than the samples show
+SAMPLES, MARGIN = 6, 4.0
+#: the hand-written code may add and multiply in another order than the engine, and take more operations
+FREEDOM = 8.0
 #: an axis is cut into at most so many stretches then
 MOST_SLICES = 32
 #: an extrapolated difference is believed to so many times its own estimate of its error
@@ -58,6 +62,8 @@ class Truth:
     slices: dict[Place, list[Slice]] = field(default_factory=dict)
     loss: Tensor | None = None
     nodes: dict[Place, Tensor] = field(default_factory=dict)
+    #: the gradients themselves, as graphs
+    recorded: dict[Place, Tensor] = field(default_factory=dict)
     #: why a better way did not hold
     reasons: list[str] = field(default_factory=list)
 
@@ -113,7 +119,33 @@ def recorded_truth(loss: Tensor, nodes: Mapping[Place, Tensor]) -> Truth:
     pulled = dict(zip(nodes, gradients(loss, list(nodes.values()), create_graph=True), strict=True))
     sizes = dict(zip(pulled, magnitudes(pulled.values()), strict=True))
     values = {place: np.asarray(g.value, dtype=float) for place, g in pulled.items()}
-    return Truth(RECORDED, values, sizes, loss=loss, nodes=dict(nodes))
+    return Truth(RECORDED, values, sizes, loss=loss, nodes=dict(nodes), recorded=pulled)
+
+
+def rounded_at_random(truth: Truth, eps: float) -> None:
+    """Measure the rounding of a coarser precision: how far recorded gradients move when every operation is rounded.
+
+    The magnitudes of all terms, which bound the rounding of double precision well enough, explain far too much in
+    units of single precision. So each result is moved by a random share of the unit, several times over (Monte Carlo
+    arithmetic), and the largest change is what `accuracy` says; `sizes` are dropped.
+    """
+    rng = np.random.default_rng(2)
+    targets = {place: truth.recorded[place] for place in truth.recorded}
+    nodes = ancestors(targets.values())
+    moved = dict.fromkeys(targets, 0.0)
+    for _ in range(SAMPLES):
+        values: dict[int, Any] = {}
+        for node in nodes:
+            if node.op is None:
+                values[node.id] = node.value
+                continue
+            exact = node.op.forward(*[values[x.id] for x in node.inputs], **(node.params or {}))
+            values[node.id] = exact * (1.0 + eps * rng.uniform(-1.0, 1.0, np.shape(exact)))
+        for place, node in targets.items():
+            change = np.max(np.abs(values[node.id] - np.asarray(node.value)), initial=0.0)
+            moved[place] = max(moved[place], float(change))
+    truth.accuracy = {place: FREEDOM * MARGIN * change for place, change in moved.items()}
+    truth.sizes = {}
 
 
 def doubtful(subject: Subject, loss: Tensor, truth: Truth) -> str:
@@ -169,11 +201,11 @@ def _complex_or_why(differences: Slopes, places: list[Place], reasons: list[str]
         try:
             value, _ = complex_step.along(direction)
         except Exception as error:  # the user's code met complex numbers; it may raise anything then
-            reasons.append(f"no complex step: {_short(error)}{where(error)}")
+            reasons.append(f"nor can it take complex numbers: {_short(error)}{where(error)}")
             return DIFFERENCES
         wanted, doubt = differences.along(direction)
         if abs(value - wanted) > 10 * DOUBT * doubt + 1e-6 * abs(wanted):
-            reasons.append("no complex step: an imaginary part is lost on the way (by np.abs, or an array of floats)")
+            reasons.append("nor does it take complex numbers: an imaginary part is lost on the way, perhaps by np.abs")
             return DIFFERENCES
     return COMPLEX
 
@@ -231,9 +263,7 @@ def _random(shapes: Mapping[Place, tuple[int, ...]]) -> dict[Place, np.ndarray]:
 def _short(error: BaseException) -> str:
     """The first clause of what an error says; its advice is for other occasions."""
     if isinstance(error, (NotDifferentiableError, ReadOnlyError)):
-        said = str(error).partition(":")[0].partition(", because")[0]
-        return said.replace("this call would turn a Tensor into a plain array and lose its gradient", _WRITTEN)
+        return str(error).partition(":")[0].partition(", because")[0].replace("this call", "it")
+    if isinstance(error, np.exceptions.ComplexWarning) or "complex128" in str(error):
+        return "they do not fit into an array of floats"
     return f"{type(error).__name__}: {error}"
-
-
-_WRITTEN = "a Tensor would become part of a plain array"

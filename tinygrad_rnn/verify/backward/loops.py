@@ -1,0 +1,137 @@
+"""Which nodes of a recorded graph are one line of the user's loop, and how that line reads.
+
+Nodes are numbered as they are made, so a loop shows as a stretch of operations that comes again and again, each time
+with the same weights. No step has to be declared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from ...core.tensor import Tensor
+
+#: what is not printed
+ANY = "…"
+#: operations inside of operations are printed so deep
+DEPTH = 4
+_SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@"}
+_BINDS = {"add": 1, "subtract": 1, "multiply": 2, "divide": 2, "matmul": 3}
+
+
+def lines(nodes: list[Tensor]) -> list[list[Tensor]]:
+    """The operations among nodes in groups, one for each line of a loop, in the order of the last step's nodes."""
+    operations = [node for node in nodes if node.op is not None]
+    groups: list[list[Tensor]] = []
+    grouped: set[int] = set()
+    for places, period in _loops(operations):
+        for offset in range(period):
+            members = [operations[p + offset] for p in places if p + offset < len(operations)]
+            members = [node for node in members if node.id not in grouped and _kind(node) == _kind(members[-1])]
+            if members:
+                groups.append(members)
+                grouped |= {node.id for node in members}
+    groups += [[node] for node in operations if node.id not in grouped]
+    return sorted(groups, key=lambda members: members[-1].id)
+
+
+def _kind(node: Tensor) -> tuple[str, tuple[int, ...]]:
+    assert node.op is not None
+    return node.op.name, node.shape
+
+
+def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
+    """Where the steps of a loop begin and how long they are, by the weights that each step uses again."""
+    uses: dict[int, list[int]] = {}
+    for place, node in enumerate(operations):
+        for x in node.inputs:
+            if x.op is None and x.requires_grad:
+                uses.setdefault(x.id, []).append(place)
+    seen: set[int] = set()
+    for places in sorted(uses.values(), key=lambda places: (-len(places), places)):
+        gaps = Counter(b - a for a, b in pairwise(places))
+        if not gaps:
+            continue
+        period, times = gaps.most_common(1)[0]
+        if 2 * times < len(places) - 1 or period in seen:
+            continue
+        last = places[-1]
+        starts = [place for place in places if (last - place) % period == 0]
+        # a step begins where its first weight is used: step back while the operation before is the same in all steps
+        back = 0
+        while back < period - 1 and starts[0] - back > 0:
+            before = {_kind(operations[p - back - 1])[0] for p in starts}
+            if len(before) > 1:
+                break
+            back += 1
+        seen.add(period)
+        yield [place - back for place in starts], period
+
+
+# -- how a line reads ------------------------------------------------------------------------------------------------
+class Printer:
+    """Prints nodes as expressions of weights and inputs; what comes from the step before is `state`.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(0.5, name="w")
+    >>> Printer([])(w * 2.0 + 1.0)
+    'w * 2 + 1'
+    """
+
+    def __init__(self, groups: list[list[Tensor]]) -> None:
+        repeated = [members for members in groups if len(members) > 1]
+        self._steps = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
+
+    def __call__(self, node: Tensor, depth: int = DEPTH, state_of: Tensor | None = None) -> str:
+        """The node as text; as an operand of `state_of` it is `state` where it comes from the step before."""
+        if state_of is not None:
+            return self._operand(state_of, node, depth)
+        if node.name:
+            return f"{node.name.partition('[')[0]}[t]" if "[" in node.name else node.name
+        if node.op is None:
+            value = np.asarray(node.value)
+            return f"{float(value.flat[0]):g}" if value.size == 1 else ANY
+        if depth == 0:
+            return ANY
+        inner = sigmoid_of(node)
+        if inner is not None:
+            return f"sigmoid({self._operand(node, inner, depth)})"
+        return self._operation(node, node.op.name, depth)
+
+    def _operation(self, node: Tensor, op: str, depth: int) -> str:
+        if op in ("identity", "reshape", "broadcast_to"):
+            return self._operand(node, node.inputs[0], depth)
+        parts = [self._operand(node, x, depth - 1) for x in node.inputs]
+        if op in _SIGNS and len(parts) == 2:
+            least = (_BINDS[op], _BINDS[op] + (op in ("subtract", "divide")))
+            pairs = zip(node.inputs, parts, least, strict=True)
+            return f" {_SIGNS[op]} ".join(f"({p})" if _binds(x, p) < needed else p for x, p, needed in pairs)
+        if op == "getitem":
+            return f"{parts[0]}[t]"
+        if op == "transpose":
+            return f"{parts[0]}.T"
+        if op == "negative":
+            return f"-({parts[0]})" if " " in parts[0] else f"-{parts[0]}"
+        return f"{op}({', '.join(parts)})"
+
+    def _operand(self, node: Tensor, x: Tensor, depth: int) -> str:
+        if x.id in self._steps and node.id in self._steps and self._steps[x.id] < self._steps[node.id]:
+            return "state"
+        return self(x, depth)
+
+
+def _binds(x: Tensor, text: str) -> int:
+    return _BINDS.get(x.op.name, 4) if x.op is not None and " " in text and not x.name else 4
+
+
+def sigmoid_of(node: Tensor) -> Tensor | None:
+    """x where a node is 1 / (1 + exp(-x)), as people write it."""
+    if node.op is None or node.op.name != "divide":
+        return None
+    for x in node.inputs[1].inputs:
+        if x.op is not None and x.op.name == "exp" and x.inputs[0].op is not None and x.inputs[0].op.name == "negative":
+            return x.inputs[0].inputs[0]
+    return None
