@@ -298,11 +298,16 @@ def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> T
 
 
 def constant(value: Any) -> Tensor:
-    """A leaf for a number or array met in an operation; it never requires a gradient."""
+    """A leaf for a number or array met in an operation; it never requires a gradient.
+
+    An object that stands for a Tensor says so by a method `__tensor__`, and is that Tensor.
+    """
     if type(value) is float:
         return Tensor(value, None, (), None, None, ROOT, False)
     if isinstance(value, int) and not isinstance(value, bool):
         return Tensor(float(value), None, (), None, None, ROOT, False)
+    if hasattr(value, "__tensor__"):
+        return value.__tensor__()
     held = as_value(value, copy=True)  # a buffer that its owner fills anew must not change the graph
     if type(held) is not float and held.dtype.kind not in "fiubc":
         raise DtypeError(f"cannot compute with a value of type {type(value).__name__}: {_short(value)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from ...core.errors import GraphError
 from ...core.tensor import Tensor, plain
 from . import foreign
+from .code import cells_of
 
 Place = tuple[str, int | None]
 Path = tuple[str | int, ...]
@@ -35,13 +36,16 @@ class Slot:
     container: Any
     key: Any
     array: np.ndarray
+    #: other places that hold the same array: globals and closures of the functions that read it
+    aliases: list[tuple[Any, Any]] = field(default_factory=list)
 
     def put(self, value: Any) -> None:
         """Let the container hold another value there."""
-        if isinstance(self.container, (dict, list)):
-            self.container[self.key] = value
-        else:
-            setattr(self.container, self.key, value)
+        for owner, key in [(self.container, self.key), *self.aliases]:
+            if isinstance(owner, (dict, list)):
+                owner[key] = value
+            else:
+                setattr(owner, key, value)
 
 
 class Inputs:
@@ -93,6 +97,16 @@ class Params:
         places = _places({slot.path: slot.array for slot in slots})
         self.slots: dict[Place, Slot] = {places[slot.path]: slot for slot in slots}
         self.leaves: dict[Place, np.ndarray] = {place: slot.array for place, slot in self.slots.items()}
+
+    def shared_with(self, functions: list[FunctionType]) -> None:
+        """Remember under which names functions read the same arrays, so that other values can be put there too."""
+        owners: list[tuple[Any, Any, Any]] = [
+            (cell, "cell_contents", cell.cell_contents) for cell in cells_of(functions)
+        ]
+        scopes = {id(function.__globals__): function.__globals__ for function in functions}
+        owners += [(scope, key, value) for scope in scopes.values() for key, value in scope.items()]
+        for slot in self.slots.values():
+            slot.aliases = [(owner, key) for owner, key, value in owners if value is slot.array]
 
     @contextmanager
     def written(self, values: Mapping[Place, np.ndarray]) -> Iterator[None]:

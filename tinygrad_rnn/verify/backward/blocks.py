@@ -9,15 +9,12 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from types import FunctionType
 
 import numpy as np
 
 from .arrays import Place
-
-#: functions called by the forward function are looked into so deep
-DEEPEST = 4
 
 
 def located(wrong: np.ndarray, blocks: int, gates: list[str]) -> str:
@@ -74,31 +71,19 @@ def blocks_of(place: Place, shapes: Mapping[Place, tuple[int, ...]]) -> int:
     return 1
 
 
-def gate_names(forward: Callable[..., Any], blocks: int) -> list[str]:
+def gate_names(functions: list[FunctionType], blocks: int) -> list[str]:
     """What the blocks of a fused product are called in the source of the forward function; empty if that is not
     found.
     """
-    for tree in _sources(forward, DEEPEST, set()):
+    for function in functions:
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        except (OSError, SyntaxError):  # typed at a prompt, or a lambda inside of a longer line
+            continue
         names = _from_split(tree, blocks) or _from_slices(tree, blocks)
         if names:
             return names
     return []
-
-
-def _sources(function: Any, depth: int, seen: set[int]) -> Iterator[ast.AST]:
-    """The function's syntax tree and those of the functions it calls by name."""
-    function = inspect.unwrap(getattr(function, "__func__", function))
-    if depth == 0 or id(function) in seen or not inspect.isfunction(function):
-        return
-    seen.add(id(function))
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError):  # typed at a prompt, or a lambda inside of a longer line
-        return
-    yield tree
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield from _sources(function.__globals__.get(node.func.id), depth - 1, seen)
 
 
 def _from_split(tree: ast.AST, blocks: int) -> list[str]:

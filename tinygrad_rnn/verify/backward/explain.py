@@ -67,7 +67,8 @@ class Explanation:
             self.rows = by_line(self.rows, self.truth.loss, self.stated, Graph(self.truth.loss))
             if any(row.mistake for row in self.rows):
                 return
-        sentence = suspect(self.stated, self.truth, self.eps) if self.truth.loss is not None else ""
+        words = self.subject.words
+        sentence = suspect(self.stated, self.truth, words, self.eps) if self.truth.loss is not None else ""
         if sentence:
             self._one_mistake(sentence)
             return
@@ -102,7 +103,7 @@ class Explanation:
     def _located(self, place: Place, comparison: Comparison) -> str:
         shapes = {p: array.shape for p, array in self.subject.leaves.items()}
         blocks = blocks_of(place, shapes) if place in shapes else 1
-        gates = gate_names(self.subject.forward, blocks) if blocks > 1 else []
+        gates = gate_names(self.subject.functions, blocks) if blocks > 1 else []
         return located(comparison.wrong, blocks, gates)
 
     def _lengths(self) -> dict[int, str]:

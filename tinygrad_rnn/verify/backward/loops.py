@@ -7,7 +7,7 @@ with the same weights. No step has to be declared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -51,7 +51,7 @@ def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
             if x.op is None and x.requires_grad:
                 uses.setdefault(x.id, []).append(place)
     seen: set[int] = set()
-    for places in sorted(uses.values(), key=lambda places: (-len(places), places)):
+    for places in sorted((sorted(set(places)) for places in uses.values()), key=lambda places: (-len(places), places)):
         gaps = Counter(b - a for a, b in pairwise(places))
         if not gaps:
             continue
@@ -73,22 +73,27 @@ def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
 
 # -- how a line reads ------------------------------------------------------------------------------------------------
 class Printer:
-    """Prints nodes as expressions of weights and inputs; what comes from the step before is `state`.
+    """Prints nodes as expressions of weights and inputs; what comes from the step before is called as it is in the code,
+    or `state`.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(0.5, name="w")
-    >>> Printer([])(w * 2.0 + 1.0)
+    >>> Printer([], {})(w * 2.0 + 1.0)
     'w * 2 + 1'
     """
 
-    def __init__(self, groups: list[list[Tensor]]) -> None:
+    def __init__(self, groups: list[list[Tensor]], words: Mapping[int, list[str]]) -> None:
+        self._words = words
         repeated = [members for members in groups if len(members) > 1]
+        self._last = {node.id: members[-1].id for members in repeated for node in members}
         self._steps = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
 
     def __call__(self, node: Tensor, depth: int = DEPTH, state_of: Tensor | None = None) -> str:
         """The node as text; as an operand of `state_of` it is `state` where it comes from the step before."""
         if state_of is not None:
             return self._operand(state_of, node, depth)
+        if node.id in self._words and node.op is not None:
+            return self._words[node.id][0]
         if node.name:
             return f"{node.name.partition('[')[0]}[t]" if "[" in node.name else node.name
         if node.op is None:
@@ -119,8 +124,15 @@ class Printer:
 
     def _operand(self, node: Tensor, x: Tensor, depth: int) -> str:
         if x.id in self._steps and node.id in self._steps and self._steps[x.id] < self._steps[node.id]:
-            return "state"
+            return self._before(x)
         return self(x, depth)
+
+    def _before(self, x: Tensor) -> str:
+        """A quantity of the step before: the word that is its own there, as `prev_h`, or that of its last step."""
+        now = self._words.get(self._last[x.id], [])
+        return next(
+            (word for word in self._words.get(x.id, []) if word not in now), f"{now[0]}[t-1]" if now else "state"
+        )
 
 
 def _binds(x: Tensor, text: str) -> int:

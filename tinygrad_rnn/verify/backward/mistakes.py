@@ -60,9 +60,9 @@ class Change:
 class Mistakes:
     """All changes to the sweep over some nodes, the likeliest kinds first."""
 
-    def __init__(self, nodes: list[Tensor]) -> None:
+    def __init__(self, nodes: list[Tensor], words: Mapping[int, list[str]]) -> None:
         self.groups = lines(nodes)
-        self.printed = Printer(self.groups)
+        self.printed = Printer(self.groups, words)
         self.consumers: dict[int, list[Tensor]] = {}
         for node in nodes:
             for x in node.inputs:

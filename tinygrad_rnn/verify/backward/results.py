@@ -109,9 +109,10 @@ class Results:
                 )
             return dict(zip(places, parts, strict=True))
         what = "one result" if len(parts) == 1 else f"{len(parts)} results"
+        example = ", ".join(repr("d" + said(place)) for place in places[:MOST])
         raise GraphError(
-            f"backward returned {what} without names: say what each is with names=(...), such as "
-            f"names=({', '.join(repr('d' + said(place)) for place in places[:MOST])}); None stands for one that is no gradient"
+            f"backward returned {what} without names: say what each is with names=(...), such as names=({example}); "
+            "None stands for one that is no gradient"
         )
 
     def _left_behind(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ...core.errors import GraphError
 from ...core.tensor import Tensor, plain
 from . import foreign
 from .arrays import Inputs, Params, Place, said
+from .code import functions_of, is_library
 
 #: what a loss is called where results have names
 LOSS = ("loss", "L", "cost", "J", "E", "total_loss")
@@ -41,6 +42,10 @@ class Subject:
         self.forward = foreign.callable_of(forward)
         self.in_order = foreign.takes_positions(forward)
         self.backward = backward
+        self.functions = functions_of(forward)
+        #: what the user's code calls the Tensors of a recorded run, by id
+        self.words: dict[int, list[str]] = {}
+        self.params.shared_with(self.functions)
         self.leaves: dict[Place, np.ndarray] = {**inputs.leaves, **params.leaves}
         self.kinds = sorted(set(inputs.kinds.values()) - {foreign.NUMPY})
         self._cotangents: list[np.ndarray] = []
@@ -80,8 +85,8 @@ class Subject:
         if self._usable(result):
             return [result]
         raise GraphError(
-            f"forward has to return the loss, as a number or a Tensor, not {type(result).__name__}: alone, or first in a "
-            "tuple"
+            f"forward has to return the loss, as a number or a Tensor, not {type(result).__name__}: "
+            "alone, or first in a tuple"
         )
 
     def _usable(self, result: Any) -> bool:
@@ -208,19 +213,11 @@ def told(role: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
 def where(error: BaseException) -> str:
     """The line of the user's code at which an error was raised."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_library(f.filename)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_library(f.filename)]
     if not frames:
         return ""
     last = frames[-1]
     return f" (line {last.lineno} of {Path(last.filename).name}{f': `{last.line}`' if last.line else ''})"
-
-
-def _is_library(filename: str) -> bool:
-    path = Path(filename)
-    return _PACKAGE in path.parents or "site-packages" in path.parts
-
-
-_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:

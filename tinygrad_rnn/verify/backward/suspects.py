@@ -25,13 +25,13 @@ from .truth import Truth
 BUDGET = 4.0
 
 
-def suspect(stated: Mapping[Place, np.ndarray], truth: Truth, eps: float) -> str:
-    """The sentence of the first change that explains all gradients, or nothing."""
+def suspect(stated: Mapping[Place, np.ndarray], truth: Truth, words: Mapping[int, list[str]], eps: float) -> str:
+    """The sentence of the first change that explains all gradients, or nothing; `words` are the user's variables."""
     assert truth.loss is not None
     nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
     targets = {place: truth.nodes[place] for place in stated}
     start = time.perf_counter()
-    for change in Mistakes(nodes):
+    for change in Mistakes(nodes, words):
         if time.perf_counter() - start > BUDGET:
             return ""
         try:

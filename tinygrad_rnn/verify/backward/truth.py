@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,10 @@ from ...core.graph import Graph, ancestors
 from ...core.tensor import Tensor, tensor
 from ..gradcheck import STEP, richardson
 from ..magnitude import EPS, SAFETY, magnitudes
-from .arrays import Place
-from .subject import Subject, told, where
+from .arrays import Place, said
+from .code import noted
+from .subject import LOSS, Subject, told, where
+from .written import numpy_that_remembers
 
 RECORDED, COMPLEX, DIFFERENCES = "recorded graph", "complex step", "Richardson differences"
 #: seconds that derivatives entry by entry may take; beyond them whole rows and columns are taken at once
@@ -99,19 +102,35 @@ class Slopes:
 def record(subject: Subject) -> tuple[Tensor | None, dict[Place, Tensor], str]:
     """The loss recorded on Tensors with a leaf for every array, or None and why it cannot be."""
     if subject.kinds:
-        return None, {}, f"the forward function computes with {subject.kinds[0]}"
-    leaves = {
-        place: tensor(array.astype(float), name=place[0] if place[1] is None else f"{place[0]}[{place[1]}]")
-        for place, array in subject.leaves.items()
-    }
-    try:
-        with subject.params.replaced(leaves):
-            loss = subject.scalar(subject.call(leaves))
-    except Exception as error:  # the user's code met a Tensor where it expects an array; it may raise anything then
-        return None, {}, f"{_short(error)}{where(error)}"
-    if not isinstance(loss, Tensor) or not loss.requires_grad:
-        return None, {}, "the loss came out as a plain number: forward does not compute it from what was handed to it"
-    return loss, leaves, ""
+        return None, {}, f"it computes with {subject.kinds[0]}"
+    leaves = {place: tensor(array.astype(float), name=said(place)) for place, array in subject.leaves.items()}
+    reason = ""
+    for numpy in (nullcontext(), numpy_that_remembers(subject.functions)):
+        try:
+            with numpy, subject.params.replaced(leaves), noted(subject.functions, subject.words):
+                loss = subject.scalar(subject.call(leaves))
+        except Exception as error:  # the user's code met a Tensor where it expects an array; it may raise anything then
+            reason = reason or f"{_short(error)}{where(error)}"
+            loss = _loss_before(error, subject)
+        if isinstance(loss, Tensor) and loss.requires_grad:
+            return loss, leaves, ""
+        reason = reason or "the loss came out as a plain number: it is not computed from what was handed to it"
+    return None, {}, reason
+
+
+def _loss_before(error: BaseException, subject: Subject) -> Any:
+    """The loss of a function that went on to its gradients and could not take Tensors there, by its name in there.
+
+    Whether it was complete is seen afterwards: its value and slope are compared with those of the whole function.
+    """
+    frame = error.__traceback__
+    while subject.backward is None and frame is not None:
+        if frame.tb_frame.f_code is getattr(subject.forward, "__code__", None):
+            local = frame.tb_frame.f_locals
+            losses = [local[name] for name in LOSS if isinstance(local.get(name), Tensor)]
+            return np.sum(losses[0]) if losses else None
+        frame = frame.tb_next
+    return None
 
 
 def recorded_truth(loss: Tensor, nodes: Mapping[Place, Tensor]) -> Truth:

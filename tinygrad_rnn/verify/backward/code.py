@@ -1,0 +1,103 @@
+"""The user's own code behind a function: which functions it reaches, and the names they read.
+
+Only what was written by the user counts, not what is installed. Names are looked up in the functions' globals and
+closures; nothing is run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CellType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+from ...core.tensor import Tensor
+
+#: functions called by functions are followed so deep
+DEEPEST = 4
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def is_library(filename: str) -> bool:
+    """Whether a file belongs to an installed package, or to this one."""
+    path = Path(filename)
+    return _PACKAGE in path.parents or "site-packages" in path.parts or _STANDARD in path.parents
+
+
+_STANDARD = Path(inspect.__file__).resolve().parent
+
+
+def functions_of(function: Any) -> list[FunctionType]:
+    """The user's functions that a function can reach, itself first; methods by way of objects it reads."""
+    found: dict[int, FunctionType] = {}
+    _collect(function, DEEPEST, found, set())
+    return list(found.values())
+
+
+def cells_of(functions: list[FunctionType]) -> list[CellType]:
+    """The variables that functions share with the functions they were written in."""
+    return [cell for function in functions for cell in function.__closure__ or () if _is_filled(cell)]
+
+
+@contextmanager
+def noted(functions: list[FunctionType], words: dict[int, list[str]]) -> Iterator[None]:
+    """Note what functions call their Tensors: the local variables with which each of them ends, by the Tensor's id."""
+    codes = {function.__code__ for function in functions}
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "return" and frame.f_code in codes:
+            for word, value in frame.f_locals.items():
+                if isinstance(value, Tensor) and word not in words.setdefault(value.id, []):
+                    words[value.id].append(word)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def _collect(thing: Any, depth: int, found: dict[int, FunctionType], seen: set[int]) -> None:
+    if depth < 0 or id(thing) in seen:
+        return
+    seen.add(id(thing))
+    for function in _functions_behind(thing):
+        if function.__code__.co_filename and not is_library(function.__code__.co_filename):
+            found.setdefault(id(function), function)
+            for value in _read_by(function):
+                _collect(value, depth - 1, found, seen)
+
+
+def _functions_behind(thing: Any) -> Iterator[Any]:
+    """The function itself; of a method or an object all functions of its class."""
+    if isinstance(thing, FunctionType):
+        yield inspect.unwrap(thing)
+        return
+    if inspect.ismethod(thing):
+        yield thing.__func__
+        thing = thing.__self__
+    if isinstance(thing, ModuleType):
+        return
+    owner = thing if isinstance(thing, type) else type(thing)
+    if owner.__module__ != "builtins":
+        for part in owner.__mro__:
+            yield from (value for value in vars(part).values() if isinstance(value, FunctionType))
+
+
+def _read_by(function: FunctionType) -> Iterator[Any]:
+    yield from (cell.cell_contents for cell in cells_of([function]))
+    names = set(function.__code__.co_names)
+    for code in function.__code__.co_consts:  # functions written inside of this one
+        names |= set(getattr(code, "co_names", ()))
+    yield from (function.__globals__[name] for name in names if name in function.__globals__)
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # the variable has no value yet
+        return False
