@@ -92,7 +92,7 @@ def test_the_missing_cell_path_is_named():
     assert not report.ok
     (row,) = [row for row in report.rows if row.mistake]
     assert row.name == "dc[t]"
-    assert "the term `dc[t+1] * f[t+1]` is missing" in row.explanation
+    assert "what comes back from `f * c[t-1]` into `c[t-1]` is missing" in row.explanation
     assert [s.t for s in row.steps if s.verdict == "FAIL"] == [1, 2, 3, 4]
 
 
@@ -107,10 +107,11 @@ def test_the_missing_output_peephole_is_named():
 def test_a_wrong_line_is_told_from_what_follows_from_it():
     report = tg.verify_backward(forward, lambda **v: backward("forget gate", **v), inputs())
     assert [row.name for row in report.rows if row.mistake] == ["df[t]"]
-    assert "dc[t] * c[t-1]" in next(row for row in report.rows if row.mistake).explanation
+    explanation = next(row for row in report.rows if row.mistake).explanation
+    assert "`c` stands for the factor `c[t-1]` on the way back into `f`" in explanation
     others = [row for row in report.rows if row.verdict == "FAIL" and not row.mistake]
     assert others
-    assert all("follows from the others" in row.explanation for row in others)
+    assert all("follows from the mistake told at df[t]" in row.explanation for row in others)
 
 
 def test_gradients_without_steps_are_judged_too():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import GraphError
+from ..core.errors import DtypeError, GraphError
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
@@ -71,7 +71,9 @@ def _judged(
         raise GraphError(f"inputs is a dict from names to arrays, not {type(inputs).__name__}")
     subject = Subject(forward, backward, Inputs(inputs), Params(params), names)
     if not subject.leaves:
-        raise GraphError("there is no float array in inputs= or params=, so nothing to differentiate by")
+        integers = [f"inputs[{key!r}] holds {np.asarray(x).dtype}" for key, x in inputs.items() if _is_integer(x)]
+        hint = f" ({', '.join(integers)}: pass it as floats)" if integers else ""
+        raise DtypeError(f"there is no float array in inputs= or params= to differentiate by{hint}")
     checked(subject.inputs, subject.params)
     loss, leaves, reason = record(subject)
     returned, changed = subject.returned()
@@ -90,6 +92,10 @@ def _judged(
         notes.insert(0, f"computed in {dtype}: rounding is counted in units of {eps:.1e}")
     last = max((step for _, step in places if step is not None), default=0)
     return Report(name, "hand-written code", last, 0, rows, _check(truth, places), notes, shortest=0)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.ndarray, np.integer)) and np.asarray(value).dtype.kind in "iu"
 
 
 def _steps(loss: Tensor | None) -> dict[str, list[int]]:

@@ -46,12 +46,15 @@ def cells_of(functions: list[FunctionType]) -> list[CellType]:
 def noted(functions: list[FunctionType], words: dict[int, list[str]]) -> Iterator[None]:
     """Note what functions call their Tensors: the local variables with which each of them ends, by the Tensor's id."""
     codes = {function.__code__ for function in functions}
+    computed: dict[int, int] = {}  # how many of the words were said where the Tensor was computed: these come first
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         if event == "return" and frame.f_code in codes:
-            for word, value in frame.f_locals.items():
-                if isinstance(value, Tensor) and word not in words.setdefault(value.id, []):
-                    words[value.id].append(word)
+            for word, value, own in _variables(frame):
+                known = words.setdefault(value.id, [])
+                if word not in known:
+                    known.insert(computed.get(value.id, 0) if own else len(known), word)
+                    computed[value.id] = computed.get(value.id, 0) + own
 
     before = sys.getprofile()
     sys.setprofile(note)
@@ -59,6 +62,25 @@ def noted(functions: list[FunctionType], words: dict[int, list[str]]) -> Iterato
         yield
     finally:
         sys.setprofile(before)
+
+
+def _variables(frame: FrameType) -> Iterator[tuple[str, Tensor, bool]]:
+    """The Tensors among a frame's variables, also in lists and dicts as `hs[t]`; whether the frame computed them.
+
+    What a function of one argument calls it, as the x of sigmoid(x), says nothing.
+    """
+    code = frame.f_code
+    arguments = code.co_varnames[: code.co_argcount]
+    general = len([word for word in arguments if word != "self"]) == 1
+    variables = dict(frame.f_locals)
+    if "self" in arguments:
+        variables |= {f"self.{word}": value for word, value in getattr(variables.pop("self"), "__dict__", {}).items()}
+    for word, value in variables.items():
+        if isinstance(value, Tensor) and not (general and word in arguments):
+            yield word, value, word not in arguments
+    for word, value in variables.items():
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        yield from ((f"{word}[t]", part, False) for part in parts if isinstance(part, Tensor))
 
 
 def _collect(thing: Any, depth: int, found: dict[int, FunctionType], seen: set[int]) -> None:

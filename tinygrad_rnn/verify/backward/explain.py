@@ -1,7 +1,7 @@
 """Say in words how a wrong gradient is wrong, and if that cannot be said, what would help to say it.
 
-First the lines of the pass, where forward names its states and backward returns them by step; then one mistake that
-explains everything; then what each array is instead of the right one, and in which rows, columns and steps it is wrong.
+First one mistake that explains everything, told at the line that is wrong by itself where backward returns gradients by
+step; then what each array is instead of the right one, and in which rows, columns and steps it is wrong.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...core.graph import Graph
 from ..report import FAIL, INCONCLUSIVE, PASS, Row
 from .arrays import Place
 from .blocks import blocks_of, gate_names, located
 from .compare import Comparison
-from .lines import explained as by_line
 from .relations import Clipped, clipped, related
 from .subject import Subject
-from .suspects import suspect
+from .suspects import Search
 from .truth import Truth
+
+#: so many gradients are listed by name
+FEW = 6
 
 Stated = Mapping[Place, np.ndarray]
 
@@ -53,7 +54,7 @@ class Explanation:
         self.notes.append(str(limit))
         rows = []
         for row in self.rows:
-            arrays = [self.stated[place] for place in self.stated if place[0] == row.name[1:].removesuffix("[t]")]
+            arrays = [self.stated[place] for place in self.stated if place[0] == _quantity(row)]
             cut = sum(int(np.sum(np.abs(a) == limit.limit)) for a in arrays)
             much = not limit.by_norm and 2 * cut > sum(a.size for a in arrays)
             why = "most of it is at the limit of the clipping: judge it before it is clipped" if much else ""
@@ -63,36 +64,47 @@ class Explanation:
         self.rows = rows
 
     def _explain(self) -> None:
-        if self.truth.loss is not None and any(place not in self.subject.leaves for place in self.stated):
-            self.rows = by_line(self.rows, self.truth.loss, self.stated, Graph(self.truth.loss))
-            if any(row.mistake for row in self.rows):
+        by_itself: set[str] = set()
+        if self.truth.loss is not None:
+            search = Search(self.truth, self.stated, self.subject.words, self.eps)
+            by_itself = {name for name, _ in search.wrong_by_themselves()} if search.inner else set()
+            sentence = search.mistake()
+            if sentence:
+                self._one_mistake(sentence, by_itself)
                 return
-        words = self.subject.words
-        sentence = suspect(self.stated, self.truth, words, self.eps) if self.truth.loss is not None else ""
-        if sentence:
-            self._one_mistake(sentence)
-            return
-        self.rows = [replace(row, explanation=self._said(row)) if row.verdict == FAIL else row for row in self.rows]
+        self.rows = [self._alone(row, by_itself) if row.verdict == FAIL else row for row in self.rows]
         if not all(row.explanation for row in self.rows if row.verdict == FAIL):
             self.notes.append(self._what_to_name())
 
-    def _one_mistake(self, sentence: str) -> None:
+    def _one_mistake(self, sentence: str, by_itself: set[str]) -> None:
+        """Tell the mistake at the line that is wrong by itself, or at the first of all that it explains."""
         failed = [row.name for row in self.rows if row.verdict == FAIL]
+        culprits = [row.name for row in self.rows if row.verdict == FAIL and _quantity(row) in by_itself] or failed
         rows = []
         for row in self.rows:
-            if row.verdict == FAIL:
-                others = f" (this alone explains {', '.join(failed)})" if len(failed) > 1 else ""
-                first = row.name == failed[0]
-                said = sentence + others if first else f"follows from the mistake told at {failed[0]}"
-                row = replace(row, mistake="one mistake" if first else "", explanation=said)
+            if row.verdict == FAIL and row.name == culprits[0]:
+                many = ", ".join(failed) if len(failed) <= FEW else f"all {len(failed)} wrong gradients"
+                others = f" (this alone explains {many})" if len(failed) > 1 else ""
+                row = replace(row, mistake="one mistake", explanation=sentence + others)
+            elif row.verdict == FAIL:
+                row = replace(row, explanation=f"follows from the mistake told at {culprits[0]}")
             rows.append(row)
         self.rows = rows
 
+    def _alone(self, row: Row, by_itself: set[str]) -> Row:
+        """A row of which no single mistake is known."""
+        if by_itself and _quantity(row) not in by_itself:
+            return replace(row, explanation="follows from the others: this line itself is right")
+        said = self._said(row)
+        if by_itself:
+            return replace(
+                row, mistake="wrong line", explanation=f"this line is wrong by itself{f': {said}' if said else ''}"
+            )
+        return replace(row, explanation=said)
+
     def _said(self, row: Row) -> str:
         """What is said of one array by its numbers."""
-        if row.explanation:
-            return row.explanation
-        name = row.name[1:].removesuffix("[t]")
+        name = _quantity(row)
         sentences = []
         for place, comparison in self.comparisons.items():
             if place[0] == name and comparison.verdict == FAIL:
@@ -127,3 +139,8 @@ class Explanation:
             "`for t in tg.steps(T)`, and let backward return their gradients by step too ({'h': {t: dh}}); then the "
             "line with the mistake is told"
         )
+
+
+def _quantity(row: Row) -> str:
+    """h for dh[t]."""
+    return row.name[1:].removesuffix("[t]")

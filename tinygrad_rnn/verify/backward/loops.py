@@ -72,27 +72,36 @@ def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
 
 
 # -- how a line reads ------------------------------------------------------------------------------------------------
+class Steps:
+    """At which turn of its loop each node was made, counted from the last one, -1."""
+
+    def __init__(self, groups: list[list[Tensor]]) -> None:
+        repeated = [members for members in groups if len(members) > 1]
+        self._turns = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
+        self.last = {node.id: members[-1].id for members in repeated for node in members}
+
+    def crosses(self, node: Tensor, x: Tensor) -> bool:
+        """Whether a node reads something of an earlier turn."""
+        return x.id in self._turns and node.id in self._turns and self._turns[x.id] < self._turns[node.id]
+
+
 class Printer:
-    """Prints nodes as expressions of weights and inputs; what comes from the step before is called as it is in the code,
-    or `state`.
+    """Prints nodes in the words of the user's code, else as expressions of weights and inputs.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(0.5, name="w")
-    >>> Printer([], {})(w * 2.0 + 1.0)
+    >>> Printer(Steps([]), {})(w * 2.0 + 1.0)
     'w * 2 + 1'
     """
 
-    def __init__(self, groups: list[list[Tensor]], words: Mapping[int, list[str]]) -> None:
-        self._words = words
-        repeated = [members for members in groups if len(members) > 1]
-        self._last = {node.id: members[-1].id for members in repeated for node in members}
-        self._steps = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
+    def __init__(self, steps: Steps, words: Mapping[int, list[str]]) -> None:
+        self._steps, self._words = steps, words
 
     def __call__(self, node: Tensor, depth: int = DEPTH, state_of: Tensor | None = None) -> str:
         """The node as text; as an operand of `state_of` it is `state` where it comes from the step before."""
         if state_of is not None:
             return self._operand(state_of, node, depth)
-        if node.id in self._words and node.op is not None:
+        if node.op is not None and not node.name and node.id in self._words:
             return self._words[node.id][0]
         if node.name:
             return f"{node.name.partition('[')[0]}[t]" if "[" in node.name else node.name
@@ -123,16 +132,18 @@ class Printer:
         return f"{op}({', '.join(parts)})"
 
     def _operand(self, node: Tensor, x: Tensor, depth: int) -> str:
-        if x.id in self._steps and node.id in self._steps and self._steps[x.id] < self._steps[node.id]:
+        if self._steps.crosses(node, x):
             return self._before(x)
         return self(x, depth)
 
     def _before(self, x: Tensor) -> str:
-        """A quantity of the step before: the word that is its own there, as `prev_h`, or that of its last step."""
-        now = self._words.get(self._last[x.id], [])
-        return next(
-            (word for word in self._words.get(x.id, []) if word not in now), f"{now[0]}[t-1]" if now else "state"
-        )
+        """A quantity of the step before: its second word, as `prev_h` for what was `next_h`, or `h[t-1]`."""
+        if x.name:
+            return f"{x.name}[t-1]"
+        words, now = self._words.get(x.id, []), self._words.get(self._steps.last[x.id], [])
+        if len(words) > 1 and not words[1].endswith("[t]"):
+            return words[1]
+        return f"{now[0].removesuffix('[t]')}[t-1]" if now else "state"
 
 
 def _binds(x: Tensor, text: str) -> int:

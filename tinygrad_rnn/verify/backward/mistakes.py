@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.tensor import Tensor
-from .loops import Printer, lines, sigmoid_of
+from .loops import Printer, Steps, lines, sigmoid_of
 
 #: what an operand receives: (node, operand, cotangent of the node, what the rule gives) to what the user gives
 Rule = Callable[[Tensor, int, Any, Any], Any]
@@ -49,10 +49,9 @@ RIGHT = {"tanh": "1 - y**2", "sigmoid": "y * (1 - y)", "relu": "y > 0"}
 
 @dataclass(frozen=True)
 class Change:
-    """One rule changed for some nodes and one of their operands; the sentence says how."""
+    """One rule changed at some edges, (node, operand); the sentence says how."""
 
-    nodes: frozenset[int]
-    operand: int
+    edges: frozenset[tuple[int, int]]
     rule: Rule
     sentence: str
 
@@ -62,7 +61,8 @@ class Mistakes:
 
     def __init__(self, nodes: list[Tensor], words: Mapping[int, list[str]]) -> None:
         self.groups = lines(nodes)
-        self.printed = Printer(self.groups, words)
+        self.steps = Steps(self.groups)
+        self.printed = Printer(self.steps, words)
         self.consumers: dict[int, list[Tensor]] = {}
         for node in nodes:
             for x in node.inputs:
@@ -70,6 +70,8 @@ class Mistakes:
 
     def __iter__(self) -> Iterator[Change]:
         for kind in (self._transposes, self._slopes, self._factors, self._paths, self._operands, self._uses):
+            if kind == self._paths:
+                yield from self._states()
             for members in self.groups:
                 last = members[-1]
                 for operand in range(len(last.inputs)):
@@ -104,7 +106,8 @@ class Mistakes:
         says = f"`{into}` itself stands for the factor `{right}` on the way back through `{self.printed(last)}`"
         yield _change(members, operand, _own_factor, says)
         for hops, word in self._further(last, 0):
-            says = f"`{word}` stands for the factor `{right}` on the way back into `{into}`"
+            other = f"`{word}`" if word != right else f"the next `{word}`"
+            says = f"{other} stands for the factor `{right}` on the way back into `{into}`"
             yield _change(members, operand, self._factor_from(hops), says)
 
     def _paths(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
@@ -114,6 +117,23 @@ class Mistakes:
         yield _change(members, operand, _nothing, f"{says} is missing")
         yield _change(members, operand, lambda node, i, g, part: -np.asarray(part), f"{says} has the wrong sign")
 
+    def _states(self) -> Iterator[Change]:
+        """All that comes back from the next step into a state forgotten, or into one of several."""
+        edges: dict[int, list[tuple[int, int]]] = {}
+        states: dict[int, Tensor] = {}
+        for members in self.groups:
+            for node in members:
+                for i, x in enumerate(node.inputs):
+                    if x.requires_grad and self.steps.crosses(node, x):
+                        edges.setdefault(self.steps.last[x.id], []).append((node.id, i))
+                        states[self.steps.last[x.id]] = node
+        for last, crossing in edges.items():
+            node = states[last]
+            x = next(x for i, x in enumerate(node.inputs) if (node.id, i) in crossing)
+            word = self.printed(x, state_of=node)
+            says = f"what comes back from the next step, by way of `{word}`, is not added to the gradient of the step"
+            yield Change(frozenset(crossing), _nothing, says)
+
     def _operands(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
         """A weight's gradient made with the quantity of another step."""
         name = _weight(members, operand)
@@ -121,7 +141,8 @@ class Mistakes:
             return
         right = self.printed(last.inputs[1 - operand], state_of=last)
         for hops, word in self._further(last, 1):
-            says = f"`{word}` stands for `{right}` in the gradient of `{name}`"
+            other = f"`{word}`" if word != right else f"the next `{word}`"
+            says = f"{other} stands for `{right}` in the gradient of `{name}`"
             yield _change(members, operand, self._operand_from(hops), says)
         before = {node.id: earlier for earlier, node in pairwise(members)}
         says = f"`{right}` is taken one step early in the gradient of `{name}`"
@@ -133,14 +154,16 @@ class Mistakes:
         if not name or len(members) < 2:
             return
         line = self.printed(last)
-        every, first, final = (frozenset(n.id for n in part) for part in (members, members[:1], members[-1:]))
-        for nodes, says in (
+        every, first, final = (
+            frozenset((node.id, operand) for node in part) for part in (members, members[:1], members[-1:])
+        )
+        for edges, says in (
             (every - final, f"only the last use of `{name}` in `{line}` is counted: `=` for `+=`?"),
             (every - first, f"only the first use of `{name}` in `{line}` is counted: `=` for `+=`?"),
             (first, f"the first use of `{name}` in `{line}` is left out"),
             (final, f"the last use of `{name}` in `{line}` is left out"),
         ):
-            yield Change(nodes, operand, _nothing, says)
+            yield Change(edges, _nothing, says)
 
     # -- quantities further on ---------------------------------------------------------------------------------------
     def _further(self, node: Tensor, start: int) -> Iterator[tuple[int, str]]:
@@ -187,7 +210,7 @@ def _op(node: Tensor) -> str:
 
 
 def _change(members: list[Tensor], operand: int, rule: Rule, sentence: str) -> Change:
-    return Change(frozenset(node.id for node in members), operand, rule, sentence)
+    return Change(frozenset((node.id, operand) for node in members), rule, sentence)
 
 
 def _weight(members: list[Tensor], operand: int) -> str:

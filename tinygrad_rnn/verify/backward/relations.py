@@ -42,7 +42,9 @@ def clipped(
     cut = {place: np.clip(truth.values[place], -limit, limit) for place in places}
     at_limit = sum(int(np.sum(np.abs(stated[p]) == limit)) for p in places)
     beyond = sum(int(np.sum(np.abs(truth.values[p]) > limit)) for p in places)
-    if limit and beyond and at_limit >= beyond and all(_within(p, stated[p], cut[p], truth, eps) for p in places):
+    below = sum(int(np.sum((truth.values[p] != 0.0) & (np.abs(stated[p]) < limit))) for p in places)
+    # what is at the limit tells a sign and no more: most entries have to tell their value
+    if limit and beyond and at_limit < below and all(_within(p, stated[p], cut[p], truth, eps) for p in places):
         return Clipped(limit, False, at_limit)
     whole = float(np.sqrt(sum(float(np.sum(np.square(stated[p], dtype=float))) for p in places)))
     true = float(np.sqrt(sum(float(np.sum(np.square(truth.values[p]))) for p in places)))
@@ -92,9 +94,9 @@ def _factor(stated: np.ndarray, true: np.ndarray, eps: float, lengths: Mapping[i
         return ""
     for number, spelled in ((factor, "{} times the true gradient"), (1.0 / factor, "the true gradient divided by {}")):
         if abs(number - round(number)) < 1e-6 and abs(number) >= 2:
-            named = lengths.get(round(number), "")
-            mean = ": a mean taken for a sum, or the other way round?" if named else ""
-            return f"this is {spelled.format(round(number))}{f', {named}' if named else ''}{mean}"
+            named = lengths.get(abs(round(number)), "")
+            mean = f" ({abs(round(number))} is {named}): a mean taken for a sum, or a sum for a mean?" if named else ""
+            return f"this is {spelled.format(round(number))}{mean}"
     return f"this is {factor:.6g} times the true gradient"
 
 

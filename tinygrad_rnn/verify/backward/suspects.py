@@ -8,15 +8,15 @@ from another quantity or another step. A change is told only if it explains ever
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
 
 from ...core.graph import ancestors
 from ...core.sweep import fit
-from ...core.tensor import Tensor
 from .arrays import Place
+from .loops import Steps
 from .mistakes import Change, Mistakes, pulled
 from .relations import close
 from .truth import Truth
@@ -25,37 +25,92 @@ from .truth import Truth
 BUDGET = 4.0
 
 
-def suspect(stated: Mapping[Place, np.ndarray], truth: Truth, words: Mapping[int, list[str]], eps: float) -> str:
-    """The sentence of the first change that explains all gradients, or nothing; `words` are the user's variables."""
-    assert truth.loss is not None
-    nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
-    targets = {place: truth.nodes[place] for place in stated}
-    start = time.perf_counter()
-    for change in Mistakes(nodes, words):
-        if time.perf_counter() - start > BUDGET:
-            return ""
+class Search:
+    """Sweeps over the recorded graph, compared with what the user's pass returned.
+
+    Where it returned gradients of quantities inside of the graph, a sweep goes on with these, right or not: so what
+    comes out for each place is what follows from the user's other gradients, and a difference is that line's own.
+    """
+
+    def __init__(
+        self, truth: Truth, stated: Mapping[Place, np.ndarray], words: Mapping[int, list[str]], eps: float
+    ) -> None:
+        assert truth.loss is not None
+        self.nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
+        self.loss, self.eps, self.words = truth.loss, eps, words
+        self.wanted = {node.id for node in self.nodes}
+        self.targets = {place: (truth.nodes[place], value) for place, value in stated.items()}
+        self.inner = {node.id: value for node, value in self.targets.values() if node.op is not None}
+        self.limit = _limit(stated)
+
+    def wrong_by_themselves(self) -> set[Place]:
+        """The places whose gradient does not follow from the user's other gradients."""
+        swept = self._swept(None)
+        return {place for place in self.targets if not self._agrees(place, swept)}
+
+    def mistake(self) -> str:
+        """The sentence of the first change that explains all gradients, or nothing."""
+        mistakes = Mistakes(self.nodes, self.words)
+        start = time.perf_counter()
+        for change in mistakes:
+            if time.perf_counter() - start > BUDGET:
+                return ""
+            if self._explains(change):
+                return change.sentence
+        return self.truncated(mistakes.steps)
+
+    def _explains(self, change: Change) -> bool:
         try:
-            swept = _swept(nodes, truth.loss, change)
+            swept = self._swept(change)
         except ValueError:  # shapes do not fit: nobody has written that
-            continue
-        if all(close(stated[p], swept.get(node.id, np.zeros(node.shape)), eps) for p, node in targets.items()):
-            return change.sentence
-    return ""
+            return False
+        return all(self._agrees(place, swept) for place in self.targets)
 
+    def _agrees(self, place: Place, swept: Mapping[int, Any]) -> bool:
+        node, value = self.targets[place]
+        other = np.asarray(swept.get(node.id, np.zeros(node.shape)))
+        return close(value, np.clip(other, -self.limit, self.limit), self.eps)
 
-def _swept(nodes: list[Tensor], loss: Tensor, change: Change) -> dict[int, Any]:
-    """Gradients of all nodes with one rule changed."""
-    wanted = {node.id for node in nodes}
-    cotangents: dict[int, Any] = {loss.id: np.ones(loss.shape)}
-    for node in reversed(nodes):
-        g = cotangents.get(node.id)
-        if g is None or node.op is None:
-            continue
-        for i, (x, part) in enumerate(zip(node.inputs, pulled(node, g), strict=True)):
-            if x.id not in wanted:
+    def _swept(self, change: Change | None) -> dict[int, Any]:
+        cotangents: dict[int, Any] = {self.loss.id: np.ones(self.loss.shape)}
+        edges: Container[tuple[int, int]] = change.edges if change is not None else ()
+        for node in reversed(self.nodes):
+            g = self.inner.get(node.id, cotangents.get(node.id))
+            if g is None or node.op is None:
                 continue
-            if i == change.operand and node.id in change.nodes:
-                part = change.rule(node, i, g, part)
-            part = np.asarray(fit(np.asarray(part), x))
-            cotangents[x.id] = cotangents[x.id] + part if x.id in cotangents else part
-    return cotangents
+            for i, (x, part) in enumerate(zip(node.inputs, pulled(node, g), strict=True)):
+                if x.id not in self.wanted:
+                    continue
+                if change is not None and (node.id, i) in edges:
+                    part = change.rule(node, i, g, part)
+                part = np.asarray(fit(np.asarray(part), x))
+                cotangents[x.id] = cotangents[x.id] + part if x.id in cotangents else part
+        return cotangents
+
+    def truncated(self, steps: Steps) -> str:
+        """Whether each error was walked back over so many steps only."""
+        by_age: dict[int, dict[int, Any]] = {self.loss.id: {0: np.ones(self.loss.shape)}}
+        for node in reversed(self.nodes):
+            for age, g in by_age.get(node.id, {}).items() if node.op is not None else ():
+                for x, part in zip(node.inputs, pulled(node, g), strict=True):
+                    if x.id in self.wanted:
+                        older = age + steps.crosses(node, x)
+                        ages = by_age.setdefault(x.id, {})
+                        part = np.asarray(fit(np.asarray(part), x))
+                        ages[older] = ages[older] + part if older in ages else part
+        oldest = max((age for node, _ in self.targets.values() for age in by_age.get(node.id, {})), default=0)
+        for k in range(oldest):
+            kept = {i: sum(g for age, g in ages.items() if age <= k) for i, ages in by_age.items()}
+            if all(self._agrees(place, kept) for place in self.targets):
+                return (
+                    f"each error is walked back over {k} step{'s' if k != 1 else ''} only: gradients of truncated "
+                    "backpropagation are not those of the loss"
+                )
+        return ""
+
+
+def _limit(stated: Mapping[Place, np.ndarray]) -> float:
+    """The limit at which wrong gradients may have been clipped as well: a round number that several entries have."""
+    limit = max(float(np.max(np.abs(value), initial=0.0)) for value in stated.values())
+    entries = sum(int(np.sum(np.abs(value) == limit)) for value in stated.values())
+    return limit if limit == float(f"{limit:.1g}") and entries > 1 else float("inf")
