@@ -107,23 +107,59 @@ class Mistake(NamedTuple):
     says: str
 
 
+FLOWS_BACK = "what comes back from the next step, by way of `prev_h`, is not added"
 CASES = {
-    min_char_rnn: Mistake("np.dot(Whh.T, dhraw)", "np.dot(Whh, dhraw)", {"dWxh", "dWhh", "dbh"}, ""),
+    min_char_rnn: Mistake(
+        "np.dot(Whh.T, dhraw)",
+        "np.dot(Whh, dhraw)",
+        {"dWxh", "dWhh", "dbh"},
+        "`Whh` and its transpose are exchanged on the way back through `Whh @ hs[t-1]`",
+    ),
     assignment_rnn: Mistake(
-        "dnext_h = dh[:, t, :] + dprev_h", "dnext_h = dh[:, t, :]", {"dx", "dh0", "dWx", "dWh", "db"}, ""
+        "dnext_h = dh[:, t, :] + dprev_h", "dnext_h = dh[:, t, :]", {"dx", "dh0", "dWx", "dWh", "db"}, FLOWS_BACK
     ),
-    assignment_lstm: Mistake("df = dc * prev_c", "df = dc * next_c", {"dx", "dh0", "dWx", "dWh", "db"}, ""),
+    assignment_lstm: Mistake(
+        "df = dc * prev_c",
+        "df = dc * next_c",
+        {"dx", "dh0", "dWx", "dWh", "db"},
+        "`next_c` stands for the factor `prev_c` on the way back into `f`",
+    ),
     dictionaries_rnn: Mistake(
-        "(1 - a_next**2) * da_next", "(1 - a_next) * da_next", {"dx", "da0", "dWax", "dWaa", "dba"}, ""
+        "(1 - a_next**2) * da_next",
+        "(1 - a_next) * da_next",
+        {"dx", "da0", "dWax", "dWaa", "dba"},
+        "the derivative `1 - y**2` of y = `a_next` is taken as `1 - y`",
     ),
-    vectors: Mistake("np.outer(dz, hs[t])", "np.outer(dz, hs[t + 1])", {"dW"}, ""),
-    layer_class: Mistake("dy = 2 * (self.y[t] - targets[t]) / N", "dy = 2 * (self.y[t] - targets[t])", set(), ""),
+    vectors: Mistake(
+        "np.outer(dz, hs[t])", "np.outer(dz, hs[t + 1])", {"dW"}, "`h` stands for `h[t-1]` in the gradient of `W`"
+    ),
+    layer_class: Mistake(
+        "dy = 2 * (self.y[t] - targets[t]) / N",
+        "dy = 2 * (self.y[t] - targets[t])",
+        {"dW_xh", "dW_hh", "db_h", "dW_hy", "db_y"},
+        "this is 6 times the true gradient (6 is the length of axis 0 of X)",
+    ),
     single_precision_gru: Mistake(
-        "dr = drh * h * r * (1 - r)", "dr = drh * r * (1 - r)", {"dWz", "dWr", "dWn", "dUr"}, ""
+        "dr = drh * h * r * (1 - r)",
+        "dr = drh * r * (1 - r)",
+        {"dWz", "dWr", "dWn", "dUr"},
+        "the factor `h[t-1]` is missing on the way back into `r`",
     ),
-    many_to_one: Mistake("temp @ self.last_hs[t].T", "temp.T @ self.last_hs[t]", {"dWhh"}, ""),
-    language_model: Mistake("bptt_truncate=100", "bptt_truncate=2", {"dU", "dW"}, ""),
-    parameter_objects: Mistake("di = dC * C_bar", "di = dC * C", {"dW_i", "db_i"}, ""),
+    many_to_one: Mistake(
+        "temp @ self.last_hs[t].T",
+        "temp.T @ self.last_hs[t]",
+        {"dWhh"},
+        "every entry is the same number: is it an inner product where an outer one belongs",
+    ),
+    language_model: Mistake(
+        "bptt_truncate=100", "bptt_truncate=2", {"dU", "dW"}, "each error is walked back over 2 steps only"
+    ),
+    parameter_objects: Mistake(
+        "di = dC * C_bar",
+        "di = dC * C",
+        {"dW_i", "db_i"},
+        "`C` stands for the factor `C_bar` on the way back into `i`",
+    ),
 }
 each = pytest.mark.parametrize("judged", CASES, ids=lambda judged: judged.__name__)
 
@@ -151,4 +187,5 @@ def test_one_mistake_is_found_and_told(judged, tmp_path):
     report = judged(imported(tmp_path / f"{judged.__name__}_wrong.py"))
     assert report.verdict == "FAIL", str(report)
     assert {row.name for row in report.failed} >= mistake.wrong, str(report)
-    assert mistake.says in str(report), str(report)
+    told = " ".join(row.explanation for row in report.failed)
+    assert mistake.says in told, str(report)
