@@ -1,0 +1,106 @@
+"""What is known of the sign of a unit: between which numbers it lies, and whether it can be 0 for many arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ...language.affine import affine
+from ...language.quantities import Key
+from ...system.domain import Domain
+from ...system.system import Clause
+from .arithmetic import Unprovable
+from .ranges import REAL, Interval, Ranges
+from .slopes import key_of
+from .units import Apply, Bound, Entry, Repeated, Unit
+
+if TYPE_CHECKING:
+    from .definitions import Definitions
+
+
+class Signs:
+    """The signs of the units of one model, by what its quantities are defined as."""
+
+    def __init__(self, book: Definitions) -> None:
+        self.book = book
+        self.ranges = Ranges(self._range)
+        self._ranges: dict[Key, Interval] = {}
+        self._vanishing: dict[Key, str | None] = {}
+
+    def positive(self, unit: Unit) -> bool:
+        """Whether a unit is greater than 0 by its form."""
+        return self.ranges.of(unit).positive
+
+    def _range(self, unit: Entry) -> Interval:
+        key = key_of(unit)
+        if key not in self._ranges:
+            self._ranges[key] = REAL  # what goes round may lie anywhere
+            self._ranges[key] = self._range_of(key)
+        return self._ranges[key]
+
+    def _range_of(self, key: Key) -> Interval:
+        if key[0] in self.book.labels:
+            return Interval(0, 1, False, False)
+        bounds = self.book.model.document.bounds.get(key[0])
+        if bounds is not None:
+            low = REAL.low if bounds.low is None else Fraction(repr(bounds.low))
+            high = REAL.high if bounds.high is None else Fraction(repr(bounds.high))
+            return Interval(low, high, low == 0 or bounds.low is None, high == 1 or bounds.high is None)
+        clauses = self.book.system.forward.get(key)
+        if clauses is None or self._is_leaf_somewhere(key, clauses):
+            return REAL
+        try:
+            work = self.book.work(200_000, 60.0)
+            found = [self.ranges.of_polynomial(self.book.definition(clause, work).value) for clause in clauses]
+        except Unprovable:  # an equation without entries says nothing
+            return REAL
+        low, high = min(i.low for i in found), max(i.high for i in found)
+        open_low = all(i.open_low for i in found if i.low == low)
+        return Interval(low, high, open_low, all(i.open_high for i in found if i.high == high))
+
+    def _is_leaf_somewhere(self, key: Key, clauses: Iterable[Clause]) -> bool:
+        if not key[1]:
+            return False
+        indices = tuple(affine(f"i~{at}") for at in range(len(self.book.model.quantities.axes_named(key[0]))))
+        claims = [claim for clause in clauses for claim in clause.claimed(indices)]
+        for steps in self.book.existence.steps(key, indices):
+            rest: tuple[Domain, ...] = (steps,)
+            for claim in claims:
+                rest = tuple(part for domain in rest for part in domain.minus(claim))
+            if rest:
+                return True
+        return False
+
+    def vanishing(self, unit: Unit) -> str | None:
+        """Why a unit can be 0 on more than single points of its arguments; None if it is not known to be."""
+        match unit:
+            case Entry():
+                return self._entry_vanishing(unit)
+            case Apply(function="step"):
+                return "which is 0 wherever its argument is negative"
+            case Apply():
+                return next((why for inner in unit.argument.units() if (why := self.vanishing(inner))), None)
+            case Bound():
+                return next((why for inner, _ in unit.factors if (why := self.vanishing(inner))), None)
+            case Repeated():
+                return self.vanishing(unit.base) if isinstance(unit.base, Unit) else None
+        return None
+
+    def _entry_vanishing(self, unit: Entry) -> str | None:
+        key = key_of(unit)
+        if key[0] in self.book.labels:
+            return "which is 0 or 1"
+        if self.book.model.quantities.base(key) is not None:
+            return "a gradient, which may be 0"
+        if key not in self._vanishing:
+            self._vanishing[key] = None
+            work = self.book.work(200_000, 60.0)
+            for clause in self.book.system.forward.get(key, ()):
+                value = self.book.definition(clause, work).value
+                reasons = [self.vanishing(inner) for inner in value.units()]
+                if not value:
+                    self._vanishing[key] = "which is 0 at some steps"
+                elif any(reasons):
+                    self._vanishing[key] = "which can be 0 for a whole range of values"
+        return self._vanishing[key]

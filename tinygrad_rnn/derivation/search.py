@@ -1,0 +1,150 @@
+"""What a difference becomes when more is put in: gradients one step further, definitions of forward quantities.
+
+Each is an identity, so whatever order they are tried in, what vanishes in the end vanished before. The smallest
+difference is taken up first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from heapq import heappop, heappush
+
+from ..language import Model
+from ..system.domain import Domain
+from .entries.arithmetic import Exhausted, Unprovable, Work, multiplied, of
+from .entries.definitions import Definitions
+from .entries.gradients import Gradients
+from .entries.names import Names
+from .entries.units import Apply, Bound, Entry, Factors, Polynomial, Unit
+from .entries.vanishing import Rest, remainder, without_implied
+
+#: so many differences are taken up
+MOST_TRIED = 40
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of one model."""
+
+    book: Definitions
+    gradients: Gradients
+    names: Names
+
+
+@lru_cache(maxsize=16)
+def knowledge_of(model: Model) -> Knowledge:
+    """What is known of a model, gathered once."""
+    book = Definitions(model)
+    return Knowledge(book, Gradients(book), Names(book))
+
+
+class Search:
+    """Whether a difference is 0 in a context."""
+
+    def __init__(self, knowledge: Knowledge, context: Domain, work: Work) -> None:
+        self.book, self.gradients, self.names = knowledge.book, knowledge.gradients, knowledge.names
+        self.context, self.work = context, work
+        self.first: Rest | str | None = None
+        #: what was put in on the way to 0: names, as `dh[t+1]`
+        self.put_in: list[str] = []
+
+    def vanishes(self, difference: Polynomial) -> None:
+        """Return when a difference is 0. Raises `Unprovable` with what is left of it otherwise."""
+        start, self.first = self._reduced(difference)
+        if not start:
+            return
+        waiting: list[tuple[int, int, Polynomial, tuple[str, ...]]] = [(len(start.terms), 0, start, ())]
+        seen, count = {start.text}, 0
+        while waiting and count < MOST_TRIED:
+            _, _, p, path = heappop(waiting)
+            count += 1
+            for name, better in self._moves(p):
+                left, _ = self._reduced(better)
+                if not left:
+                    self.put_in = [*path, name]
+                    return
+                if left.text not in seen:
+                    seen.add(left.text)
+                    heappush(waiting, (len(left.terms) + 2 * len(path), len(seen), left, (*path, name)))
+        raise Unprovable(_told(self.first))
+
+    def _reduced(self, difference: Polynomial) -> tuple[Polynomial, Rest | str | None]:
+        """A difference in normal form, without what vanishes."""
+        known = without_implied(difference, self.context)
+        settled = self.names.settled(known, self.context, self.work)
+        return remainder(without_implied(settled, self.context), self.context, self.work)
+
+    def _moves(self, p: Polynomial) -> Iterator[tuple[str, Polynomial]]:
+        """The same difference with something put in, and what that was."""
+        for name, place in stances(p):
+            try:
+                better = self._with_put_in(p, name, place)
+            except Exhausted:
+                raise
+            except Unprovable:  # what cannot be put in is no move
+                continue
+            if better is not None:
+                yield f"{name}{place}", better
+        for unit, exponent in divisors(p):
+            yield f"times {unit}", multiplied([p, of(unit, exponent)], self.work)
+
+    def _with_put_in(self, p: Polynomial, name: str, place: str) -> Polynomial | None:
+        quantities = self.book.model.quantities
+        base = quantities.base((name, bool(place)))
+        if base is None and (name, bool(place)) not in self.book.system.forward:
+            return None
+
+        def value(unit: Entry) -> Polynomial:
+            if base is not None:
+                return self.gradients.of(Entry(base[0], unit.times, unit.entries), self.work)
+            return self.book.put_in(unit, self.work) or of(unit)
+
+        return self.names.replaced(p, lambda unit: stance(unit) == (name, place), value, name, self.work)
+
+
+def stance(unit: Entry) -> tuple[str, str]:
+    """A name and its indices, with a dot for every variable that is bound."""
+    if not unit.times:
+        return unit.name, ""
+    forms = []
+    for form in unit.times:
+        parts = [f"{count}*{'·' if name[0] == '_' or '~' in name else name}" for name, count in form.terms]
+        forms.append("+".join([*parts, str(form.constant)]))
+    return unit.name, f"[{','.join(forms)}]"
+
+
+def stances(p: Polynomial) -> list[tuple[str, str]]:
+    """The entries in a polynomial, inside sums and functions as well; gradients first."""
+    found: dict[tuple[str, str], None] = {}
+    waiting: list[Unit] = list(p.units())
+    while waiting:
+        unit = waiting.pop()
+        if isinstance(unit, Entry):
+            found[stance(unit)] = None
+        elif isinstance(unit, Apply):
+            waiting += unit.argument.units()
+        elif isinstance(unit, Bound):
+            waiting += [inner for inner, _ in unit.factors]
+    return sorted(found, key=lambda pair: (not pair[0].startswith("d"), pair))
+
+
+def divisors(p: Polynomial) -> list[tuple[Unit, int]]:
+    """Units that some terms are divided by, with the largest exponent."""
+    most: dict[Unit, int] = {}
+    for _, factors in p.terms:
+        for unit, exponent in _negative(factors):
+            most[unit] = max(most.get(unit, 0), -exponent)
+    return sorted(most.items(), key=lambda pair: pair[0].text)
+
+
+def _negative(factors: Factors) -> list[tuple[Unit, int]]:
+    return [(unit, e) for unit, e in factors if isinstance(e, int) and e < 0 and isinstance(unit, Apply | Bound)]
+
+
+def _told(rest: Rest | str | None) -> str:
+    if not isinstance(rest, Rest):
+        return rest or "a difference is left"
+    units = " * ".join(unit.text for unit, _ in rest.factors) or "1"
+    return f"what is left of the difference, {rest.number} times {units}, is not 0 where {rest.domain}"

@@ -1,0 +1,129 @@
+"""The right-hand side of a gradient equation entry by entry, with every name it reads meaning what it means there.
+
+Forward quantities and gradients stand for themselves at the steps where they exist. A gradient beyond these is 0 if the
+file states one there; a helper is put in with its own equations, on the steps that these claim. What is read where
+nothing is stated is no proof.
+"""
+
+from __future__ import annotations
+
+from ..language.affine import Affine
+from ..language.expressions import Ref
+from ..language.quantities import Key
+from ..system.domain import Domain
+from ..system.system import Clause
+from .entries.arithmetic import ZERO, Unprovable, Work, added, of, restricted, scaled
+from .entries.definitions import Definition, Definitions
+from .entries.existence import uncovered
+from .entries.gradients import Gradients
+from .entries.units import Entry, Polynomial
+from .entries.vanishing import without_implied
+
+
+class Stated:
+    """What the names in gradient equations of one model mean."""
+
+    def __init__(self, book: Definitions, gradients: Gradients, work: Work) -> None:
+        self.book, self.gradients, self.work = book, gradients, work
+        self.quantities = book.model.quantities
+        self.helpers: list[str] = []
+        self._written: dict[int, Definition] = {}
+        self._open: list[Key] = []
+
+    def written(self, clause: Clause) -> Definition:
+        """A stated equation entry by entry."""
+        if id(clause) not in self._written:
+            definition = self.book.written(clause, self.meaning, self.work)
+            self._check(definition)
+            self._written[id(clause)] = definition
+        return self._written[id(clause)]
+
+    def meaning(self, ref: Ref, places: tuple[Affine, ...], context: Domain) -> Polynomial:
+        """An entry of what a name stands for."""
+        base = self.quantities.base(ref.key)
+        if base is not None:
+            if ref.key[1] and not base[1]:
+                return self._copy(ref, base, places, context)
+            return self._existing(ref, base, places, context, ZERO)
+        if ref.key in self.quantities.used:
+            return self._existing(ref, ref.key, places, context, None)
+        return self._helper(ref, places, context)
+
+    def _existing(
+        self, ref: Ref, base: Key, places: tuple[Affine, ...], context: Domain, beyond: Polynomial | None
+    ) -> Polynomial:
+        """A quantity or gradient where it exists, and elsewhere what the file states beyond the ends."""
+        unit = of(Entry(ref.name, ref.indices, places))
+        if not ref.key[1]:
+            return unit
+        steps = self.book.existence.steps(base, ref.indices)
+        outside = uncovered(context, steps)
+        if not outside:
+            return unit
+        clauses = self.book.system.gradients.get(ref.key, ())
+        claims = [(clause, claim) for clause in clauses for claim in clause.claimed(ref.indices)]
+        for part in outside:
+            missing = uncovered(part, [claim for _, claim in claims])
+            if missing:
+                raise Unprovable(f"it reads {ref}, which nothing states where {_said(missing[0], context)}")
+        parts = [self._inside(unit, steps, outside, context)]
+        if beyond is None:
+            for clause in clauses:
+                value = self.book.at(self.written(clause), ref.indices, places, self.work)
+                parts += [restricted(value, part) for part in outside]
+        return added(parts)
+
+    def _inside(
+        self, unit: Polynomial, steps: list[Domain], outside: tuple[Domain, ...], context: Domain
+    ) -> Polynomial:
+        """A unit on the steps at which it exists, told by one domain if there is one that tells it."""
+        for piece in steps:
+            if all((part & piece).is_empty for part in outside) and not uncovered(context, [piece, *outside]):
+                return without_implied(restricted(unit, piece), context)
+        return added([unit, *(scaled(restricted(unit, part), -1) for part in outside)])
+
+    def _copy(self, ref: Ref, base: Key, places: tuple[Affine, ...], context: Domain) -> Polynomial:
+        (step,) = ref.indices
+        return without_implied(self.gradients.copy(Entry(base[0], (), places), step, self.work), context)
+
+    def _helper(self, ref: Ref, places: tuple[Affine, ...], context: Domain) -> Polynomial:
+        if ref.key in self._open:
+            raise Unprovable(f"the helper {ref.name} is defined by itself")
+        clauses = self.book.system.gradients.get(ref.key, ())
+        if ref.key[1]:
+            missing = uncovered(context, [claim for clause in clauses for claim in clause.claimed(ref.indices)])
+            if missing:
+                raise Unprovable(f"it reads {ref}, which nothing states where {_said(missing[0], context)}")
+        if ref.name not in self.helpers:
+            self.helpers.append(ref.name)
+        self._open.append(ref.key)
+        definitions = [self.written(clause) for clause in clauses]
+        self._open.pop()
+        parts = [self.book.at(definition, ref.indices, places, self.work) for definition in definitions]
+        return without_implied(added(parts), context)
+
+    def _check(self, definition: Definition) -> None:
+        """That functions and quotients are asked for nothing that is not certain, or that the forward asks for too."""
+        for kind, argument in definition.asked:
+            lies = self.book.signs.ranges.of_polynomial(argument)
+            if (
+                lies.positive
+                or (kind == "root" and lies.nonnegative)
+                or argument.skeleton in self.book.asked(self.work)
+            ):
+                continue
+            if kind != "/":
+                raise Unprovable(f"{kind}({argument}) is defined only where its argument is positive")
+            if not argument:
+                raise Unprovable("it divides by 0")
+            reasons = [self.book.signs.vanishing(unit) for unit in argument.units()]
+            why = next((reason for reason in reasons if reason), None)
+            if why is not None:
+                raise Unprovable(f"it divides by {argument}, {why}")
+            self.work.assumptions[f"{argument} is not 0"] = None
+
+
+def _said(domain: Domain, context: Domain) -> str:
+    """What a part of a context has of its own."""
+    own = [str(c) for c in sorted(domain.constraints, key=str) if not context.implies(c)]
+    return " and ".join(own) or "it stands"
