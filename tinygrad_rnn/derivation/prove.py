@@ -9,12 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..language import Equation, Model
+from ..language.affine import affine
+from ..language.indices import Constraint
+from ..system.domain import Domain
 from ..system.system import Clause
-from .entries.arithmetic import Unprovable, Work, added, scaled
+from .entries.arithmetic import ZERO, Unprovable, Work, added, scaled
 from .entries.definitions import Definition
-from .entries.units import Entry, Polynomial
+from .entries.slopes import key_of
+from .entries.sums import opened
+from .entries.units import Apply, Bound, Entry, Polynomial
 from .search import Knowledge, Search, knowledge_of
 from .stated import Stated
+
+#: lengths below this may be left out, if an equation does not hold for them
+LONGEST_START = 8
 
 
 @dataclass(frozen=True)
@@ -47,19 +55,30 @@ def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Pro
     budget = budget or Budget()
     knowledge = knowledge_of(model)
     work = knowledge.book.work(budget.terms, budget.seconds)
-    try:
-        return _Attempt(knowledge, work, equation).proof()
-    except Unprovable as refusal:
-        return Proof(False, str(refusal))
+    shortest = 1
+    while True:
+        try:
+            return _Attempt(knowledge, work, equation, shortest).proof()
+        except Unprovable as refusal:
+            where = refusal.where
+            if where is None or shortest == LONGEST_START or not (where & _longer(model, shortest + 1)).is_empty:
+                return Proof(False, str(refusal))
+            shortest += 1
+
+
+def _longer(model: Model, shortest: int) -> Domain:
+    """That every length is so large at least."""
+    lengths = [affine(name, -shortest) for name in model.lengths(1)] if shortest > 1 else []
+    return Domain.of(*(Constraint(">=", form) for form in lengths))
 
 
 class _Attempt:
-    """One attempt to prove one equation."""
+    """One attempt to prove one equation, for lengths from `shortest` on."""
 
-    def __init__(self, knowledge: Knowledge, work: Work, equation: Equation) -> None:
-        self.knowledge, self.work, self.equation = knowledge, work, equation
+    def __init__(self, knowledge: Knowledge, work: Work, equation: Equation, shortest: int) -> None:
+        self.knowledge, self.work, self.equation, self.shortest = knowledge, work, equation, shortest
         self.book, self.gradients = knowledge.book, knowledge.gradients
-        self.stated = Stated(self.book, self.gradients, work)
+        self.stated = Stated(self.book, self.gradients, work, _longer(self.book.model, shortest))
 
     def proof(self) -> Proof:
         model, equation = self.book.model, self.equation
@@ -71,19 +90,53 @@ class _Attempt:
         clauses = [c for c in self.book.system.gradients[equation.target.key] if c.equation is equation]
         for clause in clauses:
             self._clause(clause, role)
-        return Proof(True, "", tuple(self.work.assumptions))
+        return Proof(True, "", (*self._sizes(), *self.work.assumptions))
+
+    def _sizes(self) -> list[str]:
+        """From which lengths on, and for which sizes it is proved."""
+        said = [f"{name} >= {self.shortest}" for name in self.book.model.lengths(1)] if self.shortest > 1 else []
+        return said + [f"{name} has {size} entries" for name, size in self.book.sizes.fixed.items()]
 
     def _clause(self, clause: Clause, role: str) -> None:
         definition = self.stated.written(clause)
-        context = definition.domain
+        if definition.domain.is_empty:
+            return
+        self._check_circle(definition)
         truth = self._truth(clause, definition, role)
-        Search(self.knowledge, context, self.work).vanishes(added([definition.value, scaled(truth, -1)]))
+        Search(self.knowledge, definition.domain, self.work).vanishes(added([definition.value, scaled(truth, -1)]))
+
+    def _check_circle(self, definition: Definition) -> None:
+        """Raise `Unprovable` if an equation reads what it states."""
+        target = Entry(self.equation.target.name, definition.clause.indices)
+        if self.book.model.quantities.base(key_of(target)) is not None and reads(
+            definition.value, target, definition.domain, self.work
+        ):
+            raise Unprovable(f"it reads {self.equation.name} itself")
 
     def _truth(self, clause: Clause, definition: Definition, role: str) -> Polynomial:
         base = self.book.model.quantities.base(clause.equation.target.key)
         if base is None or role == "boundary":
-            return Polynomial()
+            return ZERO
         target = Entry(base[0], clause.indices if base[1] else (), definition.entries)
         if role == "copy":
             return self.gradients.copy(target, clause.indices[0], self.work)
         return self.gradients.of(target, self.work)
+
+
+def reads(p: Polynomial, target: Entry, context: Domain, work: Work) -> bool:
+    """Whether a polynomial reads a quantity at the indices of `target`, at some step of a context."""
+    waiting = [(unit, context & domain) for domain, factors in p.terms for unit, _ in factors]
+    while waiting:
+        unit, around = waiting.pop()
+        match unit:
+            case Entry():
+                same = key_of(unit) == key_of(target)
+                equal = [Constraint("=", a - b) for a, b in zip(unit.times, target.times, strict=same)]
+                if same and not around.where(*equal).is_empty:
+                    return True
+            case Apply():
+                waiting += [(inner, around & domain) for domain, fs in unit.argument.terms for inner, _ in fs]
+            case Bound():
+                _, domain, factors = opened(unit, work)
+                waiting += [(inner, around & domain) for inner, _ in factors]
+    return False

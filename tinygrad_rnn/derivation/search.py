@@ -22,6 +22,8 @@ from .entries.vanishing import Rest, remainder, without_implied
 
 #: so many differences are taken up
 MOST_TRIED = 40
+#: a difference that has grown to more than so many times its terms is not taken up
+MOST_GROWTH = 4
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ class Search:
                 if not left:
                     self.put_in = [*path, name]
                     return
-                if left.text not in seen:
+                if left.text not in seen and len(left.terms) <= MOST_GROWTH * len(start.terms) + MOST_GROWTH:
                     seen.add(left.text)
                     heappush(waiting, (len(left.terms) + 2 * len(path), len(seen), left, (*path, name)))
-        raise Unprovable(_told(self.first))
+        raise Unprovable(_told(self.first), self.first.domain if isinstance(self.first, Rest) else None)
 
     def _reduced(self, difference: Polynomial) -> tuple[Polynomial, Rest | str | None]:
         """A difference in normal form, without what vanishes."""
@@ -116,18 +118,27 @@ def stance(unit: Entry) -> tuple[str, str]:
 
 
 def stances(p: Polynomial) -> list[tuple[str, str]]:
-    """The entries in a polynomial, inside sums and functions as well; gradients first."""
-    found: dict[tuple[str, str], None] = {}
-    waiting: list[Unit] = list(p.units())
+    """The entries in a polynomial, inside sums and functions as well; first what tells terms apart, then gradients."""
+    counts: dict[tuple[str, str], int] = {}
+    for _, factors in p.terms:
+        for pair in _stances_in(factors):
+            counts[pair] = counts.get(pair, 0) + 1
+    everywhere = len(p.terms)
+    return sorted(counts, key=lambda pair: (counts[pair] == everywhere, not pair[0].startswith("d"), pair))
+
+
+def _stances_in(factors: Factors) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    waiting: list[Unit] = [unit for unit, _ in factors]
     while waiting:
         unit = waiting.pop()
         if isinstance(unit, Entry):
-            found[stance(unit)] = None
+            found.add(stance(unit))
         elif isinstance(unit, Apply):
             waiting += unit.argument.units()
         elif isinstance(unit, Bound):
             waiting += [inner for inner, _ in unit.factors]
-    return sorted(found, key=lambda pair: (not pair[0].startswith("d"), pair))
+    return found
 
 
 def divisors(p: Polynomial) -> list[tuple[Unit, int]]:

@@ -7,6 +7,8 @@ nothing is stated is no proof.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..language.affine import Affine
 from ..language.expressions import Ref
 from ..language.quantities import Key
@@ -23,8 +25,9 @@ from .entries.vanishing import without_implied
 class Stated:
     """What the names in gradient equations of one model mean."""
 
-    def __init__(self, book: Definitions, gradients: Gradients, work: Work) -> None:
+    def __init__(self, book: Definitions, gradients: Gradients, work: Work, lengths: Domain) -> None:
         self.book, self.gradients, self.work = book, gradients, work
+        self.lengths = lengths  # what is asked of them
         self.quantities = book.model.quantities
         self.helpers: list[str] = []
         self._written: dict[int, Definition] = {}
@@ -33,7 +36,8 @@ class Stated:
     def written(self, clause: Clause) -> Definition:
         """A stated equation entry by entry."""
         if id(clause) not in self._written:
-            definition = self.book.written(clause, self.meaning, self.work)
+            asked = replace(clause, domain=clause.domain & self.lengths)
+            definition = self.book.written(asked, self.meaning, self.work)
             self._check(definition)
             self._written[id(clause)] = definition
         return self._written[id(clause)]
@@ -65,7 +69,7 @@ class Stated:
         for part in outside:
             missing = uncovered(part, [claim for _, claim in claims])
             if missing:
-                raise Unprovable(f"it reads {ref}, which nothing states where {_said(missing[0], context)}")
+                raise _unstated(ref, missing[0], context)
         parts = [self._inside(unit, steps, outside, context)]
         if beyond is None:
             for clause in clauses:
@@ -93,7 +97,7 @@ class Stated:
         if ref.key[1]:
             missing = uncovered(context, [claim for clause in clauses for claim in clause.claimed(ref.indices)])
             if missing:
-                raise Unprovable(f"it reads {ref}, which nothing states where {_said(missing[0], context)}")
+                raise _unstated(ref, missing[0], context)
         if ref.name not in self.helpers:
             self.helpers.append(ref.name)
         self._open.append(ref.key)
@@ -121,6 +125,10 @@ class Stated:
             if why is not None:
                 raise Unprovable(f"it divides by {argument}, {why}")
             self.work.assumptions[f"{argument} is not 0"] = None
+
+
+def _unstated(ref: Ref, missing: Domain, context: Domain) -> Unprovable:
+    return Unprovable(f"it reads {ref}, which nothing states where {_said(missing, context)}", missing)
 
 
 def _said(domain: Domain, context: Domain) -> str:

@@ -24,7 +24,11 @@ MOST_CONDITIONS = 8
 
 
 class Unprovable(Exception):
-    """What a proof ends with: the reason, in words."""
+    """What a proof ends with: the reason, in words, and the part of the steps where it is one, if that is known."""
+
+    def __init__(self, reason: str, where: Domain | None = None) -> None:
+        super().__init__(reason)
+        self.where = where
 
 
 class Exhausted(Unprovable):

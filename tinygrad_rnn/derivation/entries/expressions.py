@@ -128,7 +128,8 @@ class Entries:
             return self._learned_power(node, row, column, context)
         exponent = self.entry(node.right, None, None, context)
         rows, columns = self.sizes.of(node.left)
-        if factor and rows is not None and rows == columns:
+        matrix = {"place": factor, "matrix": True, "entries": False}[self.sizes.shapes.convention.reading]
+        if matrix and rows is not None and rows == columns:
             return self._matrix_power(node.left, exponent, row, column, context)
         base = self._operand(node.left, node, row, column, context, False)
         if exponent.number is not None:
@@ -177,20 +178,33 @@ class Entries:
         return multiplied([total, arithmetic.power(summed(ONE, (name,), domain, self.work), -1, self.work)], self.work)
 
     def _stack(self, expr: Expr, row: Place, column: Place, context: Domain) -> Polynomial:
-        parts, before = [], affine()
-        assert row is not None
+        """Parts one above the other, or side by side where vectors are rows."""
+        parts, before, turned = [], affine(), self.sizes.rows
+        along, across = (column, row) if turned else (row, column)
+        assert along is not None
         for part in expr.children:
-            rows = self.sizes.of(part)[0]
-            if rows is None:
-                here, place = Domain.of(Constraint("=", row - before - 1)), None
+            size = self.sizes.of(part)[turned]
+            if size is None:
+                here, place = Domain.of(Constraint("=", along - before - 1)), None
             else:
-                bounds = (Constraint(">=", row - before - 1), Constraint(">=", before + rows - row))
-                here, place = Domain.of(*bounds), row - before
+                bounds = (Constraint(">=", along - before - 1), Constraint(">=", before + size - along))
+                here, place = Domain.of(*bounds), along - before
             if here != NEVER:
-                scalar = self.sizes.of(part) == (None, None)
-                parts.append(restricted(self.entry(part, place, None if scalar else column, context), here))
-            before = before + (rows or affine(None, 1))
+                other = None if self.sizes.of(part) == (None, None) else across
+                inside = (other, place) if turned else (place, other)
+                parts.append(restricted(self.entry(part, *inside, context), here))
+            before = before + (size or affine(None, 1))
         return added(parts)
+
+    def _vector(self, expr: Expr, place: Place, context: Domain) -> Polynomial:
+        """An entry of a column, or of a row."""
+        row = self.sizes.of(expr)[0] is None
+        return self.entry(expr, None if row else place, place if row else None, context)
+
+    def _length(self, expr: Expr) -> Affine | None:
+        """The number of entries of a column, or of a row; None for one."""
+        rows, columns = self.sizes.of(expr)
+        return columns if rows is None else rows
 
     # -- functions ----------------------------------------------------------------------------------------------------
     def _call(self, node: Call, row: Place, column: Place, context: Domain) -> Polynomial:
@@ -245,22 +259,22 @@ class Entries:
     def _cross_entropy(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
         """`-sum(y * log_softmax(o))`."""
         scores, label = args
-        rows = self.sizes.of(scores)[0]
+        size = self._length(scores)
         name = self.work.fresh()
-        place = None if rows is None else affine(name)
-        target = self._label(label, place, context)
-        log = self._log_softmax((scores,), place, None, context)
-        names, domain = ((), Domain.of()) if rows is None else ((name,), entries(name, rows))
-        return scaled(summed(multiplied([target, log], self.work), names, domain, self.work), -1)
+        place = None if size is None else affine(name)
+        log = added([self._vector(scores, place, context), scaled(self._logsumexp((scores,), None, None, context), -1)])
+        terms = multiplied([self._label(label, place, context), log], self.work)
+        names, domain = ((), Domain.of()) if size is None else ((name,), entries(name, size))
+        return scaled(summed(terms, names, domain, self.work), -1)
 
     def _label(self, label: Expr, place: Place, context: Domain) -> Polynomial:
         if isinstance(label, Ref) and label.key in self.sizes.model.quantities.classes:
             self.meaning(label, (), context)
             return arithmetic.of(Entry(one_hot(label.name), label.indices, () if place is None else (place,)))
-        return self.entry(label, place, None, context)
+        return self._vector(label, place, context)
 
     def _onehot(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
-        return self._label(args[0], row, context)
+        return self._label(args[0], column if row is None else row, context)
 
     def _squared_error(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
         names: list[str] = []
@@ -287,13 +301,29 @@ class Entries:
     def _diagonal(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
         if row is None or column is None:
             return self.entry(args[0], None, None, context)
-        return restricted(self.entry(args[0], row, None, context), Domain.of(Constraint("=", row - column)))
+        return restricted(self._vector(args[0], row, context), Domain.of(Constraint("=", row - column)))
 
-    def _rows(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
+    def _part(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain, turned: bool) -> Polynomial:
+        """`rows(v, first, last)`, or of the columns."""
         first = self.entry(args[1], None, None, context).number
         assert first is not None
-        place = affine(None, int(first)) if row is None else row + (int(first) - 1)
-        return self.entry(args[0], None if self.sizes.of(args[0])[0] is None else place, column, context)
+        along = column if turned else row
+        place = affine(None, int(first)) if along is None else along + (int(first) - 1)
+        if self.sizes.of(args[0])[turned] is None:
+            return self.entry(args[0], row, column, context)
+        return self.entry(args[0], row if turned else place, place if turned else column, context)
+
+    def _rows(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
+        return self._part(args, row, column, context, self.sizes.rows and self.sizes.of(args[0])[0] is None)
+
+    def _sums(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain, turned: bool) -> Polynomial:
+        """The sum of each row, or of each column."""
+        size = self.sizes.of(args[0])[not turned]
+        if size is None:
+            return self.entry(args[0], row, column, context)
+        name = self.work.fresh()
+        body = self.entry(args[0], affine(name) if turned else row, column if turned else affine(name), context)
+        return summed(body, (name,), entries(name, size), self.work)
 
     def _extreme(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain, sign: int) -> Polynomial:
         a, b = (
@@ -303,18 +333,16 @@ class Entries:
         return scaled(larger(scaled(a, sign), scaled(b, sign), self.work), sign)
 
     def _outer(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
-        return multiplied(
-            [self.entry(args[0], row, None, context), self.entry(args[1], column, None, context)], self.work
-        )
+        parts = [self._vector(args[0], row, context), self._vector(args[1], column, context)]
+        return multiplied(parts, self.work)
 
-
-def _dot(own: Entries, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
-    size = own.sizes.of(args[0])[0]
-    if size is None:
-        return multiplied([own.entry(arg, None, None, context) for arg in args], own.work)
-    name = own.work.fresh()
-    parts = [own.entry(arg, affine(name), None, context) for arg in args]
-    return summed(multiplied(parts, own.work), (name,), entries(name, size), own.work)
+    def _dot(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
+        size = self._length(args[0])
+        if size is None:
+            return multiplied([self._vector(arg, None, context) for arg in args], self.work)
+        name = self.work.fresh()
+        parts = [self._vector(arg, affine(name), context) for arg in args]
+        return summed(multiplied(parts, self.work), (name,), entries(name, size), self.work)
 
 
 _RULES: dict[str, Callable[..., Polynomial]] = {
@@ -330,11 +358,14 @@ _RULES: dict[str, Callable[..., Polynomial]] = {
     "diag": Entries._diagonal,
     "transpose": lambda own, args, row, column, context: own.entry(args[0], column, row, context),
     "rows": Entries._rows,
+    "columns": lambda own, args, row, column, context: own._part(args, row, column, context, True),
+    "row_sums": lambda own, args, row, column, context: own._sums(args, row, column, context, False),
+    "column_sums": lambda own, args, row, column, context: own._sums(args, row, column, context, True),
     "concat": lambda own, args, row, column, context: own._stack(Stack(args[0].span, args), row, column, context),
     "maximum": lambda own, args, row, column, context: own._extreme(args, row, column, context, 1),
     "minimum": lambda own, args, row, column, context: own._extreme(args, row, column, context, -1),
     "outer": Entries._outer,
-    "dot": _dot,
+    "dot": Entries._dot,
 }
 
 

@@ -6,9 +6,8 @@ Quotients, such as `alpha = exp(e) / sum exp(e)`, and other names for the same a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 
 from ...language.affine import Affine
 from ...language.quantities import Key
@@ -28,9 +27,10 @@ _FOLDED = {"tanh", "sigmoid", "softplus", "exp", "log", "sin", "cos", "^"}
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A unit under an exponent that is an entry of a quantity."""
+    """A unit under an exponent that is an entry of a quantity, on a domain of the variables of its definition."""
 
     definition: Definition
+    domain: Domain
     unit: Apply
     exponent: Exponent
 
@@ -41,6 +41,7 @@ class Names:
     def __init__(self, book: Definitions) -> None:
         self.book = book
         self._patterns: dict[str, list[_Pattern]] | None = None
+        self._known: frozenset[str] | None = None
         self._put_in: dict[Key, Definition | None] = {}
 
     def settled(self, p: Polynomial, context: Domain, work: Work) -> Polynomial:
@@ -59,11 +60,15 @@ class Names:
     def _concerned(self, unit: Unit) -> bool:
         return not self._interesting.isdisjoint(traits(unit))
 
-    @cached_property
+    @property
     def _interesting(self) -> frozenset[str]:
-        functions = {f"{pattern.unit.function}()" for patterns in self.patterns.values() for pattern in patterns}
-        names = {key[0] for key in self.book.system.forward if self.quotient(key) is not None}
-        return frozenset({"stop()", "step()", *functions, *names})
+        """The functions that names may stand for, and the names that are put in."""
+        if self._known is None:
+            patterns = self.patterns
+            names = {key[0] for key in self.book.system.forward if self.quotient(key) is not None}
+            functions = {f"{pattern.unit.function}()" for found in patterns.values() for pattern in found}
+            self._known = frozenset({"stop()", "step()", *functions, *names})
+        return self._known
 
     def _settled_unit(self, unit: Unit, exponent: Exponent, context: Domain, work: Work) -> Polynomial:
         match unit:
@@ -109,18 +114,14 @@ class Names:
             values = _matched(pattern, unit) if isinstance(times, int) else None
             if values is None or not isinstance(times, int):
                 continue
-            clause = pattern.definition.clause
-            indices = tuple(form.substituted(values) for form in clause.indices)
-            if self._defined_at(clause, indices, context, values):
+            if context.within(pattern.domain.substituted(values)):
+                clause = pattern.definition.clause
+                indices = tuple(form.substituted(values) for form in clause.indices)
                 places = tuple(form.substituted(values) for form in pattern.definition.entries)
                 return Entry(clause.equation.target.name, indices, places), times
         return None
 
-    def _defined_at(
-        self, clause: Clause, indices: tuple[Affine, ...], context: Domain, values: dict[str, Affine] | None = None
-    ) -> bool:
-        if values is not None:
-            return context.within(clause.domain.substituted(values))
+    def _defined_at(self, clause: Clause, indices: tuple[Affine, ...], context: Domain) -> bool:
         return any(context.within(claim) for claim in clause.claimed(indices))
 
     def _before_relu(self, argument: Polynomial, context: Domain, work: Work) -> Polynomial:
@@ -138,27 +139,55 @@ class Names:
 
     @property
     def patterns(self) -> dict[str, list[_Pattern]]:
-        """The units that names stand for, by skeleton."""
-        if self._patterns is None:
-            self._patterns = {}
-            work = self.book.work(200_000, 60.0)
-            for clauses in self.book.system.forward.values():
-                for clause in clauses:
-                    self._note_pattern(clause, work)
-        return self._patterns
+        """The units that names stand for, by skeleton; what stands inside them is settled before they are."""
+        if self._patterns is not None:
+            return self._patterns
+        found = self._patterns = {}  # grows below, and is asked while it does
+        self._known = frozenset({"stop()", "step()", *(f"{name}()" for name in _FOLDED)})
+        work = self.book.work(200_000, 60.0)
+        raw = [p for clauses in self.book.system.forward.values() for c in clauses for p in self._written_as(c, work)]
+        for pattern in sorted(raw, key=lambda pattern: len(pattern.unit.text)):
+            argument = self.settled(pattern.unit.argument, pattern.domain, work)
+            unit = _single(
+                of(Apply("^", argument))
+                if pattern.unit.function == "^"
+                else apply(pattern.unit.function, argument, work)
+            )
+            if unit is not None:
+                found.setdefault(unit.skeleton, []).append(replace(pattern, unit=unit))
+        self._known = None
+        return found
 
-    def _note_pattern(self, clause: Clause, work: Work) -> None:
-        assert self._patterns is not None
+    def _written_as(self, clause: Clause, work: Work) -> list[_Pattern]:
+        """The unit that an equation gives a name to, and the same with what it is a function of put in."""
         try:
             definition = self.book.definition(clause, work)
         except Unprovable:  # an equation without entries gives no name; whoever needs it is told
-            return
+            return []
         value = definition.value.single
         if value is None or value[2] != 1 or len(value[1]) != 1 or value[0].constraints:
-            return
+            return []
         unit, exponent = value[1][0]
-        if isinstance(unit, Apply) and unit.function in _FOLDED and (unit.function == "^" or exponent == 1):
-            self._patterns.setdefault(unit.skeleton, []).append(_Pattern(definition, unit, exponent))
+        if not isinstance(unit, Apply) or unit.function not in _FOLDED or (unit.function != "^" and exponent != 1):
+            return []
+        return [_Pattern(definition, clause.domain, unit, exponent), *self._put_inside(definition, unit, work)]
+
+    def _put_inside(self, definition: Definition, unit: Apply, work: Work) -> list[_Pattern]:
+        """`tanh(b + W @ h[t-1])` where h = tanh(a) and a = b + W @ h[t-1]."""
+        inner = unit.argument.single
+        if inner is None or inner[2] != 1 or len(inner[1]) != 1 or unit.function == "^":
+            return []
+        entry, found = inner[1][0][0], []
+        if not isinstance(entry, Entry):
+            return []
+        for clause in self.book.system.forward.get(key_of(entry), ()):
+            for claim in clause.claimed(entry.times):
+                domain = definition.clause.domain & claim
+                value = self.book.at(self.book.definition(clause, work), entry.times, entry.entries, work)
+                whole = _single(apply(unit.function, without_implied(value, domain), work))
+                if whole is not None and not domain.is_empty:
+                    found.append(_Pattern(definition, domain, whole, 1))
+        return found
 
     def quotient(self, key: Key) -> Definition | None:
         """The definition of a quantity that is put in wherever it is read: a quotient, another name, or a number."""
@@ -219,6 +248,14 @@ class Names:
                 inner = self.replaced(body, chosen, value, name, work)
                 return summed(inner, names, domain, work)
         return of(unit)
+
+
+def _single(p: Polynomial) -> Apply | None:
+    """The unit that a polynomial is, if it is a function of something."""
+    if p.single is None or p.single[2] != 1 or p.single[0].constraints or len(p.single[1]) != 1:
+        return None
+    unit, exponent = p.single[1][0]
+    return unit if isinstance(unit, Apply) and exponent == 1 else None
 
 
 def _matched(pattern: _Pattern, unit: Unit) -> dict[str, Affine] | None:

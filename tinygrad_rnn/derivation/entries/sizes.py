@@ -20,6 +20,8 @@ class Sizes:
 
     def __init__(self, model: Model) -> None:
         self.model, self.shapes = model, model.shapes_
+        #: whether vectors are rows
+        self.rows = self.shapes.convention.rows
         self._forms: dict[int, Affine] = {}
         self._names: dict[int, str] = {}
         self._roots: list[Dimension] = []  # kept alive, so that an id stays its own
@@ -67,11 +69,12 @@ class Sizes:
         for node in self._nodes():
             own = self.shapes.type_of(node)
             types = [self.shapes.type_of(child) for child in node.children]
-            if isinstance(node, Call) and node.function == "rows":
-                self._fix(own.rows)
-                self._fix(types[0].rows)
+            if isinstance(node, Call) and node.function in ("rows", "columns"):
+                across = node.function == "columns" or (self.rows and types[0].rows.size == 1)
+                for type_ in (own, types[0]):
+                    self._fix(type_.columns if across else type_.rows)
             elif isinstance(node, Stack) or (isinstance(node, Call) and node.function == "concat"):
-                stacks.append((own.rows, [part.rows for part in types]))
+                stacks.append((self.shapes.along(own), [self.shapes.along(part) for part in types]))
         again = True
         while again:
             changed = [self._stacked(total, parts) for total, parts in stacks]

@@ -134,8 +134,12 @@ def _group(terms: Sequence[_Open], context: Domain, work: Work) -> Rest | None:
                 continue
             total = added([weights.get(domain, arithmetic.ZERO), number])
             weights[domain] = total
-    left = [(domain, number) for domain, number in weights.items() if number]
-    where = _somewhere(left, context, work)
+    left = _without_common([(domain, number) for domain, number in weights.items() if number], work)
+    if len(left) == 1:
+        there = context & left[0][0]
+        where = None if there.is_empty else (there, left[0][1])
+    else:
+        where = _somewhere(left, context, work)
     if where is None:
         return None
     region, number = where
@@ -163,6 +167,26 @@ def _placed(term: _Open, factors: Factors, work: Work) -> tuple[Domain, Polynomi
     if len(pieces) > 1:
         raise Unprovable("a sum whose steps cannot be told apart")
     return (pieces[0] if pieces else NEVER), number
+
+
+def _without_common(weights: list[tuple[Domain, Polynomial]], work: Work) -> list[tuple[Domain, Polynomial]]:
+    """The same with each index put in that is the same in all terms: what is left tells the terms apart."""
+    while weights:
+        common = frozenset.intersection(*(domain.constraints for domain, _ in weights))
+        given = Domain(frozenset(c for c in common if c.kind == "="))
+        names = sorted(name for name in given.variables if name.startswith("x~"))
+        name = next((name for name in names if given.value_of(name) is not None), None)
+        if name is None:
+            break
+        value = given.value_of(name)
+        assert value is not None
+        moved: dict[Domain, Polynomial] = {}
+        for domain, number in weights:
+            there = domain.substituted({name: value})
+            own = substituted(number, {name: value}, work)
+            moved[there] = added([moved.get(there, arithmetic.ZERO), own])
+        weights = [(domain, number) for domain, number in moved.items() if number and domain != NEVER]
+    return weights
 
 
 def _value(name: str, slots: Sequence[Affine]) -> Affine | None:

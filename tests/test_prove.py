@@ -1,0 +1,142 @@
+"""What is proved is right for every length and size; what is right is proved. Truth: algebra by hand."""
+
+import pytest
+
+from tinygrad_rnn import models
+from tinygrad_rnn.derivation.prove import Budget, prove
+from tinygrad_rnn.language import Model, load
+
+VANILLA = """sizes: x = 3, h = 4, o = 5
+a[t] = b + W @ h[t-1] + U @ x[t]
+h[t] = tanh(a[t])
+o[t] = c + V @ h[t]
+L[t] = cross_entropy(o[t], y[t])
+L = sum(t, L[t])
+gradients:
+do[t] = softmax(o[t]) - onehot(y[t])
+dh[T] = V.T @ do[T]
+dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + V.T @ do[t]    for t < T
+"""
+SQUARES = "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t] * h[t]))\ngradients:\n"
+LINEAR = "sizes: h = 4\nh[t] = W @ h[t-1]\nL = sum(t, sum(h[t] * h[t]))\ngradients:\ndh[T] = 2 * h[T]\n"
+SQUARED = "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = a[t] * a[t]\nL = sum(t, sum(h[t]))\ngradients:\n"
+RELU = "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = relu(a[t])\nL = sum(t, sum(h[t] * h[t]))\ngradients:\ndh[T] = 2 * h[T]\n"
+CELL = """sizes: x = 3, c = 4
+z_f[t] = U_f @ x[t]
+f[t] = sigmoid(z_f[t])
+i[t] = sigmoid(U_i @ x[t])
+g[t] = tanh(U_g @ x[t])
+c[t] = f[t] * c[t-1] + i[t] * g[t]
+L = sum(t, sum(c[t] * c[t]))
+gradients:
+dc[T] = 2 * c[T]
+dc[t] = 2 * c[t] + f[t+1] * dc[t+1]    for t < T
+"""
+
+
+def last(text: str) -> tuple[Model, object]:
+    """A model and the last equation of its text."""
+    model = load(text)
+    return model, model.gradients[-1]
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_equation_of_every_shipped_model_is_proved(name: str) -> None:
+    model = models.load(name)
+    refused = {}
+    for equation in model.gradients:
+        if model.role(equation) != "helper":
+            proof = prove(model, equation, Budget(seconds=20.0))
+            if not proof.proved:
+                refused[equation.name] = proof.reason
+    assert refused == {}
+
+
+RIGHT = {
+    "the end stated as zero": VANILLA.split("dh[T]")[0]
+    + "da[T+1] = 0\nda[t] = dh[t] * (1 - h[t]**2)\ndh[t] = W.T @ da[t+1] + V.T @ do[t]",
+    "two steps at once": VANILLA.split("dh[t]")[0]
+    + "dh[T-1] = V.T @ do[T-1] + W.T @ diag(1 - h[T]**2) @ V.T @ do[T]\n"
+    + "dh[t] = V.T @ do[t] + W.T @ diag(1 - h[t+1]**2) @ (V.T @ do[t+1] + W.T @ diag(1 - h[t+2]**2) @ dh[t+2])"
+    + "    for t < T-1",
+    "a sum split": VANILLA + "dc = sum(t < T, do[t]) + do[T]",
+    "a sum shifted": VANILLA
+    + "dW = (dh[1] * (1 - h[1]**2)) @ h[0].T + sum(t < T, (dh[t+1] * (1 - h[t+1]**2)) @ h[t].T)",
+    "distributed": VANILLA + "db = sum(t, dh[t] - h[t]**2 * dh[t])",
+    "the slope spelled out": VANILLA + "db = sum(t, tanh'(a[t]) * dh[t])",
+    "a definition put in": VANILLA + "db = sum(t, tanh'(b + W @ h[t-1] + U @ x[t]) * dh[t])",
+    "an outer product": VANILLA + "dU = sum(t, outer(dh[t] * (1 - h[t] * h[t]), x[t]))",
+    "copies": VANILLA + "dW[t] = (dh[t] * (1 - h[t]**2)) @ h[t-1].T\ndW = sum(t, dW[t])",
+    "a helper of its reader": VANILLA.split("dh[T]")[0]
+    + "delta[t] = dh[t] * (1 - h[t]**2)\ndh[T] = V.T @ do[T]\ndh[t] = W.T @ delta[t+1] + V.T @ do[t]    for t < T",
+    "softmax by hand": VANILLA.split("do[t]")[0] + "do[t] = exp(o[t] - logsumexp(o[t])) - onehot(y[t])",
+    "a relu's mask from its result": RELU + "da[T] = dh[T] * relu'(h[T])",
+    "a definition read backwards": CELL + "dz_f[t] = dc[t] * (c[t] - i[t] * g[t]) * (1 - f[t])",
+    "stop": "sizes: h = 4\nh[t] = tanh(W @ stop(h[t-1]))\nL = sum(t, sum(h[t] * h[t]))\ngradients:\n"
+    "dh[t] = 2 * h[t]\ndW = sum(t, (dh[t] * (1 - h[t]**2)) @ h[t-1].T)",
+    "weights that depend on the step": "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, 0.9**(T-t) * sum(h[t]))\n"
+    "gradients:\ndh[T] = ones_like(h[T])\n"
+    "dh[t] = 0.9**(T-t) * ones_like(h[t]) + W.T @ (dh[t+1] * (1 - h[t+1]**2))    for t < T",
+    "a norm and a penalty": "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = norm(h[T]) + sum(W * W)\ngradients:\n"
+    "dh[T] = h[T] / norm(h[T])\ndW = 2 * W + sum(t, (dh[t] * (1 - h[t]**2)) @ h[t-1].T)",
+    "the larger of two": "sizes: h = 4, p = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(maximum(h[T], p))\ngradients:\n"
+    "dh[T] = (1 + sign(h[T] - p)) / 2",
+    "rows of a stack": "sizes: h = 4, x = 3\nv[t] = [h[t-1]; x[t]]\nh[t] = tanh(W @ v[t])\nL = sum(t, sum(h[t] * h[t]))\n"
+    "gradients:\ndv[t] = W.T @ (dh[t] * (1 - h[t]**2))\ndh[T] = 2 * h[T]\n"
+    "dh[t] = 2 * h[t] + rows(dv[t+1], 1, 4)    for t < T\ndx[t] = rows(dv[t], 5, 7)",
+    "means over samples that count": "sizes: h = 4, m = 1\nh[t] = tanh(W @ h[t-1])\n"
+    "L = sum(t, m[t] * sum(h[t])) / sum(t, m[t])\ngradients:\ndh[T] = m[T] / sum(t, m[t]) * ones_like(h[T])",
+}
+
+
+@pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT.keys())
+def test_a_right_equation_in_an_unusual_form_is_proved(text: str) -> None:
+    model = load(text)
+    for equation in model.gradients:
+        if model.role(equation) != "helper":
+            proof = prove(model, equation, Budget(seconds=20.0))
+            assert (equation.name, proof.proved, proof.reason) == (equation.name, True, "")
+
+
+WRONG = {
+    "right up to t = T-20": SQUARES
+    + "dh[T] = 2 * h[T]\ndh[t] = 2 * h[t] + W.T @ (dh[t+1] * (1 - h[t+1]**2))    for T-20 <= t < T\n"
+    + "dh[t] = 2 * h[t]    for t < T-20",
+    "right up to step 13": VANILLA + "dc = sum(t, do[t]) + sum(t >= 13, h[t][1])".replace("h[t][1]", "do[t]"),
+    "right for a forward up to step 150": "sizes: h = 4\nh[t] = tanh(W @ h[t-1])    for t <= 150\n"
+    "h[t] = W @ h[t-1]    for t > 150\nL = sum(t, sum(h[t]))\ngradients:\n"
+    "dW = sum(t, (dh[t] * (1 - h[t]**2)) @ h[t-1].T)",
+    "right for four entries": "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, mean(h[t]))\ngradients:\n"
+    "dh[T] = ones_like(h[T]) / 4",
+    "right for four steps": "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = mean(t, sum(h[t]))\ngradients:\n"
+    "dh[T] = ones_like(h[T]) / 4",
+    "right for T with as many even steps as odd ones": VANILLA
+    + "dc = 2 * sum(t % 2 = 0, do[t]) + sum(t % 2 = 1, do[t]) * 2 - sum(t, do[t]) - sum(t % 2 = 1, do[T] - do[T])"
+    + " + (sum(t % 2 = 1, 1) - sum(t % 2 = 0, 1)) * do[T]",
+    "right for S = T + 1": "sizes: h = 4, g = 3\nindices: s = 1..S, t = 1..T\nh[s] = tanh(W @ h[s-1])\n"
+    "g[t] = tanh(R @ g[t-1])\nL = sum(s, sum(h[s])) + sum(t, sum(g[t])) / S\ngradients:\n"
+    "dg[T] = ones_like(g[T]) / (T+1)",
+    "right for symmetric matrices": LINEAR + "dh[t] = 2 * h[t] + W @ dh[t+1]    for t < T",
+    "right where a mask is one": "sizes: h = 4, m = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(m[t] * m[t] * h[t]))\n"
+    "gradients:\ndh[T] = m[T]",
+    "by a helper that ends": VANILLA + "g[t] = do[t]    for t <= 20\ng[t] = 2 * do[t]    for t > 20\ndc = sum(t, g[t])",
+    "by a helper that is stated up to step 20": VANILLA + "g[t] = do[t]    for t <= 20\ndc = sum(t, g[t])",
+    "by a step that does not exist": VANILLA + "dU = sum(t, ((dh[t] + 0 * dh[t+1]) * (1 - h[t]**2)) @ x[t].T)",
+    "by a circle": VANILLA + "dV = dV",
+    "by a circle at one step": VANILLA.replace("dh[T] = V.T @ do[T]", "dh[T] = 0.5 * dh[T] + 0.5 * V.T @ do[T]").rsplit(
+        "dh[t]", 1
+    )[0],
+    "by 0/0": RELU + "da[T] = dh[T] * h[T] / h[T]",
+    "by 0/0 of a mask": RELU + "da[T] = dh[T] * relu'(a[T]) / relu'(a[T])",
+    "by the root of a square": SQUARED + "da[t] = 2 * dh[t] * (a[t]**2)**.5",
+    "by 0 * log(x)": SQUARED + "da[t] = 2 * dh[t] * a[t] + 0 * log(a[t])",
+    "by 0 * sqrt(x)": SQUARED + "da[t] = 2 * dh[t] * a[t] + 0 * sqrt(a[t])",
+    "the larger of two that are often the same": "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = relu(a[t])\nk[t] = relu(-a[t])\n"
+    "L = sum(t, sum(maximum(h[t], 0 * k[t])))\ngradients:\ndh[T] = relu'(h[T])",
+}
+
+
+@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_at_some_length_size_or_value_is_not_proved(text: str) -> None:
+    model, equation = last(text)
+    assert not prove(model, equation, Budget(seconds=3.0)).proved
