@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,22 @@ class Affine:
         """All names in it: index variables and lengths."""
         return tuple(name for name, _ in self.terms)
 
-    @property
+    @cached_property
     def running(self) -> tuple[str, ...]:
         """The index variables, written with a small letter."""
         return tuple(name for name, _ in self.terms if not name[0].isupper())
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[str, ...]:
         """The lengths, written with a capital letter."""
         return tuple(name for name, _ in self.terms if name[0].isupper())
 
-    @property
+    @cached_property
     def fixed(self) -> bool:
         """Whether it is one step, as 0 and T are: nothing in it runs."""
         return not self.running
 
-    @property
+    @cached_property
     def variable(self) -> str | None:
         """The first index variable, or the first length if nothing runs; None for a constant."""
         return next(iter((*self.running, *self.lengths)), None)
@@ -61,7 +62,10 @@ class Affine:
 
     def at(self, times: Mapping[str, int]) -> int:
         """The number it stands for, given the values of its variables."""
-        return self.constant + sum(count * times[name] for name, count in self.terms)
+        value = self.constant
+        for name, count in self.terms:
+            value += count * times[name]
+        return value
 
     def moved(self, by: int) -> Affine:
         """So many steps later."""
@@ -81,7 +85,13 @@ class Affine:
 
     def solved(self, name: str, value: int, times: Mapping[str, int]) -> int | None:
         """The value of one of its variables at which it is `value`, the others being known; None if no whole number."""
-        step, rest = divmod(value - self.without(name).at(times), self.coefficient(name))
+        left, scale = value - self.constant, 0
+        for known, count in self.terms:
+            if known == name:
+                scale = count
+            else:
+                left -= count * times[known]
+        step, rest = divmod(left, scale)
         return None if rest else step
 
     def __add__(self, other: Affine | int) -> Affine:
