@@ -224,6 +224,43 @@ def test_a_function_tells_the_length_from_a_number(scale, written):
     assert text(found.model.document).splitlines()[-1] == written
 
 
+def states_of(x, W):
+    h, states = np.zeros(3), []
+    for t in tg.steps(len(x)):
+        h = tg.name("h", np.tanh(W @ h + x[t]))
+        states.append(np.sum(h))
+    return states
+
+
+@pytest.mark.parametrize(
+    ("loss", "written"),
+    [
+        (lambda hs: tg.add_n(hs) + hs[2], "L = sum(t, sum(h[t])) + sum(h[3])"),
+        (lambda hs: tg.add_n(hs) + hs[-3], "L = sum(t, sum(h[t])) + sum(h[T-2])"),
+        (lambda hs: tg.add_n(hs) * tg.add_n(hs[3:]), "L = sum(t, sum(h[t])) * sum(t > 3, sum(h[t]))"),
+        (lambda hs: tg.add_n(hs) * tg.add_n(hs[:-2]), "L = sum(t, sum(h[t])) * sum(t < T-1, sum(h[t]))"),
+        (lambda hs: sum(hs) - hs[0] * hs[-1], "L = sum(t, sum(h[t])) - sum(h[1]) * sum(h[T])"),
+    ],
+)
+def test_steps_are_counted_from_the_end_they_are_meant_from(loss, written):
+    found = equations_of(lambda x, W: loss(states_of(x, W)), (np.ones((5, 3)), np.eye(3)))
+    assert text(found.model.document).splitlines()[-1] == written
+
+
+def test_a_step_in_the_middle_of_one_recording_is_refused():
+    hs = states_of(tg.tensor(np.ones((7, 3)), name="x", requires_grad=False), tg.tensor(np.eye(3), name="W"))
+    with pytest.raises(DerivationError, match="step 4 of 7 is read by itself: one recording cannot tell"):
+        write_equations(tg.add_n(hs) * hs[3])
+
+
+def test_a_number_taken_from_values_is_given_by_name():
+    def loss(x, W):
+        return sum(states_of(x, W)) / float(np.max(x.numpy()[0]))
+
+    found = equations_of(loss, (np.random.default_rng(0).normal(size=(5, 3)), np.eye(3)))
+    assert text(found.model.document).splitlines()[-1] == "L = sum(t, sum(h[t])) / k_1"
+
+
 def test_a_number_of_each_step_becomes_an_input():
     W, h, total = tg.tensor(np.eye(3), name="W"), np.ones(3), 0.0
     for t in tg.steps(1, 8):

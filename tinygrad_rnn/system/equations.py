@@ -21,6 +21,7 @@ from .names import ENTRY
 from .numbers import Numbers
 from .recorded import Recorded
 from .samples import Axes, is_learned
+from .times import ALONE
 
 Place = tuple[str, int | None]
 
@@ -84,8 +85,10 @@ def as_recorded(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
     return np.transpose(shaped, np.argsort(order)) if order else shaped
 
 
-def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None) -> Equations:
+def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None, anchor: str = ALONE) -> Equations:
     """The equations behind a recorded loss, or behind a graph of one output.
+
+    `numbers` and `anchor` say what one recording cannot tell; see `functions`, which compares several.
 
     Raises `DerivationError` for what cannot be written: an operation that the language lacks, steps that are not one
     step repeated, samples that depend on each other.
@@ -108,7 +111,7 @@ def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None) -> Equ
             raise DerivationError(f"a derivation starts from one loss, but this graph has {len(loss.outputs)} outputs")
         (loss,) = loss.outputs
     recorded = Recorded(loss)
-    writer = Writer(recorded, numbers)
+    writer = Writer(recorded, numbers, anchor)
     collected = _Collected(writer)
     model = collected.model()
     notes = list(numbers.notes)

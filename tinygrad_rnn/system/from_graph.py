@@ -20,16 +20,16 @@ from .numbers import Numbers
 from .operations import WHOLE, Form, write
 from .recorded import Recorded
 from .samples import Axes, said
-from .times import AFTER, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
+from .times import AFTER, ALONE, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
 from .totals import Totals, running_sums
 
 
 class Writer:
     """Writes the equations of a recording: `lines`."""
 
-    def __init__(self, recorded: Recorded, numbers: Numbers) -> None:
+    def __init__(self, recorded: Recorded, numbers: Numbers, anchor: str = ALONE) -> None:
         self.recorded, self.it, self.numbers = recorded, recorded.recurrence, numbers
-        self.clock = Clock(recorded)
+        self.clock = Clock(recorded, anchor)
         self.axes = Axes(recorded.graph.nodes, self.clock.aligned())
         running = running_sums(self.clock)
         self.running = set(running)
@@ -57,7 +57,7 @@ class Writer:
                 home = self.clock.block(step)
                 if home == BODY and position in self.running:
                     return self.totals.of(ref, block, at)
-                return self.reading((*home, position), self.clock.time(step))
+                return self.reading((*home, position), self.clock.time(self.clock.meant(step)))
             case Root(root):
                 return self.root(root)
             case Each():
@@ -99,6 +99,11 @@ class Writer:
                 f"{said(node)}: a whole sequence as one array has no equation; compute with its entries, step by step"
             )
         args = [self._input(ref, block, at, x, node) for ref, x in zip(i.inputs, node.inputs, strict=True)]
+        return self._operation(node, args)
+
+    def _operation(self, node: Tensor, args: list[Form]) -> Form:
+        if "n" in (node.params or {}):
+            self.numbers.exponent(node)
         return write(node, args, self.axes)
 
     def _input(self, ref: Reference, block: Block, at: Time | None, x: Tensor, reader: Tensor) -> Form:
@@ -170,7 +175,7 @@ class Writer:
         """What a root is made of."""
         refs: list[Reference] = [Constant(x.value) if is_constant(x) else Root(x) for x in node.inputs]
         args = [self._input(ref, AFTER, None, x, node) for ref, x in zip(refs, node.inputs, strict=True)]
-        return write(node, args, self.axes)
+        return self._operation(node, args)
 
     # -- equations ----------------------------------------------------------------------------------------------------
     def _write(self) -> None:

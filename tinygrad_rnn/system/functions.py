@@ -8,15 +8,12 @@ one that fits nothing stays a constant with a name.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from ..compile.record import Leaf, candidates, cut
+from ..compile.record import Leaf, candidates, changed, cut
 from ..core.errors import DerivationError, TinygradError
 from ..core.graph import Graph
 from ..core.scope import ROOT, entered, step, steps
@@ -24,14 +21,14 @@ from ..core.tensor import Tensor, plain, tensor
 from ..language.model import Model
 from ..language.unroll import Run
 from .equations import Equations, write_equations
-from .numbers import Numbers
-from .operations import PRODUCT, SUM, Form, literal
+from .from_graph import Writer
+from .names import ENTRY
+from .numbers import Collected, LengthsDiffer, Told
 from .recorded import Recorded
+from .times import FROM_FIRST, FROM_LAST, NEARER
 
 #: at so many steps a function is recorded
-LENGTHS = (6, 7, 9)
-#: the powers of the length and of the number of samples that are looked for in a number
-_POWERS = (0, -1, 1, -2, 2)
+LENGTHS = (8, 9, 11)
 
 
 def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping[str, Any] = ()) -> Equations:
@@ -109,8 +106,16 @@ class _Recording:
         pairs = zip(recorded.sequences.values(), recorded.time_axes, strict=True)
         yield {numbers[str(leaf.name)]: axis for leaf, axis in pairs if leaf.name in numbers}
 
-    def run(self, times: Mapping[int, int], length: int, sample_axes: Mapping[int, int], samples: int) -> Tensor:
-        """The loss at one length and number of samples."""
+    def run(
+        self,
+        times: Mapping[int, int],
+        length: int,
+        sample_axes: Mapping[int, int],
+        samples: int,
+        other: bool = False,
+    ) -> Tensor:
+        """The loss at one length and number of samples; `other`: with other values, so that what depends on them
+        shows."""
         values: dict[int, Any] = {}
         for n, leaf in enumerate(self.leaves):
             array = leaf.array
@@ -118,7 +123,7 @@ class _Recording:
                 array = cut(array, times[n], length)
             if n in sample_axes:
                 array = cut(array, sample_axes[n], samples)
-            values[n] = array
+            values[n] = changed(array) if other else array
         learned = [n not in times and np.asarray(value).dtype.kind == "f" for n, value in values.items()]
         with entered(ROOT), np.errstate(all="ignore"):
             tensors = iter(
@@ -131,39 +136,47 @@ class _Recording:
         """The equations, if these are the sequences."""
         if not times:
             return write_equations(self.run({}, 0, {}, 0))
-        first = _Collecting()
-        found = write_equations(self.run(times, LENGTHS[0], {}, 0), first)
-        kinds = [(found, first)]
-        for length in LENGTHS[1:]:
-            kinds.append(self._again(times, length, {}, 0))
-        T = [equations.T for equations, _ in kinds]
-        if len(set(T)) < len(T):
-            raise DerivationError(f"its loop has {T[0]} steps, however long its arguments are")
-        axes = self._sample_axes(found, times)
-        if axes:
-            kinds.append(self._again(times, LENGTHS[0], axes, found.samples + 1))
-            kinds.append(self._again(times, LENGTHS[1], axes, found.samples + 2))
-        resolved = _Resolved(kinds)
-        given = {leaf.array.shape[times[n]] for n, leaf in enumerate(self.leaves) if n in times}
-        length = max(*given, LENGTHS[0])
-        return write_equations(self.run(times, length, {}, 0), resolved)
-
-    def _again(self, times: Any, length: int, axes: Any, samples: int) -> tuple[Equations, _Collecting]:
-        numbers = _Collecting()
-        return write_equations(self.run(times, length, axes, samples), numbers), numbers
-
-    def _sample_axes(self, found: Equations, times: Mapping[int, int]) -> dict[int, int]:
-        """The axis of the samples in each argument that has one."""
-        if found.samples == 1:
-            return {}
-        axes: dict[int, int] = {}
-        names = {name: n for n, (name, _) in enumerate(self.places)}
-        for (name, _), node in found.nodes.items():
-            n = names.get(name)
-            if n is None or node.op is not None or not found.axes.has_samples(node):
+        reasons: list[str] = []
+        for anchor in (NEARER, FROM_FIRST, FROM_LAST):
+            try:
+                told = self._compared(times, anchor)
+            except LengthsDiffer as error:
+                reasons.append(str(error))
                 continue
-            at = next(axis for axis in range(node.ndim) if found.axes.root(node, axis) == found.axes.sample)
-            axes[n] = at + (n in times and at >= times[n])
+            longest = max(LENGTHS[0], *(leaf.array.shape[times[n]] for n, leaf in enumerate(self.leaves) if n in times))
+            return write_equations(self.run(times, longest, {}, 0), told, anchor)
+        raise DerivationError(reasons[0])
+
+    def _compared(self, times: Mapping[int, int], anchor: str) -> Told:
+        """What the numbers are, from recordings of several lengths, other values and other numbers of samples."""
+        plans: list[tuple[int, bool, int]] = [(length, False, 0) for length in LENGTHS] + [(LENGTHS[0], True, 0)]
+        axes: dict[int, int] = {}
+        told = Told()
+        for n, (length, other, samples) in enumerate(plans):
+            numbers = Collected()
+            recorded = Recorded(self.run(times, length, axes if samples else {}, samples, other))
+            writer = Writer(recorded, numbers, anchor)
+            told.add(writer, numbers)
+            if not n:
+                axes = self._sample_axes(writer, times)
+                if axes:
+                    count = writer.axes.count
+                    plans += [(LENGTHS[0], False, count + 1), (LENGTHS[1], False, count + 2)]
+        told.compare()
+        return told
+
+    def _sample_axes(self, writer: Writer, times: Mapping[int, int]) -> dict[int, int]:
+        """The axis of the samples in each argument that has one."""
+        names = {name: n for n, (name, _) in enumerate(self.places)}
+        axes: dict[int, int] = {}
+        for node in writer.recorded.graph.leaves:
+            name = node.name or ""
+            if entry := ENTRY.fullmatch(name):
+                name = str(writer.recorded.sequences[abs(int(entry[1]))].name)
+            if name in names and writer.axes.has_samples(node):
+                at = next(axis for axis in range(node.ndim) if writer.axes.root(node, axis) == writer.axes.sample)
+                n = names[name]
+                axes[n] = at + (n in times and at >= times[n])
         return axes
 
 
@@ -245,106 +258,3 @@ def _loss(result: Any, name: str) -> Tensor:
     rng = np.random.default_rng(0)
     above = tensor(rng.normal(size=output.shape), name="v", requires_grad=False)
     return np.sum(output * above)
-
-
-# -- numbers that depend on the length ------------------------------------------------------------------------------
-class _Collecting(Numbers):
-    """Keeps every number in the order in which it is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.met: list[float] = []
-
-    def number(self, value: float) -> Form:
-        self.met.append(value)
-        return literal(value)
-
-
-class _Resolved(Numbers):
-    """Writes each number as what the recordings say it is."""
-
-    def __init__(self, kinds: list[tuple[Equations, _Collecting]]) -> None:
-        super().__init__()
-        counts = {len(numbers.met) for _, numbers in kinds}
-        shapes = {_skeleton(equations) for equations, _ in kinds}
-        if len(counts) > 1 or len(shapes) > 1:
-            raise DerivationError(_told_apart(kinds))
-        points = [(equations.T, equations.samples) for equations, _ in kinds]
-        self._forms = [_fitted([numbers.met[n] for _, numbers in kinds], points) for n in range(len(kinds[0][1].met))]
-        self._next = 0
-
-    def number(self, value: float) -> Form:
-        found = self._forms[self._next]
-        self._next += 1
-        if found is None:
-            return self.unknown(value)
-        factor, more, t, n = found
-        if not t and not n:
-            return literal(factor)
-        above: list[str] = []
-        below: list[str] = []
-        for name, power in ((f"(T{more:+d})" if more else "T", t), ("N", n)):
-            if power:
-                (above if power > 0 else below).append(self._power(name, abs(power)))
-        return _quotient(factor, above, below)
-
-    def _power(self, name: str, power: int) -> str:
-        text = self.samples().text if name == "N" else name
-        return text if power == 1 else f"{text}**{power}"
-
-    def unknown(self, value: float) -> Form:
-        """A number that changes with the length in no way that is known here."""
-        if value not in self._known:
-            name = self.names.free("k_1")
-            self.constants[name] = value
-            self._known[value] = Form(name)
-            self.notes.append(f"{name} = {value!r} at this length, and another number at others: it is given")
-        return self._known[value]
-
-
-def _quotient(factor: float, above: list[str], below: list[str]) -> Form:
-    exact = Fraction(factor).limit_denominator(1000)
-    if abs(float(exact) - factor) < 1e-12 * abs(factor):
-        if exact.numerator != 1 or not above:
-            above.insert(0, str(exact.numerator))
-        if exact.denominator != 1:
-            below.insert(0, str(exact.denominator))
-    else:
-        above.insert(0, repr(factor))
-    top = " * ".join(above)
-    if not below:
-        return Form(top, PRODUCT if len(above) > 1 else 5 if factor > 0 else SUM)
-    bottom = " * ".join(below)
-    return Form(f"{top} / {f'({bottom})' if len(below) > 1 else bottom}", PRODUCT)
-
-
-def _fitted(values: list[float], points: list[tuple[int, int]]) -> tuple[float, int, int, int] | None:
-    """A factor, m, and powers of T + m and N that give these values at these points; None if there are none."""
-    if not all(np.isfinite(values)):
-        return None
-    if len(set(values)) == 1:
-        return values[0], 0, 0, 0
-    for more, n, t in product((0, -1, 1), _POWERS[:3], _POWERS):
-        factors = [v / (float(T + more) ** t * float(N) ** n) for v, (T, N) in zip(values, points, strict=True)]
-        if max(factors) - min(factors) <= 1e-13 * max(map(abs, factors)):
-            factor, whole = factors[0], round(factors[0])
-            return (float(whole) if abs(factor - whole) < 1e-12 * abs(factor) else factor), more, t, n
-    return None
-
-
-def _skeleton(equations: Equations) -> str:
-    """The equations without their numbers."""
-    lines = equations.model.document.source.text.partition("\n\n")[2]
-    return re.sub(r"(?<![\w\[+-])\d+(\.\d+)?(e[+-]?\d+)?", "·", lines)
-
-
-def _told_apart(kinds: list[tuple[Equations, _Collecting]]) -> str:
-    first = kinds[0][0].model.forward
-    for equations, _ in kinds[1:]:
-        for a, b in zip(first, equations.model.forward, strict=False):
-            if a.text != b.text:
-                return (
-                    f"it computes something else at another length: {a.text} with T = {kinds[0][0].T}, "
-                    f"{b.text} with T = {equations.T}"
-                )
-    return "it computes something else at another length"

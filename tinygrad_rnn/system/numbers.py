@@ -6,15 +6,19 @@ a constant with a name, whose value is given; two recordings of a function tell 
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.errors import DerivationError
 from ..core.tensor import Tensor, plain
-from .operations import Form, literal
+from .operations import ATOM, PRODUCT, SIGN, Form, literal
+from .samples import said
 
 if TYPE_CHECKING:
+    from .from_graph import Writer
     from .names import Names
     from .samples import Axes
 
@@ -49,6 +53,15 @@ class Numbers:
         if self.axes.count > 1 and value == self.axes.count:
             return self.samples()
         return self.named(value) if self.suspect(value) else literal(value)
+
+    def exponent(self, node: Tensor) -> None:
+        """Raises `DerivationError` for an exponent that may be the length."""
+        n = (node.params or {})["n"]
+        if abs(n) > 3 and self.suspect(n):
+            raise DerivationError(
+                f"{said(node)}: the exponent {n} may have to do with the length, T = {self.T} in this recording; "
+                "record another length"
+            )
 
     def array(self, array: np.ndarray, node: Tensor) -> Form:
         """An array without a name, by a name of its own."""
@@ -91,3 +104,129 @@ class Numbers:
             )
             self._known[number] = Form(name)
         return self._known[number]
+
+
+# -- several recordings -----------------------------------------------------------------------------------------------
+class LengthsDiffer(DerivationError):
+    """The equations of two recordings are not the same."""
+
+
+class Collected(Numbers):
+    """Keeps every number of one recording, in the order in which they are written; none is written but 0 and 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: list[float] = []
+
+    def number(self, value: float) -> Form:
+        """A number, to be told later."""
+        self.met.append(value)
+        return literal(value) if value in (0.0, 1.0) else Form("·")
+
+    def exponent(self, node: Tensor) -> None:
+        """An exponent, which is compared as part of the equations."""
+
+
+class Told(Numbers):
+    """Writes each number as what several recordings say it is: a constant, or one of T and N."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points: list[tuple[int, int]] = []
+        self._met: list[list[float]] = []
+        self._lines: list[list[str]] = []
+        self._sizes: list[dict[str, int]] = []
+        self._forms: list[tuple[float, int, int, int] | None] = []
+
+    def add(self, writer: Writer, numbers: Collected) -> None:
+        """One more recording."""
+        self._points.append((writer.clock.T, writer.axes.count))
+        self._met.append(numbers.met)
+        self._lines.append(writer.lines)
+        arrays = {name: x for name, x in numbers.constants.items() if isinstance(x, Tensor)}
+        self._sizes.append(
+            {name: x.size // (writer.axes.count if writer.axes.has_samples(x) else 1) for name, x in arrays.items()}
+        )
+
+    def compare(self) -> None:
+        """Find what each number is. Raises `LengthsDiffer` where the equations differ otherwise."""
+        first, T = self._lines[0], [T for T, _ in self._points]
+        if len(set(T)) == 1:
+            raise DerivationError(f"the loop has {T[0]} steps, however long the arguments are")
+        for lines, length in zip(self._lines, T, strict=True):
+            for a, b in zip(first, lines, strict=False):
+                if a != b:
+                    raise LengthsDiffer(
+                        f"something else is computed at other lengths or values: {a.replace('·', '…')} at T = {T[0]}, "
+                        f"{b.replace('·', '…')} at T = {length}"
+                    )
+        for sizes in self._sizes:
+            for name, size in sizes.items():
+                if size != self._sizes[0].get(name):
+                    raise LengthsDiffer(
+                        f"an array without a name has {self._sizes[0].get(name)} entries or {size}, by length"
+                    )
+        counts = {(len(lines), len(met)) for lines, met in zip(self._lines, self._met, strict=True)}
+        if len(counts) > 1:
+            raise LengthsDiffer("something else is computed at other lengths or values")
+        self._forms = [_fitted([met[n] for met in self._met], self._points) for n in range(len(self._met[0]))]
+        self._forms.reverse()
+
+    def exponent(self, node: Tensor) -> None:
+        """An exponent, which was compared as part of the equations."""
+
+    def number(self, value: float) -> Form:
+        """The next number, as what it is at every length."""
+        fitted = self._forms.pop()
+        if fitted is None:
+            return self._given(value)
+        factor, more, t, n = fitted
+        above: list[str] = []
+        below: list[str] = []
+        for name, power in ((f"(T{more:+d})" if more else "T", t), ("N", n)):
+            if power:
+                name = self.samples().text if name == "N" else name
+                (above if power > 0 else below).append(name if abs(power) == 1 else f"{name}**{abs(power)}")
+        return _quotient(factor, above, below) if above or below else literal(factor)
+
+    def _given(self, value: float) -> Form:
+        """A number that changes in no way that is known here."""
+        if value not in self._known:
+            name = self.names.free("k_1")
+            self.constants[name] = value
+            self._known[value] = Form(name)
+            self.notes.append(f"{name} = {value!r} here, and another number for other lengths or values: it is given")
+        return self._known[value]
+
+
+def _quotient(factor: float, above: list[str], below: list[str]) -> Form:
+    exact = Fraction(factor).limit_denominator(1000)
+    if abs(float(exact) - factor) < 1e-12 * abs(factor):
+        if exact.numerator != 1 or not above:
+            above.insert(0, str(exact.numerator))
+        if exact.denominator != 1:
+            below.insert(0, str(exact.denominator))
+    else:
+        above.insert(0, repr(factor))
+    top, bottom = " * ".join(above), " * ".join(below)
+    if not below:
+        return Form(top, PRODUCT if len(above) > 1 else ATOM if factor > 0 else SIGN)
+    return Form(f"{top} / {f'({bottom})' if len(below) > 1 else bottom}", PRODUCT)
+
+
+#: the powers of the length and of the number of samples that are looked for in a number
+_POWERS = (0, -1, 1, -2, 2)
+
+
+def _fitted(values: list[float], points: list[tuple[int, int]]) -> tuple[float, int, int, int] | None:
+    """A factor, m, and the powers of T + m and N that give these values at these points; None if there are none."""
+    if len(set(values)) == 1:
+        return values[0], 0, 0, 0
+    if not all(np.isfinite(values)) or 0.0 in values:
+        return None
+    for more, n, t in product((0, -1, 1), _POWERS[:3], _POWERS):
+        factors = [v / (float(T + more) ** t * float(N) ** n) for v, (T, N) in zip(values, points, strict=True)]
+        if max(factors) - min(factors) <= 1e-13 * max(map(abs, factors)):
+            factor, whole = factors[0], round(factors[0])
+            return (float(whole) if abs(factor - whole) < 1e-12 * abs(factor) else factor), more, t, n
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..core.errors import DerivationError
 from ..core.recurrence import Instruction
 from ..core.tensor import Tensor
 from .names import Slot
@@ -33,6 +34,7 @@ class Time:
 
 NOW, FIRST, LAST = Time("t", 0), Time("", 1), Time("T", 0)
 Block = tuple[str | int, ...]
+ALONE, NEARER, FROM_FIRST, FROM_LAST = "alone", "nearer", "first", "last"
 BODY: Block = ("body",)
 AFTER: Block = ("after",)
 
@@ -49,10 +51,13 @@ def over(first: Time, last: Time) -> str:
 class Clock:
     """The steps of a recording. Step 1 of the equations is the first that computes something, `T` the last.
 
-    Recorded steps are counted as in `At`: 0, 1, ... from the first, -1, ... from the last.
+    Recorded steps are counted as in `At`: 0, 1, ... from the first, -1, ... from the last. From which end a step of
+    the body was meant, one recording cannot tell but for the ends themselves; `anchor` says it: FROM_FIRST, FROM_LAST,
+    or NEARER (fold's choice, to be compared with other lengths), ALONE for a recording that nothing is compared with.
     """
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, anchor: str = ALONE) -> None:
+        self.anchor = anchor
         self.it, self.timeline = recorded.recurrence, recorded.timeline
         busy = self.timeline.busy
         self.count, self.zero, self.T = len(busy), busy.index(True), sum(busy)
@@ -78,6 +83,28 @@ class Clock:
     def time(self, step: int) -> Time:
         """How a recorded step is written."""
         return Time("", step - self.zero + 1) if step >= 0 else Time("T", step + 1 + self.trailing)
+
+    def meant(self, step: int) -> int:
+        """A step that something outside of it reads, counted from the end it was meant from."""
+        if self.block(step) != BODY:
+            return step
+        if self.anchor == ALONE:
+            early = self.listed(step) - self.zero
+            late = self.T - 1 - early
+            if min(early, late) > 1 or (min(early, late) == 1 and max(early, late) < 3):
+                raise DerivationError(
+                    f"step {early + 1} of {self.T} is read by itself: one recording cannot tell whether it is counted "
+                    "from the first step or from the last; give the function instead of its result"
+                )
+        if self.anchor == FROM_FIRST:
+            return self.listed(step)
+        return self.listed(step) - self.count if self.anchor == FROM_LAST else step
+
+    def span(self, start: int, stop: int) -> tuple[Time, Time]:
+        """The steps of the body but so many at the start and the end."""
+        first, last = self.meant(self.lo + start) if start else self.lo, self.hi - stop
+        last = self.meant(last - self.count) if stop else last - self.count
+        return self.time(first), self.time(last)
 
     def beside(self, distance: int) -> Time:
         """The step so far before the body's first (distance < 0) or after its last."""

@@ -86,7 +86,7 @@ class Totals:
         while stack:
             ref, block, at = stack.pop()
             if isinstance(ref, Each):
-                first, last = clock.time(clock.lo + ref.start), clock.time(clock.hi - clock.count - ref.stop)
+                first, last = clock.span(ref.start, ref.stop)
                 found += [Term(Here(p), BODY, first, last) for p in ref.positions]
                 continue
             home, position, time = self._meant(ref, block, at)
@@ -110,7 +110,7 @@ class Totals:
             case After(position):
                 return AFTER, position, None
             case At(step, position):
-                return self.clock.block(step), position, self.clock.time(step)
+                return self.clock.block(step), position, self.clock.time(self.clock.meant(step))
         return None, 0, None
 
     def written(self, terms: list[Term]) -> Form:
