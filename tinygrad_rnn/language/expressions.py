@@ -340,6 +340,8 @@ class Document:
     batch: str = ""
     #: what helpers are the gradients of, where that is no quantity dX: found by `verify`, never written in a file
     plays: Mapping[str, str] = field(default_factory=dict)
+    #: the quantities among them that stand for an expression of the file
+    unnamed: tuple[str, ...] = ()
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

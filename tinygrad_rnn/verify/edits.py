@@ -141,7 +141,8 @@ def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
         yield from _products(expr, factors, ops, setting.pool)
     for i, factor in enumerate(setting.pool):
         if factor != expr and _is_gradient(factor) == _is_gradient(expr):
-            yield Edit(factor, FACTOR, expr, factor, 60 + i)
+            alike = _one_less(expr) and _one_less(factor)  # 1 - h for 1 - h**2
+            yield Edit(factor, FACTOR, expr, factor, (47 if alike else 60) + i)
     if not isinstance(expr, Number):
         bias = 0 if _is_gradient(expr) else 1
         for i, factor in enumerate(factor for factor in setting.pool if not _is_gradient(factor)):

@@ -2,8 +2,9 @@
 
 `delta[t] = (1 - h[t]**2) * dh[t]` is the gradient of what stands inside the tanh. A helper whose part is known is
 judged under its own line like any gradient, and its readers see its true value: it is blamed and not they. The part is
-found by value: the gradient that the helper is at every step; else the one with which those that read it come out
-right; else the one that it is at some steps.
+found by value: the gradient that the helper is at every step; else the one with which those that read it, and come out
+wrong, come out right. A helper of which nothing is wrong is never taken for wrong: it may be a share of a gradient,
+which is the whole of it at some steps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..language.indices import Comparison, Condition, Lengths, Range, Step
 from ..language.operands import Operand, dense
 from ..language.printer import text
 from ..language.quantities import Key
-from ..language.rewriting import free_variables, names, with_children
+from ..language.rewriting import free_variables, map_refs, names, substituted, with_children
 from .probe import Probe
 from .terms import CLOSE
 
@@ -135,7 +136,27 @@ def _document(model: Model, nodes: _Nodes, parts: Mapping[str, Key]) -> Document
         target = replace(equation.target, name=called.get(name, name))
         forward.append(replace(equation, target=target, rhs=written_out(equation.rhs)))
     plays = {helper: called.get(name, name) for helper, (name, _) in parts.items()}
-    return replace(nodes.original, forward=tuple(forward), plays=plays)
+    return replace(nodes.original, forward=tuple(forward), plays=plays, unnamed=tuple(called.values()))
+
+
+def in_own_words(expr: Expr, document: Document) -> Expr:
+    """An expression in the words of the file: what stands for an expression is written out, its gradient is called what
+    the file calls it.
+    """
+    gradients = {f"d{node}": helper for helper, node in document.plays.items()}
+    stated = {equation.target.name for equation in document.gradients}
+    bodies = {e.target.name: e for e in document.forward if e.target.name in document.unnamed}
+
+    def spelled(ref: Ref) -> Expr:
+        if ref.name in gradients and ref.name not in stated:
+            return replace(ref, name=gradients[ref.name])
+        if ref.name not in bodies:
+            return ref
+        equation = bodies[ref.name]
+        at = dict(zip(equation.running, ref.indices, strict=True))
+        return in_own_words(substituted(equation.rhs, at), document)
+
+    return map_refs(expr, spelled) if document.plays else expr
 
 
 def _called(node: str, parts: Mapping[str, Key], model: Model) -> str:
@@ -153,7 +174,7 @@ def _parts(model: Model, whole: Model) -> dict[str, Key]:
     shortest = model.longest_delay
     benches = [_Bench(whole, shortest + longer, seed) for seed, longer in enumerate(LENGTHS)]
     parts: dict[str, Key] = {}
-    for tried in (_it_is, _its_readers_want, _it_is_somewhere):
+    for tried in (_it_is, _its_readers_want):
         while True:
             part = next(_found(tried, model, benches, parts), None)
             if part is None:
@@ -172,17 +193,13 @@ def _found(tried: Any, model: Model, benches: Sequence[_Bench], parts: dict[str,
 
 def _it_is(key: Key, node: Key, model: Model, benches: Sequence[_Bench], parts: Mapping[str, Key]) -> bool:
     """Whether a helper is the gradient of a node at every step."""
-    return all(all(bench.agreement(key, node, parts)) for bench in benches)
-
-
-def _it_is_somewhere(key: Key, node: Key, model: Model, benches: Sequence[_Bench], parts: Mapping[str, Key]) -> bool:
-    """Whether a helper is the gradient of a node at some step where this is not 0."""
-    return all(any(bench.agreement(key, node, parts, alive=True)) for bench in benches)
+    return all(bench.agrees(key, node, parts) for bench in benches)
 
 
 def _its_readers_want(key: Key, node: Key, model: Model, benches: Sequence[_Bench], parts: Mapping[str, Key]) -> bool:
     """Whether all that read a helper (and no other of which nothing is known) come out right with the gradient of the
-    node in its place, and not all without.
+    node in its place, and not all without. The gradient that one of them states itself is not tried: it would hide what
+    is wrong there.
     """
     helpers = {name for name, _ in model.quantities.helpers}
     readers = []
@@ -190,7 +207,7 @@ def _its_readers_want(key: Key, node: Key, model: Model, benches: Sequence[_Benc
         read = names(equation.rhs) & (helpers - set(parts))
         if read == {key[0]} and (model.role(equation) != "helper" or equation.target.name in parts):
             readers.append(equation)
-    if not readers:
+    if not readers or any(node == model.quantities.base(equation.target.key) for equation in readers):
         return False
     with_it = {**parts, key[0]: node}
     return all(bench.right(equation, with_it) for bench in benches for equation in readers) and not all(
@@ -226,17 +243,14 @@ class _Bench:
         yield from reversed(unnamed)
         yield from (node for node in fitting if node in stated)
 
-    def agreement(self, key: Key, node: Key, parts: Mapping[str, Key], alive: bool = False) -> list[bool]:
-        """At each step that a helper states and where the node exists, whether it is the gradient (and, if it has
-        to be `alive`, not 0).
-        """
+    def agrees(self, key: Key, node: Key, parts: Mapping[str, Key]) -> bool:
+        """Whether a helper is the gradient of the node at each step that it states and at which the node exists."""
         agree = []
         for step in self.coverage[key] if key[1] else [None]:
             if self.probe.reference.has(node[0], step):
                 truth = self.probe.reference.of(node[0], step).value
-                value = self._value((key[0], step), parts)
-                agree.append(_near(value, truth) and (not alive or bool(np.any(truth))))
-        return agree or [False]
+                agree.append(_near(self._value((key[0], step), parts), truth))
+        return bool(agree) and all(agree)
 
     def right(self, equation: Equation, parts: Mapping[str, Key]) -> bool:
         """Whether an equation is right at every step, helpers being the gradients of these nodes."""

@@ -19,6 +19,7 @@ from ..language import Equation, Model
 from ..language.indices import numbers
 from ..models import load_any
 from .diagnose import diagnose
+from .helpers import with_parts
 from .mutants import certify
 from .probe import Probe
 from .report import FAIL, INCONCLUSIVE, PASS, Certificate, EngineCheck, Report, Row, Step
@@ -52,6 +53,7 @@ def _judged(
 ) -> Report:
     if not isinstance(model, Model):
         model = load_any(model)
+    model = with_parts(model)
     equations = [e for e in model.gradients if model.role(e) != "helper"]
     if not equations:
         hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"

@@ -5,7 +5,7 @@ The terms come from the same graph as the reference values, so the judge and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import DerivationError
@@ -18,8 +18,9 @@ from ..language.affine import Affine, affine
 from ..language.expressions import Call, Equation, walk
 from ..language.expressions import Sum as TimeSum
 from ..language.indices import Condition, Lengths, Step
-from ..language.rewriting import names
+from ..language.rewriting import addends, names
 from ..language.source import NOWHERE
+from .helpers import in_own_words
 from .terms import Term
 
 if TYPE_CHECKING:
@@ -63,6 +64,16 @@ def true_terms(probe: Probe, equation: Equation, keep: tuple[str, ...], fine: bo
 
     `fine` leaves common factors multiplied in, so that there are more and smaller terms.
     """
+    document = probe.model.document
+    terms = []
+    for true in _derived(probe, equation, keep, fine):
+        body = in_own_words(true.term.body, document)
+        parts = [(1, body)] if body is true.term.body else addends(body)
+        terms += [replace(true, term=Term(true.term.sign * sign, part, true.term.over)) for sign, part in parts]
+    return terms
+
+
+def _derived(probe: Probe, equation: Equation, keep: tuple[str, ...], fine: bool) -> list[TrueTerm]:
     rules = [rule for rule in RULES if rule != "factor"] if fine else list(RULES)
     algebra = Algebra(rules)
     base = probe.model.quantities.base(equation.target.key)
