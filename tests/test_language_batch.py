@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.derivation import derive
+from tinygrad_rnn.derivation.prove import prove
 from tinygrad_rnn.language import Model, load, parse
 from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.verify.probe import Probe
@@ -124,6 +126,13 @@ def test_a_batch_that_cannot_be_is_told(source, told):
     with pytest.raises(tg.LanguageError) as caught:
         load(source)
     assert told in str(caught.value)
+
+
+def test_a_file_of_batches_is_neither_derived_nor_proved_and_the_reason_is_told():
+    model = load(SIZED)
+    assert "number of samples" in prove(model, model.gradients[0]).reason
+    with pytest.raises(tg.DerivationError, match="without that line"):
+        derive(model)
 
 
 def test_a_file_of_batches_is_not_compiled():

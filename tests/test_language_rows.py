@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.derivation import derive
+from tinygrad_rnn.derivation.prove import prove
 from tinygrad_rnn.language import load, parse
 from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.verify.probe import Probe
@@ -123,3 +125,13 @@ def test_a_parameter_that_comes_out_as_one_number_counts_as_not_typed():
 def test_vectors_are_one_or_the_other():
     with pytest.raises(tg.LanguageError, match="columns or rows, not diagonal"):
         load("vectors: diagonal\nsizes: h = 4\nh[t] = tanh(h[t-1])\nL = sum(h[T])")
+
+
+def test_a_row_major_derivation_is_derived_and_proved():
+    model = load(VANILLA)
+    assert all(prove(model, equation).proved for equation in model.gradients)
+    wrong = load(VANILLA.replace("da[t+1] @ W.T", "da[t+1] @ W"))
+    assert [e.name for e in wrong.gradients if not prove(wrong, e).proved] == ["dh[t]"]
+    derived = derive(model).text().splitlines()
+    assert "dh[t] = da[t+1] @ W.T + do[t] @ V.T    for t < T" in derived
+    assert "dW = sum(t, h[t-1].T @ da[t])" in derived

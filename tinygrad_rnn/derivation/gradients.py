@@ -34,6 +34,9 @@ class Gradients:
         self, model: Model, keep: Collection[str] | None = None, fine: bool = False, rules: Iterable[str] = RULES
     ) -> None:
         self.model = model
+        if model.convention.samples:
+            told = "names of this file are matrices with a column for each sample (batch: columns)"
+            raise DerivationError(f"{told}: without that line its equations hold for each sample, and are derived")
         rules = [rule for rule in rules if not (fine and rule == "factor")]
         self.system = System.of(model)
         asked = vocabulary(model, self.system) if keep is None else _checked(keep, self.system, model)

@@ -52,6 +52,8 @@ def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Pro
     >>> prove(model, model.gradients[0]).proved
     True
     """
+    if model.convention.samples:
+        return Proof(False, "the number of samples of a file with `batch: columns` has no symbol here")
     budget = budget or Budget()
     knowledge = knowledge_of(model)
     work = knowledge.book.work(budget.terms, budget.seconds)

@@ -71,10 +71,15 @@ class Definitions:
         #: the quantities whose gradients the file speaks of; those of the others are put in
         self.kept = frozenset(base for key, base in bases.items() if base is not None and base[1] == key[1])
 
+    def _length(self, key: Key) -> Affine | None:
+        """The number of entries of a column, or of a row."""
+        rows, columns = self.sizes.quantity(key)
+        return columns if rows is None else rows
+
     def work(self, terms: int, seconds: float) -> Work:
         """What a proof about this model may use."""
-        rows = {("rows", one_hot(n)): self.sizes.quantity((n, i))[0] for n, i in self.model.quantities.classes}
-        rows |= {("rows", n): self.sizes.quantity((n, i))[0] for n, i in self.model.quantities.labels}
+        rows = {("rows", one_hot(key[0])): self._length(key) for key in self.model.quantities.classes}
+        rows |= {("rows", key[0]): self._length(key) for key in self.model.quantities.labels}
         return Work(
             terms,
             seconds,
