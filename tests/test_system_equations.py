@@ -105,7 +105,7 @@ def penalties(x, y, W, U, V):
     h, total = np.ones(H), 0.0
     for t in range(len(x)):
         h = np.tanh(x[t] @ U + h @ W)
-        total = total + tg.cross_entropy(h @ V, y[t]) + 0.3 * np.sum(h**2)
+        total = total + tg.cross_entropy(h @ V, y[t]) - 0.3 * np.sum(np.abs(h))
     return total / len(x) + 0.01 * np.sum(W * W) + 0.1 * np.linalg.norm(U)
 
 
@@ -174,6 +174,14 @@ def test_equations_of_a_layer_are_those_of_its_cells(name):
     truth = loss(x)
     same_as_the_code(
         found, at, truth.item(), dict(zip(learned, tg.gradients(truth, list(learned.values())), strict=True))
+    )
+
+
+def test_terms_that_a_loop_adds_up_are_sums_over_time():
+    found = equations_of(*example("penalties", 5))
+    assert text(found.model.document).splitlines()[-1] == (
+        "L = (sum(t, cross_entropy(V.T @ h[t], y[t])) - sum(t, 0.3 * sum(abs(h[t])))) / T "
+        "+ 0.01 * sum(W * W) + 0.1 * norm(U)"
     )
 
 

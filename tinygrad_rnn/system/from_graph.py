@@ -21,7 +21,7 @@ from .operations import WHOLE, Form, write
 from .recorded import Recorded
 from .samples import Axes, said
 from .times import AFTER, ALONE, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
-from .totals import Totals, running_sums
+from .totals import SUMS, Totals, running_sums
 
 
 class Writer:
@@ -31,9 +31,8 @@ class Writer:
         self.recorded, self.it, self.numbers = recorded, recorded.recurrence, numbers
         self.clock = Clock(recorded, anchor)
         self.axes = Axes(recorded.graph.nodes, self.clock.aligned())
-        running = running_sums(self.clock)
-        self.running = set(running)
-        self.names = Names(recorded, running)
+        running, self.running = running_sums(self.clock)
+        self.names = Names(recorded, self.running)
         self.totals = Totals(self.clock, self.names, self.axes, running, self.form)
         numbers.begin(self.names, self.axes, self.clock.T)
         #: where states begin, as arrays without a name, each with a node of the same axes
@@ -91,9 +90,15 @@ class Writer:
         block, node = slot[:-1], self.clock.node(slot)
         if i.op is None:
             return self.numbers.form(i.value, node) if i.value is not None else self.reading(slot, at)
-        if i.op.name in ("add", "add_n") and block != BODY:
-            terms = [term for ref in i.inputs for term in self.totals.terms(ref, block, at)]
-            return self.totals.written(terms)
+        if i.op.name in SUMS and block != BODY:
+            away = i.op.name == "subtract"
+            parts = [self.totals.terms(ref, block, at, away and bool(j)) for j, ref in enumerate(i.inputs)]
+            total = self.totals.written([term for part in parts for term in part])
+            if total.pooled and self.axes.has_samples(node):
+                raise DerivationError(
+                    f"{said(node)}: a sum over the samples meets what belongs to one; record one sample"
+                )
+            return total
         if any(isinstance(ref, Each) for ref in i.inputs):
             raise DerivationError(
                 f"{said(node)}: a whole sequence as one array has no equation; compute with its entries, step by step"

@@ -169,14 +169,15 @@ def _subtract(node: Tensor, args: list[Form], axes: Axes) -> Form:
     a, b = args
     common, pooled = _common(node, args), _pooled(node, args, axes)
     if a.number == 0.0:
-        return replace(_negated(b), pooled=pooled)
+        return replace(negated(b), pooled=pooled)
     if b.number == 0.0:
         return a
     right = b.text if b.level > SUM and not b.text.startswith("-") else f"({b.text})"
     return Form(f"{a.text} - {right}", SUM, common, pooled=pooled)
 
 
-def _negated(a: Form) -> Form:
+def negated(a: Form) -> Form:
+    """Minus it."""
     if a.number is not None:
         return literal(-a.number)
     return Form(f"-{a.atom}", SIGN, a.axes, pooled=a.pooled)
@@ -380,7 +381,7 @@ _TABLE: dict[str, Rule] = {
     "identity": lambda node, args, axes: args[0], "cast": lambda node, args, axes: args[0],
     "some": lambda node, args, axes: args[0], "ranged": lambda node, args, axes: args[0],
     "unlike": lambda node, args, axes: Form(f"1 - {args[0].atom}", SUM, args[0].axes),
-    "add": _add, "add_n": _add, "subtract": _subtract, "negative": lambda node, args, axes: _negated(args[0]),
+    "add": _add, "add_n": _add, "subtract": _subtract, "negative": lambda node, args, axes: negated(args[0]),
     "multiply": _multiply, "divide": _divide, "square": _power, "power_constant": _power,
     "reciprocal": _composed("1 / {0}", PRODUCT), "matmul": _matmul, "linear": _linear, "sum": _sum,
     "norm": lambda node, args, axes: reduced("norm", node, args[0], axes),

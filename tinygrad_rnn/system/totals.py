@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from ..core.recurrence import After, At, Each, Here, Reference, Shift
 from .names import Names
-from .operations import SUM, Form, literal
+from .operations import SUM, Form, literal, negated
 from .samples import Axes
 from .times import AFTER, BODY, NOW, Block, Clock, Time, over
+
+#: what adds up
+SUMS = frozenset(["add", "add_n", "subtract"])
 
 
 @dataclass(frozen=True)
@@ -23,42 +26,81 @@ class Term:
     block: Block
     first: Time | None
     last: Time | None = None
+    negative: bool = False
 
 
-def running_sums(clock: Clock) -> dict[int, int]:
-    """The positions of the body that only add up, so that nothing but the end of the loop reads them; and which of
-    their inputs is the sum so far."""
+@dataclass(frozen=True)
+class Running:
+    """A sum that runs along with the steps, `shift` to the step before: what each step adds, or takes away."""
+
+    shift: int
+    added: tuple[tuple[Reference, bool], ...]
+
+
+def running_sums(clock: Clock) -> tuple[dict[int, Running], frozenset[int]]:
+    """The sums that nothing but the end of the loop reads, by their position in the body; and every position of the
+    body that only serves them."""
+    found: dict[int, Running] = {}
+    inner: set[int] = set()
+    reads = _reads(clock)
+    for p in {ref.position for i in clock.it.body for ref in i.inputs if isinstance(ref, Shift)}:
+        chain = _chain(clock, p, reads)
+        if chain is not None:
+            found[p], members = chain
+            inner |= members
+    return found, frozenset(inner)
+
+
+def _chain(
+    clock: Clock, p: int, reads: dict[int, list[tuple[int | None, Reference]]]
+) -> tuple[Running, set[int]] | None:
+    """From the sum so far, by one addition after the other, back to the sum at position p."""
+    added: list[tuple[Reference, bool]] = []
+    members: set[int] = set()
+    shift, here = 0, p
+    while here != p or not members:
+        of_body = [(q, ref) for q, ref in reads.get(here, ()) if q is not None]
+        elsewhere = [ref for q, ref in reads.get(here, ()) if q is None]
+        if len(of_body) != 1 or (here != p and elsewhere):
+            return None
+        ((q, ref),) = of_body
+        i = clock.it.body[q]
+        if (
+            i.op is None
+            or i.name is not None
+            or i.op.name not in ("add", "subtract")
+            or (i.op.name == "subtract" and i.inputs[0] != ref)
+        ):
+            return None
+        shift = ref.shift if isinstance(ref, Shift) else shift
+        added += [(other, i.op.name == "subtract") for j, other in enumerate(i.inputs) if j != i.inputs.index(ref)]
+        members.add(q)
+        here = q
+    end = clock.hi if shift < 0 else clock.lo
+    outside = [ref for q, ref in reads[p] if q is None]
+    if any(not isinstance(ref, At) or clock.listed(ref.step) != end for ref in outside):
+        return None
+    return Running(shift, tuple(added)), members
+
+
+def _reads(clock: Clock) -> dict[int, list[tuple[int | None, Reference]]]:
+    """Who reads each position of the body, and how; None for what stands outside of it."""
     it = clock.it
-    found: dict[int, int] = {}
-    for p, i in enumerate(it.body):
-        so_far = [j for j, ref in enumerate(i.inputs) if isinstance(ref, Shift) and ref.position == p]
-        if i.op is not None and i.op.name == "add" and i.name is None and len(so_far) == 1:
-            found[p] = so_far[0]
-    reads: list[tuple[int, Reference]] = []
-    for q, i in enumerate(it.body):
-        reads += [
-            (p, ref) for j, ref in enumerate(i.inputs) for p in _read(clock, ref, True) if (q, j) != (p, found.get(p))
-        ]
-    others = [ref for step in (*it.first, *it.last, it.after) for i in step for ref in i.inputs]
-    reads += [(p, ref) for ref in (*others, *it.outputs) for p in _read(clock, ref, False)]
-    read_inside = {
-        p for p, ref in reads if not (isinstance(ref, At) and clock.listed(ref.step) in (clock.lo, clock.hi))
-    }
-    return {p: j for p, j in found.items() if p not in read_inside}
-
-
-def _read(clock: Clock, ref: Reference, inside: bool) -> tuple[int, ...]:
-    """The positions of the body that a reference means."""
-    match ref:
-        case Shift(position, _):
-            return (position,)
-        case Here(position):
-            return (position,) if inside else ()
-        case At(step, position):
-            return (position,) if clock.block(step) == BODY else ()
-        case Each():
-            return ref.positions
-    return ()
+    found: dict[int, list[tuple[int | None, Reference]]] = {}
+    outside = [ref for step in (*it.first, *it.last, it.after) for i in step for ref in i.inputs]
+    for q, refs in [*((q, i.inputs) for q, i in enumerate(it.body)), (None, (*outside, *it.outputs))]:
+        for ref in refs:
+            match ref:
+                case Here(position) if q is not None:
+                    found.setdefault(position, []).append((q, ref))
+                case Shift(position, _):
+                    found.setdefault(position, []).append((q, ref))
+                case At(step, position) if clock.block(step) == BODY:
+                    found.setdefault(position, []).append((q, ref))
+                case Each():
+                    for position in ref.positions:
+                        found.setdefault(position, []).append((q, ref))
+    return found
 
 
 class Totals:
@@ -69,7 +111,7 @@ class Totals:
         clock: Clock,
         names: Names,
         axes: Axes,
-        running: dict[int, int],
+        running: dict[int, Running],
         form: Callable[[Reference, Block, Time | None], Form],
     ) -> None:
         self.clock, self.names, self.axes, self.running, self.form = clock, names, axes, running, form
@@ -78,28 +120,33 @@ class Totals:
         """Everything that is added up where a reference stands."""
         return self.written(self.terms(ref, block, at))
 
-    def terms(self, ref: Reference, block: Block, at: Time | None) -> list[Term]:
+    def terms(self, ref: Reference, block: Block, at: Time | None, negative: bool = False) -> list[Term]:
         """What is added up where a reference stands: itself, or the terms of the sum that it means."""
         clock = self.clock
-        stack: list[tuple[Reference, Block, Time | None]] = [(ref, block, at)]
+        stack: list[tuple[Reference, Block, Time | None, bool]] = [(ref, block, at, negative)]
         found: list[Term] = []
         while stack:
-            ref, block, at = stack.pop()
+            ref, block, at, negative = stack.pop()
             if isinstance(ref, Each):
                 first, last = clock.span(ref.start, ref.stop)
-                found += [Term(Here(p), BODY, first, last) for p in ref.positions]
+                found += [Term(Here(p), BODY, first, last, negative) for p in ref.positions]
                 continue
             home, position, time = self._meant(ref, block, at)
             if home == BODY and position in self.running:
-                inputs, so_far = clock.it.body[position].inputs, self.running[position]
-                found.append(Term(inputs[1 - so_far], BODY, clock.first, clock.last))
-                stack.append((clock.it.initial[position, inputs[so_far].shift], AFTER, None))  # type: ignore[union-attr]
+                running = self.running[position]
+                for other, taken in running.added:
+                    found.append(Term(other, BODY, clock.first, clock.last, negative != taken))
+                stack.append((clock.it.initial[position, running.shift], AFTER, None, negative))
                 continue
             i = None if home is None or home == BODY else clock.instructions(home)[position]
-            if i is not None and i.op is not None and i.op.name in ("add", "add_n") and i.name is None:
-                stack += [(inner, home, time) for inner in reversed(i.inputs)]  # type: ignore[misc]
+            if i is not None and i.op is not None and i.op.name in SUMS and i.name is None:
+                away = i.op.name == "subtract"
+                stack += [
+                    (x, home or AFTER, time, negative != (away and bool(j)))
+                    for j, x in reversed([*enumerate(i.inputs)])
+                ]
             else:
-                found.append(Term(ref, block, at))
+                found.append(Term(ref, block, at, None, negative))
         return found
 
     def _meant(self, ref: Reference, block: Block, at: Time | None) -> tuple[Block | None, int, Time | None]:
@@ -115,34 +162,38 @@ class Totals:
 
     def written(self, terms: list[Term]) -> Form:
         """Terms as a sum; neighbours in time that say the same are one."""
-        alone = [self.form(term.ref, term.block, term.first) for term in terms if term.last is None]
+        alone = [(self.form(term.ref, term.block, term.first), term.negative) for term in terms if term.last is None]
         total: Form | None = None
         for term in terms:
             if term.first is not None and term.last is not None:
-                first, last, alone = self._widened(term.ref, term.first, term.last, alone)
+                first, last, alone = self._widened(term, term.first, term.last, alone)
                 body = self.form(term.ref, BODY, NOW)
                 part = Form(f"sum({over(first, last)}, {body.text})", axes=body.axes, pooled=body.pooled)
-                total = self._plus(total, part)
-        for form in alone:
-            total = total if form.number == 0.0 and total is not None else self._plus(total, form)
+                total = self._plus(total, part, term.negative)
+        for form, negative in alone:
+            total = total if form.number == 0.0 and total is not None else self._plus(total, form, negative)
         return total or literal(0.0)
 
-    def _plus(self, total: Form | None, form: Form) -> Form:
+    def _plus(self, total: Form | None, form: Form, negative: bool) -> Form:
         if total is None:
-            return form
+            return negated(form) if negative else form
         self.axes.shared |= form.number is None and form.pooled != total.pooled
         axes, pooled = total.axes or form.axes, total.pooled or form.pooled
-        return Form(f"{total.text} + {form.text}", SUM, axes, pooled=pooled)
+        right = form.text if not negative or form.level > SUM else f"({form.text})"
+        return Form(f"{total.text} {'-' if negative else '+'} {right}", SUM, axes, pooled=pooled)
 
-    def _widened(self, ref: Reference, first: Time, last: Time, alone: list[Form]) -> tuple[Time, Time, list[Form]]:
+    def _widened(
+        self, term: Term, first: Time, last: Time, alone: list[tuple[Form, bool]]
+    ) -> tuple[Time, Time, list[tuple[Form, bool]]]:
         """From where to where a sum runs with the terms of the steps before and after that say the same."""
         left = list(alone)
         while True:
             for time in (first.moved(-1), last.moved(1)):
                 if not 1 <= time.number(self.clock.T) <= self.clock.T:
                     continue
-                body = self.form(ref, BODY, time)
-                match = next((n for n, form in enumerate(left) if form.text == body.text), None)
+                body = self.form(term.ref, BODY, time)
+                same = ((form.text, negative) == (body.text, term.negative) for form, negative in left)
+                match = next((n for n, found in enumerate(same) if found), None)
                 if match is not None:
                     del left[match]
                     first, last = (time, last) if time == first.moved(-1) else (first, time)
