@@ -293,7 +293,8 @@ class _Bench:
 
         try:
             with np.errstate(all="ignore"):
-                return dense(evaluate(equation.rhs, lookup, equation.binding(step, self.lengths)))
+                times, convention = equation.binding(step, self.lengths), self.model.convention
+                return dense(evaluate(equation.rhs, lookup, times, convention=convention))
         except (TinygradError, LookupError, ValueError, ArithmeticError):
             return None
 

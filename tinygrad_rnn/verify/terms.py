@@ -181,7 +181,8 @@ class Values:
         try:
             with np.errstate(all="ignore"):
                 times = self.equation.binding(step, probe.run.lengths)
-                value = np.asarray(plain(dense(evaluate(expr, _reading(probe), times)).value), dtype=float)
+                result = dense(evaluate(expr, _reading(probe), times, convention=probe.model.convention))
+                value = np.asarray(plain(result.value), dtype=float)
         except (TinygradError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
             return None
         shape = self.shapes[place]
