@@ -109,7 +109,24 @@ dU = sum(t, sum(k <= t, (do[t].T @ V @ prod(j = t..k+1, diag(1 - h[j]**2) @ W) @
 """
 
 
-@pytest.mark.parametrize("derivation", [LINEAR, TANH])
+#: gradients of two indices: what step t contributes at step k
+PAIRS = """sizes: x = 3, h = 4, o = 2
+indices: t = 1..T, k = 1..T, j = 1..T
+h[t] = tanh(W @ h[t-1] + U @ x[t])
+o[t] = V @ h[t]
+L = sum(t, squared_error(o[t], y[t]))
+gradients:
+do[t] = o[t] - y[t]
+J[t, k] = prod(j = t..k+1, diag(1 - h[j]**2) @ W)    for k <= t
+dW = sum(t, sum(k <= t, diag(1 - h[k]**2) @ J[t, k].T @ V.T @ do[t] @ h[k-1].T))
+delta[t, t] = V.T @ do[t]
+delta[t, k] = W.T @ diag(1 - h[k+1]**2) @ delta[t, k+1]    for k < t
+dU = sum(t, sum(k <= t, diag(1 - h[k]**2) @ delta[t, k] @ x[k].T))
+dh[k] = sum(t >= k, delta[t, k])
+"""
+
+
+@pytest.mark.parametrize("derivation", [LINEAR, TANH, PAIRS])
 def test_textbook_sums_over_products_of_jacobians_pass(derivation):
     """The truth is the complex step behind every verdict."""
     assert tg.verify(derivation).ok
@@ -124,6 +141,8 @@ def test_textbook_sums_over_products_of_jacobians_pass(derivation):
         (TANH, "diag(1 - h[k]**2) @ prod(j = k+1..t", "diag(1 - h[k]**2) @ prod(j = t..k+1", 7),
         (TANH, "prod(j = t..k+1, diag", "prod(j = k+1..t, diag", 8),
         (TANH, "prod(j = k+1..t, W.T", "prod(j = k..t, W.T", 7),
+        (PAIRS, "@ J[t, k].T @", "@ J[t, k] @", 8),
+        (PAIRS, "sum(t >= k, delta", "sum(t > k, delta", 12),
     ],
 )
 def test_the_order_and_the_ends_of_a_product_are_judged(derivation, right, wrong, line):
@@ -157,6 +176,9 @@ def test_a_range_runs_down_where_the_larger_bound_is_known_to_come_first():
     assert steps("q = prod(j = 4..2, W)") == [4, 3, 2]
     below = parse("indices: t = 1..T, k = 1..T\nJ[t, k] = prod(j = t..k+1, W)    for k < t").forward[0].rhs
     assert below.over.steps({"T": 5, "t": 4, "k": 2}) == [4, 3]
+    for bounds, wanted in (("t..k+1", [4, 3]), ("k+1..t", [3, 4]), ("t-1..k", [3, 2]), ("k..t-1", [2, 3])):
+        anywhere = parse(f"indices: t = 1..T, k = 1..T\nJ[t, k] = prod(j = {bounds}, W)").forward[0].rhs
+        assert anywhere.over.steps({"T": 5, "t": 4, "k": 2}) == wanted
 
 
 def test_descending_products_are_printed():

@@ -92,7 +92,8 @@ def _directed(
     first, last = tests[0].bound, tests[1].bound
     if _least(last - first, ranges, facts) >= -1:
         return condition
-    if _least(first - last, ranges, facts) >= -1:
+    # nothing known: j = t..k+1 ends just behind k, as j = k+1..t begins there
+    if _least(first - last, ranges, facts) >= -1 or last.constant > first.constant:
         turned = (Comparison("<=", first), Comparison(">=", last), *tests[2:])
         return Condition(condition.variable, turned, condition.within, descending=True)
     return condition
