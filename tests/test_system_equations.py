@@ -109,6 +109,14 @@ def penalties(x, y, W, U, V):
     return total / len(x) + 0.01 * np.sum(W * W) + 0.1 * np.linalg.norm(U)
 
 
+def one_number_out(x, y, W, U, v):
+    h, total = np.zeros((x.shape[1], H)), 0.0
+    for t in range(len(x)):
+        h = np.tanh(x[t] @ U + h @ W)
+        total = total + np.sum((h @ v - y[t][:, None]) ** 2)
+    return total
+
+
 PASSES: dict[str, tuple[Callable[..., Any], dict[str, np.ndarray], dict[str, bool]]] = {
     "vanilla": (vanilla_columns, arrays(W=(H, H), U=(H, D), b=(H, 1), V=(K, H), c=(K, 1)), {}),
     "rows": (rows_of_samples, arrays(Wx=(D, H), Wh=(H, H), b=(H,), Wy=(H, K), by=(K,)), {"batch": True, "first": True}),
@@ -118,6 +126,7 @@ PASSES: dict[str, tuple[Callable[..., Any], dict[str, np.ndarray], dict[str, boo
     "output to hidden": (output_to_hidden, arrays(W=(H, K), U=(H, D), V=(K, H)), {}),
     "last step": (last_step, arrays(W=(H, H), U=(D, H), V=(H, K)), {"batch": True}),
     "masked": (masked, arrays(W=(H, H), U=(D, H), V=(H, K)), {"batch": True}),
+    "one number": (one_number_out, arrays(W=(H, H), U=(D, H), v=(H, 1)), {"batch": True}),
     "penalties": (penalties, arrays(W=(H, H), U=(D, H), V=(H, K)), {}),
 }
 
@@ -180,7 +189,7 @@ def test_equations_of_a_layer_are_those_of_its_cells(name):
 def test_terms_that_a_loop_adds_up_are_sums_over_time():
     found = equations_of(*example("penalties", 5))
     assert text(found.model.document).splitlines()[-1] == (
-        "L = (sum(t, cross_entropy(V.T @ h[t], y[t])) - sum(t, 0.3 * sum(abs(h[t])))) / T "
+        "L = (sum(t, cross_entropy(h[t] @ V, y[t])) - sum(t, 0.3 * sum(abs(h[t])))) / T "
         "+ 0.01 * sum(W * W) + 0.1 * norm(U)"
     )
 

@@ -71,7 +71,8 @@ def _column(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
     if len(kept) == 2:
         return entries
     columns = value.shape[samples[0]] if samples else 1
-    return entries.reshape(-1 if kept else 1, columns)
+    found = entries.reshape(-1 if kept else 1, columns)
+    return found.T if axes.rows and kept else found
 
 
 def as_recorded(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
@@ -80,7 +81,7 @@ def as_recorded(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
     kept = [axis for axis, root in enumerate(roots) if axes.holds_entries(root)]
     samples = [axis for axis, root in enumerate(roots) if root == axes.sample]
     rest = [axis for axis in range(node.ndim) if axis not in kept and axis not in samples]
-    order = [*kept, *samples, *rest]
+    order = [*samples, *kept, *rest] if axes.rows and len(kept) == 1 else [*kept, *samples, *rest]
     shaped = np.reshape(value, [node.shape[axis] for axis in order])
     return np.transpose(shaped, np.argsort(order)) if order else shaped
 
@@ -124,6 +125,10 @@ def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None, anchor
     return found
 
 
+#: which input of an operation is a class number
+_CLASSES = {"cross_entropy": 1, "onehot": 0, "pick": 1}
+
+
 class _Collected:
     """What the header of the equations says, and the recorded numbers by name."""
 
@@ -133,6 +138,7 @@ class _Collected:
         self.values: dict[Any, Any] = {}
         self.fixed: list[str] = []
         self.inputs: list[str] = []
+        self.labels = self._labels(self.recorded.graph.nodes)
         self._of_steps()
         self._outside()
         self._constants()
@@ -156,10 +162,20 @@ class _Collected:
 
     def _given(self, node: Tensor) -> Any:
         """The value of a leaf as `unroll` takes it."""
-        value = np.asarray(plain(node.value))
-        if value.dtype.kind in "iu":
-            return value.reshape(-1)
-        return as_column(node, self.axes)
+        return np.asarray(plain(node.value)).reshape(-1) if node.id in self.labels else as_column(node, self.axes)
+
+    @staticmethod
+    def _labels(nodes: tuple[Tensor, ...]) -> set[int]:
+        """The leaves that are class numbers, by their use."""
+        found: set[int] = set()
+        for node in nodes:
+            slot = _CLASSES.get(node.op.name) if node.op is not None else None
+            if slot is not None:
+                label = node.inputs[slot]
+                while label.op is not None and label.op.name in ("identity", "reshape", "cast", "ranged"):
+                    (label,) = label.inputs
+                found.add(label.id)
+        return found
 
     def _outside(self) -> None:
         names = self.writer.names
@@ -192,10 +208,9 @@ class _Collected:
     def model(self) -> Model:
         """The model; sizes are stated where the equations do not tell them."""
         shapes = {name: self._shape(node) for (name, _), node in self.nodes.items()}
-        columns = {name: str(shape[0]) for name, shape in shapes.items() if shape is not None and shape[1] == 1}
-        matrices = {
-            name: f"{shape[0]} x {shape[1]}" for name, shape in shapes.items() if shape is not None and shape[1] > 1
-        }
+        single = {name for (name, _), node in self.nodes.items() if len(self.axes.of(node)) < 2}
+        columns = {name: str(max(shape)) for name, shape in shapes.items() if shape and name in single}
+        matrices = {name: f"{shape[0]} x {shape[1]}" for name, shape in shapes.items() if shape and name not in single}
         stepped = {name: size for name, size in columns.items() if any((name, t) in self.nodes for t in (1, 2))}
         outside = {name for name, step in self.nodes if step is not None and not 1 <= step <= self.writer.clock.T}
         given = {place[0] for place in self.values if isinstance(place, tuple)}
@@ -219,18 +234,22 @@ class _Collected:
 
     def _shape(self, node: Tensor) -> tuple[int, int] | None:
         """Rows and columns; None for class numbers, whose size is that of what they are compared with."""
-        if node.dtype.kind in "iu":
+        if node.id in self.labels:
             return None
         roots = [axis for axis in range(node.ndim) if self.axes.holds_entries(self.axes.root(node, axis))]
         if len(roots) > 2:
             raise DerivationError(
                 f"{node.name} has {len(roots)} axes {node.shape}; equations have columns and matrices"
             )
-        return tuple([node.shape[axis] for axis in roots] + [1, 1])[:2]  # type: ignore[return-value]
+        sizes = [node.shape[axis] for axis in roots]
+        if self.axes.rows and len(sizes) == 1:
+            return 1, sizes[0]
+        return (*sizes, 1, 1)[0], (*sizes, 1, 1)[1]
 
     def _text(self, sizes: dict[str, str]) -> str:
         used = "\n".join(self.writer.lines)
-        header = [f"sizes: {', '.join(f'{name} = {size}' for name, size in sizes.items())}"] if sizes else []
+        header = ["vectors: rows"] if self.axes.rows else []
+        header += [f"sizes: {', '.join(f'{name} = {size}' for name, size in sizes.items())}"] if sizes else []
         header += [f"inputs: {', '.join(self.inputs)}"] if self.inputs else []
         header += [f"fixed: {', '.join(self.fixed)}"] if self.fixed else []
         return "\n".join([*header, "", used, ""])

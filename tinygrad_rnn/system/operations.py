@@ -213,15 +213,19 @@ def product(node: Tensor, left: Form, right: Form, inner: Axis, axes: Axes) -> F
     for form, x in zip((left, right), node.inputs, strict=True):
         if form.axes != axes.of(x):
             raise DerivationError(f"{said(node)}: a factor is one number in all of its entries; write it out")
+    found = (*left.axes[:-1], *right.axes[1:])
     if not axes.holds_entries(inner):  # a column times a row
-        if left.axes and right.axes:
-            return Form(f"{left.atom} @ {turned(right).text}", PRODUCT, left.axes + right.axes)
-        return times(left, right)
-    if len(left.axes) == 1 and len(right.axes) == 2:
+        if not (left.axes and right.axes):
+            return times(left, right)
+        found = left.axes + right.axes
+        left, right = (turned(left), right) if axes.rows else (left, turned(right))
+    elif len(left.axes) == len(right.axes) == 1:
+        left, right = (left, turned(right)) if axes.rows else (turned(left), right)
+    elif len(left.axes) == 1 and not axes.rows:
         left, right = turned(right), left
-    elif len(left.axes) == 1:
-        return Form(f"{turned(left).text} @ {right.atom}", PRODUCT)
-    return Form(f"{left.atom} @ {right.atom}", PRODUCT, left.axes[:1] + right.axes[1:])
+    elif len(right.axes) == 1 and axes.rows:
+        left, right = right, turned(left)
+    return Form(f"{left.atom} @ {right.atom}", PRODUCT, found)
 
 
 def _linear(node: Tensor, args: list[Form], axes: Axes) -> Form:
@@ -230,7 +234,8 @@ def _linear(node: Tensor, args: list[Form], axes: Axes) -> Form:
         return Form(f"{x.atom} @ {turned(W).text}", PRODUCT, x.axes[:1] + W.axes[:1])
     if x.axes != axes.of(node.inputs[0]):
         raise DerivationError(f"{said(node)}: what W is applied to is one number in all of its entries; write it out")
-    return Form(f"{W.atom} @ {x.atom}", PRODUCT, W.axes[:1])
+    text = f"{x.atom} @ {turned(W).text}" if axes.rows else f"{W.atom} @ {x.atom}"
+    return Form(text, PRODUCT, W.axes[:1])
 
 
 def _sum(node: Tensor, args: list[Form], axes: Axes) -> Form:

@@ -44,6 +44,8 @@ class Axes:
         self._mixed = {root for place in self._looked_into if self._length[root := self.root_of(place)] > 1}
         self.sample, self.count = self._samples()
         self.entries = self._entries()
+        #: whether vectors are rows, as in `x @ W`, and not columns
+        self.rows = self._as_rows()
         #: whether the loss adds what all samples share, as a penalty, to a sum over the samples
         self.shared = False
 
@@ -97,6 +99,25 @@ class Axes:
                 learned.add(self.root(node, long[0]))
         return (self._mixed | learned | self._matrices()) - {self.sample or ()}
 
+    def _as_rows(self) -> bool:
+        """Whether more products have the vector on the left than on the right, and none of the operations whose
+        derivation speaks of columns stands there."""
+        balance = 0
+        for node in self.nodes:
+            name = node.op.name if node.op is not None else ""
+            if name in _OF_COLUMNS or (name == "getitem" and _stretches(node)):
+                return False
+            if name == "linear":
+                balance -= 1
+            if name == "matmul":
+                left, right = (sum(root in self.entries for root in self._roots(x)) for x in node.inputs)
+                turned = node.inputs[left > right].op
+                balance += (right - left) * (-1 if turned is not None and turned.name == "transpose" else 1)
+        return balance > 0
+
+    def _roots(self, node: Tensor) -> list[Axis]:
+        return [root for axis in range(node.ndim) if self._length[root := self.root(node, axis)] > 1]
+
     def root_of(self, place: Axis) -> Axis:
         """The class of an axis by the id of its node."""
         while self._parent[place] != place:
@@ -145,6 +166,15 @@ class Axes:
 def is_learned(node: Tensor) -> bool:
     """Whether a node is a leaf that asks for a gradient and belongs to no step."""
     return node.op is None and node.requires_grad and node.scope.step is None
+
+
+#: what a derivation of rows does not have yet
+_OF_COLUMNS = frozenset(["concatenate", "pick", "diag"])
+
+
+def _stretches(node: Tensor) -> bool:
+    """Whether some entries are picked."""
+    return any(isinstance(part, slice) and part != slice(None) for _, part in index_parts(node))
 
 
 def axes_of(node: Tensor, x: Tensor) -> list[int]:
