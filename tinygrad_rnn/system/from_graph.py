@@ -17,11 +17,12 @@ from ..core.tensor import Tensor, plain
 from ..core.timeline import is_constant
 from .names import ENTRY, Names, Slot, slot_of
 from .numbers import Numbers
-from .operations import WHOLE, Form, write
+from .operations import WHOLE, write
 from .recorded import Recorded
 from .samples import Axes, said
 from .times import AFTER, ALONE, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
 from .totals import SUMS, Totals, running_sums
+from .written import Form
 
 
 class Writer:

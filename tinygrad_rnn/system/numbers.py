@@ -14,8 +14,8 @@ import numpy as np
 
 from ..core.errors import DerivationError
 from ..core.tensor import Tensor, plain
-from .operations import ATOM, PRODUCT, SIGN, Form, literal
 from .samples import said
+from .written import ATOM, PRODUCT, SIGN, Form, literal
 
 if TYPE_CHECKING:
     from .from_graph import Writer

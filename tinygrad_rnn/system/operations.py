@@ -6,78 +6,14 @@ A table from the name of a primitive to how it is written. What has no line here
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..core.choosing import HOLE
 from ..core.errors import DerivationError
 from ..core.tensor import Tensor
 from .samples import Axes, Axis, axes_of, index_parts, permutation, said
-
-#: how tightly what stands outermost binds
-SUM, PRODUCT, SIGN, ATOM = 1, 2, 3, 5
-
-
-@dataclass(frozen=True)
-class Form:
-    """An expression as text, and the classes of its axes: none for a number, one for a column, two for a matrix.
-
-    `number` is its value where it is a literal; `pooled` says that it was added up over the samples.
-    """
-
-    text: str
-    level: int = ATOM
-    axes: tuple[Axis, ...] = ()
-    number: float | None = None
-    pooled: bool = False
-
-    @property
-    def atom(self) -> str:
-        """As an operand of anything."""
-        return self.text if self.level >= ATOM else f"({self.text})"
-
-
-def literal(value: float) -> Form:
-    """A number, exactly: whole ones without a point."""
-    text = str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
-    return Form(text, ATOM if value >= 0 else SIGN, number=float(value))
-
-
-def call(function: str, *args: Form, axes: tuple[Axis, ...] = ()) -> Form:
-    """A function applied."""
-    return Form(f"{function}({', '.join(arg.text for arg in args)})", ATOM, axes)
-
-
-def turned(form: Form) -> Form:
-    """The transpose; a column becomes a row, which only a product takes."""
-    axes = form.axes[::-1]
-    if form.level == ATOM and form.text.endswith(".T"):
-        return replace(form, text=form.text.removesuffix(".T"), axes=axes)
-    return form if not axes else Form(f"{form.atom}.T", ATOM, axes)
-
-
-def add(a: Form, b: Form, axes: tuple[Axis, ...] = ()) -> Form:
-    """A sum; a zero is left out."""
-    for one, other in ((a, b), (b, a)):
-        if one.number == 0.0 and len(other.axes) == len(axes):
-            return other
-    sign, right = ("-", b.text[1:]) if b.text.startswith("-") and b.level > SUM else ("+", b.text)
-    return Form(f"{a.text} {sign} {right}", SUM, axes or a.axes or b.axes)
-
-
-def times(a: Form, b: Form) -> Form:
-    """A product with a number, or entry by entry; a one is left out."""
-    if a.number == 1.0 or b.number == 1.0:
-        return b if a.number == 1.0 else a
-    return Form(f"{a.atom} * {b.atom}", PRODUCT, a.axes or b.axes, pooled=a.pooled or b.pooled)
-
-
-def over(a: Form, b: Form) -> Form:
-    """A quotient."""
-    if b.number == 1.0:
-        return a
-    above = a.text if a.level >= PRODUCT and "@" not in a.text else a.atom
-    return Form(f"{above} / {b.atom}", PRODUCT, a.axes or b.axes, pooled=a.pooled)
+from .written import ATOM, PRODUCT, SIGN, SUM, Form, add, call, literal, negated, over, times, turned
 
 
 def write(node: Tensor, args: list[Form], axes: Axes) -> Form:
@@ -174,13 +110,6 @@ def _subtract(node: Tensor, args: list[Form], axes: Axes) -> Form:
         return a
     right = b.text if b.level > SUM and not b.text.startswith("-") else f"({b.text})"
     return Form(f"{a.text} - {right}", SUM, common, pooled=pooled)
-
-
-def negated(a: Form) -> Form:
-    """Minus it."""
-    if a.number is not None:
-        return literal(-a.number)
-    return Form(f"-{a.atom}", SIGN, a.axes, pooled=a.pooled)
 
 
 def _multiply(node: Tensor, args: list[Form], axes: Axes) -> Form:

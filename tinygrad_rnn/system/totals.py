@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from ..core.recurrence import After, At, Each, Here, Reference, Shift
 from .names import Names
-from .operations import SUM, Form, literal, negated
 from .samples import Axes
 from .times import AFTER, BODY, NOW, Block, Clock, Time, over
+from .written import SUM, Form, literal, negated
 
 #: what adds up
 SUMS = frozenset(["add", "add_n", "subtract"])
