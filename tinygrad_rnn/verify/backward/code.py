@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -42,19 +44,37 @@ def cells_of(functions: list[FunctionType]) -> list[CellType]:
     return [cell for function in functions for cell in function.__closure__ or () if _is_filled(cell)]
 
 
-@contextmanager
-def noted(functions: list[FunctionType], words: dict[int, list[str]]) -> Iterator[None]:
-    """Note what functions call their Tensors: the local variables with which each of them ends, by the Tensor's id."""
-    codes = {function.__code__ for function in functions}
-    computed: dict[int, int] = {}  # how many of the words were said where the Tensor was computed: these come first
+@dataclass
+class Vocabulary:
+    """What the user's code calls the Tensors of a recorded run, by id, and which are a function of another."""
 
-    def note(frame: FrameType, event: str, argument: Any) -> None:
+    words: dict[int, list[str]] = field(default_factory=dict)
+    #: the result of a function of one argument: that argument
+    calls: dict[int, Tensor] = field(default_factory=dict)
+    #: how many of the words were said where the Tensor was computed: these come first
+    _computed: Counter[int] = field(default_factory=Counter)
+
+    def note(self, frame: FrameType, result: Any) -> None:
+        """Take down the local variables with which a function ends."""
+        for word, value, own in _variables(frame):
+            known = self.words.setdefault(value.id, [])
+            if word not in known:
+                known.insert(self._computed[value.id] if own else len(known), word)
+                self._computed[value.id] += own
+        if isinstance(result, Tensor) and frame.f_code.co_argcount == 1:
+            argument = frame.f_locals[frame.f_code.co_varnames[0]]
+            if isinstance(argument, Tensor) and argument is not result:
+                self.calls[result.id] = argument
+
+
+@contextmanager
+def noted(functions: list[FunctionType], vocabulary: Vocabulary) -> Iterator[None]:
+    """Fill a vocabulary while functions run."""
+    codes = {function.__code__ for function in functions}
+
+    def note(frame: FrameType, event: str, result: Any) -> None:
         if event == "return" and frame.f_code in codes:
-            for word, value, own in _variables(frame):
-                known = words.setdefault(value.id, [])
-                if word not in known:
-                    known.insert(computed.get(value.id, 0) if own else len(known), word)
-                    computed[value.id] = computed.get(value.id, 0) + own
+            vocabulary.note(frame, result)
 
     before = sys.getprofile()
     sys.setprofile(note)

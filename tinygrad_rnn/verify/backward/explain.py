@@ -40,6 +40,7 @@ class Explanation:
     ) -> None:
         self.rows = rows
         self.notes: list[str] = []
+        self.search: Search | None = None
         self.comparisons, self.stated, self.truth, self.subject, self.eps = comparisons, stated, truth, subject, eps
         if not any(row.verdict == FAIL for row in rows):
             return
@@ -66,7 +67,7 @@ class Explanation:
     def _explain(self) -> None:
         by_itself: set[str] = set()
         if self.truth.loss is not None:
-            search = Search(self.truth, self.stated, self.subject.words, self.eps)
+            self.search = search = Search(self.truth, self.stated, self.subject.vocabulary, self.eps)
             by_itself = {name for name, _ in search.wrong_by_themselves()} if search.inner else set()
             sentence = search.mistake()
             if sentence:
@@ -109,7 +110,8 @@ class Explanation:
         for place, comparison in self.comparisons.items():
             if place[0] == name and comparison.verdict == FAIL:
                 relation = related(place, self.stated[place], self.truth, self.eps, self._lengths())
-                sentences.append(relation or self._located(place, comparison))
+                other = self.search.same_as(place) if self.search is not None and not relation else ""
+                sentences.append(relation or other or self._located(place, comparison))
         return "; ".join(dict.fromkeys(s for s in sentences if s))
 
     def _located(self, place: Place, comparison: Comparison) -> str:

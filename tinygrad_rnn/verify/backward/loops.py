@@ -7,8 +7,10 @@ with the same weights. No step has to be declared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +82,10 @@ class Steps:
         self._turns = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
         self.last = {node.id: members[-1].id for members in repeated for node in members}
 
+    def turn(self, node: Tensor) -> int:
+        """The node's turn; what stands in no loop belongs to the last one."""
+        return self._turns.get(node.id, -1)
+
     def crosses(self, node: Tensor, x: Tensor) -> bool:
         """Whether a node reads something of an earlier turn."""
         return x.id in self._turns and node.id in self._turns and self._turns[x.id] < self._turns[node.id]
@@ -148,6 +154,57 @@ class Printer:
 
 def _binds(x: Tensor, text: str) -> int:
     return _BINDS.get(x.op.name, 4) if x.op is not None and " " in text and not x.name else 4
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What the user's code gives a word to: the Tensor it stands for at each turn."""
+
+    word: str
+    at: Mapping[int, Tensor]
+
+
+def quantities(
+    groups: list[list[Tensor]], steps: Steps, printed: Printer, words: Mapping[int, list[str]]
+) -> list[Quantity]:
+    """The quantities of a loop that have words, and those that each turn takes over from the one before."""
+    by_word: dict[str, Quantity] = {}
+    for members in groups:
+        last = members[-1]
+        if last.name or last.id in words:
+            word = printed(last)
+            by_word.setdefault(word, Quantity(word, {steps.turn(node): node for node in members}))
+        for i, x in enumerate(last.inputs):
+            if steps.crosses(last, x):
+                word = printed(x, state_of=last)
+                by_word.setdefault(word, Quantity(word, {steps.turn(node): node.inputs[i] for node in members}))
+    return list(by_word.values())
+
+
+# -- nonlinearities --------------------------------------------------------------------------------------------------
+def nonlinearities(nodes: list[Tensor], calls: Mapping[int, Tensor]) -> dict[int, tuple[Tensor, str]]:
+    """By node: the x and the name of what is tanh, sigmoid or relu of x, as one operation, written out, or as what a
+    function of the user's returned for x.
+    """
+    known: dict[int, tuple[Tensor, str]] = {}
+    for node in nodes:
+        if node.op is not None and node.op.name in SHAPES:
+            known[node.id] = node.inputs[0], node.op.name
+        elif (inner := sigmoid_of(node)) is not None:
+            known[node.id] = inner, "sigmoid"
+        elif node.id in calls and calls[node.id].shape == node.shape:
+            x, y = np.asarray(calls[node.id].value), np.asarray(node.value)
+            names = [name for name, function in SHAPES.items() if np.allclose(function(x), y, rtol=1e-12, atol=0)]
+            if names:
+                known[node.id] = calls[node.id], names[0]
+    return known
+
+
+SHAPES: dict[str, Callable[[Any], Any]] = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "relu": lambda x: np.maximum(x, 0),
+}
 
 
 def sigmoid_of(node: Tensor) -> Tensor | None:

@@ -6,18 +6,20 @@ A change belongs to one line of the forward pass, at all its steps, and to one o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 
 from ...core.tensor import Tensor
-from .loops import Printer, Steps, lines, sigmoid_of
+from .code import Vocabulary
+from .loops import Printer, Quantity, Steps, lines, nonlinearities, quantities
 
-#: what an operand receives: (node, operand, cotangent of the node, what the rule gives) to what the user gives
-Rule = Callable[[Tensor, int, Any, Any], Any]
-#: a quantity so many operations further on may have been taken in place of the right one
+#: what an operand receives: (node, operand, cotangent of the node, what the rule gives, all cotangents so far) to what
+#: the user gives
+Rule = Callable[[Tensor, int, Any, Any, Mapping[int, Any]], Any]
+#: a cotangent so many operations further on may have been taken in place of the right one
 NEAR = 4
 
 ONE = "1"
@@ -45,33 +47,44 @@ SLOPES: dict[str, dict[str, Callable[[Any], Any]]] = {
     "relu": {ONE: np.ones_like, "y": lambda y: y},
 }
 RIGHT = {"tanh": "1 - y**2", "sigmoid": "y * (1 - y)", "relu": "y > 0"}
+RIGHT_SLOPES: dict[str, Callable[[Any], Any]] = {"tanh": lambda y: 1 - y**2, "sigmoid": lambda y: y * (1 - y)}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One rule changed at some edges, (node, operand); the sentence says how."""
+    """One rule changed at some edges, (node, operand), or another slope of nonlinearities; the sentence says how."""
 
     edges: frozenset[tuple[int, int]]
     rule: Rule
     sentence: str
+    slopes: Mapping[int, Callable[[Tensor], Any]] = field(default_factory=dict)
 
 
 class Mistakes:
     """All changes to the sweep over some nodes, the likeliest kinds first."""
 
-    def __init__(self, nodes: list[Tensor], words: Mapping[int, list[str]]) -> None:
+    def __init__(self, nodes: list[Tensor], vocabulary: Vocabulary) -> None:
         self.groups = lines(nodes)
         self.steps = Steps(self.groups)
-        self.printed = Printer(self.steps, words)
+        self.printed = Printer(self.steps, vocabulary.words)
+        self.quantities = quantities(self.groups, self.steps, self.printed, vocabulary.words)
+        self.nonlinearities = nonlinearities(nodes, vocabulary.calls)
         self.consumers: dict[int, list[Tensor]] = {}
         for node in nodes:
             for x in node.inputs:
                 self.consumers.setdefault(x.id, []).append(node)
 
     def __iter__(self) -> Iterator[Change]:
-        for kind in (self._transposes, self._slopes, self._factors, self._paths, self._operands, self._uses):
-            if kind == self._paths:
-                yield from self._states()
+        yield from self._slopes()
+        yield from self._edges(self._transposes, self._left_out)
+        yield from self._states()
+        yield from self._edges(self._paths, self._uses, self._operands, self._early)
+        yield from self._blocks()
+        yield from self._edges(self._factors)
+        yield from self._slopes_elsewhere()
+
+    def _edges(self, *kinds: Callable[[list[Tensor], Tensor, int], Iterator[Change]]) -> Iterator[Change]:
+        for kind in kinds:
             for members in self.groups:
                 last = members[-1]
                 for operand in range(len(last.inputs)):
@@ -86,36 +99,51 @@ class Mistakes:
             says = f"`{name}` and its transpose are exchanged on the way back through `{self.printed(last)}`"
             yield _change(members, operand, _transposed, says)
 
-    def _slopes(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
+    def _slopes(self) -> Iterator[Change]:
         """The derivative of a nonlinearity."""
-        written_out = sigmoid_of(last) is not None
-        name = "sigmoid" if written_out else _op(last)
-        if operand != int(written_out):
-            return
-        for spelled, slope in SLOPES.get(name, {}).items():
-            taken = "is missing" if spelled == ONE else f"is taken as `{spelled}`"
-            says = f"the derivative `{RIGHT[name]}` of y = `{self.printed(last)}` {taken}"
-            yield _change(members, operand, _with_slope(slope, written_out), says)
+        for members, name in self._bent():
+            for spelled, slope in SLOPES[name].items():
+                taken = "is missing" if spelled == ONE else f"is taken as `{spelled}`"
+                says = f"the derivative `{RIGHT[name]}` of y = `{self.printed(members[-1])}` {taken}"
+                yield _slope_change(members, _at_value(slope), says)
+
+    def _slopes_elsewhere(self) -> Iterator[Change]:
+        """The derivative of a nonlinearity taken at another quantity."""
+        for members, name in self._bent():
+            for quantity in self.quantities if name in RIGHT_SLOPES else ():
+                word = self.printed(members[-1])
+                if quantity.word != word:
+                    says = f"the derivative `{RIGHT[name]}` of y = `{word}` is taken at y = `{quantity.word}`"
+                    yield _slope_change(members, self._slope_at(RIGHT_SLOPES[name], quantity), says)
+
+    def _bent(self) -> Iterator[tuple[list[Tensor], str]]:
+        for members in self.groups:
+            if all(node.id in self.nonlinearities for node in members):
+                yield members, self.nonlinearities[members[-1].id][1]
+
+    def _left_out(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
+        """A factor left out on the way back through a product."""
+        if _op(last) == "multiply":
+            into, right = (self.printed(last.inputs[i], state_of=last) for i in (operand, 1 - operand))
+            says = f"the factor `{right}` is missing on the way back into `{into}`"
+            yield _change(members, operand, _no_factor, says)
 
     def _factors(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
-        """A factor left out, or taken from another quantity, on the way back through a product."""
+        """A factor taken from another quantity, on the way back through a product."""
         if _op(last) != "multiply":
             return
-        into, right = self.printed(last.inputs[operand]), self.printed(last.inputs[1 - operand], state_of=last)
-        yield _change(members, operand, _no_factor, f"the factor `{right}` is missing on the way back into `{into}`")
-        says = f"`{into}` itself stands for the factor `{right}` on the way back through `{self.printed(last)}`"
-        yield _change(members, operand, _own_factor, says)
-        for hops, word in self._further(last, 0):
-            other = f"`{word}`" if word != right else f"the next `{word}`"
-            says = f"{other} stands for the factor `{right}` on the way back into `{into}`"
-            yield _change(members, operand, self._factor_from(hops), says)
+        into, right = (self.printed(last.inputs[i], state_of=last) for i in (operand, 1 - operand))
+        for quantity in self.quantities:
+            if quantity.word != right:
+                says = f"`{quantity.word}` stands for the factor `{right}` on the way back into `{into}`"
+                yield _change(members, operand, self._factor_from(quantity), says)
 
     def _paths(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
         """A path that is forgotten, or comes in with the wrong sign."""
         into = self.printed(last.inputs[operand], state_of=last)
         says = f"what comes back from `{self.printed(last)}` into `{into}`"
         yield _change(members, operand, _nothing, f"{says} is missing")
-        yield _change(members, operand, lambda node, i, g, part: -np.asarray(part), f"{says} has the wrong sign")
+        yield _change(members, operand, _negative, f"{says} has the wrong sign")
 
     def _states(self) -> Iterator[Change]:
         """All that comes back from the next step into a state forgotten, or into one of several."""
@@ -135,18 +163,46 @@ class Mistakes:
             yield Change(frozenset(crossing), _nothing, says)
 
     def _operands(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
-        """A weight's gradient made with the quantity of another step."""
+        """A weight's gradient made with another quantity, or that of another step."""
         name = _weight(members, operand)
         if not name or _op(last) != "matmul":
             return
         right = self.printed(last.inputs[1 - operand], state_of=last)
-        for hops, word in self._further(last, 1):
-            other = f"`{word}`" if word != right else f"the next `{word}`"
-            says = f"{other} stands for `{right}` in the gradient of `{name}`"
-            yield _change(members, operand, self._operand_from(hops), says)
+        for quantity in self.quantities:
+            if quantity.word != right:
+                says = f"`{quantity.word}` stands for `{right}` in the gradient of `{name}`"
+                yield _change(members, operand, self._operand_from(quantity), says)
         before = {node.id: earlier for earlier, node in pairwise(members)}
         says = f"`{right}` is taken one step early in the gradient of `{name}`"
         yield _change(members, operand, _operand_before(before), says)
+
+    def _early(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
+        """A weight's gradient made with a cotangent that has not come through all operations yet."""
+        name = _weight(members, operand)
+        for hops in range(1, NEAR + 1):
+            other = self._on(last, hops)
+            if not name or other is None:
+                return
+            wrong, right = self.printed(other), self.printed(last)
+            says = f"the gradient of `{name}` is made with that of `{wrong}`, not of `{right}`"
+            yield _change(members, operand, self._cotangent_of(hops), says)
+
+    def _blocks(self) -> Iterator[Change]:
+        """Two gates exchanged in the gradient of what they are cut from."""
+        cut = [members for members in self.groups if _op(members[-1]) == "getitem"]
+        for one, two in combinations(cut, 2):
+            a, b = one[-1], two[-1]
+            if a.inputs[0] is b.inputs[0] and a.shape == b.shape and len(one) == len(two):
+                partner = {x.id: y for x, y in zip(one + two, two + one, strict=True)}
+                names = " and ".join(f"`{self._word_after(node)}`" for node in (a, b))
+                says = f"the blocks of {names} are exchanged in the gradient of `{self.printed(a.inputs[0])}`"
+                yield _change(one + two, 0, _as_partner(partner), says)
+
+    def _word_after(self, node: Tensor) -> str:
+        """The word for what a node soon becomes: the gate of a block."""
+        bent = next((y for y, (x, _) in self.nonlinearities.items() if x is node), None)
+        members = next((m for m in self.groups if m[-1].id == bent), [node])
+        return self.printed(members[-1])
 
     def _uses(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
         """A weight's gradient of some of its uses only."""
@@ -165,31 +221,39 @@ class Mistakes:
         ):
             yield Change(edges, _nothing, says)
 
-    # -- quantities further on ---------------------------------------------------------------------------------------
-    def _further(self, node: Tensor, start: int) -> Iterator[tuple[int, str]]:
-        """Quantities computed from a node: how many operations on, and how they print."""
-        for hops in range(start, NEAR + 1):
-            other = self._on(node, hops)
-            if other is None:
-                return
-            yield hops, self.printed(other)
-
+    # -- rules that need the loop --------------------------------------------------------------------------------------
     def _on(self, node: Tensor, hops: int) -> Tensor | None:
+        """What is computed from a node, so many operations on."""
         for _ in range(hops):
             if node.id not in self.consumers:
                 return None
             node = self.consumers[node.id][0]
         return node
 
-    def _factor_from(self, hops: int) -> Rule:
-        def rule(node: Tensor, i: int, g: Any, part: Any) -> Any:
-            return g * _fitting(self._on(node, hops), node.inputs[1 - i])
+    def _value_of(self, quantity: Quantity, node: Tensor, example: Tensor) -> np.ndarray:
+        """A quantity at a node's turn; a ValueError where its shape says it cannot stand for the right one."""
+        other = quantity.at.get(self.steps.turn(node))
+        if other is None or other.shape != example.shape:
+            raise ValueError(f"{quantity.word} does not fit")
+        return np.asarray(other.value)
 
-        return rule
+    def _factor_from(self, quantity: Quantity) -> Rule:
+        return lambda node, i, g, part, cotangents: g * self._value_of(quantity, node, node.inputs[1 - i])
 
-    def _operand_from(self, hops: int) -> Rule:
-        def rule(node: Tensor, i: int, g: Any, part: Any) -> Any:
-            return _pulled_with(node, i, g, _fitting(self._on(node, hops), node.inputs[1 - i]))
+    def _slope_at(self, slope: Callable[[Any], Any], quantity: Quantity) -> Callable[[Tensor], Any]:
+        return lambda node: slope(self._value_of(quantity, node, node))
+
+    def _operand_from(self, quantity: Quantity) -> Rule:
+        return lambda node, i, g, part, cotangents: _pulled_with(
+            node, i, g, self._value_of(quantity, node, node.inputs[1 - i])
+        )
+
+    def _cotangent_of(self, hops: int) -> Rule:
+        def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Mapping[int, Any]) -> Any:
+            other = self._on(node, hops)
+            if other is None or other.shape != node.shape or other.id not in cotangents:
+                raise ValueError(f"no gradient {hops} operations on")
+            return pulled(node, cotangents[other.id])[i]
 
         return rule
 
@@ -220,36 +284,33 @@ def _weight(members: list[Tensor], operand: int) -> str:
     return leaf.name or "" if not others and leaf.op is None else ""
 
 
-def _transposed(node: Tensor, i: int, g: Any, part: Any) -> Any:
+def _at_value(slope: Callable[[Any], Any]) -> Callable[[Tensor], Any]:
+    return lambda node: slope(np.asarray(node.value))
+
+
+def _as_partner(partner: Mapping[int, Tensor]) -> Rule:
+    return lambda node, i, g, part, cotangents: pulled(partner[node.id], g)[0]
+
+
+def _slope_change(members: list[Tensor], slope: Callable[[Tensor], Any], sentence: str) -> Change:
+    return Change(frozenset(), _nothing, sentence, {node.id: slope for node in members})
+
+
+def _transposed(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
     other = np.asarray(node.inputs[1 - i].value)
     return other @ g if i == 1 else g @ other
 
 
-def _with_slope(slope: Callable[[Any], Any], written_out: bool) -> Rule:
-    def rule(node: Tensor, i: int, g: Any, part: Any) -> Any:
-        y = np.asarray(node.value)
-        return part * (slope(y) / (y * (1 - y))) if written_out else g * slope(y)
-
-    return rule
-
-
-def _no_factor(node: Tensor, i: int, g: Any, part: Any) -> Any:
+def _no_factor(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
     return g + np.zeros(np.shape(part))
 
 
-def _own_factor(node: Tensor, i: int, g: Any, part: Any) -> Any:
-    return g * np.asarray(node.inputs[i].value)
-
-
-def _nothing(node: Tensor, i: int, g: Any, part: Any) -> Any:
+def _nothing(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
     return np.zeros(np.shape(part))
 
 
-def _fitting(other: Tensor | None, example: Tensor) -> np.ndarray:
-    """The value of another quantity in place of this one; a ValueError where its shape says it cannot be."""
-    if other is None or other.shape != example.shape:
-        raise ValueError(f"shapes {other.shape if other is not None else None} and {example.shape}")
-    return np.asarray(other.value)
+def _negative(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
+    return -np.asarray(part)
 
 
 def _pulled_with(node: Tensor, i: int, g: Any, other: np.ndarray) -> Any:
@@ -259,9 +320,9 @@ def _pulled_with(node: Tensor, i: int, g: Any, other: np.ndarray) -> Any:
 
 
 def _operand_before(before: Mapping[int, Tensor]) -> Rule:
-    def rule(node: Tensor, i: int, g: Any, part: Any) -> Any:
+    def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
         if node.id not in before:
-            return _nothing(node, i, g, part)
+            return _nothing(node, i, g, part, cotangents)
         return _pulled_with(node, i, g, np.asarray(before[node.id].inputs[1 - i].value))
 
     return rule

@@ -21,7 +21,7 @@ from ...core.errors import GraphError
 from ...core.tensor import Tensor, plain
 from . import foreign
 from .arrays import Inputs, Params, Place, said
-from .code import functions_of, is_library
+from .code import Vocabulary, functions_of, is_library
 
 #: what a loss is called where results have names
 LOSS = ("loss", "L", "cost", "J", "E", "total_loss")
@@ -43,8 +43,7 @@ class Subject:
         self.in_order = foreign.takes_positions(forward)
         self.backward = backward
         self.functions = functions_of(forward)
-        #: what the user's code calls the Tensors of a recorded run, by id
-        self.words: dict[int, list[str]] = {}
+        self.vocabulary = Vocabulary()
         self.params.shared_with(self.functions)
         self.leaves: dict[Place, np.ndarray] = {**inputs.leaves, **params.leaves}
         self.kinds = sorted(set(inputs.kinds.values()) - {foreign.NUMPY})

@@ -15,7 +15,9 @@ import numpy as np
 
 from ...core.graph import ancestors
 from ...core.sweep import fit
-from .arrays import Place
+from ...core.tensor import Tensor
+from .arrays import Place, said
+from .code import Vocabulary
 from .loops import Steps
 from .mistakes import Change, Mistakes, pulled
 from .relations import close
@@ -32,12 +34,11 @@ class Search:
     comes out for each place is what follows from the user's other gradients, and a difference is that line's own.
     """
 
-    def __init__(
-        self, truth: Truth, stated: Mapping[Place, np.ndarray], words: Mapping[int, list[str]], eps: float
-    ) -> None:
+    def __init__(self, truth: Truth, stated: Mapping[Place, np.ndarray], vocabulary: Vocabulary, eps: float) -> None:
         assert truth.loss is not None
         self.nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
-        self.loss, self.eps, self.words = truth.loss, eps, words
+        self.loss, self.eps = truth.loss, eps
+        self.mistakes = Mistakes(self.nodes, vocabulary)
         self.wanted = {node.id for node in self.nodes}
         self.targets = {place: (truth.nodes[place], value) for place, value in stated.items()}
         self.inner = {node.id: value for node, value in self.targets.values() if node.op is not None}
@@ -50,14 +51,13 @@ class Search:
 
     def mistake(self) -> str:
         """The sentence of the first change that explains all gradients, or nothing."""
-        mistakes = Mistakes(self.nodes, self.words)
         start = time.perf_counter()
-        for change in mistakes:
+        for change in self.mistakes:
             if time.perf_counter() - start > BUDGET:
                 return ""
             if self._explains(change):
                 return change.sentence
-        return self.truncated(mistakes.steps)
+        return self._truncated(self.mistakes.steps)
 
     def _explains(self, change: Change) -> bool:
         try:
@@ -78,16 +78,31 @@ class Search:
             g = self.inner.get(node.id, cotangents.get(node.id))
             if g is None or node.op is None:
                 continue
-            for i, (x, part) in enumerate(zip(node.inputs, pulled(node, g), strict=True)):
+            if change is not None and node.id in change.slopes:
+                x, _ = self.mistakes.nonlinearities[node.id]
+                parts: list[tuple[Tensor, Any]] = [(x, g * change.slopes[node.id](node))]
+            else:
+                parts = list(zip(node.inputs, pulled(node, g), strict=True))
+            for i, (x, part) in enumerate(parts):
                 if x.id not in self.wanted:
                     continue
                 if change is not None and (node.id, i) in edges:
-                    part = change.rule(node, i, g, part)
+                    part = change.rule(node, i, g, part, cotangents)
                 part = np.asarray(fit(np.asarray(part), x))
                 cotangents[x.id] = cotangents[x.id] + part if x.id in cotangents else part
         return cotangents
 
-    def truncated(self, steps: Steps) -> str:
+    def same_as(self, place: Place) -> str:
+        """Of which other quantity of the graph a gradient is, if it is one's."""
+        node, value = self.targets[place]
+        swept = self._swept(None)
+        for other in self.nodes:
+            if other is not node and other.id in swept and close(value, np.asarray(swept[other.id]), self.eps):
+                word = self.mistakes.printed(other)
+                return f"this is the gradient of `{word}`, not of `{said(place)}`"
+        return ""
+
+    def _truncated(self, steps: Steps) -> str:
         """Whether each error was walked back over so many steps only."""
         by_age: dict[int, dict[int, Any]] = {self.loss.id: {0: np.ones(self.loss.shape)}}
         for node in reversed(self.nodes):
@@ -110,7 +125,6 @@ class Search:
 
 
 def _limit(stated: Mapping[Place, np.ndarray]) -> float:
-    """The limit at which wrong gradients may have been clipped as well: a round number that several entries have."""
+    """The limit at which wrong gradients may have been clipped as well: a round number."""
     limit = max(float(np.max(np.abs(value), initial=0.0)) for value in stated.values())
-    entries = sum(int(np.sum(np.abs(value) == limit)) for value in stated.values())
-    return limit if limit == float(f"{limit:.1g}") and entries > 1 else float("inf")
+    return limit if limit == float(f"{limit:.1g}") else float("inf")

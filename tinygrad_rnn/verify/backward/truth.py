@@ -107,7 +107,7 @@ def record(subject: Subject) -> tuple[Tensor | None, dict[Place, Tensor], str]:
     reason = ""
     for numpy in (nullcontext(), numpy_that_remembers(subject.functions)):
         try:
-            with numpy, subject.params.replaced(leaves), noted(subject.functions, subject.words):
+            with numpy, subject.params.replaced(leaves), noted(subject.functions, subject.vocabulary):
                 loss = subject.scalar(subject.call(leaves))
         except Exception as error:  # the user's code met a Tensor where it expects an array; it may raise anything then
             reason = reason or f"{_short(error)}{where(error)}"
