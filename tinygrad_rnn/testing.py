@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .core.tensor import Tensor
 from .verify import verify, verify_backward
 
 
@@ -25,10 +24,13 @@ def assert_derivation(model: Any, T: int = 4, seeds: int = 3) -> None:
 
 
 def assert_gradients(
-    forward: Callable[..., Tensor], backward: Callable[..., Mapping[str, Any]], inputs: Mapping[str, Any]
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> None:
     """Assert that a hand-written backward function returns the gradients of the forward function; see
-    `verify_backward`.
+    `verify_backward`, whose options (`params=`, `names=`) it takes.
 
     >>> import numpy as np
     >>> from tinygrad_rnn.testing import assert_gradients
@@ -36,7 +38,7 @@ def assert_gradients(
     ...     return {"w": x, "x": w}
     >>> assert_gradients(lambda w, x: np.sum(w * x), backward, {"w": np.ones(2), "x": np.arange(2.0)})
     """
-    report = verify_backward(forward, backward, inputs)
+    report = verify_backward(forward, backward, inputs, **options)
     if not report.ok:
         raise AssertionError(f"\n{report}")
 

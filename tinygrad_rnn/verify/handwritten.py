@@ -8,7 +8,7 @@ recorded it is differentiated as it is, and the report says how and how exactly.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,8 @@ def _judged(
     if eps > EPS and truth.sizes:
         rounded_at_random(truth, eps)
     comparisons = {place: compare(place, results.gradients[place], truth, eps) for place in places}
-    explanation = Explanation(_rows(comparisons), comparisons, results.gradients, truth, subject, eps)
+    rows = _without_zeros(_rows(comparisons), truth)
+    explanation = Explanation(rows, comparisons, results.gradients, truth, subject, eps)
     rows = explanation.rows + [Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed]
     notes = [*explanation.notes, *_notes(subject, truth, results), *_unreached(subject, results)]
     if eps > EPS:
@@ -151,6 +152,19 @@ def _rows(comparisons: Mapping[Place, Comparison]) -> list[Row]:
     for (quantity, at), c in comparisons.items():
         steps.setdefault(quantity, []).append(Step(at, c.verdict, c.error, c.bound, c.why))
     return [_row(quantity, at) for quantity, at in steps.items()]
+
+
+def _without_zeros(rows: list[Row], truth: Truth) -> list[Row]:
+    """A gradient that is zero anyway is no evidence: one that was forgotten looks the same."""
+    zero = {name for name, _ in truth.values}
+    zero -= {name for (name, _), value in truth.values.items() if np.any(value) or not value.size}
+    why = "the true gradient is zero for your inputs: other ones would tell more"
+    return [
+        replace(row, verdict=INCONCLUSIVE, steps=[replace(s, verdict=INCONCLUSIVE, why=why) for s in row.steps])
+        if row.verdict == PASS and row.name[1:].removesuffix("[t]") in zero
+        else row
+        for row in rows
+    ]
 
 
 def _row(quantity: str, steps: list[Step]) -> Row:

@@ -16,6 +16,9 @@ import numpy as np
 
 from .arrays import Place
 
+#: gates of an LSTM, of a GRU, of simpler cells, of an LSTM with one more
+USUAL = (4, 3, 2, 5)
+
 
 def located(wrong: np.ndarray, blocks: int, gates: list[str]) -> str:
     """Which part of an array is wrong, unless it is all of it: `columns 5 to 9 (block 2 of 4: gate f)`."""
@@ -62,13 +65,23 @@ def _gates(along: np.ndarray, blocks: int, gates: list[str]) -> str:
     return f" ({which}{': ' + ' and '.join(named) if named else ''})"
 
 
-def blocks_of(place: Place, shapes: Mapping[Place, tuple[int, ...]]) -> int:
-    """How many gates are fused in the last axis of an array: 4 where some other weight is (H, 4H) and it ends in 4H."""
+def fused(
+    place: Place, shapes: Mapping[Place, tuple[int, ...]], functions: list[FunctionType]
+) -> tuple[int, list[str]]:
+    """How many gates are fused in the last axis of an array, and what they are called, as far as that is found."""
+    counts = blocks_of(place, shapes)
+    named = [(count, names) for count in counts if (names := gate_names(functions, count))]
+    return named[0] if named else (counts[0] if counts else 1, [])
+
+
+def blocks_of(place: Place, shapes: Mapping[Place, tuple[int, ...]]) -> list[int]:
+    """How many gates may be fused in the last axis of an array: 4 where some weight is (H, 4H) and it ends in 4H."""
     shape = shapes[place]
+    counts: set[int] = set()
     for rows, columns in (other for other in shapes.values() if len(other) == 2 and 0 not in other):
-        if shape and shape[-1] == columns and columns % rows == 0 and columns // rows in (2, 3, 4, 5):
-            return columns // rows
-    return 1
+        if shape and shape[-1] == columns and columns % rows == 0:
+            counts.add(columns // rows)
+    return [count for count in USUAL if count in counts]
 
 
 def gate_names(functions: list[FunctionType], blocks: int) -> list[str]:

@@ -57,7 +57,8 @@ def compare(place: Place, stated: np.ndarray, truth: Truth, eps: float) -> Compa
     errors = np.abs(np.asarray(stated, dtype=float) - value)
     if not errors.size:
         return Comparison(PASS, 0.0, 0.0)
-    worst = np.unravel_index(int(np.argmax(errors - bounds)), errors.shape)
+    over = errors - bounds if np.any(errors > bounds) else errors
+    worst = np.unravel_index(int(np.argmax(over)), errors.shape)
     error, bound = float(errors[worst]), float(bounds[worst])
     limit = 1.0 if place in truth.sizes else GREY
     return _verdict(error, bound, limit, truth, eps, errors > bounds)

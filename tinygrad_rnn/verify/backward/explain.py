@@ -13,7 +13,7 @@ import numpy as np
 
 from ..report import FAIL, INCONCLUSIVE, PASS, Row
 from .arrays import Place
-from .blocks import blocks_of, gate_names, located
+from .blocks import fused, located
 from .compare import Comparison
 from .relations import Clipped, clipped, related
 from .subject import Subject
@@ -116,8 +116,7 @@ class Explanation:
 
     def _located(self, place: Place, comparison: Comparison) -> str:
         shapes = {p: array.shape for p, array in self.subject.leaves.items()}
-        blocks = blocks_of(place, shapes) if place in shapes else 1
-        gates = gate_names(self.subject.functions, blocks) if blocks > 1 else []
+        blocks, gates = fused(place, shapes, self.subject.functions) if place in shapes else (1, [])
         return located(comparison.wrong, blocks, gates)
 
     def _lengths(self) -> dict[int, str]:

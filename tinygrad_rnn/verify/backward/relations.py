@@ -97,7 +97,7 @@ def _factor(stated: np.ndarray, true: np.ndarray, eps: float, lengths: Mapping[i
             named = lengths.get(abs(round(number)), "")
             mean = f" ({abs(round(number))} is {named}): a mean taken for a sum, or a sum for a mean?" if named else ""
             return f"this is {spelled.format(round(number))}{mean}"
-    return f"this is {factor:.6g} times the true gradient"
+    return f"this is {factor:.12g} times the true gradient"
 
 
 def close(stated: np.ndarray, candidate: np.ndarray, eps: float) -> bool:

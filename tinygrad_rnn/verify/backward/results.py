@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ...core.errors import DtypeError, GraphError
 from ...core.tensor import plain
 from . import foreign
 from .arrays import Place, said
-from .subject import LOSS, Subject
+from .subject import LOSS, Subject, close_to
 
 #: how the gradient of W is called: dW, d_W, dL_dW, ...
 SPELLINGS = (
@@ -165,8 +164,8 @@ class Results:
                 return name
         bare = next((key.removeprefix(mark) for mark in ("dL_d", "d_", "d") if key.startswith(mark)), key)
         self._refuse_integers(key, bare)
-        close = get_close_matches(bare, sorted(self.known), 1)
-        hint = f" (did you mean {'d' if bare != key else ''}{close[0]}?)" if close else ""
+        close = close_to(bare, self.known)
+        hint = f" (did you mean {'d' if bare != key else ''}{close}?)" if close else ""
         raise GraphError(
             f"backward returned {key!r}, but the forward pass has no quantity {bare!r}{hint}: "
             f"it names {', '.join(sorted(self.known))}"
@@ -226,4 +225,5 @@ def _owner(function: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return np.ndim(plain(value)) == 0 and isinstance(plain(value), (float, int, np.number, np.ndarray))
+    value = plain(value)
+    return isinstance(value, (float, int, np.number)) or (isinstance(value, np.ndarray) and value.ndim == 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
@@ -133,7 +133,7 @@ class Subject:
 
     def _of_their_kind(self, values: Mapping[Place, np.ndarray]) -> dict[Place, Any]:
         """Arrays for the inputs, of torch or jax where these were."""
-        return {p: foreign.of_kind(values[p], kind) for p, kind in self.inputs.kinds.items() if p in values}
+        return {p: foreign.of_kind(values[p].copy(), kind) for p, kind in self.inputs.kinds.items() if p in values}
 
     def returned(self) -> tuple[Any, list[str]]:
         """What the backward pass returns on the user's own arrays, in their own dtype, and what was written into."""
@@ -190,11 +190,11 @@ class Subject:
             return [cotangent]
         if len(unknown) == 2 and cache is not None:
             return [cotangent, cache]
-        close = get_close_matches(unknown[0], list(self.inputs.tree), 1)
+        close = close_to(unknown[0], self.inputs.tree)
         raise GraphError(
             f"backward takes {', '.join(unknown)}, which "
             f"{'is no input' if len(unknown) == 1 else 'are no inputs'}"
-            + (f" (did you mean {close[0]!r}?)" if close else "")
+            + (f" (did you mean {close!r}?)" if close else "")
             + ": it is called with the inputs it names, or with the gradient of forward's output and its cache; "
             "for anything else pass a lambda of the inputs"
         )
@@ -234,13 +234,19 @@ def _fits(function: Callable[..., Any], arguments: Mapping[str, Any], role: str)
     names = [p.name for p in parameters]
     for key in arguments:
         if key not in names:
-            close = get_close_matches(key, names, 1)
-            hint = f": did you mean {close[0]!r}?" if close else ""
+            close = close_to(key, names)
+            hint = f": did you mean {close!r}?" if close else ""
             raise GraphError(f"inputs= has {key!r}, but {role} takes {', '.join(names) or 'no arguments'}{hint}")
     lacking = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     lacking = [name for name in lacking if name not in arguments]
     if lacking:
         raise GraphError(f"{role} takes {', '.join(names)}, but inputs= has no {', '.join(lacking)}")
+
+
+def close_to(name: str, names: Iterable[str]) -> str:
+    """The name that was probably meant, or nothing."""
+    by_lower = {other.lower(): other for other in names}
+    return next((by_lower[lower] for lower in get_close_matches(name.lower(), by_lower, 1)), "")
 
 
 def _is_scalar(value: Any) -> bool:

@@ -95,7 +95,7 @@ class Slopes:
         return float(np.imag(value)) / STEP
 
     def _moved(self, directions: Mapping[Place, np.ndarray], s: float) -> Any:
-        moved = {p: a + s * directions[p] if p in directions else a for p, a in self.arrays.items()}
+        moved = {p: a + s * directions.get(p, 0.0) for p, a in self.arrays.items()}
         return self.subject.loss_at(moved)
 
 
