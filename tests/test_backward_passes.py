@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -161,6 +161,44 @@ CASES = {
         "`C` stands for the factor `C_bar` on the way back into `i`",
     ),
 }
+#: further mistakes in the same files: what is replaced by what, and what has to be said of it
+FURTHER = [
+    (min_char_rnn, "(1 - hs[t] * hs[t]) * dh", "(1 - hs[t]) * dh", "y = `hs[t]` is taken as `1 - y`"),
+    (min_char_rnn, "dWhy += np.dot(dy", "dWhy = np.dot(dy", "only the first use of `Why` in `Why @ hs[t]`"),
+    (min_char_rnn, "dbh += dhraw", "dbh += dh", "the gradient of `bh` is made with that of `hs[t]`"),
+    (min_char_rnn, "dy) + dhnext", "dy) - dhnext", "from `Whh @ hs[t-1]` into `hs[t-1]` has the wrong sign"),
+    (
+        assignment_rnn,
+        "np.sum(dtanh, axis=0)",
+        "np.mean(dtanh, axis=0)",
+        "divided by 3 (3 is the length of axis 0 of x)",
+    ),
+    (assignment_rnn, "dh0 = dprev_h", "dh0 = dnext_h", "this is the gradient of `next_h`, not of `h0`"),
+    (assignment_rnn, "(1 - next_h**2)", "(1 - prev_h**2)", "y = `next_h` is taken at y = `prev_h`"),
+    (assignment_rnn, "dtanh.dot(Wh.T)", "dtanh.dot(Wh)", "`Wh` and its transpose are exchanged"),
+    (assignment_lstm, "dnext_c + dnext_h * o", "dnext_h * o", "by way of `prev_c`, is not added"),
+    (assignment_lstm, "dprev_c = dc * f", "dprev_c = dc", "the factor `f` is missing on the way back into `prev_c`"),
+    (assignment_lstm, "do * o * (1 - o)", "do * (1 - o)", "of y = `o` is taken as `1 - y`"),
+    (
+        assignment_lstm,
+        "(di * i * (1 - i), df * f * (1 - f),",
+        "(df * f * (1 - f), di * i * (1 - i),",
+        "the blocks of `i` and `f` are exchanged in the gradient of `a`",
+    ),
+    (
+        assignment_lstm,
+        "        db += step[5]",
+        "        db += step[5]\n        db[2 * H : 3 * H] = 0",
+        "wrong in entries 10 to 14 (block 3 of 4: gate o) only",
+    ),
+    (single_precision_gru, "dh * (h - n) * z", "dh * (n - h) * z", "of y = `z` is taken as `y * (y - 1)`"),
+    (single_precision_gru, "dh * (1 - z) *", "dh * z *", "`z` stands for the factor `1 - z` on the way back into `n`"),
+    (single_precision_gru, '+ dr @ p["Ur"].T', "", "what comes back from `h[t-1] @ Ur` into `h[t-1]` is missing"),
+    (many_to_one, "self.last_hs[t + 1] ** 2", "self.last_hs[t] ** 2", "y = `h` is taken at y = `h[t-1]`"),
+    (parameter_objects, "np.copy(dC_next)", "np.zeros_like(dC_next)", "by way of `C_prev`, is not added"),
+    (parameter_objects, "do = dh * tanh(C)", "do = dh * C", "`C` stands for the factor `tanh(C)`"),
+    (vectors, "np.outer(dout, hs[t + 1])", "np.outer(dout, hs[t])", "`h[t-1]` stands for `h` in the gradient of `V`"),
+]
 each = pytest.mark.parametrize("judged", CASES, ids=lambda judged: judged.__name__)
 
 
@@ -178,13 +216,23 @@ def test_a_right_pass_is_judged_right_unchanged(judged):
     assert report.verdict == "PASS", str(report)
 
 
+def with_mistake(judged: Any, old: str, new: str, folder: Path) -> tg.Report:
+    text = (FOLDER / f"{judged.__name__}.py").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (folder / f"{judged.__name__}_wrong.py").write_text(text.replace(old, new), encoding="utf-8")
+    return judged(imported(folder / f"{judged.__name__}_wrong.py"))
+
+
+@pytest.mark.parametrize(("judged", "old", "new", "says"), FURTHER, ids=[case[2].strip() for case in FURTHER])
+def test_mistakes_are_told_in_the_words_of_the_code(judged, old, new, says, tmp_path):
+    report = with_mistake(judged, old, new, tmp_path)
+    assert says in " ".join(row.explanation for row in report.failed), str(report)
+
+
 @each
 def test_one_mistake_is_found_and_told(judged, tmp_path):
     mistake = CASES[judged]
-    text = (FOLDER / f"{judged.__name__}.py").read_text(encoding="utf-8")
-    assert text.count(mistake.old) == 1
-    (tmp_path / f"{judged.__name__}_wrong.py").write_text(text.replace(mistake.old, mistake.new), encoding="utf-8")
-    report = judged(imported(tmp_path / f"{judged.__name__}_wrong.py"))
+    report = with_mistake(judged, mistake.old, mistake.new, tmp_path)
     assert report.verdict == "FAIL", str(report)
     assert {row.name for row in report.failed} >= mistake.wrong, str(report)
     told = " ".join(row.explanation for row in report.failed)

@@ -108,7 +108,7 @@ class Printer:
         if state_of is not None:
             return self._operand(state_of, node, depth)
         if node.op is not None and not node.name and node.id in self._words:
-            return self._words[node.id][0]
+            return min(self._words[node.id], key=_is_of_before)
         if node.name:
             return f"{node.name.partition('[')[0]}[t]" if "[" in node.name else node.name
         if node.op is None:
@@ -147,9 +147,17 @@ class Printer:
         if x.name:
             return f"{x.name}[t-1]"
         words, now = self._words.get(x.id, []), self._words.get(self._steps.last[x.id], [])
-        if len(words) > 1 and not words[1].endswith("[t]"):
-            return words[1]
+        carried = [word for word in words + now if _is_of_before(word)]
+        if carried or (len(words) > 1 and not words[1].endswith("[t]")):
+            return carried[0] if carried else words[1]
         return f"{now[0].removesuffix('[t]')}[t-1]" if now else "state"
+
+
+def _is_of_before(word: str) -> bool:
+    """Whether a variable is called after the step before: `prev_h`, `C_prev`, `h_old`."""
+    if word.endswith("[t]"):
+        return False
+    return bool({"prev", "previous", "old", "last"} & set(word.lower().removeprefix("self.").split("_")))
 
 
 def _binds(x: Tensor, text: str) -> int:
