@@ -5,7 +5,7 @@ Quotients, such as `alpha = exp(e) / sum exp(e)`, and other names for the same a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -111,7 +111,7 @@ class Names:
         """The entry that is defined as this unit, at indices that the definition covers; None if there is none."""
         for pattern in self.patterns.get(unit.skeleton, ()):
             times = arithmetic.whole(Fraction(exponent) / Fraction(pattern.exponent))
-            values = _matched(pattern, unit) if isinstance(times, int) else None
+            values = matched(pattern.definition.variables, pattern.unit, unit) if isinstance(times, int) else None
             if values is None or not isinstance(times, int):
                 continue
             if context.within(pattern.domain.substituted(values)):
@@ -258,18 +258,18 @@ def _single(p: Polynomial) -> Apply | None:
     return unit if isinstance(unit, Apply) and exponent == 1 else None
 
 
-def _matched(pattern: _Pattern, unit: Unit) -> dict[str, Affine] | None:
-    """The values of a pattern's variables at which it is this unit."""
+def matched(variables: Sequence[str], pattern: Unit, unit: Unit) -> dict[str, Affine] | None:
+    """The values of a pattern's variables at which it is a unit."""
+    if pattern.skeleton != unit.skeleton:
+        return None
     values: dict[str, Affine] = {}
-    pairs = list(zip(pattern.unit.slots, unit.slots, strict=True))
+    pairs = list(zip(pattern.slots, unit.slots, strict=True))
     for own, actual in pairs:
-        unknown = [name for name in own.variables if name in pattern.definition.variables and name not in values]
+        unknown = [name for name in own.variables if name in variables and name not in values]
         if len(unknown) == 1 and abs(own.coefficient(unknown[0])) == 1:
             rest = own.without(unknown[0]).substituted(values)
             values[unknown[0]] = (actual - rest) * own.coefficient(unknown[0])
-    if any(name not in values for name in pattern.definition.variables):
-        return None
-    if any(own.substituted(values) != actual for own, actual in pairs):
+    if any(name not in values for name in variables) or any(own.substituted(values) != it for own, it in pairs):
         return None
     return values
 
