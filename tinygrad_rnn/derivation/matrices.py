@@ -27,7 +27,7 @@ _LETTERS = ("t", "k", "s", "j", "l", "m", "n")
 
 
 @dataclass(frozen=True)
-class _Term:
+class Term:
     """One term with its sums opened; `differences` are factors `1 - unit ** exponent`."""
 
     number: Fraction
@@ -37,7 +37,7 @@ class _Term:
     differences: Factors = ()
 
 
-class _NoForm(Exception):
+class NoForm(Exception):
     """A polynomial that is no chain of matrices."""
 
 
@@ -54,27 +54,27 @@ def matrix_form(p: Polynomial, scene: Scene) -> Expr | None:
     """The expression whose entry at `ROW` and `COLUMN` is a polynomial; None if there is none of this kind."""
     try:
         roots = (str(ROW), str(COLUMN))
-        return total([_Form(term, scene, roots).signed for term in _terms(p)])
-    except _NoForm:
+        return total([_Form(term, scene, roots).signed for term in collected_terms(p)])
+    except NoForm:
         return None
 
 
-def _flat(domain: Domain, factors: Factors, number: Fraction) -> _Term:
+def _flat(domain: Domain, factors: Factors, number: Fraction) -> Term:
     bound: set[str] = set()
     plain: list[tuple[Unit, Exponent]] = []
     for unit, exponent in factors:
         if isinstance(unit, Bound) and unit.kind == "sum" and exponent == 1:
             if bound & set(unit.variables):
-                raise _NoForm
+                raise NoForm
             bound |= set(unit.variables)
             domain = domain & unit.domain
             plain += unit.factors
         else:
             plain.append((unit, exponent))
-    return _Term(number, domain, frozenset(bound), tuple(sorted(plain, key=lambda factor: factor[0].text)))
+    return Term(number, domain, frozenset(bound), tuple(sorted(plain, key=lambda factor: factor[0].text)))
 
 
-def _collected(terms: Sequence[_Term]) -> list[_Term]:
+def _collected(terms: Sequence[Term]) -> list[Term]:
     """`x - x * u**e` as one term with the factor `1 - u**e`, as often as there are such pairs."""
     found = list(terms)
     again = True
@@ -87,13 +87,13 @@ def _collected(terms: Sequence[_Term]) -> list[_Term]:
                 assert extra is not None
                 found = [term for term in found if term is not first and term is not second]
                 differences = tuple(sorted((*first.differences, extra), key=lambda factor: factor[0].text))
-                found.append(_Term(first.number, first.domain, first.bound, first.factors, differences))
+                found.append(Term(first.number, first.domain, first.bound, first.factors, differences))
                 again = True
                 break
     return found
 
 
-def _difference(first: _Term, second: _Term) -> tuple[Unit, Exponent] | None:
+def _difference(first: Term, second: Term) -> tuple[Unit, Exponent] | None:
     """What the second term has besides the first, if it is the first times `-u**e`."""
     same = (first.domain, first.bound, first.differences) == (second.domain, second.bound, second.differences)
     if not same or first.number != -second.number:
@@ -110,7 +110,7 @@ class _Form:
     """One term on its way to an expression."""
 
     def __init__(
-        self, term: _Term, scene: Scene, roots: tuple[str, ...], names: dict[str, Affine] | None = None
+        self, term: Term, scene: Scene, roots: tuple[str, ...], names: dict[str, Affine] | None = None
     ) -> None:
         self.term, self.scene, self.book, self.context = term, scene, scene.book, scene.context
         self.roots = roots  # the free indices: of rows, of columns
@@ -162,7 +162,7 @@ class _Form:
         if len(sides) == 2:
             parts.append(product([sides[free[0]], transposed(sides[free[1]])], "@"))
         elif sides and len(free) == 2:
-            raise _NoForm
+            raise NoForm
         elif sides and len(self.roots) == 2 and free[0] == self.roots[1]:
             parts.append(transposed(sides[free[0]]))
         elif sides:
@@ -173,7 +173,7 @@ class _Form:
         """What stands at one entry: columns, and matrices that lead to other entries."""
         above: list[Expr] = []
         below: list[Expr] = []
-        for at, (places, (unit, exponent), _) in enumerate(self.factors):
+        for at, (places, (_, exponent), _) in enumerate(self.factors):
             if at in self.used or name not in places:
                 continue
             self.used.add(at)
@@ -183,10 +183,15 @@ class _Form:
                 below.append(self._factor(at, -exponent))
             else:
                 (other,) = places - {name}
+                edges = [self._edge(at, name)]
+                for beside, (ends, _, _) in enumerate(self.factors):
+                    if ends == places and beside not in self.used:
+                        self.used.add(beside)
+                        edges.append(self._edge(beside, name))
                 inner = self._vector(other)
-                if inner is None or not isinstance(unit, Entry):
-                    raise _NoForm
-                above.append(product([self._edge(at, name), inner], "@"))
+                if inner is None:
+                    raise NoForm
+                above.append(product([product(edges, "*"), inner], "@"))
         if not above and not below:
             return None
         whole = product(sorted(above, key=_order) or [Number(NOWHERE, 1)], "*")
@@ -198,7 +203,7 @@ class _Form:
         """A matrix whose row is the entry `row`, or its transpose."""
         (unit, exponent), minus = self.factors[at][1], self.factors[at][2]
         if not isinstance(unit, Entry) or minus or len(unit.entries) != 2:
-            raise _NoForm
+            raise NoForm
         whole = _powered(self._ref(unit), exponent)
         return whole if unit.entries[0] == affine(row) else transposed(whole)
 
@@ -232,14 +237,14 @@ class _Form:
             case Index():
                 return Time(NOWHERE, affine(unit.name).substituted(self.names))
             case Apply():
-                forms = [_Form(term, self.scene, tuple(places), self.names) for term in _terms(unit.argument)]
+                forms = [_Form(term, self.scene, tuple(places), self.names) for term in collected_terms(unit.argument)]
                 inner = total([form.signed for form in forms])
                 return (
                     inner if unit.function == "^" else Call(NOWHERE, _SPELT.get(unit.function, unit.function), (inner,))
                 )
             case Bound():
                 return _Form(_flat(Domain.of(), ((unit, 1),), Fraction(1)), self.scene, (), self.names).signed[1]
-        raise _NoForm
+        raise NoForm
 
     def _ref(self, unit: Entry) -> Expr:
         times = tuple(form.substituted(self.names) for form in unit.times)
@@ -259,11 +264,11 @@ class _Form:
             if name in self.term.bound and not any(
                 size is not None and own == entries(name, size).constraints for size in sizes
             ):
-                raise _NoForm
+                raise NoForm
             left -= own
         for constraint in left:
             if not set(constraint.affine.variables) & set(self.steps):
-                raise _NoForm
+                raise NoForm
 
     def _size(self, unit: Unit, name: str) -> Affine | None:
         """The number of entries that an index of a unit runs over."""
@@ -292,12 +297,12 @@ class _Form:
             count = constraint.affine.coefficient(step)
             rest = constraint.affine.without(step)
             if count and abs(count) != 1:
-                raise _NoForm
+                raise NoForm
             if count and constraint.modulus:
                 relation = "=" if constraint.kind == "|" else "!="
                 remainder = affine(None, -rest.constant * count % constraint.modulus)
                 if rest.terms:
-                    raise _NoForm
+                    raise NoForm
                 tests.append(Comparison(relation, remainder, constraint.modulus))
             elif count and constraint.kind == "!=":
                 tests.append(Comparison("!=", rest * -count))
@@ -309,7 +314,7 @@ class _Form:
         """What a variable of a sum over steps runs over, as it would be written."""
         lows, highs, tests = self._bounds(step)
         if len(lows) != 1 or len(highs) != 1:
-            raise _NoForm
+            raise NoForm
         low, high = lows[0].substituted(self.names), highs[0].substituted(self.names)
         declared = self.book.model.document.indices
         within = next((w for w in declared.values() if w.last == high), next(iter(declared.values())))
@@ -326,7 +331,7 @@ def _places(unit: Unit) -> frozenset[str]:
     match unit:
         case Entry():
             if any(form != affine(str(form)) for form in unit.entries):
-                raise _NoForm
+                raise NoForm
             return frozenset(str(form) for form in unit.entries)
         case Apply():
             places: frozenset[str] = frozenset()
@@ -363,7 +368,7 @@ def _divided(factors: Factors, by: Sequence[tuple[Unit, Exponent]]) -> Factors |
     left = dict(factors)
     for unit, exponent in by:
         own: Exponent = left.get(unit, 0)
-        if own * exponent <= 0 or abs(own) < abs(exponent):
+        if own * exponent <= 0 or own * own < exponent * exponent:
             return None
         left[unit] = own - exponent
     return tuple((unit, exponent) for unit, exponent in left.items() if exponent)
@@ -385,7 +390,8 @@ def _with_softmax(factors: Factors) -> Factors:
     return factors
 
 
-def _terms(p: Polynomial) -> list[_Term]:
+def collected_terms(p: Polynomial) -> list[Term]:
+    """The terms of a polynomial with their sums opened, `x - x * v**2` as one. Raises `NoForm` where sums overlap."""
     return _collected([_flat(domain, factors, number) for (domain, factors), number in p.terms.items()])
 
 

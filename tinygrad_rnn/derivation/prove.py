@@ -35,12 +35,20 @@ class Budget:
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether an equation is proved; if not, the reason; what is assumed; the steps."""
+    """Whether an equation of a model is proved; if not, the reason.
 
+    `shortest`: it holds from this length on; `assumptions`: what is taken for granted beside real numbers (`x is not
+    0`, sizes that are numbers); `put_in`: what had to be put in before both sides were the same. The steps are written
+    down by `proof.written`.
+    """
+
+    model: Model = field(repr=False)
+    equation: Equation
     proved: bool
     reason: str = ""
     assumptions: tuple[str, ...] = ()
-    steps: tuple[object, ...] = field(default=(), repr=False)
+    shortest: int = 1
+    put_in: tuple[str, ...] = ()
 
 
 def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Proof:
@@ -64,7 +72,7 @@ def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Pro
         except Unprovable as refusal:
             where = refusal.where
             if where is None or shortest == LONGEST_START or not (where & _longer(model, shortest + 1)).is_empty:
-                return Proof(False, str(refusal))
+                return Proof(model, equation, False, str(refusal))
             shortest += 1
 
 
@@ -90,22 +98,27 @@ class _Attempt:
         if model.quantities.loss is None:
             raise Unprovable("there is no loss")
         clauses = [c for c in self.book.system.gradients[equation.target.key] if c.equation is equation]
+        put_in: dict[str, None] = {}
         for clause in clauses:
-            self._clause(clause, role)
-        return Proof(True, "", (*self._sizes(), *self.work.assumptions))
+            put_in.update(dict.fromkeys(self._clause(clause, role)))
+        assumed = (*self._sizes(), *self.work.assumptions)
+        return Proof(model, equation, True, "", assumed, self.shortest, tuple(put_in))
 
     def _sizes(self) -> list[str]:
         """From which lengths on, and for which sizes it is proved."""
         said = [f"{name} >= {self.shortest}" for name in self.book.model.lengths(1)] if self.shortest > 1 else []
         return said + [f"{name} has {size} entries" for name, size in self.book.sizes.fixed.items()]
 
-    def _clause(self, clause: Clause, role: str) -> None:
+    def _clause(self, clause: Clause, role: str) -> list[str]:
+        """Prove an equation on one of its pieces; what had to be put in."""
         definition = self.stated.written(clause)
         if definition.domain.is_empty:
-            return
+            return []
         self._check_circle(definition)
-        truth = self._truth(clause, definition, role)
-        Search(self.knowledge, definition.domain, self.work).vanishes(added([definition.value, scaled(truth, -1)]))
+        truth = truth_of(self.knowledge, clause, definition, role, self.work)
+        search = Search(self.knowledge, definition.domain, self.work)
+        search.vanishes(added([definition.value, scaled(truth, -1)]))
+        return search.put_in
 
     def _check_circle(self, definition: Definition) -> None:
         """Raise `Unprovable` if an equation reads what it states."""
@@ -115,14 +128,16 @@ class _Attempt:
         ):
             raise Unprovable(f"it reads {self.equation.name} itself")
 
-    def _truth(self, clause: Clause, definition: Definition, role: str) -> Polynomial:
-        base = self.book.model.quantities.base(clause.equation.target.key)
-        if base is None or role == "boundary":
-            return ZERO
-        target = Entry(base[0], clause.indices if base[1] else (), definition.entries)
-        if role == "copy":
-            return self.gradients.copy(target, clause.indices[0], self.work)
-        return self.gradients.of(target, self.work)
+
+def truth_of(knowledge: Knowledge, clause: Clause, definition: Definition, role: str, work: Work) -> Polynomial:
+    """What an equation is to be equal to: the derivative, what a step contributes to it, or 0 beyond the ends."""
+    base = knowledge.book.model.quantities.base(clause.equation.target.key)
+    if base is None or role == "boundary":
+        return ZERO
+    target = Entry(base[0], clause.indices if base[1] else (), definition.entries)
+    if role == "copy":
+        return knowledge.gradients.copy(target, clause.indices[0], work)
+    return knowledge.gradients.of(target, work)
 
 
 def reads(p: Polynomial, target: Entry, context: Domain, work: Work) -> bool:

@@ -19,8 +19,8 @@ from .units import Entry, Polynomial
 class Gradients:
     """The gradients of one model, each worked out when it is first needed."""
 
-    def __init__(self, book: Definitions) -> None:
-        self.book = book
+    def __init__(self, book: Definitions, kept: frozenset[Key] | None = None) -> None:
+        self.book, self.kept = book, book.kept if kept is None else kept
         self._gradients: dict[Key, tuple[Polynomial, tuple[str, ...]]] = {}
 
     def of(self, target: Entry, work: Work, path: tuple[Key, ...] = ()) -> Polynomial:
@@ -66,7 +66,7 @@ class Gradients:
         reader = Entry(key[0], indices, tuple(form.substituted(away) for form in definition.entries))
         if key == self.book.model.quantities.loss:
             cotangent = ONE
-        elif key in self.book.kept:
+        elif key in self.kept:
             cotangent = of(Entry(f"d{key[0]}", reader.times, reader.entries))
         else:
             cotangent = self.of(reader, work, path)
