@@ -26,8 +26,9 @@ class Entrywise:
 
     def __init__(self, model: Model, context: Domain) -> None:
         self.model = model
-        self.taken = {name for name in context.variables if "~" not in name} | set(model.document.indices)
-        free = [letter for letter in _ENTRIES if letter not in self.taken]
+        self.context = {name for name in context.variables if "~" not in name}
+        self.indices = list(model.document.indices)
+        free = [letter for letter in _ENTRIES if letter not in self.context | set(self.indices)]
         self.names: dict[str, Affine] = {str(ROW): affine(free[0]), str(COLUMN): affine(free[1])}
         self.others = free[2:]
 
@@ -45,6 +46,22 @@ class Entrywise:
         return _Latex(self).polynomial(p, self.names)
 
 
+def _steps_in(unit: Unit) -> frozenset[str]:
+    """The variables that stand for steps in a unit."""
+    match unit:
+        case Entry():
+            return frozenset(name for form in unit.times for name in form.variables)
+        case Index():
+            return frozenset([unit.name])
+        case Apply():
+            return frozenset().union(*(_steps_in(inner) for inner in unit.argument.units()))
+        case Repeated():
+            return frozenset([unit.index])
+        case Bound():
+            return frozenset().union(*(_steps_in(inner) for inner, _ in unit.factors))
+    return frozenset()
+
+
 class _Text:
     """How sums, products and entries are written in text."""
 
@@ -57,7 +74,8 @@ class _Text:
         """All terms, with signs between them."""
         parts = []
         for term in collected_terms(p):
-            known = {**names, **self._letters(sorted(term.bound), names)}
+            steps = {name for unit, _ in (*term.factors, *term.differences) for name in _steps_in(unit)}
+            known = {**names, **self._letters(sorted(term.bound), steps, term.domain, names)}
             size = abs(term.number)
             factors = [self.factor(unit, exponent, known) for unit, exponent in term.factors if exponent > 0]
             factors += [f"(1 - {self.factor(unit, exponent, known)})" for unit, exponent in term.differences]
@@ -65,7 +83,7 @@ class _Text:
             number = [] if size == 1 and factors else [self.number(size.numerator, size.denominator)]
             body = self.quotient(self.times.join([*number, *factors]), below)
             for name in sorted(term.bound, reverse=True):
-                body = self.sum(str(known[name]), body)
+                body = self.sum(self._range(name, term.domain, known, name in steps), body)
             left = [c for c in term.domain.constraints if not set(c.affine.variables) & term.bound]
             conditions = [str(c.substituted(known)) for c in sorted(left, key=str)]
             body = self.where(body, conditions)
@@ -75,10 +93,37 @@ class _Text:
         first, *rest = parts
         return ("" if first[0] else "-") + first[1] + "".join(f" {'+' if plus else '-'} {said}" for plus, said in rest)
 
-    def _letters(self, bound: list[str], names: Mapping[str, Affine]) -> dict[str, Affine]:
-        taken = {str(form) for form in names.values()}
-        free = [letter for letter in self.scene.others if letter not in taken]
-        return {name: affine(letter) for name, letter in zip(bound, free, strict=False)}
+    def _letters(
+        self, bound: list[str], steps: set[str], domain: Domain, names: Mapping[str, Affine]
+    ) -> dict[str, Affine]:
+        taken = {str(form) for form in names.values()} | self.scene.context
+        letters: dict[str, Affine] = {}
+        for name in bound:
+            ends = {str(c.affine.without(name)) for c in domain.constraints if c.affine.coefficient(name) == -1}
+            declared = self.scene.model.document.indices
+            same = [letter for letter, within in declared.items() if str(within.last) in ends]
+            free = [*same, *self.scene.indices, *_ENTRIES] if name in steps else self.scene.others
+            letter = next(letter for letter in free if letter not in taken)
+            taken.add(letter)
+            letters[name] = affine(letter)
+        return letters
+
+    def _range(self, name: str, domain: Domain, names: Mapping[str, Affine], step: bool) -> str:
+        """The variable of a sum, and what it runs over where that is not everything."""
+        letter, told = str(names[name]), []
+        ends = {str(end) for within in self.scene.model.document.indices.values() for end in (within.last,)}
+        for constraint in sorted(domain.constraints, key=str):
+            count = constraint.affine.coefficient(name)
+            rest = (constraint.affine.without(name) * -count).substituted(names) if abs(count) == 1 else affine()
+            if not count:
+                continue
+            if constraint.kind != ">=" or abs(count) != 1:
+                told.append(str(constraint.substituted(names)))
+            elif count > 0 and rest != affine(None, 1):
+                told.append(f"{letter} >= {rest}")
+            elif count < 0 and (str(rest) not in ends if step else not (rest.lengths or not rest.terms)):
+                told.append(f"{letter} <= {rest}")
+        return " and ".join(told) or letter
 
     def factor(self, unit: Unit, exponent: Exponent, names: Mapping[str, Affine]) -> str:
         """A unit under an exponent."""

@@ -60,15 +60,16 @@ def matrix_form(p: Polynomial, scene: Scene) -> Expr | None:
 
 
 def _flat(domain: Domain, factors: Factors, number: Fraction) -> Term:
+    """A term with its sums opened; where two use the same variables, the second gets others."""
     bound: set[str] = set()
     plain: list[tuple[Unit, Exponent]] = []
     for unit, exponent in factors:
-        if isinstance(unit, Bound) and unit.kind == "sum" and exponent == 1:
-            if bound & set(unit.variables):
-                raise NoForm
-            bound |= set(unit.variables)
-            domain = domain & unit.domain
-            plain += unit.factors
+        if isinstance(unit, Bound) and unit.kind == "sum" and isinstance(exponent, int) and exponent > 0:
+            for _ in range(exponent):
+                values = {name: affine(f"{name}_{len(bound)}") for name in unit.variables if name in bound}
+                bound |= {str(values.get(name, name)) for name in unit.variables}
+                domain = domain & unit.domain.substituted(values)
+                plain += [(renamed(factor, values), e) for factor, e in unit.factors]
         else:
             plain.append((unit, exponent))
     return Term(number, domain, frozenset(bound), tuple(sorted(plain, key=lambda factor: factor[0].text)))
@@ -391,7 +392,7 @@ def _with_softmax(factors: Factors) -> Factors:
 
 
 def collected_terms(p: Polynomial) -> list[Term]:
-    """The terms of a polynomial with their sums opened, `x - x * v**2` as one. Raises `NoForm` where sums overlap."""
+    """The terms of a polynomial with their sums opened, `x - x * v**2` as one."""
     return _collected([_flat(domain, factors, number) for (domain, factors), number in p.terms.items()])
 
 

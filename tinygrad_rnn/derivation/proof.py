@@ -116,7 +116,7 @@ class _Writing:
         book = self.knowledge.book
         kept, ones = self._without_ones(frozenset(book.system.forward))
         present = self._derivative(target, kept)
-        rules = [f"d{name} = 1" for name in ones if any(name == reader.target.name for reader in readers)]
+        rules = [f"d{reader.target} = 1" for reader in readers if reader.target.name in ones]
         rules += _slopes(readers, target.name)
         lines = [self._line(present, "; ".join(["the chain rule", *rules]))]
         while True:
@@ -131,7 +131,7 @@ class _Writing:
         """Without the quantities that the loss is the sum of, whose gradient is 1."""
         ones = []
         for key in sorted(kept - self.knowledge.book.kept):
-            if self._put_in(key, kept).endswith(" = 1") and key != self.model.quantities.loss:
+            if " = 1, as " in self._put_in(key, kept) and key != self.model.quantities.loss:
                 ones.append(key)
         return kept - set(ones), [name for name, _ in ones]
 
@@ -151,7 +151,9 @@ class _Writing:
         scene = replace(self.scene, context=context)
         form = matrix_form(without_implied(settled, context), scene)
         left = Ref(self.clause.equation.span, f"d{key[0]}", times[0] if times else None, times[1:])
-        return f"{left} = {text(form)}" if form is not None else str(left)
+        readers = book.readers.get(key, [])
+        because = f", as {text(replace(readers[0].equation, when=()))}" if len(readers) == 1 and key[1] else ""
+        return f"{left} = {text(form)}{because}" if form is not None else f"{left} put in{because}"
 
     def _helpers(self) -> list[str]:
         return [f"{name} put in" for name in self.stated.helpers]
@@ -208,7 +210,7 @@ def _at(clause: Clause, own: tuple[Affine, ...], wanted: tuple[Affine, ...], con
         return None
     values = {name: steps.value_of(f"{name}~") for name in clause.variables}
     known = {name: value for name, value in values.items() if value is not None and "~" not in str(value)}
-    if not known or len(known) < len(values):
+    if not known:
         return clause.equation
     target = clause.equation.target
     moved = target.moved_to(tuple(form.substituted(known) for form in target.indices)) if target.indices else target
