@@ -41,6 +41,8 @@ class Share:
     form: Form
     cotangent: Symbol | None
     place: tuple[Affine, ...] = ()
+    #: which occurrences of quantities in which equations it comes from, so that other algebras find it again
+    origin: tuple[tuple[int, int], ...] = ()
 
     def substituted(self, values: Mapping[str, Affine], algebra: Algebra) -> Share:
         """The share with affine steps in the place of some variables."""
@@ -75,20 +77,21 @@ class Share:
         return share
 
 
-def shares_of(clause: Clause, reader: Reader) -> Iterator[Share]:
-    """The shares that one equation hands back, on one piece of its domain."""
+def shares_of(clause: Clause, reader: Reader, number: int = 0) -> Iterator[Share]:
+    """The shares that one equation hands back, on one piece of its domain; `number` is that of the clause."""
     equation = clause.equation
     env = {name: affine(reader.fresh(name)) for name in clause.variables}
     variables = tuple(value.variable or "" for value in env.values())
     domain = clause.domain.substituted(env)
     target = reader.symbol(equation.target, env)
     cotangent = reader.gradient(equation.target.name, target.indices)
-    for visit in _Backward(equation, reader, target).visits(cotangent, env):
+    for occurrence, visit in enumerate(_Backward(equation, reader, target).visits(cotangent, env)):
         if not is_zero(visit.form):
             inner = Domain.of(*domain.constraints, *visit.constraints)
             pattern = tuple(index.substituted(visit.env) for index in visit.ref.indices)
             place = target.indices or tuple(affine(name) for name in visit.variables[:1])
-            yield Share(visit.ref.key, pattern, (*variables, *visit.variables), inner, visit.form, cotangent, place)
+            around = (*variables, *visit.variables)
+            yield Share(visit.ref.key, pattern, around, inner, visit.form, cotangent, place, ((number, occurrence),))
 
 
 @dataclass(frozen=True)

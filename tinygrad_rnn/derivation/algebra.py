@@ -15,7 +15,7 @@ from ..language.affine import Affine
 from ..language.indices import Constraint
 from ..system import EVERYWHERE, Domain
 from .blocks import entries, into_padded, padded, rows
-from .factoring import collected, factor_order, factored, merged, stacked, term_order
+from .factoring import collected, factor_order, factored, merged, powers_added, stacked, term_order
 from .forms import (
     ONE,
     SCALAR,
@@ -136,7 +136,7 @@ class Algebra:
         if "unit" in self.rules:
             flat = _without_ones([(form, n) for form, n in flat if n], shape)
         if "powers" in self.rules:
-            flat = merged(flat)
+            flat = powers_added(self, merged(flat))
             if self.naming is not None:
                 flat = self.naming(self, flat)
         flat = into_padded(self, flat)

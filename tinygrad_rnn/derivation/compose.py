@@ -15,7 +15,7 @@ from ..language.indices import Constraint
 from ..system import Clause, Domain, System
 from .adjoint import Key, Share, shares_of
 from .algebra import Algebra
-from .forms import ONE, Form, Symbol, is_zero
+from .forms import ONE, Symbol, is_zero
 from .reading import Reader
 
 
@@ -47,13 +47,13 @@ class Adjoint:
         quantities = self.reader.model.quantities
         fixed = {(name, False) for name in quantities.document.fixed} | quantities.classes
         shares: dict[Key, list[Share]] = {}
-        for clauses in self.system.forward.values():
-            for clause in clauses:
-                found = [share for share in shares_of(clause, self.reader) if share.key not in fixed]
-                for share in found:
-                    shares.setdefault(share.key, []).append(share.solved(self.algebra))
-                if not found:
-                    self._constant.add(id(clause.equation))
+        clauses = [clause for found in self.system.forward.values() for clause in found]
+        for number, clause in enumerate(clauses):
+            handed = [share for share in shares_of(clause, self.reader, number) if share.key not in fixed]
+            for share in handed:
+                shares.setdefault(share.key, []).append(share.solved(self.algebra))
+            if not handed:
+                self._constant.add(id(clause.equation))
         return shares
 
     def hands_back(self, clause: Clause) -> bool:
@@ -119,7 +119,7 @@ class Adjoint:
             if reader in self.kept:
                 yield share
             elif reader == self.loss:
-                yield self._with(share, ONE, None, share.domain, ())
+                yield self._with(share, self.shares[self.loss][0], share.domain)
             else:
                 for outer in self.shares.get(reader, []):
                     composed = self._through(share, outer.renamed(self.reader))
@@ -136,19 +136,24 @@ class Adjoint:
         domain = Domain.of(*share.domain.constraints, *outer.domain.constraints, *equal)
         if domain.is_empty:
             return None
-        composed = self._with(share, outer.form, outer.cotangent, domain, outer.variables)
+        composed = self._with(share, outer, domain)
         return None if is_zero(composed.form) else composed.solved(self.algebra)
 
-    def _with(
-        self, share: Share, received: Form, cotangent: Symbol | None, domain: Domain, variables: tuple[str, ...]
-    ) -> Share:
+    def _with(self, share: Share, outer: Share, domain: Domain) -> Share:
         assert share.cotangent is not None
         name = share.cotangent.name
         form = self.algebra.rebuilt(
             share.form,
-            lambda leaf: received if isinstance(leaf, Symbol) and leaf.cotangent and leaf.name == name else leaf,
+            lambda leaf: outer.form if isinstance(leaf, Symbol) and leaf.cotangent and leaf.name == name else leaf,
         )
-        return replace(share, variables=(*share.variables, *variables), domain=domain, form=form, cotangent=cotangent)
+        return replace(
+            share,
+            variables=(*share.variables, *outer.variables),
+            domain=domain,
+            form=form,
+            cotangent=outer.cotangent,
+            origin=(*share.origin, *outer.origin),
+        )
 
 
 def reader_of(share: Share) -> Key:

@@ -15,9 +15,11 @@ from ..language.printer import text
 from ..language.source import NOWHERE
 from ..system import Domain
 from .adjoint import Key
+from .algebra import RULES
 from .forms import Apply, Form, Product, Sum, walk
 from .gradients import Gradients, at_length
-from .regions import Region
+from .jacobian import jacobian
+from .regions import Region, restaged
 from .witness import check
 from .writing import DIAG, HADAMARD, Writer
 
@@ -100,7 +102,13 @@ class Derivation:
         """The regions that are printed: where the quantity is defined, at lengths at which the ends lie apart."""
         regions = self.gradients.regions(key)
         regions = tuple(r for r in regions if (r.defined or not key[1]) and at_length(r.domain))
-        return sorted((r for r in regions if r.shares or not key[1] or self.gradients.is_read(key, r)), key=_order)
+        found = [r for r in regions if r.shares or not key[1] or self.gradients.is_read(key, r)]
+        single = [r for r in found if len(r.fixed) == len(r.variables)]
+        steps = {tuple(index.substituted(r.fixed) for index in r.indices) for r in single}
+        if len(steps) < len(single):
+            name = f"{self.prefix}{key[0]}"
+            raise DerivationError(f"{name} depends on which of the lengths is larger: no equation can say that")
+        return sorted(found, key=_order)
 
     @cached_property
     def equations(self) -> list[Equation]:
@@ -156,6 +164,44 @@ class Derivation:
 
     def _document(self) -> str:
         return text(replace(self.model.document, gradients=tuple(self.equations)))
+
+    def jac(self, of: str, by: str) -> str:
+        """The Jacobian of one quantity with respect to another it reads directly, both with their indices.
+
+        Raises `DerivationError` when the one does not read the other, or what lies between them is no product of
+        matrices.
+
+        >>> import tinygrad_rnn as tg
+        >>> tg.derive("sizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(h[T])").jac("h[t+1]", "h[t]")
+        'diag(1 - h[t+1]**2) @ W'
+        """
+        return text(jacobian(self.gradients, of, by))
+
+    def steps(self) -> list[tuple[str, str]]:
+        """How each equation came about: `(rule, equation)` from the chain rule to the final form, a rewrite a line."""
+        self.verify()
+        stages = [("chain rule", Gradients(self.model, self.keep, rules=()), HADAMARD)]
+        for number, (_, says) in enumerate(RULES.items(), start=1):
+            stages.append((says, Gradients(self.model, self.keep, rules=list(RULES)[:number]), HADAMARD))
+        found: list[tuple[str, str]] = []
+        for key in self._printed:
+            for region in self._shown(key):
+                shown: set[str] = set()
+                for says, stage, style in [*stages, (self._last_step, self.gradients, self.style)]:
+                    line = text(self._equation(key, self._at_stage(key, region, stage), style))
+                    if line not in shown:
+                        shown.add(line)
+                        found.append((says, line))
+        return found
+
+    @property
+    def _last_step(self) -> str:
+        return f"write what stands beside a gradient in {self.style} style"
+
+    def _at_stage(self, key: Key, region: Region, stage: Gradients) -> Region:
+        if stage is self.gradients or not region.shares:
+            return region
+        return replace(region, form=restaged(region, stage.shares.get(key, []), stage.algebra))
 
     def verify(self) -> None:
         """Check the printed equations against numbers, once; raise `DerivationError` if they do not agree."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .forms import Apply, Chain, Flip, Form, Padded, Product, Step, Sum, Symbol, Total, factors_of, is_zero
+from .forms import ONE, Apply, Chain, Flip, Form, Padded, Product, Step, Sum, Symbol, Total, factors_of, is_zero
 
 if TYPE_CHECKING:
     from .algebra import Algebra
@@ -33,6 +33,22 @@ def merged(factors: list[Factor]) -> list[Factor]:
         before = totals.get(form.key, (form, Fraction(0)))[1]
         totals[form.key] = (form, before + n)
     return [(form, n) for form, n in totals.values() if n]
+
+
+def powers_added(algebra: Algebra, factors: list[Factor]) -> list[Factor]:
+    """x**(p-1) * x as x**p, for exponents that are no numbers."""
+    named = {f.args[0].key: f.args[0] for f, _ in factors if isinstance(f, Apply) and f.function == "**"}
+    for key, base in named.items():
+        same = [(f, n) for f, n in factors if f.key == key or (_is_power(f) and f.parts[0].key == key)]
+        if len(same) > 1:
+            rest = [factor for factor in factors if factor not in same]
+            exponents = [algebra.scale(n, f.parts[1] if _is_power(f) else ONE) for f, n in same]
+            factors = [*rest, *factors_of(algebra.raised(base, algebra.add(*exponents)))]
+    return factors
+
+
+def _is_power(form: Form) -> bool:
+    return isinstance(form, Apply) and form.function == "**"
 
 
 def stacked(algebra: Algebra, terms: list[Term]) -> list[Term]:

@@ -91,6 +91,7 @@ def unified(pattern: Form, form: Form, variables: frozenset[str], values: Values
     """The values of the pattern's variables at which it is the form; None if there are none."""
     stack: list[tuple[Form, Form, Values]] = [(pattern, form, {})]
     found = dict(values)
+    bounds: list[tuple[Total, Total, Values]] = []
     while stack:
         a, b, renamed = stack.pop()
         if type(a) is not type(b) or a.shape != b.shape or len(a.parts) != len(b.parts):
@@ -102,15 +103,17 @@ def unified(pattern: Form, form: Form, variables: frozenset[str], values: Values
                 if not _solved(index.substituted(renamed), other, variables, found):
                     return None
         elif isinstance(a, Total) and isinstance(b, Total):
-            inner = {a.variable: affine(b.variable)}
-            said = sorted(str(c.substituted({**inner, **found})) for c in a.constraints)
-            if a.kind != b.kind or said != sorted(map(str, b.constraints)):
-                return None
-            renamed = {**renamed, **inner}
+            renamed = {**renamed, a.variable: affine(b.variable)}
+            bounds.append((a, b, renamed))
         elif a.head != b.head:
             return None
         stack += [(x, y, renamed) for x, y in zip(a.parts, b.parts, strict=True)]
-    return found
+    return found if all(_same_bounds(a, b, {**renamed, **found}) for a, b, renamed in bounds) else None
+
+
+def _same_bounds(a: Total, b: Total, values: Values) -> bool:
+    said = sorted(str(constraint.substituted(values)) for constraint in a.constraints)
+    return a.kind == b.kind and said == sorted(map(str, b.constraints))
 
 
 def _solved(index: Affine, value: Affine, variables: frozenset[str], found: dict[str, Affine]) -> bool:

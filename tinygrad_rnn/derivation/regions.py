@@ -97,6 +97,8 @@ def _regions_at(
             continue
         solved = replace(share, domain=domain).solved(algebra, frozenset(axes))
         for guard in solved.domain.projected(*solved.variables):
+            if solved.variables:
+                guard = _relaxed(guard, ranges)
             pieces = _cut(pieces, guard, solved)
     regions = []
     for domain, known, active in pieces:
@@ -105,6 +107,26 @@ def _regions_at(
                 simple = part.simplified()
                 regions.append(Region(indices, simple, active, together(active, simple, algebra), known, inside))
     return regions
+
+
+def _relaxed(guard: Domain, ranges: Domain) -> Domain:
+    """The guard of a sum without what depends on another length than the range of the index does: a sum that is empty
+    there, because S is larger than T, is zero anyway.
+    """
+    own = {name for name in ranges.variables if name[0].isupper()}
+    return Domain.of(*(c for c in guard.constraints if own.issuperset(c.affine.lengths)))
+
+
+def restaged(region: Region, shares: Sequence[Share], algebra: Algebra) -> Form:
+    """The form of a region in another algebra, whose shares of the same origin these are."""
+    origins = {share.origin for share in region.shares}
+    found: list[Share] = []
+    for share in shares:
+        pairs = zip(region.indices, share.pattern, strict=True)
+        domain = share.domain.where(*(Constraint("=", index - pattern) for index, pattern in pairs))
+        if share.origin in origins and not (domain & region.domain).is_empty:
+            found.append(replace(share, domain=domain).solved(algebra, frozenset(region.variables)))
+    return together(found, region.domain, algebra)
 
 
 def _cut(pieces: Iterable[Piece], guard: Domain, share: Share) -> list[Piece]:

@@ -29,8 +29,13 @@ def together(shares: Sequence[Share], context: Domain, algebra: Algebra) -> Form
     """All shares that are active on a domain, added up."""
     whole: list[Form] = []
     sums: list[_Summed] = []
+    names = [name for name in context.variables if not name[0].isupper()]
+    fixed = {name: value for name in names if (value := context.value_of(name)) is not None}
     for share in shares:
         solved = share.solved(algebra, context.variables)
+        if solved.variables:
+            # t = T leaves one value only of k = t..T
+            solved = replace(solved, domain=solved.domain.substituted(fixed)).solved(algebra)
         if solved.variables:
             sums.append(_aligned(solved, context, algebra))
         else:

@@ -18,7 +18,7 @@ def vocabulary(model: Model, system: System) -> list[str]:
 
 def default_names(model: Model) -> list[str]:
     """The names a textbook would keep: all but losses and numbers, and but pre-activations that feed one activation
-    only; a number that is carried through time is kept.
+    only; a number that is carried through time is kept, and one of two indices, as the weights of attention are.
     """
     quantities, shapes = model.quantities, model.shapes_.names
     carried = {key[0] for key in quantities.states}
@@ -29,7 +29,8 @@ def default_names(model: Model) -> list[str]:
                 readers.setdefault(node.name, []).append((equation.name, _entrywise(equation.rhs, node)))
     kept = []
     for key in quantities.defined:
-        if key == quantities.loss or (shapes[key] == (1, 1) and key[0] not in carried):
+        weight = key[1] and len(quantities.axes_named(key[0])) > 1
+        if key == quantities.loss or (shapes[key] == (1, 1) and key[0] not in carried and not weight):
             continue
         if key in quantities.boundary_only:
             continue

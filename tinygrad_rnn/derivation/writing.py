@@ -47,17 +47,28 @@ class Writer:
             own = [c for c in domain.constraints if c.affine.coefficient(name)]
             own = [c for c in own if not any(c.affine.coefficient(later) for later in variables[place + 1 :])]
             within = self.ranges.get(name, Range())
-            condition = self.condition(name, own, known, within)
+            condition = self.condition(name, own, known, within, domain)
             known = Domain.of(*known.constraints, *own, *within.constraints(affine(name)))
             if condition.tests:
                 found.append(condition)
         return tuple(found)
 
-    def condition(self, name: str, constraints: Iterable[Constraint], known: Domain, within: Range) -> Condition:
-        """What the constraints say of a variable beyond its range. Raises `DerivationError` if no condition says it."""
+    def condition(
+        self,
+        name: str,
+        constraints: Iterable[Constraint],
+        known: Domain,
+        within: Range,
+        whole: Domain | None = None,
+    ) -> Condition:
+        """What the constraints say of a variable beyond its range (which `whole` implies, or else they themselves).
+
+        Raises `DerivationError` if no condition says it.
+        """
         variable = affine(name)
         inside = Domain.of(*known.constraints, *within.constraints(variable))
-        if not all(Domain.of(*known.constraints, *constraints).implies(c) for c in within.constraints(variable)):
+        whole = whole or Domain.of(*known.constraints, *constraints)
+        if not all(whole.implies(c) for c in within.constraints(variable)):
             raise DerivationError(
                 f"the steps {name} of a sum or an equation reach beyond {within}: they have no condition"
             )
@@ -117,7 +128,7 @@ def _test(constraint: Constraint, name: str) -> Comparison:
         if count > 0:
             low_at = bound.terms and bound.constant == 0
             return Comparison(">=", bound) if low_at else Comparison(">", bound - 1)
-        return Comparison("<", bound + 1)
+        return Comparison("<=", bound) if bound.terms and bound.constant == 0 else Comparison("<", bound + 1)
     return Comparison(constraint.kind, bound)
 
 
@@ -273,12 +284,12 @@ def _short(value: Fraction) -> bool:
 
 
 def _without_ones(form: forms.Sum) -> list[tuple[Fraction, Form]]:
-    """The terms of a sum; beside a whole column a number needs no ones to be one."""
+    """The terms of a sum; beside a whole column a number with a gradient in it needs no ones: p * (dp - p.T @ dp)."""
 
     def stretched(part: Form) -> Form | None:
         factors = forms.factors_of(part)
         rest = tuple((f, n) for f, n in factors if not (isinstance(f, forms.Apply) and f.function == "ones_like"))
-        if len(rest) == len(factors) or any(f.shape != SCALAR for f, _ in rest):
+        if len(rest) == len(factors) or not part.cotangents or any(f.shape != SCALAR for f, _ in rest):
             return None
         return rest[0][0] if len(rest) == 1 and rest[0][1] == 1 else forms.Product(SCALAR, rest)
 
