@@ -21,7 +21,7 @@ from tinygrad_rnn.cli import main
 from tinygrad_rnn.draw import files
 from tinygrad_rnn.models import names, resolve
 
-from .shipped import DERIVED, SMALL
+from .shipped import SMALL
 
 CORPUS = Path(__file__).parent / "corpus"
 VANILLA = resolve("vanilla").read_text(encoding="utf-8")
@@ -533,7 +533,7 @@ def test_what_derive_prints_passes_verify(run, file, model):
     assert run("verify", path, "--seeds", 1).code == 0
 
 
-@pytest.mark.parametrize("model", DERIVED)
+@pytest.mark.parametrize("model", names())
 def test_the_latex_of_derive_is_one_balanced_environment(run, model):
     latex = run("derive", model, "--latex").out.strip()
     assert latex.startswith("\\begin{align*}\n") and latex.endswith("\n\\end{align*}")
@@ -553,6 +553,25 @@ def test_the_steps_of_derive_go_from_the_chain_rule_to_the_equation(run):
         first, *rewrites = group.splitlines()
         assert rewrites[0].startswith("  chain rule  ")
         assert all(re.search(rf"  {first}(\[\w+\])? = ", line) for line in rewrites)
+
+
+def test_derive_writes_the_file_with_its_gradients_and_never_over_it(run, file, tmp_path):
+    path = file(
+        "# what I wrote\nsizes: h = 2\nh[t] = tanh(W @ h[t-1])  # the state\nL = sum(h[T])\ngradients:\ndW = 0\n"
+    )
+    target = tmp_path / "new.rnn"
+    assert run("derive", path, "-o", target).code == 0
+    assert target.read_text().startswith("# what I wrote\nsizes: h = 2\nh[t] = tanh(W @ h[t-1])  # the state\n")
+    assert run("verify", target, "--seeds", 1).code == 0
+    before = Path(path).read_text()
+    assert_refused(run("derive", path, "-o", path))
+    assert Path(path).read_text() == before
+
+
+def test_what_is_kept_beside_what_was_asked_for_is_said(run):
+    answer = run("derive", "vanilla", "--keep", "o")
+    assert answer.code == 0
+    assert "feeds itself through time, so its gradient is kept" in answer.err
 
 
 def test_style_and_keep_choose_how_it_is_written(run):

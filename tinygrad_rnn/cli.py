@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--steps", action="store_true", help="show how each equation comes about, one rewrite a line")
     derive.add_argument("--style", choices=["diag", "hadamard"], help="how a factor beside a gradient is written")
     derive.add_argument("--keep", type=_names, metavar="h,c", help="the quantities whose gradients appear")
+    derive.add_argument("-o", "--output", metavar="NEW", help="write FILE with these gradients to a new file")
     derive.set_defaults(run=_derive)
 
     draw = commands.add_parser("draw", help="draw the graph of FILE, unfolded or as a circuit")
@@ -129,14 +130,23 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _derive(arguments: argparse.Namespace) -> int:
-    from .derive import derive
+    from .derivation import derive
+    from .draw.files import write_atomically
     from .models import resolve
 
-    derivation = derive(resolve(arguments.file), keep=arguments.keep, style=arguments.style)
-    if arguments.steps:
+    path = resolve(arguments.file)
+    derivation = derive(path, keep=arguments.keep, style=arguments.style)
+    if arguments.output:
+        if Path(arguments.output).exists() and Path(arguments.output).samefile(path):
+            raise TinygradError(f"{path} is the file that is read: give another name to -o")
+        write_atomically(Path(arguments.output), derivation.file().encode())
+        _wrote(arguments.output)
+    elif arguments.steps:
         print("\n".join(_rewrites(derivation.steps())))
     else:
         print(derivation.latex() if arguments.latex else derivation.text())
+    for note in derivation.notes:
+        print(f"note: {note}", file=sys.stderr)
     return RIGHT
 
 

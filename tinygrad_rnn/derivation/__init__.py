@@ -18,33 +18,65 @@ Judging somebody else's derivation belongs to `verify`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..language import Model
-from ..models import load_any
-from .adjoint import Share
-from .derivation import Cell, Derivation
-from .gradients import Gradients
-from .terms import TrueTerm, true_terms
-from .vocabulary import default_names
-from .writing import DIAG, HADAMARD
+if TYPE_CHECKING:
+    from .derivation import Cell, Derivation
+    from .gradients import Gradients
+    from .terms import TrueTerm, true_terms
+    from .vocabulary import default_names
+    from .writing import DIAG, HADAMARD
+
+#: imported when first asked for, so that the engine alone starts quickly
+_LATER = {
+    "Cell": ".derivation",
+    "Derivation": ".derivation",
+    "Gradients": ".gradients",
+    "TrueTerm": ".terms",
+    "true_terms": ".terms",
+    "default_names": ".vocabulary",
+    "DIAG": ".writing",
+    "HADAMARD": ".writing",
+}
 
 
-def derive(model: Model | str | Path, keep: Collection[str] | None = None, style: str | None = None) -> Derivation:
+def derive(
+    model: Any,
+    keep: Collection[str] | None = None,
+    style: str | None = None,
+    examples: Sequence[Any] | Mapping[str, Any] = (),
+) -> Derivation:
     """Derive the gradient of the loss with respect to every named quantity and parameter.
 
-    model: a Model, the name of a shipped model, the path or text of an equation file. keep: the quantities whose
-    gradients appear (by default those of the file's own gradients section, or all but losses and pre-activations).
-    style: `"diag"` or `"hadamard"`, how a factor beside a gradient is written (by default what is shorter). Raises
-    `DerivationError` for what has no derivative here, with its place.
+    model: a Model, the name of a shipped model, the path or text of an equation file, a Run; a loss Tensor or a Graph;
+    a layer, a cell, or a function that returns a loss, with `examples` of its arguments. Code is written as equations
+    first (`system.equations`), and derived from these. keep: the quantities whose gradients appear (by default those
+    of the file's own gradients section, or all but losses and pre-activations). style: `"diag"` or `"hadamard"`, how a
+    factor beside a gradient is written (by default what is shorter). Raises `DerivationError` for what has no
+    derivative here, with its place, and for a derivation that numbers speak against.
 
     >>> import tinygrad_rnn as tg
     >>> derivation = tg.derive("sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])", keep=["h"])
     >>> derivation.text().splitlines()[1]
     'dh[t] = W.T @ dh[t+1]    for t < T'
     """
-    return Derivation(model if isinstance(model, Model) else load_any(model), keep, style)
+    from ..language import Model
+    from ..models import load_any
+    from ..system.functions import model_of
+    from .derivation import Derivation
+
+    if isinstance(model, str | Path):
+        model = load_any(model)
+    return Derivation(model if isinstance(model, Model) else model_of(model, examples), keep, style)
+
+
+def __getattr__(wanted: str) -> Any:
+    if wanted in _LATER:
+        return getattr(import_module(_LATER[wanted], __name__), wanted)
+    raise AttributeError(f"module {__name__!r} has no attribute {wanted!r}")
 
 
 __all__ = [
@@ -53,7 +85,6 @@ __all__ = [
     "Cell",
     "Derivation",
     "Gradients",
-    "Share",
     "TrueTerm",
     "default_names",
     "derive",

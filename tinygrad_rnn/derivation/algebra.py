@@ -192,8 +192,12 @@ class Algebra:
             if coefficient != 1 or scalars:
                 inner = self.dot(*rest) if rest else ONE
                 return self.scale(coefficient, self.product([*scalars, (inner, Fraction(1))]))
-        if len(flat) == 2 and shape == SCALAR and any(map(_is_ones, flat)):
-            return entries(self, flat[0] if _is_ones(flat[1]) else self.flip(flat[1]))
+        if len(flat) == 2 and shape == SCALAR:
+            if any(map(_is_ones, flat)):
+                return entries(self, flat[0] if _is_ones(flat[1]) else self.flip(flat[1]))
+            before, behind = factors_of(self.flip(flat[0])), factors_of(flat[1])
+            if "powers" in self.rules and _cancel(before, behind):
+                return entries(self, self.product([*before, *behind]))
         for i, form in enumerate(flat):
             if isinstance(form, Apply) and form.function == "diag":
                 moved = self._diagonal_in(flat, i, form.args[0])
@@ -358,6 +362,12 @@ def _shaped(form: Form) -> Form:
         if not inner or not parts:
             return form
         form = parts[0]
+
+
+def _cancel(factors: Sequence[Factor], others: Sequence[Factor]) -> bool:
+    """Whether what one product divides by is a factor of the other."""
+    signs = {f.key: n > 0 for f, n in factors}
+    return any(f.key in signs and signs[f.key] != (n > 0) for f, n in others)
 
 
 def _is_ones(form: Form) -> bool:

@@ -16,6 +16,7 @@ from ..system import Clause, Domain, System
 from .adjoint import Key, Share, shares_of
 from .algebra import Algebra
 from .forms import ONE, Symbol, is_zero
+from .lengths import at_length
 from .reading import Reader
 
 
@@ -207,10 +208,10 @@ def _alive(share: Share, live: Mapping[Key, list[Domain]]) -> list[Share]:
         return [share]
     values = {_axis(i): index for i, index in enumerate(share.cotangent.indices)}
     places = [domain.substituted(values) for domain in live[reader_of(share)]]
-    left: tuple[Domain, ...] = (share.domain,)
+    zeros: tuple[Domain, ...] = (share.domain,)
     for place in places:
-        left = tuple(rest for part in left for rest in part.minus(place))
-    if not left:
+        zeros = tuple(rest for part in zeros for rest in part.minus(place))
+    if not any(map(at_length, zeros)):
         return [share]
     parts = [share.domain & place for place in places]
     return [replace(share, domain=part.simplified()) for part in parts if not part.is_empty]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..core.errors import DerivationError
 from ..language import Equation, Model
-from ..language.affine import Affine
+from ..language.affine import Affine, affine
 from ..language.expressions import Binary, Call, Expr, Number, Ref
+from ..language.indices import Constraint
 from ..language.latex import latex
 from ..language.printer import text
 from ..language.source import NOWHERE
@@ -17,8 +19,9 @@ from ..system import Domain
 from .adjoint import Key
 from .algebra import RULES
 from .forms import Apply, Form, Product, Sum, walk
-from .gradients import Gradients, at_length
+from .gradients import Gradients
 from .jacobian import jacobian
+from .lengths import at_length, shortest
 from .regions import Region, restaged
 from .witness import check
 from .writing import DIAG, HADAMARD, Writer
@@ -56,10 +59,20 @@ class Derivation:
     @cached_property
     def notes(self) -> list[str]:
         """What was chosen beyond what was asked for."""
-        return [
+        notes = [
             f"{name} feeds itself through time, so its gradient is kept: without it the expressions would never end"
             for name in self.gradients.adjoint.added
         ]
+        lengths = " and ".join(self.model.lengths(1))
+        if self._shortest > 1:
+            notes.append(f"holds from {lengths} = {self._shortest} on: before, two ends are one step")
+        return notes
+
+    @cached_property
+    def _shortest(self) -> int:
+        """The length from which on what is printed holds."""
+        regions = [region for key in self._printed for region in self.gradients.regions(key)]
+        return shortest(region.domain for region in regions if region.defined and not at_length(region.domain))
 
     @cached_property
     def style(self) -> str:
@@ -120,11 +133,12 @@ class Derivation:
         fixed = region.fixed
         indices = tuple(index.substituted(fixed) for index in region.indices)
         variables = tuple(name for index in indices for name in index.running)
-        domain = region.domain.substituted(fixed)
+        long = Domain.of(*(Constraint(">=", affine(name, -self._shortest)) for name in self.model.lengths(1)))
+        domain = region.domain.substituted(fixed).simplified(long)
         target = Ref(NOWHERE, self.prefix + key[0], indices[0] if indices else None, indices[1:])
         form = self.gradients.algebra.substituted(region.form, fixed)
         rhs = self._filled(key, indices, form, writer.expr(form, domain, variables))
-        when = writer.conditions(domain, variables)
+        when = writer.conditions(domain, variables, long)
         return Equation(target, when, rhs, NOWHERE, ranges=self.model.document.indices)
 
     def _filled(self, key: Key, indices: tuple[Affine, ...], form: Form, rhs: Expr) -> Expr:
@@ -161,6 +175,14 @@ class Derivation:
         """A complete equation file: the model's forward equations with these gradients."""
         self.verify()
         return self._document()
+
+    def file(self) -> str:
+        """The model's own file, comments and all, with these gradients in the place of those it states."""
+        self.verify()
+        written = self.model.document.source.text.splitlines()
+        section = (number for number, line in enumerate(written) if re.match(r"\s*gradients\s*:\s*(#.*)?$", line))
+        kept = "\n".join(written[: next(section, len(written))]).rstrip()
+        return f"{kept}\n\ngradients:\n{self.text()}\n"
 
     def _document(self) -> str:
         return text(replace(self.model.document, gradients=tuple(self.equations)))

@@ -18,9 +18,6 @@ from .reading import Reader
 from .regions import Region, regions_of
 from .vocabulary import vocabulary
 
-#: lengths from which on the cases of a derivation are told apart: where they are shorter, two ends may be one step
-LONG = 8
-
 
 class Gradients:
     """The gradients of a model's loss, for every length, in terms of those of the names in `keep`.
@@ -96,13 +93,6 @@ class Gradients:
                     if not (share.domain & region.domain).where(*equal).is_empty:
                         return True
         return False
-
-
-def at_length(domain: Domain) -> bool:
-    """Whether a domain has a tuple when every length is long."""
-    lengths = {name for name in domain.variables if name[0].isupper()}
-    far = LONG + 2 * max((abs(c.affine.constant) for c in domain.constraints), default=0)
-    return not domain.where(*(Constraint(">=", affine(name, -far)) for name in lengths)).is_empty
 
 
 def placed(region: Region, indices: Sequence[Affine], algebra: Algebra) -> Region | None:

@@ -40,9 +40,9 @@ class Writer:
         """The expression a form stands for; `variables` are those of the left side, `context` where it holds."""
         return _Writing(self, {name: affine(name) for name in variables}, context).expr(form)
 
-    def conditions(self, domain: Domain, variables: Sequence[str]) -> tuple[Condition, ...]:
+    def conditions(self, domain: Domain, variables: Sequence[str], known: Domain) -> tuple[Condition, ...]:
         """A condition for each variable of a left side that is limited further than its range; see `condition`."""
-        found, known = [], Domain.of()
+        found, domain = [], domain & known
         for place, name in enumerate(variables):
             own = [c for c in domain.constraints if c.affine.coefficient(name)]
             own = [c for c in own if not any(c.affine.coefficient(later) for later in variables[place + 1 :])]
