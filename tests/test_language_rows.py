@@ -122,6 +122,14 @@ def test_a_parameter_that_comes_out_as_one_number_counts_as_not_typed():
         assert load(declared + "\nL = sum(t, sum(h[t]))").shapes["W"] == (1, 1)
 
 
+def test_a_bad_gradient_in_a_file_of_rows_is_told_as_one():
+    """Columns do not fit the forward equations, so it is not their error that is told."""
+    with pytest.raises(tg.LanguageError) as caught:
+        load(VANILLA.replace("dU = sum(t, x[t].T @ da[t])", "dU = sum(t, da[t].T @ x[t])"))
+    assert caught.value.line == 12
+    assert "4 x 3" in str(caught.value)
+
+
 def test_vectors_are_one_or_the_other():
     with pytest.raises(tg.LanguageError, match="columns or rows, not diagonal"):
         load("vectors: diagonal\nsizes: h = 4\nh[t] = tanh(h[t-1])\nL = sum(h[T])")

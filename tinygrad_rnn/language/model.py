@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,16 +60,24 @@ class Model:
 
     def _shapes(self, reading: str, samples: int) -> Shapes:
         """With vectors as the file says; if it says nothing, as columns, or as rows where columns do not fit."""
-        if self.document.vectors:
-            return Shapes(self.quantities, Convention(self.document.vectors, reading, samples))
         try:
-            return Shapes(self.quantities, Convention("columns", reading, samples))
+            return Shapes(self.quantities, Convention(self.document.vectors or "columns", reading, samples))
         except LanguageError as error:
             if samples:
                 raise self._for_one_sample(error, samples) from None
-            with suppress(LanguageError):
+            if self.document.vectors:
+                raise
+            try:
                 return Shapes(self.quantities, Convention("rows", reading))
-            raise
+            except LanguageError as as_rows:
+                # rows fit the forward equations, and columns do not: the mistake is in the gradients
+                raise as_rows if self._is_of_gradients(as_rows) > self._is_of_gradients(error) else error from None
+
+    def _is_of_gradients(self, error: LanguageError) -> bool:
+        """Whether an error stands under `gradients:`."""
+        section = self.document.gradients
+        below = bool(section) and error.line >= min(equation.line for equation in section)
+        return below and all(equation.line != error.line for equation in self.document.forward)
 
     def _for_one_sample(self, error: LanguageError, samples: int) -> LanguageError:
         """The error of a file of batches; it says so where everything fits for a batch of one."""
