@@ -83,8 +83,8 @@ RIGHT = {
     "dh[T] = h[T] / norm(h[T])\ndW = 2 * W + sum(t, (dh[t] * (1 - h[t]**2)) @ h[t-1].T)",
     "the larger of two": "sizes: h = 4, p = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(maximum(h[T], p))\ngradients:\n"
     "dh[T] = (1 + sign(h[T] - p)) / 2",
-    "rows of a stack": "sizes: h = 4, x = 3\nv[t] = [h[t-1]; x[t]]\nh[t] = tanh(W @ v[t])\nL = sum(t, sum(h[t] * h[t]))\n"
-    "gradients:\ndv[t] = W.T @ (dh[t] * (1 - h[t]**2))\ndh[T] = 2 * h[T]\n"
+    "rows of a stack": "sizes: h = 4, x = 3\nv[t] = [h[t-1]; x[t]]\nh[t] = tanh(W @ v[t])\n"
+    "L = sum(t, sum(h[t] * h[t]))\ngradients:\ndv[t] = W.T @ (dh[t] * (1 - h[t]**2))\ndh[T] = 2 * h[T]\n"
     "dh[t] = 2 * h[t] + rows(dv[t+1], 1, 4)    for t < T\ndx[t] = rows(dv[t], 5, 7)",
     "means over samples that count": "sizes: h = 4, m = 1\nh[t] = tanh(W @ h[t-1])\n"
     "L = sum(t, m[t] * sum(h[t])) / sum(t, m[t])\ngradients:\ndh[T] = m[T] / sum(t, m[t]) * ones_like(h[T])",
@@ -128,13 +128,15 @@ WRONG = {
     "by a circle at one step": VANILLA.replace("dh[T] = V.T @ do[T]", "dh[T] = 0.5 * dh[T] + 0.5 * V.T @ do[T]").rsplit(
         "dh[t]", 1
     )[0],
+    "without the divisor": "sizes: s = 4\ns[t] = (1 - 1 / tau) * s[t-1] + 1 / tau * v[t]\nL = sum(t, sum(s[t]))\n"
+    "gradients:\ndtau = sum(t, ds[t] * (s[t-1] - v[t]))",
     "by 0/0": RELU + "da[T] = dh[T] * h[T] / h[T]",
     "by 0/0 of a mask": RELU + "da[T] = dh[T] * relu'(a[T]) / relu'(a[T])",
     "by the root of a square": SQUARED + "da[t] = 2 * dh[t] * (a[t]**2)**.5",
     "by 0 * log(x)": SQUARED + "da[t] = 2 * dh[t] * a[t] + 0 * log(a[t])",
     "by 0 * sqrt(x)": SQUARED + "da[t] = 2 * dh[t] * a[t] + 0 * sqrt(a[t])",
-    "the larger of two that are often the same": "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = relu(a[t])\nk[t] = relu(-a[t])\n"
-    "L = sum(t, sum(maximum(h[t], 0 * k[t])))\ngradients:\ndh[T] = relu'(h[T])",
+    "the larger of two that are often the same": "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = relu(a[t])\n"
+    "k[t] = relu(-a[t])\nL = sum(t, sum(maximum(h[t], 0 * k[t])))\ngradients:\ndh[T] = relu'(h[T])",
 }
 
 

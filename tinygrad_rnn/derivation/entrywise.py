@@ -14,7 +14,7 @@ from ..language.source import NOWHERE
 from ..system.domain import Domain
 from .entries.definitions import COLUMN, ROW
 from .entries.units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit
-from .matrices import collected_terms
+from .opened import collected_terms
 
 _ENTRIES = ("i", "j", "k", "l", "m", "n", "p", "q", "r")
 _SPELT = {"step": "relu'"}

@@ -22,19 +22,9 @@ from .entries.expressions import entries, one_hot
 from .entries.names import Names, matched
 from .entries.sums import renamed
 from .entries.units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Unit
+from .opened import Term, collected_terms, opened_term
 
 _LETTERS = ("t", "k", "s", "j", "l", "m", "n")
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term with its sums opened; `differences` are factors `1 - unit ** exponent`."""
-
-    number: Fraction
-    domain: Domain
-    bound: frozenset[str]
-    factors: Factors
-    differences: Factors = ()
 
 
 class NoForm(Exception):
@@ -57,54 +47,6 @@ def matrix_form(p: Polynomial, scene: Scene) -> Expr | None:
         return total([_Form(term, scene, roots).signed for term in collected_terms(p)])
     except NoForm:
         return None
-
-
-def _flat(domain: Domain, factors: Factors, number: Fraction) -> Term:
-    """A term with its sums opened; where two use the same variables, the second gets others."""
-    bound: set[str] = set()
-    plain: list[tuple[Unit, Exponent]] = []
-    for unit, exponent in factors:
-        if isinstance(unit, Bound) and unit.kind == "sum" and isinstance(exponent, int) and exponent > 0:
-            for _ in range(exponent):
-                values = {name: affine(f"{name}_{len(bound)}") for name in unit.variables if name in bound}
-                bound |= {str(values.get(name, name)) for name in unit.variables}
-                domain = domain & unit.domain.substituted(values)
-                plain += [(renamed(factor, values), e) for factor, e in unit.factors]
-        else:
-            plain.append((unit, exponent))
-    return Term(number, domain, frozenset(bound), tuple(sorted(plain, key=lambda factor: factor[0].text)))
-
-
-def _collected(terms: Sequence[Term]) -> list[Term]:
-    """`x - x * u**e` as one term with the factor `1 - u**e`, as often as there are such pairs."""
-    found = list(terms)
-    again = True
-    while again:
-        again = False
-        for first in found:
-            second = next((other for other in found if _difference(first, other) is not None), None)
-            if second is not None:
-                extra = _difference(first, second)
-                assert extra is not None
-                found = [term for term in found if term is not first and term is not second]
-                differences = tuple(sorted((*first.differences, extra), key=lambda factor: factor[0].text))
-                found.append(Term(first.number, first.domain, first.bound, first.factors, differences))
-                again = True
-                break
-    return found
-
-
-def _difference(first: Term, second: Term) -> tuple[Unit, Exponent] | None:
-    """What the second term has besides the first, if it is the first times `-u**e`."""
-    same = (first.domain, first.bound, first.differences) == (second.domain, second.bound, second.differences)
-    if not same or first.number != -second.number:
-        return None
-    own, more = dict(first.factors), dict(second.factors)
-    extra = {unit: e - own.get(unit, 0) for unit, e in more.items() if e != own.get(unit, 0)}
-    if len(extra) != 1 or own.keys() - more.keys():
-        return None
-    ((unit, exponent),) = extra.items()
-    return (unit, exponent) if isinstance(unit, Entry | Apply) and exponent in (1, 2) else None
 
 
 class _Form:
@@ -244,7 +186,7 @@ class _Form:
                     inner if unit.function == "^" else Call(NOWHERE, _SPELT.get(unit.function, unit.function), (inner,))
                 )
             case Bound():
-                return _Form(_flat(Domain.of(), ((unit, 1),), Fraction(1)), self.scene, (), self.names).signed[1]
+                return _Form(opened_term(Domain.of(), ((unit, 1),), Fraction(1)), self.scene, (), self.names).signed[1]
         raise NoForm
 
     def _ref(self, unit: Entry) -> Expr:
@@ -389,11 +331,6 @@ def _with_softmax(factors: Factors) -> Factors:
             if rest is not None:
                 return _with_softmax((*rest, (Apply("softmax", unit.argument), 1)))
     return factors
-
-
-def collected_terms(p: Polynomial) -> list[Term]:
-    """The terms of a polynomial with their sums opened, `x - x * v**2` as one."""
-    return _collected([_flat(domain, factors, number) for (domain, factors), number in p.terms.items()])
 
 
 def _powered(whole: Expr, exponent: Exponent) -> Expr:

@@ -61,7 +61,7 @@ def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Pro
     True
     """
     if model.convention.samples:
-        return Proof(False, "the number of samples of a file with `batch: columns` has no symbol here")
+        return Proof(model, equation, False, "the number of samples of a file with `batch: columns` has no symbol here")
     budget = budget or Budget()
     knowledge = knowledge_of(model)
     work = knowledge.book.work(budget.terms, budget.seconds)

@@ -89,9 +89,9 @@ def _open(domain: Domain, factors: Factors, number: Polynomial, work: Work) -> _
             plain.append((unit, exponent))
     number = arithmetic.multiplied([number, arithmetic.product(indices, work)], work)
     # equal units of different sums stand beside each other, not under one exponent
-    single: list[tuple[Unit, Exponent]] = [
-        (unit, 1) for unit, e in plain if isinstance(e, int) and e > 0 for _ in range(e)
-    ]
+    single: list[tuple[Unit, Exponent]] = []
+    for unit, e in plain:
+        single += [(unit, 1)] * e if isinstance(e, int) and e > 0 else [(unit, e)]
     ordered = sorted(single, key=lambda factor: (factor[0].skeleton, str(factor[1]), factor[0].text))
     return _Open(number, tuple(bound), domain, tuple(ordered))
 
