@@ -132,6 +132,10 @@ WRONG = {
     "gradients:\ndtau = sum(t, ds[t] * (s[t-1] - v[t]))",
     "by 0/0": RELU + "da[T] = dh[T] * h[T] / h[T]",
     "by 0/0 of a mask": RELU + "da[T] = dh[T] * relu'(a[T]) / relu'(a[T])",
+    "by 0/0 of an input": "sizes: h = 4, m = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(m[t] * h[t]))\ngradients:\n"
+    "dh[T] = m[T] * m[T] / m[T]",
+    "by the logarithm of what the forward divides by": "sizes: h = 4, x = 4\nh[t] = W @ h[t-1] + 1 / x[t]\n"
+    "L = sum(h[T])\ngradients:\ndh[T] = ones_like(h[T]) + 0 * log(x[T])",
     "by the root of a square": SQUARED + "da[t] = 2 * dh[t] * (a[t]**2)**.5",
     "by 0 * log(x)": SQUARED + "da[t] = 2 * dh[t] * a[t] + 0 * log(a[t])",
     "by 0 * sqrt(x)": SQUARED + "da[t] = 2 * dh[t] * a[t] + 0 * sqrt(a[t])",

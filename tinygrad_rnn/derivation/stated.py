@@ -109,22 +109,28 @@ class Stated:
     def _check(self, definition: Definition) -> None:
         """That functions and quotients are asked for nothing that is not certain, or that the forward asks for too."""
         for kind, argument in definition.asked:
-            lies = self.book.signs.ranges.of_polynomial(argument)
-            if (
-                lies.positive
-                or (kind == "root" and lies.nonnegative)
-                or argument.skeleton in self.book.asked(self.work)
-            ):
+            if self._certain(kind, argument):
                 continue
             if kind != "/":
                 raise Unprovable(f"{kind}({argument}) is defined only where its argument is positive")
             if not argument:
                 raise Unprovable("it divides by 0")
             reasons = [self.book.signs.vanishing(unit) for unit in argument.units()]
-            why = next((reason for reason in reasons if reason), None)
-            if why is not None:
-                raise Unprovable(f"it divides by {argument}, {why}")
-            self.work.assumptions[f"{argument} is not 0"] = None
+            why = next((reason for reason in reasons if reason), "and nothing says that this is not 0")
+            raise Unprovable(f"it divides by {argument}, {why}")
+
+    def _certain(self, kind: str, argument: Polynomial) -> bool:
+        """Whether what a function or quotient asks of its argument holds by its form, or is asked by the forward too."""
+        lies = self.book.signs.ranges.of_polynomial(argument)
+        if lies.positive or (kind == "root" and lies.nonnegative):
+            return True
+        enough = {"/": ("/", "root", "log"), "root": ("root", "log")}.get(kind, (kind,))
+        if any((asked, argument.skeleton) in self.book.asked(self.work) for asked in enough):
+            return True
+        if len(argument.terms) != 1 or kind != "/":
+            return False
+        ((_, factors),) = argument.terms
+        return len(factors) > 0 and all(of(unit) != argument and self._certain(kind, of(unit)) for unit, _ in factors)
 
 
 def _unstated(ref: Ref, missing: Domain, context: Domain) -> Unprovable:

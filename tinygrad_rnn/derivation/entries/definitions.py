@@ -59,7 +59,7 @@ class Definitions:
         self.labels |= frozenset(name for (name, _), kind in kinds.items() if kind == "one-hot")
         self.simplex = self.labels | frozenset(name for name, _ in kinds)
         self._definitions: dict[int, Definition] = {}
-        self._asked: frozenset[str] | None = None
+        self._asked: frozenset[tuple[str, str]] | None = None
         #: the equations that read a quantity
         self.readers: dict[Key, list[Clause]] = {}
         for clauses in self.system.forward.values():
@@ -149,13 +149,13 @@ class Definitions:
                 rest = tuple(part for domain in rest for part in domain.minus(claim))
         return added([*parts, *(restricted(of(unit), domain) for domain in rest)])
 
-    def asked(self, work: Work) -> frozenset[str]:
-        """The skeletons of what the forward equations themselves ask to be positive, or not 0."""
+    def asked(self, work: Work) -> frozenset[tuple[str, str]]:
+        """What the forward equations themselves ask to be positive, or not 0: which of these, and its skeleton."""
         if self._asked is None:
             found = set()
             for clauses in self.system.forward.values():
                 for clause in clauses:
-                    found |= {argument.skeleton for _, argument in self.definition(clause, work).asked}
+                    found |= {(kind, argument.skeleton) for kind, argument in self.definition(clause, work).asked}
             self._asked = frozenset(found)
         return self._asked
 
