@@ -18,7 +18,7 @@ from .entries.arithmetic import ZERO, Unprovable, Work, added, of, restricted, s
 from .entries.definitions import Definition, Definitions
 from .entries.existence import uncovered
 from .entries.gradients import Gradients
-from .entries.units import Entry, Polynomial
+from .entries.units import Apply, Entry, Polynomial
 from .entries.vanishing import without_implied
 
 
@@ -120,7 +120,7 @@ class Stated:
             raise Unprovable(f"it divides by {argument}, {why}")
 
     def _certain(self, kind: str, argument: Polynomial) -> bool:
-        """Whether what a function or quotient asks of its argument holds by its form, or is asked by the forward too."""
+        """Whether what a function or quotient asks of its argument holds by its form, or the forward asks it too."""
         lies = self.book.signs.ranges.of_polynomial(argument)
         if lies.positive or (kind == "root" and lies.nonnegative):
             return True
@@ -130,7 +130,8 @@ class Stated:
         if len(argument.terms) != 1 or kind != "/":
             return False
         ((_, factors),) = argument.terms
-        return len(factors) > 0 and all(of(unit) != argument and self._certain(kind, of(unit)) for unit, _ in factors)
+        bases = [unit.argument if isinstance(unit, Apply) and unit.function == "^" else of(unit) for unit, _ in factors]
+        return len(bases) > 0 and all(base != argument and self._certain(kind, base) for base in bases)
 
 
 def _unstated(ref: Ref, missing: Domain, context: Domain) -> Unprovable:

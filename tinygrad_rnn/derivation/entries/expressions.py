@@ -291,7 +291,9 @@ class Entries:
         return scaled(summed(square, names, Domain.of(*constraints), self.work), Fraction(1, 2))
 
     def _norm(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
-        return arithmetic.power(self._all(args[0], context, self._square), Fraction(1, 2), self.work)
+        square = self._all(args[0], context, self._square)
+        self.asked.append(("root", square))  # as sqrt does: where it is 0 the norm has no derivative
+        return arithmetic.power(square, Fraction(1, 2), self.work)
 
     def _mean(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
         return multiplied(
