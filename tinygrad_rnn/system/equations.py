@@ -5,6 +5,7 @@ loss ──recorded──> folded ──from_graph──> text ──language─
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +87,16 @@ def as_recorded(value: np.ndarray, node: Tensor, axes: Axes) -> np.ndarray:
     return np.transpose(shaped, np.argsort(order)) if order else shaped
 
 
-def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None, anchor: str = ALONE) -> Equations:
+def write_equations(
+    loss: Tensor | Graph,
+    numbers: Numbers | None = None,
+    anchor: str = ALONE,
+    times: Mapping[int, int] | None = None,
+) -> Equations:
     """The equations behind a recorded loss, or behind a graph of one output.
 
-    `numbers` and `anchor` say what one recording cannot tell; see `functions`, which compares several.
+    `numbers` and `anchor` say what one recording cannot tell; see `functions`, which compares several. `times`: which
+    leaves are sequences (see `Recorded`).
 
     Raises `DerivationError` for what cannot be written: an operation that the language lacks, steps that are not one
     step repeated, samples that depend on each other.
@@ -111,7 +118,7 @@ def write_equations(loss: Tensor | Graph, numbers: Numbers | None = None, anchor
         if len(loss.outputs) != 1:
             raise DerivationError(f"a derivation starts from one loss, but this graph has {len(loss.outputs)} outputs")
         (loss,) = loss.outputs
-    recorded = Recorded(loss)
+    recorded = Recorded(loss, times)
     writer = Writer(recorded, numbers, anchor)
     collected = _Collected(writer)
     model = collected.model()
@@ -157,7 +164,7 @@ class _Collected:
 
     def _of_step(self, name: str, step: int, node: Tensor) -> None:
         self.nodes[name, step] = node
-        if node.op is None and step <= self.writer.clock.T:
+        if node.op is None and (name, step) not in self.writer.stated:
             self.values[name, step] = self._given(node)
 
     def _given(self, node: Tensor) -> Any:
@@ -208,7 +215,9 @@ class _Collected:
     def model(self) -> Model:
         """The model; sizes are stated where the equations do not tell them."""
         shapes = {name: self._shape(node) for (name, _), node in self.nodes.items()}
-        single = {name for (name, _), node in self.nodes.items() if len(self.axes.of(node)) < 2}
+        numbers = [name for name, value in self.writer.numbers.constants.items() if not isinstance(value, Tensor)]
+        shapes |= dict.fromkeys(numbers, (1, 1))
+        single = set(numbers) | {name for (name, _), node in self.nodes.items() if len(self.axes.of(node)) < 2}
         columns = {name: str(max(shape)) for name, shape in shapes.items() if shape and name in single}
         matrices = {name: f"{shape[0]} x {shape[1]}" for name, shape in shapes.items() if shape and name not in single}
         stepped = {name: size for name, size in columns.items() if any((name, t) in self.nodes for t in (1, 2))}

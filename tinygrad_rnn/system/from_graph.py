@@ -38,6 +38,8 @@ class Writer:
         numbers.begin(self.names, self.axes, self.clock.T)
         #: where states begin, as arrays without a name, each with a node of the same axes
         self.starts: dict[tuple[str, int], tuple[Any, Tensor]] = {}
+        #: the leaves that an equation states
+        self.stated: set[tuple[str, int]] = set()
         self._forms: dict[tuple[Block, Time | None], list[Form | None]] = {}
         self._roots: dict[int, Form] = {}
         self._latest = self._latest_entries()
@@ -67,6 +69,8 @@ class Writer:
 
     def reading(self, slot: Slot, at: Time | None) -> Form:
         """A quantity by its name, or what it is made of."""
+        if slot[0] == "body" and slot[1] in self.names.entry_of:
+            slot = ("body", self.names.entry_of[int(slot[1])])
         node = self.clock.node(slot)
         if slot in self.names.of:
             return Form(self.names.of[slot] + ("" if at is None else f"[{at}]"), axes=self.axes.of(node))
@@ -192,8 +196,9 @@ class Writer:
             if name is not None and node.op is not None:
                 self._state(name, self._of_root(node), node)
         for (position, distance), ref in self.it.initial.items():
-            if ("body", position) in self.names.of and position not in self.running:
-                self._begin(self.names.of["body", position], position, distance, ref)
+            name = self.names.of_body(position)
+            if name is not None and position not in self.running:
+                self._begin(name, position, distance, ref)
         self._ends([step for step in self.clock.ends if step >= 0])
         self._equations(BODY, NOW)
         self._ends([step for step in self.clock.ends if step < 0])
@@ -265,11 +270,18 @@ class Writer:
             block, at = ("end", step), self.clock.time(step)
             for p, form in enumerate(self._block(block, at)):
                 name, node = self.names.of.get((*block, p)), self.clock.node((*block, p))
+                if name is not None and node.op is None and self._made_inside(of_body.get(name), at):
+                    self._given_there(name, at, node)
                 if name is None or form is None or node.op is None:
                     continue
                 same = self._block(BODY, at)[of_body[name]] if name in of_body and self._within(name, at) else None
                 if same is None or same.text != form.text:
                     self._state(f"{name}[{at}]", form, node)
+
+    def _made_inside(self, position: int | None, at: Time) -> bool:
+        """Whether other steps compute what a step has as a leaf."""
+        inside = 1 <= at.number(self.clock.T) <= self.clock.T
+        return inside and position is not None and self.it.body[position].op is not None
 
     def _begin(self, name: str, position: int, distance: int, ref: Reference) -> None:
         """What a state begins from, where that is no earlier state of its own name."""
@@ -281,10 +293,12 @@ class Writer:
                 self.clock.T
             ):
                 if not early and self.clock.node(slot).op is None and at.number(self.clock.T) > self.clock.T:
-                    self._given_behind(name, at, self.clock.node(slot))
+                    self._given_there(name, at, self.clock.node(slot))
                 return
         if isinstance(ref, Constant):
-            if early and np.size(ref.value) > 1:  # where a state begins is given, like an input
+            if early and (
+                np.size(ref.value) > 1 or position in self.names.aliases
+            ):  # where a state begins is given, like an input
                 self.starts[name, at.number(T)] = (plain(ref.value), self.clock.node(("body", position)))
                 return
             if not np.any(plain(ref.value)):
@@ -292,12 +306,13 @@ class Writer:
                 return
         self.lines.append(f"{name}[{at}] = {self.form(ref, AFTER, None).text}")
 
-    def _given_behind(self, name: str, at: Time, node: Tensor) -> None:
-        """A leaf after the last step, where the language has no inputs."""
+    def _given_there(self, name: str, at: Time, node: Tensor) -> None:
+        """A leaf where the language has no inputs: after the last step, or where other steps have an equation."""
+        self.stated.add((name, at.number(self.clock.T)))
         if not np.any(node.value):
             self.lines.append(f"{name}[{at}] = 0")
             return
-        given = self.names.free(f"{name}_last")
+        given = self.names.free(f"{name}_{'first' if not at.variable else 'last'}")
         self.numbers.constants[given] = node
         self.lines.append(f"{name}[{at}] = {given}")
 

@@ -51,23 +51,14 @@ def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping
     L = sum(t, sum(h[t]**2)) / T
     """
     recording = _Recording(function, examples)
-    reasons: list[str] = []
-    try:
-        for times in recording.candidates():
-            try:
-                return recording.equations(times)
-            except DerivationError as error:
-                reasons.append(str(error))
-            except (
-                TinygradError,
-                ValueError,
-                IndexError,
-                TypeError,
-                KeyError,
-            ) as error:  # what it says to other lengths
-                reasons.append(f"{type(error).__name__}: {error}")
-    except DerivationError as error:
-        reasons.insert(0, str(error))
+    reasons = recording.reasons
+    for times in recording.candidates():
+        try:
+            return recording.equations(times)
+        except DerivationError as error:
+            reasons.append(str(error))
+        except (TinygradError, ValueError, IndexError, TypeError, KeyError) as error:  # what it says to other lengths
+            reasons.append(f"{type(error).__name__}: {error}")
     raise DerivationError(f"{recording.name} cannot be written as equations: {reasons[0]}")
 
 
@@ -93,18 +84,27 @@ class _Recording:
         self.given = _named(self.function, given)
         self.places = list(_places(self.given))
         self.leaves = [Leaf(n, value, False) for n, (_, value) in enumerate(self.places)]
+        self.tensors: list[Tensor] = []
+        #: whether arguments that are no sequences are learned: not where the function has parameters of its own
+        self.learns_arguments = True
+        self.reasons: list[str] = []
 
     def candidates(self) -> Iterator[dict[int, int]]:
-        """Which arguments are sequences, and along which axis: those that the steps read by entries; where there are
-        too few steps to tell, what may be."""
+        """Which arguments may be sequences, and along which axis: those that the steps read by entries, and whatever
+        else is as long as another."""
+        seen: list[dict[int, int]] = []
+        loss = self.run({}, 0, {}, 0)
+        made_outside = {leaf.id for leaf in Graph(loss).parameters} - {leaf.id for leaf in self.tensors}
+        self.learns_arguments = not made_outside
         try:
-            recorded = Recorded(self.run({}, 0, {}, 0))
+            numbers = {leaf.id: n for n, leaf in enumerate(self.tensors)}
+            seen.append({numbers[leaf.id]: axis for leaf, axis in Recorded(loss).origins if leaf.id in numbers})
+            yield seen[0]
         except DerivationError as error:
-            yield from candidates([leaf for leaf in self.leaves if np.ndim(leaf.array)])
-            raise error from None
-        numbers = {name: n for n, (name, _) in enumerate(self.places)}
-        pairs = zip(recorded.sequences.values(), recorded.time_axes, strict=True)
-        yield {numbers[str(leaf.name)]: axis for leaf, axis in pairs if leaf.name in numbers}
+            self.reasons.append(str(error))
+        for times in candidates([leaf for leaf in self.leaves if np.ndim(leaf.array)]):
+            if times not in seen:
+                yield times
 
     def run(
         self,
@@ -112,10 +112,10 @@ class _Recording:
         length: int,
         sample_axes: Mapping[int, int],
         samples: int,
-        other: bool = False,
+        other: float = 0.0,
     ) -> Tensor:
-        """The loss at one length and number of samples; `other`: with other values, so that what depends on them
-        shows."""
+        """The loss at one length and number of samples; `other`: with other values, so many times as large, so that
+        what depends on them shows."""
         values: dict[int, Any] = {}
         for n, leaf in enumerate(self.leaves):
             array = leaf.array
@@ -123,19 +123,24 @@ class _Recording:
                 array = cut(array, times[n], length)
             if n in sample_axes:
                 array = cut(array, sample_axes[n], samples)
-            values[n] = changed(array) if other else array
-        learned = [n not in times and np.asarray(value).dtype.kind == "f" for n, value in values.items()]
+            values[n] = array
+            if other:
+                values[n] = changed(array) * other if np.asarray(array).dtype.kind == "f" else changed(array)
+        learned = [
+            self.learns_arguments and n not in times and np.asarray(value).dtype.kind == "f"
+            for n, value in values.items()
+        ]
         with entered(ROOT), np.errstate(all="ignore"):
-            tensors = iter(
-                [tensor(values[n], name=name, requires_grad=learned[n]) for n, (name, _) in enumerate(self.places)]
-            )
-            args = _rebuilt(self.given, tensors)
+            self.tensors = [
+                tensor(values[n], name=name, requires_grad=learned[n]) for n, (name, _) in enumerate(self.places)
+            ]
+            args = _rebuilt(self.given, iter(self.tensors))
             return _loss(self.function(**args) if isinstance(args, dict) else self.function(*args), self.name)
 
     def equations(self, times: Mapping[int, int]) -> Equations:
         """The equations, if these are the sequences."""
         if not times:
-            return write_equations(self.run({}, 0, {}, 0))
+            return self._of_one_length()
         reasons: list[str] = []
         for anchor in (NEARER, FROM_FIRST, FROM_LAST):
             try:
@@ -144,38 +149,54 @@ class _Recording:
                 reasons.append(str(error))
                 continue
             longest = max(LENGTHS[0], *(leaf.array.shape[times[n]] for n, leaf in enumerate(self.leaves) if n in times))
-            return write_equations(self.run(times, longest, {}, 0), told, anchor)
+            loss = self.run(times, longest, {}, 0)
+            return write_equations(loss, told, anchor, self._by_id(times))
         raise DerivationError(reasons[0])
+
+    def _of_one_length(self) -> Equations:
+        """The equations of a function without sequences, if other values change nothing in them."""
+        told = Told()
+        for other in (0.0, 0.25, 4.0):
+            numbers = Collected()
+            told.add(Writer(Recorded(self.run({}, 0, {}, 0, other)), numbers, NEARER), numbers)
+        told.compare(lengths=1)
+        return write_equations(self.run({}, 0, {}, 0))
 
     def _compared(self, times: Mapping[int, int], anchor: str) -> Told:
         """What the numbers are, from recordings of several lengths, other values and other numbers of samples."""
-        plans: list[tuple[int, bool, int]] = [(length, False, 0) for length in LENGTHS] + [(LENGTHS[0], True, 0)]
+        plans = [*((length, 0.0, 0) for length in LENGTHS), (LENGTHS[0], 0.25, 0)]
         axes: dict[int, int] = {}
         told = Told()
         for n, (length, other, samples) in enumerate(plans):
             numbers = Collected()
-            recorded = Recorded(self.run(times, length, axes if samples else {}, samples, other))
+            loss = self.run(times, length, axes if samples else {}, samples, other)
+            recorded = Recorded(loss, self._by_id(times))
             writer = Writer(recorded, numbers, anchor)
             told.add(writer, numbers)
             if not n:
                 axes = self._sample_axes(writer, times)
                 if axes:
                     count = writer.axes.count
-                    plans += [(LENGTHS[0], False, count + 1), (LENGTHS[1], False, count + 2)]
+                    plans += [(LENGTHS[0], 0.0, count + 1), (LENGTHS[1], 0.0, count + 2)]
         told.compare()
         return told
 
+    def _by_id(self, times: Mapping[int, int]) -> dict[int, int]:
+        """The axes of time by the leaves of the last run."""
+        return {self.tensors[n].id: axis for n, axis in times.items()}
+
     def _sample_axes(self, writer: Writer, times: Mapping[int, int]) -> dict[int, int]:
         """The axis of the samples in each argument that has one."""
-        names = {name: n for n, (name, _) in enumerate(self.places)}
+        numbers = {leaf.id: n for n, leaf in enumerate(self.tensors)}
         axes: dict[int, int] = {}
         for node in writer.recorded.graph.leaves:
-            name = node.name or ""
-            if entry := ENTRY.fullmatch(name):
-                name = str(writer.recorded.sequences[abs(int(entry[1]))].name)
-            if name in names and writer.axes.has_samples(node):
+            if not writer.axes.has_samples(node):
+                continue
+            entry = ENTRY.fullmatch(node.name or "")
+            leaf = writer.recorded.origins[abs(int(entry[1]))][0] if entry else node
+            if leaf.id in numbers:
                 at = next(axis for axis in range(node.ndim) if writer.axes.root(node, axis) == writer.axes.sample)
-                n = names[name]
+                n = numbers[leaf.id]
                 axes[n] = at + (n in times and at >= times[n])
         return axes
 

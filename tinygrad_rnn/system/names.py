@@ -21,6 +21,8 @@ Slot = tuple[str | int, ...]
 _RESERVED = frozenset({"t", "T", "for", "and", "in", *FUNCTIONS, *REDUCTIONS})
 #: what is no work of its own: an expression that holds nothing else is written again at each use
 _PLAIN = frozenset({"identity", "transpose", "reshape", "broadcast_to", "cast", "some", "ranged"})
+#: what changes no value
+_SAME = frozenset({"identity", "ranged", "cast"})
 _STATES = ("h", "s", "r", "q")
 ENTRY = re.compile(r"@(-?\d+):(?:at )?(-?\d+)")
 
@@ -34,8 +36,8 @@ class Names:
         self.of: dict[Slot, str] = {}
         self._taken: set[str] = set(_RESERVED)
         self.sequences: dict[int, str] = {}
-        self._by_place: dict[str, str] = {}
-        self._aliases = self._names_of_entries()
+        self._by_place: dict[str, str]
+        self.aliases = self._names_of_entries()
         self._given()
         self._states()
         self._read_twice()
@@ -55,26 +57,40 @@ class Names:
         self._taken.add(found)
         return found
 
-    def _names_of_entries(self) -> set[int]:
+    def _names_of_entries(self) -> dict[int, int]:
         """What whole sequences are called: as their entries, if these have a name of their own. The positions of the
-        body that only give it."""
+        body that only give it, with the number of the sequence."""
         body = self.recurrence.body
-        wishes, aliases = {n: leaf.name or "x" for n, leaf in self.recorded.sequences.items()}, set()
+        wishes = {n: leaf.name or "k_1" for n, leaf in self.recorded.sequences.items()}
+        aliases: dict[int, int] = {}
+        #: the position of the entry that such a position names
+        self.entry_of: dict[int, int] = {}
         for p, i in enumerate(body):
-            ref = i.inputs[0] if i.op is not None and i.op.name == "identity" and i.name is not None else None
-            if isinstance(ref, Here) and (entry := ENTRY.fullmatch(body[ref.position].name or "")):
-                readers = [j for j in body if ref in j.inputs]
-                if int(entry[1]) >= 0 and len(readers) == 1:
-                    wishes[int(entry[1])] = str(i.name)
-                    aliases.add(p)
+            ref: Reference = Here(p)
+            while isinstance(ref, Here) and (op := body[ref.position].op) is not None and op.name in _SAME:
+                ref = body[ref.position].inputs[0]
+            if i.name is None or i.op is None or not isinstance(ref, Here):
+                continue
+            entry = ENTRY.fullmatch(body[ref.position].name or "")
+            if entry is not None and int(entry[1]) >= 0 and int(entry[1]) not in aliases.values():
+                wishes[int(entry[1])] = str(i.name)
+                aliases[p] = int(entry[1])
+                self.entry_of[p] = ref.position
         self.sequences = {n: self.free(wish) for n, wish in wishes.items()}
+        self._by_place = {str(body[p].place): self.sequences[n] for p, n in aliases.items()}
         return aliases
+
+    def of_body(self, position: int) -> str | None:
+        """What a position of the body is called: by a name of its own, or as an entry of a sequence."""
+        if position in self.aliases:
+            return self.sequences[self.aliases[position]]
+        return self.of.get(("body", position))
 
     # -- what people named --------------------------------------------------------------------------------------------
     def _given(self) -> None:
         it = self.recurrence
         slots: list[tuple[Slot, Instruction]] = [
-            (("body", p), i) for p, i in enumerate(it.body) if p not in self._aliases
+            (("body", p), i) for p, i in enumerate(it.body) if p not in self.aliases
         ]
         slots += [(("after", p), i) for p, i in enumerate(it.after)]
         ends = [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]
@@ -117,7 +133,7 @@ class Names:
         it = self.recurrence
         crossing = {ref.position for i in it.body for ref in i.inputs if isinstance(ref, Shift)} - self.running
         for p in sorted(crossing):
-            if ("body", p) not in self.of and not _entry(it.body[p]):
+            if self.of_body(p) is None and not _entry(it.body[p]):
                 wish = next((name for name in _STATES if name not in self._taken), "v")
                 self.of["body", p] = self.free(wish)
 
@@ -130,7 +146,7 @@ class Names:
             for p, i in enumerate(slots):
                 inner = [work[r.position] for r in i.inputs if isinstance(r, Here | After) and r.position < p]
                 work.append(sum(inner) + (i.op is not None and i.op.name not in _PLAIN))
-                if (block, p) in self.of or (block == "body" and p in self.running | self._aliases):
+                if (block, p) in self.of or (block == "body" and p in {*self.running, *self.aliases}):
                     work[p] = 0
                 elif uses[p] > 1 and work[p] > 1:
                     self.of[block, p] = self.free("v")
@@ -141,7 +157,7 @@ class Names:
         it = self.recurrence
         count = len(it.first)
         for (position, distance), ref in it.initial.items():
-            name = self.of.get(("body", position))
+            name = self.of_body(position)
             if not isinstance(ref, At) or name is None:
                 continue
             beside = count + distance if distance < 0 else -len(it.last) + distance - 1

@@ -34,6 +34,7 @@ class Numbers:
     def begin(self, names: Names, axes: Axes, T: int) -> None:
         """Before the first number is written."""
         self.names, self.axes, self.T = names, axes, T
+        self.timed = names.recorded.timed
         sizes = {length for node in axes.nodes for length in node.shape}
         self._counts = {1, 2} | sizes | {a * b for a in sizes for b in sizes}
 
@@ -85,7 +86,7 @@ class Numbers:
         """Whether a number may be a length or a share of one: a multiple of T or of its neighbours, or one over it."""
         if number in (0.0, 1.0, -1.0) or not np.isfinite(number):
             return False
-        near = {n for n in (self.T - 1, self.T, self.T + 1) if n > 1}
+        near = {n for n in (self.T - 1, self.T, self.T + 1) if n > 1} if self.timed else set()
         for size in (abs(number), 1.0 / abs(number)):
             whole = round(size)
             close = whole > 1 and abs(size - whole) < 1e-12 * whole and (whole > 2 or self.T < 4)
@@ -148,10 +149,17 @@ class Told(Numbers):
             {name: x.size // (writer.axes.count if writer.axes.has_samples(x) else 1) for name, x in arrays.items()}
         )
 
-    def compare(self) -> None:
-        """Find what each number is. Raises `LengthsDiffer` where the equations differ otherwise."""
+    def compare(self, lengths: int | None = None) -> None:
+        """Find what each number is. Raises `LengthsDiffer` where the equations differ otherwise.
+
+        lengths: how many different numbers of steps there have to be, more than one if it is not said.
+        """
         first, T = self._lines[0], [T for T, _ in self._points]
-        if len(set(T)) == 1:
+        if lengths is not None and len(set(T)) != lengths:
+            raise DerivationError(
+                f"the loop has {T[0]} steps, or {T[-1]} for other values: it stops by what it computes"
+            )
+        if lengths is None and len(set(T)) == 1:
             raise DerivationError(f"the loop has {T[0]} steps, however long the arguments are")
         for lines, length in zip(self._lines, T, strict=True):
             for a, b in zip(first, lines, strict=False):

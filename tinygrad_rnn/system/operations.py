@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..core.choosing import HOLE
 from ..core.errors import DerivationError
 from ..core.tensor import Tensor
@@ -181,8 +183,11 @@ def reduced(function: str, node: Tensor, form: Form, axes: Axes) -> Form:
         raise DerivationError(f"{said(node)}: {function} looks at all samples at once; record one sample")
     if not taken:
         return replace(form, pooled=pooled)
-    if form.axes != axes.of(x):
-        raise DerivationError(f"{said(node)}: what is added up is one number in all of its entries; write it out")
+    if form.axes != axes.of(x):  # one number in all of its entries
+        if function != "sum" or form.axes:
+            raise DerivationError(f"{said(node)}: {function} of one number in all of its entries; write it out")
+        count = literal(float(np.prod([axes.length(root) for root in taken])))
+        return replace(times(count, form), pooled=pooled)
     if len(taken) != len(form.axes):
         raise DerivationError(
             f"{said(node)}: {function} along one axis of a matrix {x.shape} has no equation; "

@@ -6,7 +6,7 @@ as equations with an index of their own do, and the names and scopes that people
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,26 @@ from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor, constant
 from ..core.timeline import Timeline, is_constant, same_value
 from .loops import with_steps
+from .stacks import taken_apart
 
 
 class Recorded:
     """A loss over steps, folded: `graph`, its `timeline` and `recurrence`; `sequences` are the leaves (time first) that
-    steps read by entries, by number."""
+    steps read by entries, by number.
 
-    def __init__(self, loss: Tensor) -> None:
+    `times` says which leaves these are, as the axis of time by id; else they are found by what reads them.
+    """
+
+    def __init__(self, loss: Tensor, times: Mapping[int, int] | None = None) -> None:
         if loss.size != 1:
             raise DerivationError(
                 f"what is derived is one number, but this has shape {loss.shape}: give the loss that is minimised"
             )
         loss = _masks_as_inputs(with_steps(loss))
         self.sequences: dict[int, Tensor] = {}
-        #: the axis of time of each
-        self.time_axes: list[int] = []
-        loss = self._by_entries(loss)
+        #: the leaf that each was, and its axis of time
+        self.origins: list[tuple[Tensor, int]] = []
+        loss = _entries_as_read(taken_apart(self._by_entries(loss, times)))
         self.loss = _differing_by_name(loss)
         self.graph = Graph(self.loss)
         self.timed = any(node.scope.step is not None for node in self.graph.nodes)
@@ -53,18 +57,23 @@ class Recorded:
             raise DerivationError(f"the steps are not one step repeated: {error}") from error
         self.timeline = Timeline(self.graph)
 
-    def _by_entries(self, loss: Tensor) -> Tensor:
+    def _by_entries(self, loss: Tensor, times: Mapping[int, int] | None) -> Tensor:
         """Whole sequences as what they consist of."""
         nodes = Graph(loss).nodes
         steps = {node.scope.step for node in nodes if node.op is not None and isinstance(node.scope.step, int)}
-        found = _sequences(nodes, len(steps))
+        leaves = [node for node in nodes if node.op is None and node.scope.step is None]
+        if times is None:
+            found = _picked(leaves, nodes)
+        else:
+            found = [(leaf, times[leaf.id]) for leaf in leaves if leaf.id in times]
+        found += _met(leaves, nodes, found, len(steps))
         became: dict[int, Tensor] = {}
         with entered(ROOT):
             for number, (leaf, axis) in enumerate(found):
                 whole = np.moveaxis(np.asarray(leaf.value), axis, 0)
                 entries = Tensor(whole, None, (), None, leaf.name, ROOT, leaf.requires_grad)
                 self.sequences[number] = entries
-                self.time_axes.append(axis)
+                self.origins.append((leaf, axis))
                 axes = (*range(1, axis + 1), 0, *range(axis + 1, whole.ndim))
                 became[leaf.id] = record(PRIMITIVES["transpose"], (entries,), {"axes": axes}) if axis else entries
             loss = copied(loss, lambda node, inputs: became.get(node.id))
@@ -72,7 +81,14 @@ class Recorded:
                 return loss
             numbers = {leaf.id: number for number, leaf in self.sequences.items()}
             length = len(next(iter(self.sequences.values()))) if self.sequences else len(steps)
-            (rewritten,) = Unstacking(numbers, {}, len(numbers), length, 0).outputs([loss])
+            others = {leaf.id: -1 for leaf in leaves if leaf.id not in numbers}
+            unstacking = Unstacking(numbers, others, len(numbers), length, 0)
+            (rewritten,) = unstacking.outputs([loss])
+            for node_id, number in unstacking.sequences.items():  # which steps lie inside of lengths
+                if number in unstacking.derived:
+                    inside = next(node for node in Graph(loss).nodes if node.id == node_id)
+                    self.sequences[number] = inside
+                    self.origins.append((inside, 0))
         if not isinstance(rewritten, Tensor):
             raise DerivationError("the loss is a sequence, not one number: add it up over time")
         return rewritten
@@ -119,20 +135,15 @@ def _masks_as_inputs(loss: Tensor) -> Tensor:
 
 
 # -- whole sequences --------------------------------------------------------------------------------------------------
-def _sequences(nodes: Iterable[Tensor], count: int) -> list[tuple[Tensor, int]]:
-    """The leaves that hold an entry for each step, and along which axis: picked step by step, or met as a whole by what
-    the steps put out."""
-    nodes = list(nodes)
+def _picked(leaves: list[Tensor], nodes: Iterable[Tensor]) -> list[tuple[Tensor, int]]:
+    """The leaves that are read entry by entry, and along which axis; also by one entry, if they are as long."""
     readers: dict[int, list[Tensor]] = {}
     for node in nodes:
         for x in node.inputs:
             readers.setdefault(x.id, []).append(node)
-    stacked = _meet_stacks(nodes, count)
     found: list[tuple[Tensor, int]] = []
-    picked: list[tuple[Tensor, int]] = []
-    for leaf in nodes:
-        if leaf.op is not None or leaf.scope.step is not None:
-            continue
+    single: list[tuple[Tensor, int]] = []
+    for leaf in leaves:
         reads = readers.get(leaf.id, [])
         for axis in range(min(leaf.ndim, 2)):
             picks = [index_of(x, axis) if x.op is PRIMITIVES["getitem"] else None for x in reads]
@@ -141,32 +152,51 @@ def _sequences(nodes: Iterable[Tensor], count: int) -> list[tuple[Tensor, int]]:
                 found.append((leaf, axis))
                 break
             if picks and None not in picks:
-                picked.append((leaf, axis))
-        else:
-            if leaf.id in stacked and leaf.shape[0] == count:
-                found.append((leaf, 0))
+                single.append((leaf, axis))
+    known = {leaf.id for leaf, _ in found}
     lengths = {leaf.shape[axis] for leaf, axis in found}
-    return found + [(leaf, axis) for leaf, axis in picked if leaf.shape[axis] in lengths]
+    return found + [(leaf, axis) for leaf, axis in single if leaf.shape[axis] in lengths and leaf.id not in known]
 
 
-def _meet_stacks(nodes: list[Tensor], count: int) -> set[int]:
-    """The leaves one entry a step long that meet a stack of what the steps put out, entry by entry."""
-    whole: set[int] = set()
+def _met(
+    leaves: list[Tensor], nodes: Iterable[Tensor], known: list[tuple[Tensor, int]], count: int
+) -> list[tuple[Tensor, int]]:
+    """The leaves, not learned, that have an entry for each step and meet a whole sequence entry by entry."""
+    lengths = {leaf.shape[axis] for leaf, axis in known} | {count}
+    whole = {leaf.id for leaf, axis in known if axis == 0}
     below: dict[int, set[int]] = {}
     met: set[int] = set()
     for node in nodes:
+        long = node.scope.step is None and node.ndim > 0 and node.shape[0] in lengths
         if node.op is None:
-            below[node.id] = {node.id} if node.ndim and node.shape[0] == count else set()
+            below[node.id] = {node.id} if long and node.id not in whole else set()
             continue
-        out = node.scope.step is None and node.ndim > 0 and node.shape[0] == count
-        below[node.id] = set().union(*(below[x.id] for x in node.inputs)) if out else set()
+        below[node.id] = set().union(*(below[x.id] for x in node.inputs)) if long else set()
         if any(x.id in whole for x in node.inputs):
-            met |= set().union(*(below[x.id] for x in node.inputs if x.id not in whole))
+            met |= set().union(*(below[x.id] for x in node.inputs if x.id not in whole)) if long else set()
             below[node.id] = set()
-            whole |= {node.id} if out else set()
+            whole |= {node.id} if long else set()
         elif node.op.name == "stack" and all(x.scope.step is not None for x in node.inputs):
             whole.add(node.id)
-    return met
+    done = {leaf.id for leaf, _ in known}
+    return [(leaf, 0) for leaf in leaves if leaf.id in met and leaf.id not in done]
+
+
+def _entries_as_read(loss: Tensor) -> Tensor:
+    """Leaves of the steps made anew where they are first read, so that each step has them in one order."""
+    made: dict[int, Tensor] = {}
+
+    def change(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        if node.op is None:
+            return None
+        given = []
+        for x in inputs:
+            if x.op is None and x.scope.step is not None and x.id not in made:
+                made[x.id] = Tensor(x.value, None, (), None, x.name, x.scope, x.requires_grad)
+            given.append(made.get(x.id, x))
+        return Tensor(node.value, node.op, tuple(given), node.params, node.name, node.scope, node.requires_grad)
+
+    return copied(loss, change)
 
 
 # -- what differs -----------------------------------------------------------------------------------------------------

@@ -67,6 +67,10 @@ class Axes:
         """Whether a class is neither that of the samples nor one entry that nothing looks into."""
         return root != self.sample and (root in self.entries or self._length[root] > 1)
 
+    def length(self, root: Axis) -> int:
+        """How long the axes of a class are."""
+        return self._length[root]
+
     def has_samples(self, node: Tensor) -> bool:
         """Whether a node differs from sample to sample."""
         return self.sample is not None and any(self.root(node, axis) == self.sample for axis in range(node.ndim))
