@@ -469,6 +469,43 @@ def test_a_gradient_that_is_zero_for_these_inputs_proves_nothing():
     assert "zero for your inputs" in str(report)
 
 
+@pytest.mark.parametrize("slope_at_zero", [0.0, 0.5, 1.0])
+def test_either_side_of_a_kink_is_no_mistake(slope_at_zero):
+    z = np.array([0.0, 1.0, -1.0, 0.0])
+
+    def forward(w):
+        return np.sum(np.maximum(0, w) * np.arange(1.0, 5.0))
+
+    def slow(w):
+        return sum(max(0.0, v) * (i + 1) for i, v in enumerate(w.tolist()))
+
+    def backward(w):
+        return {"w": np.where(w == 0, slope_at_zero, w > 0) * np.arange(1.0, 5.0)}
+
+    for function in (forward, slow):
+        report = tg.verify_backward(function, backward, {"w": z})
+        assert report.ok or (report.verdict == "INCONCLUSIVE" and "kink" in str(report)), str(report)
+        wrong = tg.verify_backward(function, lambda w: {"w": 3 * backward(w)["w"]}, {"w": np.array([0.1, 1, -1, 2])})
+        assert wrong.verdict == "FAIL"
+
+
+@pytest.mark.parametrize("N", [1, 2])
+@pytest.mark.parametrize("H", [1, 2])
+def test_an_output_of_one_entry_is_weighted_alike_forwards_and_backwards(N, H):
+    weights = {"x": rng.normal(size=(N, 2)), "W": rng.normal(size=(2, H))}
+
+    def forward(x, W):
+        h = np.tanh(x @ W)[:, None, :]
+        return h, (x, W, h)
+
+    def backward(dh, cache):
+        x, W, h = cache
+        dz = (dh * (1 - h**2))[:, 0, :]
+        return {"x": dz @ W.T, "W": x.T @ dz}
+
+    assert tg.verify_backward(forward, backward, weights).ok
+
+
 def test_the_report_speaks_of_your_inputs():
     report = judged(right)
     for told in (str(report), report.to_markdown(), report.to_html()):

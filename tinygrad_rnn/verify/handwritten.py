@@ -19,6 +19,7 @@ from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
 from .backward.compare import Comparison, compare, is_single, precision
 from .backward.explain import Explanation
+from .backward.mistakes import sides
 from .backward.results import Results
 from .backward.subject import Subject
 from .backward.truth import (
@@ -194,6 +195,8 @@ def _notes(subject: Subject, truth: Truth, results: Results) -> list[str]:
             "forward's output is no number, so the gradients are those of sum(upstream * output), upstream being fixed "
             "random numbers, which your backward pass got as the gradient of the output"
         )
+    if truth.loss is not None and any(sides(list(Graph(truth.loss).nodes))):
+        notes.append("your inputs stand exactly on a kink, where engine and complex step may take different sides")
     if truth.method != RECORDED:
         notes.append(f"forward could not be recorded: {'; '.join(truth.reasons)}")
     return notes

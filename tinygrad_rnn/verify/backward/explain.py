@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..report import FAIL, INCONCLUSIVE, PASS, Row
+from ..report import FAIL, INCONCLUSIVE, PASS, Row, Step
 from .arrays import Place
 from .blocks import fused, located
 from .compare import Comparison
 from .relations import Clipped, clipped, related
 from .subject import Subject
 from .suspects import Search
-from .truth import Truth
+from .truth import Truth, on_a_kink
 
 #: so many gradients are listed by name
 FEW = 6
@@ -65,9 +65,14 @@ class Explanation:
         self.rows = rows
 
     def _explain(self) -> None:
+        side = self._kink()
+        if side:
+            self._on_a_kink(side)
+            return
         by_itself: set[str] = set()
         if self.truth.loss is not None:
-            self.search = search = Search(self.truth, self.stated, self.subject.vocabulary, self.eps)
+            search = self.search
+            assert search is not None
             by_itself = {name for name, _ in search.wrong_by_themselves()} if search.inner else set()
             sentence = search.mistake()
             if sentence:
@@ -76,6 +81,24 @@ class Explanation:
         self.rows = [self._alone(row, by_itself) if row.verdict == FAIL else row for row in self.rows]
         if not all(row.explanation for row in self.rows if row.verdict == FAIL):
             self.notes.append(self._what_to_name())
+
+    def _kink(self) -> str:
+        """How the inputs stand on a kink of the forward function, so that nothing is wrong for certain."""
+        if self.truth.loss is not None:
+            self.search = Search(self.truth, self.stated, self.subject.vocabulary, self.eps)
+            return self.search.side_of_a_kink()
+        failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
+        bent = all(on_a_kink(self.subject, place) for place in failed)
+        return "a kink of the forward function, where differences mean neither side" if bent else ""
+
+    def _on_a_kink(self, side: str) -> None:
+        why = f"your inputs stand exactly on {side}: other inputs would tell"
+        self.rows = [
+            replace(row, verdict=INCONCLUSIVE, steps=[_inconclusive(step, why) for step in row.steps])
+            if row.verdict == FAIL
+            else row
+            for row in self.rows
+        ]
 
     def _one_mistake(self, sentence: str, by_itself: set[str]) -> None:
         """Tell the mistake at the line that is wrong by itself, or at the first of all that it explains."""
@@ -140,6 +163,10 @@ class Explanation:
             "`for t in tg.steps(T)`, and let backward return their gradients by step too ({'h': {t: dh}}); then the "
             "line with the mistake is told"
         )
+
+
+def _inconclusive(step: Step, why: str) -> Step:
+    return replace(step, verdict=INCONCLUSIVE, why=why) if step.verdict == FAIL else step
 
 
 def _quantity(row: Row) -> str:

@@ -258,6 +258,32 @@ class Mistakes:
         return rule
 
 
+def sides(nodes: list[Tensor]) -> Iterator[Change]:
+    """The other derivatives that are right where a function has a kink and an argument stands exactly on it."""
+    kinks = [node for node in nodes if _op(node) in KINKS and np.any(_on_kink(node))]
+    edges = frozenset((node.id, i) for node in kinks for i in range(len(node.inputs)))
+    for share in (0.0, 1.0, -1.0) if kinks else ():
+        said = " and ".join(sorted({f"`{_op(node)}`" for node in kinks}))
+        yield Change(edges, _with_share(share), f"{said} at a kink, where its derivative may be taken as {share:g}")
+
+
+#: functions with a kink where two values are the same
+KINKS = ("relu", "maximum", "minimum", "abs")
+
+
+def _on_kink(node: Tensor) -> np.ndarray:
+    first, *second = (np.asarray(x.value) for x in node.inputs)
+    return np.asarray(first == (second[0] if second else 0.0))
+
+
+def _with_share(share: float) -> Rule:
+    def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
+        constant = len(node.inputs) == 2 and not node.inputs[1 - i].requires_grad
+        return np.where(_on_kink(node), g * (share if i == 0 or constant else 1.0 - share), part)
+
+    return rule
+
+
 def pulled(node: Tensor, g: Any, values: list[Any] | None = None) -> list[Any]:
     """What each input of a node receives by the primitive's own rule, its inputs holding these values."""
     op, params = node.op, node.params or {}

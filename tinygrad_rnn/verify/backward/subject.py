@@ -54,7 +54,7 @@ class Subject:
     @property
     def upstream(self) -> bool:
         """Whether an output that is no scalar is weighted with an upstream gradient."""
-        return any(c.shape for c in self._cotangents)
+        return any(c.size > 1 for c in self._cotangents)
 
     def call(self, values: Mapping[Place, Any]) -> Any:
         """What forward returns with these values in its inputs; weights elsewhere stay as they are."""
@@ -114,11 +114,12 @@ class Subject:
         )
 
     def cotangents(self, outputs: Sequence[Any]) -> list[np.ndarray]:
-        """The upstream gradient of each output: 1 for a number, else standard normal numbers, the same ones always."""
+        """The upstream gradient of each output: 1 for a number, else random numbers, the same ones always."""
         shapes = [np.shape(plain(y)) if foreign.kind_of(y) == foreign.NUMPY else tuple(y.shape) for y in outputs]
         if [c.shape for c in self._cotangents] != shapes:
             rng = np.random.default_rng(0)  # sixteenths: the same numbers in every precision
-            self._cotangents = [np.round(16 * rng.standard_normal(s)) / 16 if s else np.ones(()) for s in shapes]
+            drawn = [np.round(16 * rng.standard_normal(shape)) / 16 for shape in shapes]
+            self._cotangents = [np.ones(c.shape) if c.size == 1 else c for c in drawn]
         return self._cotangents
 
     # -- numbers ---------------------------------------------------------------------------------------------------

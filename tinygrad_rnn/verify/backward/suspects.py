@@ -19,7 +19,7 @@ from ...core.tensor import Tensor
 from .arrays import Place, said
 from .code import Vocabulary
 from .loops import Steps
-from .mistakes import Change, Mistakes, pulled
+from .mistakes import Change, Mistakes, pulled, sides
 from .relations import close
 from .truth import Truth
 
@@ -48,6 +48,10 @@ class Search:
         """The places whose gradient does not follow from the user's other gradients."""
         swept = self._swept(None)
         return {place for place in self.targets if not self._agrees(place, swept)}
+
+    def side_of_a_kink(self) -> str:
+        """Whether the user's gradients are right with another derivative at a kink."""
+        return next((change.sentence for change in sides(self.nodes) if self._explains(change)), "")
 
     def mistake(self) -> str:
         """The sentence of the first change that explains all gradients, or nothing."""

@@ -83,7 +83,7 @@ class Slopes:
         """The derivative in a direction and an estimate of its error; raises what the user's function raises."""
         if self.method == COMPLEX:
             return self._complex(directions), 0.0
-        return richardson(lambda s: float(self._moved(directions, s)))
+        return richardson(lambda s: self.moved(directions, s))
 
     def _complex(self, directions: Mapping[Place, np.ndarray]) -> float:
         moved = {p: a + 1j * STEP * directions[p] if p in directions else a + 0j for p, a in self.arrays.items()}
@@ -94,9 +94,10 @@ class Slopes:
             raise TypeError("the loss came out without an imaginary part")
         return float(np.imag(value)) / STEP
 
-    def _moved(self, directions: Mapping[Place, np.ndarray], s: float) -> Any:
+    def moved(self, directions: Mapping[Place, np.ndarray], s: float) -> float:
+        """The loss so far along a direction."""
         moved = {p: a + s * directions.get(p, 0.0) for p, a in self.arrays.items()}
-        return self.subject.loss_at(moved)
+        return float(np.real(self.subject.loss_at(moved)))
 
 
 def record(subject: Subject) -> tuple[Tensor | None, dict[Place, Tensor], str]:
@@ -251,6 +252,15 @@ def _slices(slopes: Slopes, place: Place) -> Iterator[Slice]:
             direction[part] = _random({place: direction[part].shape})[place]
             slope, doubt = slopes.along({place: direction})
             yield Slice(axis, indices, direction, slope, DOUBT * doubt)
+
+
+def on_a_kink(subject: Subject, place: Place) -> bool:
+    """Whether the loss bends at the user's values: the two one-sided slopes do not meet as the step gets shorter."""
+    slopes = Slopes(subject, DIFFERENCES, _double(subject))
+    direction = _random({place: subject.leaves[place].shape})
+    middle = slopes.moved(direction, 0.0)
+    gaps = [abs(slopes.moved(direction, h) - 2.0 * middle + slopes.moved(direction, -h)) / h for h in (1e-3, 1e-5)]
+    return bool(gaps[1] > 0.1 * gaps[0] and gaps[1] > 1e-6)
 
 
 def _seconds(slopes: Slopes, place: Place) -> float:
