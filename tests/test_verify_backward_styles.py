@@ -244,6 +244,33 @@ def test_single_precision_has_its_own_unit_and_is_named():
     assert wrong.verdict != "PASS"
 
 
+def test_a_long_sequence_can_still_be_told():
+    steps = list(rng.normal(size=(300, 4)))
+
+    def states(W):
+        h = [np.zeros(4)]
+        for x in steps:
+            h.append(np.tanh(W @ h[-1] + x))
+        return h
+
+    def backward(W):
+        h, dW, dh = states(W), np.zeros_like(W), np.ones(4)
+        for t in range(len(steps), 0, -1):
+            dz = (1 - h[t] ** 2) * dh
+            dW, dh = dW + np.outer(dz, h[t - 1]), W.T @ dz + 1
+        return {"W": dW}
+
+    def forward(W):
+        return sum(np.sum(h) for h in states(W))
+
+    # orthogonal, but its absolute values double what goes through it, 300 times over
+    hadamard = 0.5 * np.array([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+    report = tg.verify_backward(forward, backward, {"W": hadamard})
+    assert report.ok and "rounding was measured" in str(report), str(report)
+    wrong = tg.verify_backward(forward, lambda W: {"W": backward(W)["W"] * (1 + 1e-6)}, {"W": hadamard})
+    assert wrong.verdict == "FAIL"
+
+
 def test_single_precision_inside_a_pass_is_noticed():
     def inside(x, W, b):
         return [g.astype(np.float32).astype(float) for g in right(x, W, b)]

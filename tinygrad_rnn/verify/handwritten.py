@@ -17,7 +17,7 @@ from ..core.errors import DtypeError, GraphError
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
-from .backward.compare import Comparison, compare, is_single, precision
+from .backward.compare import Comparison, compare, explains_too_much, is_single, precision
 from .backward.explain import Explanation
 from .backward.mistakes import sides
 from .backward.results import Results
@@ -83,8 +83,9 @@ def _judged(
     truth = _truth(subject, loss, leaves, places, reason)
     _same_shapes(results, truth, subject)
     eps, dtype = _precision(subject, results)
-    if eps > EPS and truth.sizes:
+    if truth.sizes and (eps > EPS or explains_too_much(truth, eps)):
         rounded_at_random(truth, eps)
+        truth.reasons.append("rounding was measured, each operation being rounded at random")
     comparisons = {place: compare(place, results.gradients[place], truth, eps) for place in places}
     rows = _without_zeros(_rows(comparisons), truth)
     explanation = Explanation(rows, comparisons, results.gradients, truth, subject, eps)
@@ -197,8 +198,10 @@ def _notes(subject: Subject, truth: Truth, results: Results) -> list[str]:
         )
     if truth.loss is not None and any(sides(list(Graph(truth.loss).nodes))):
         notes.append("your inputs stand exactly on a kink, where engine and complex step may take different sides")
-    if truth.method != RECORDED:
-        notes.append(f"forward could not be recorded: {'; '.join(truth.reasons)}")
+    if truth.method == RECORDED:
+        notes += truth.reasons
+    else:
+        notes.append(f"taken by {truth.method}, since forward could not be recorded: {'; '.join(truth.reasons)}")
     return notes
 
 

@@ -80,9 +80,20 @@ def _verdict(error: float, bound: float, limit: float, truth: Truth, eps: float,
         return Comparison(
             INCONCLUSIVE, error, bound, f"larger than {truth.method} explain for certain, but not by much"
         )
-    if bound > min(0.1, max(COARSEST, 1e5 * eps)) * scale_of(truth):
+    if bound > coarsest(truth, eps):
         return Comparison(INCONCLUSIVE, error, bound, "rounding or the method could hide a mistake")
     return Comparison(PASS, error, bound)
+
+
+def coarsest(truth: Truth, eps: float) -> float:
+    """The largest bound that still tells something, in proportion to all gradients."""
+    return min(0.1, max(COARSEST, 1e5 * eps)) * scale_of(truth)
+
+
+def explains_too_much(truth: Truth, eps: float) -> bool:
+    """Whether the magnitudes of all terms, as they grow over many steps, bound nothing any more."""
+    bounds = [float(np.max(bounds_of(place, truth, eps), initial=0.0)) for place in truth.sizes]
+    return any(bound > coarsest(truth, eps) for bound in bounds)
 
 
 def scale_of(truth: Truth) -> float:

@@ -150,18 +150,27 @@ class _Numpy:
         return _MAKERS.get(name, made)
 
 
+def _made(make: Any) -> Any:
+    return lambda *args, **kwargs: _if_floats(make(*args, **kwargs))
+
+
 def _like(make: Any) -> Any:
-    return lambda x, *args, **kwargs: Written(make(np.empty(_shape_of(x)), *args, **kwargs))
+    return lambda x, *args, **kwargs: _if_floats(make(_plain_like(x), *args, **kwargs))
 
 
-def _shape_of(x: Any) -> tuple[int, ...]:
-    return x.shape if isinstance(x, (Tensor, Written)) else np.shape(x)
+def _if_floats(array: np.ndarray) -> Any:
+    """Only what may hold a Tensor: class numbers and masks stay arrays."""
+    return Written(array) if array.dtype.kind == "f" else array
+
+
+def _plain_like(x: Any) -> np.ndarray:
+    return np.empty(x.shape) if isinstance(x, (Tensor, Written)) else np.asarray(x)
 
 
 _MAKERS: dict[str, Any] = {
-    "zeros": lambda *args, **kwargs: Written(np.zeros(*args, **kwargs)),
-    "ones": lambda *args, **kwargs: Written(np.ones(*args, **kwargs)),
-    "empty": lambda *args, **kwargs: Written(np.zeros(*args, **kwargs)),
+    "zeros": _made(np.zeros),
+    "ones": _made(np.ones),
+    "empty": _made(np.zeros),
     "zeros_like": _like(np.zeros_like),
     "ones_like": _like(np.ones_like),
     "empty_like": _like(np.zeros_like),
