@@ -54,7 +54,7 @@ def stories_alone(values: Values) -> Iterator[Story]:
 
 def _pool(term: Term, values: Values) -> list[Expr]:
     """Factors that stand beside the gradients a term names: what is known of the derivatives of those quantities."""
-    quantities = values.probe.model.quantities
+    quantities = values.model.quantities
     pool = pool_of([], [term.body])
     for node in walk(term.body):
         base = quantities.base(node.key) if isinstance(node, Ref) else None
@@ -66,7 +66,7 @@ def _pool(term: Term, values: Values) -> list[Expr]:
 def _of_other_steps(values: Values) -> Iterator[Term]:
     """The terms of the other equations for this gradient, with the indices of this one: what holds at S, at s."""
     target = values.equation.target
-    for other in values.probe.model.gradients:
+    for other in values.model.gradients:
         if other is values.equation or other.target.key != target.key:
             continue
         moves = {a: b for a, b in zip(other.target.indices, target.indices, strict=True) if a != b}

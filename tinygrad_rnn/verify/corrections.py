@@ -28,6 +28,7 @@ from .edits import (
 )
 from .report import WRONG, TermVerdict
 from .terms import Term, Values
+from .truth import writes_diag
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def corrected(
     term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]
 ) -> Iterator[tuple[Fix, np.ndarray]]:
     """The corrections of a term that reach one of the goals, likeliest first, with the values they reach."""
-    setting = Setting(pool, _running(term, values), values.diag)
+    setting = Setting(pool, _running(term, values), writes_diag(values.model))
     for fix in _all(term, setting, values):
         reached = values.reaches(fix.term.expr, goals)
         if reached is not None:
@@ -115,7 +116,7 @@ def _sentence(edit: Edit, term: Term, values: Values) -> str:
 
 def quoted(expr: Expr, values: Values) -> str:
     """The user's own words for a part of the equation."""
-    source = values.probe.model.document.source
+    source = values.model.document.source
     words = " ".join(source.text[expr.span.start : expr.span.stop].split())
     return words or text(expr)
 
@@ -150,7 +151,7 @@ def _other_sums(term: Term, values: Values) -> Iterator[Fix]:
 def _sums_over(term: Term, values: Values) -> Iterator[tuple[str, Range]]:
     """The indices of the model over which a term could be summed: those its equation does not use."""
     used = {*values.equation.running}
-    for variable, within in values.probe.model.document.indices.items():
+    for variable, within in values.model.document.indices.items():
         if variable not in used and not within.last.running and within.last.lengths:
             yield variable, within
 

@@ -17,6 +17,8 @@ from ..language.expressions import Equation, walk
 from ..language.printer import text
 from ..language.rewriting import names
 from .alone import stories_alone
+from .cases import in_pieces
+from .cases import said as where
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
 from .labels import undeclared_label
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from .probe import Probe
 
 BOUNDARY = "boundary"
+#: a way of matching that leaves so many terms open is followed at once
+LITTLE = 2
 #: so many ways of matching an equation with the right one are followed
 MATCHINGS = 4
 #: equations with more wrong terms than this are told as a whole
@@ -58,10 +62,10 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     if label is not None:
         return label
     repairs = Repairs(equation, probes)
-    matchings = sorted(_matchings(values), key=lambda matching: matching.open)[:MATCHINGS]
+    matchings: list[Matching] = []
     for story in _stories(matchings, values):
         if story.equations is None:
-            return story.told(None)
+            continue
         correction = repairs.applied(story.equations)
         if correction is not None:
             return story.told(correction)
@@ -69,29 +73,40 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
 
 
 def _witnesses(equation: Equation, probes: Sequence[Probe]) -> list[Probe]:
-    """A probe on which the equation fails: there its terms are compared."""
-    steps = probes[0].model.steps_of
-    failing = (p for p in probes if any(p.judge(equation, s).verdict == FAIL for s in steps(equation, p.run.lengths)))
-    return [next(failing, probes[0])]
+    """A probe of each length on which the equation fails: there its terms are compared."""
+    chosen: dict[str, Probe] = {}
+    for probe in probes:
+        steps = probe.model.steps_of(equation, probe.run.lengths)
+        if any(probe.judge(equation, step).verdict == FAIL for step in steps):
+            chosen.setdefault(str(probe.run.lengths), probe)
+    return list(chosen.values()) or [probes[0]]
 
 
-def _stories(matchings: Sequence[Matching], values: Values) -> Iterator[Story]:
-    for matching in matchings:
+def _stories(matchings: list[Matching], values: Values) -> Iterator[Story]:
+    """Explanations, likeliest first; `matchings` receives the ways of matching that were looked at. One that leaves
+    little open is followed at once, so that most mistakes need one vocabulary only.
+    """
+    for matching in _matchings(values):
+        matchings.append(matching)
+        if matching.open <= LITTLE:
+            yield from _explanations(matching, values)
+    matchings.sort(key=lambda matching: matching.open)
+    for matching in [matching for matching in matchings if matching.open > LITTLE][:MATCHINGS]:
         yield from _explanations(matching, values)
     yield from stories_alone(values)
-    for matching in matchings:
+    for matching in matchings[:MATCHINGS]:
         yield _replaced(matching, values)
 
 
 # -- matching ------------------------------------------------------------------------------------------------------
 def _matchings(values: Values) -> Iterator[Matching]:
     """How the user's terms compare with the right ones, for several choices of the gradients they may name."""
-    equation, probe = values.equation, values.probe
-    gradients = frozenset(name for name in names(equation.rhs) if probe.model.quantities.base((name, True)))
-    for keep in vocabularies(probe, equation):
+    equation, model = values.equation, values.model
+    gradients = frozenset(name for name in names(equation.rhs) if model.quantities.base((name, True)))
+    for keep in vocabularies(model, equation):
         for fine in (False, True):
             try:
-                truth = true_terms(probe, equation, keep, fine)
+                truth = true_terms(model, equation, keep, fine)
             except TinygradError:
                 continue
             for split in (frozenset(), gradients) if fine else (frozenset(),):
@@ -178,24 +193,29 @@ def _extra(matching: Matching, values: Values) -> Story:
 
 def _missing(matching: Matching, values: Values) -> Story:
     verdicts, sentences = right_terms(matching.right), []
-    steps = [s for s in values.steps if s is not None]
-    at_an_end, absent = bool(steps), _grouped(matching.absent)
+    absent = _grouped(matching.absent)
     for true in absent:
-        here = sorted(true.steps & set(steps)) if true.steps else steps
-        at_an_end = at_an_end and len(here) < len(steps) and set(here) <= {steps[0], steps[-1]}
-        some = tuple(here) if len(here) < len(steps) else ()
-        at = f" at t = {', '.join(map(str, here))}" if some else ""
+        at = where(true, values.model)
+        steps = [step for probe, step in values.places if true.stands(probe.run.lengths, step) and step is not None]
+        some = () if true.everywhere else tuple(dict.fromkeys(steps))
         verdicts.append(TermVerdict(str(true), MISSING, f"is missing{at}", steps=some))
         sentences.append(f"the term `{true}` is missing{at}")
+    at_an_end = all(_at_an_end(true, values) for true in absent)
     kind = BOUNDARY if at_an_end else "missing term"
     return Story(kind, "; ".join(sentences), verdicts, _with(matching.right, absent, values))
 
 
+def _at_an_end(true: TrueTerm, values: Values) -> bool:
+    """Whether a term lacks only at the first or the last of the steps of an equation."""
+    if true.everywhere:
+        return False
+    ends = {id(probe): (steps[0], steps[-1]) for probe in values.probes if (steps := values.steps_on(probe))}
+    return all(step in ends[id(p)] for p, step in values.places if true.stands(p.run.lengths, step))
+
+
 def _with(terms: Sequence[Term], absent: Sequence[TrueTerm], values: Values) -> list[Equation] | None:
-    """The equation with right terms added; None where one stands at some of its steps only."""
-    if not all(true.stands(probe.run.lengths, step) for true in absent for probe, step in values.places):
-        return None
-    return values.with_terms([*terms, *(true.term for true in absent)])
+    """The equation with right terms added, in pieces where they stand at some of its steps only."""
+    return in_pieces(values.equation, terms, absent, values.model)
 
 
 def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
@@ -205,11 +225,10 @@ def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
         for true, _ in absent
         if not any(name.startswith("d") for name in names(true.term.body)) and true.term.over is None
     ]
-    if len(whole) < 2 or any(true.steps != whole[0].steps for true in whole):
+    if len(whole) < 2 or any(true.domains != whole[0].domains for true in whole):
         return [true for true, _ in absent]
-    return [true for true, _ in absent if true not in whole] + [
-        TrueTerm(Term(1, joined([t.term for t in whole])), whole[0].steps)
-    ]
+    together = replace(whole[0], term=Term(1, joined([true.term for true in whole])))
+    return [true for true, _ in absent if true not in whole] + [together]
 
 
 def _one_by_one(matching: Matching, values: Values) -> Iterator[Story]:
@@ -248,10 +267,11 @@ def _story(
 ) -> Story:
     verdicts = right_terms(matching.right) + [fix.verdict(term) for term, fix in fixes]
     verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in unexplained]
-    verdicts += [TermVerdict(str(true), MISSING, "is missing") for true, _ in absent]
-    sentences = [fix.sentence for _, fix in fixes] + joined_sentences(unexplained, [true.term for true, _ in absent])
+    lacking = [true for true, _ in absent]
+    verdicts += [TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}") for true in lacking]
+    sentences = [fix.sentence for _, fix in fixes] + joined_sentences(unexplained, [true.term for true in lacking])
     terms = [*matching.right, *(fix.term for _, fix in fixes)]
-    equations = _with(terms, [true for true, _ in absent], values)
+    equations = _with(terms, lacking, values)
     return Story(fixes[0][1].kind, "; ".join(sentences), verdicts, equations)
 
 
@@ -288,8 +308,8 @@ def _replaced(matching: Matching, values: Values) -> Story:
     wrong, absent = [term for term, _ in matching.left], [true for true, _ in matching.absent]
     verdicts = right_terms(matching.right)
     verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in wrong]
-    verdicts += [TermVerdict(str(true), MISSING, "is missing") for true in absent]
-    if len(wrong) == 1 and all(true.steps is None for true in absent):
+    verdicts += [TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}") for true in absent]
+    if len(wrong) == 1 and all(true.everywhere for true in absent):
         correction = text(joined([true.term for true in absent]))
         verdicts = [replace(v, correction=correction) if v.verdict == WRONG else v for v in verdicts]
     kind = "wrong term"

@@ -1,19 +1,19 @@
-"""Certify a probe: run wrong versions of the right equation on it, and see that each would be noticed.
+"""Certify a probe: run wrong versions of an equation on it, and see that each would be noticed.
 
-The mutants are made from the *reference* derivation, one change each, of the kinds people make; where a model has no
-derivation in textbook form (two indices, trees), from the equation itself once it has been found right. A mutant that
-no probe can tell from the truth says the same and is not counted; one that only other probes can tell has survived,
-and then this probe proves nothing.
+The mutants are made of what the file states, one change each, of the kinds people make; of an equation that is wrong,
+from the right one. A mutant that no probe can tell from the truth says the same and is not counted; one that only other
+probes can tell has survived, and then this probe proves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import TinygradError
+from ..core.errors import DerivationError
 from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Sum, walk
 from ..language.indices import Comparison, Condition
 from ..language.rewriting import factors_of, product, transposed, with_children
@@ -34,11 +34,9 @@ def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]
     """Run the mutants of one equation on the probes; `strong` ones of the same length decide which are wrong."""
     on_probes = [Values([probe], equation) for probe in probes]
     on_strong = [Values([probe], equation) for probe in strong]
-    truth = _reference(strong[0], equation) or _itself(on_strong[0])
-    if truth is None:
+    truth = _stated(on_strong) or _derived(equation, strong[0])
+    if not truth:
         return Certificate(uncertified=(equation.name,))
-    steps = set(on_strong[0].steps)
-    truth = [true for true in truth if true.steps is None or true.steps & steps]
     total = Certificate()
     for name, mutant in _mutants(truth):
         if not any(_noticed(values, mutant) for values in on_strong):
@@ -67,19 +65,21 @@ def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
     return False
 
 
-def _reference(probe: Probe, equation: Equation) -> list[TrueTerm] | None:
-    for keep in vocabularies(probe, equation):
+def _stated(on_strong: Sequence[Values]) -> list[TrueTerm]:
+    """The terms of the equation as stated, if it is right; else none."""
+    equation = on_strong[0].equation
+    stated = [TrueTerm(term, equation) for term in terms_of(equation.rhs)]
+    return [] if any(_noticed(values, stated) for values in on_strong) else stated
+
+
+def _derived(equation: Equation, probe: Probe) -> list[TrueTerm]:
+    """The terms of the right equation for one that is wrong; none where it has no such form."""
+    for keep in vocabularies(probe.model, equation):
         try:
-            return true_terms(probe, equation, keep)
-        except TinygradError:
+            return true_terms(probe.model, equation, keep)
+        except DerivationError:
             continue
-    return None
-
-
-def _itself(values: Values) -> list[TrueTerm] | None:
-    """The terms of the user's own equation, if it is right."""
-    truth = [TrueTerm(term, None) for term in terms_of(values.equation.rhs)]
-    return None if _noticed(values, truth) else truth
+    return []
 
 
 def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
@@ -87,7 +87,7 @@ def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
         rest = [*truth[:i], *truth[i + 1 :]]
         yield f"without {true}", rest
         for name, term in _mutated(true.term):
-            yield f"{name} in {true}", [*rest, TrueTerm(term, true.steps)]
+            yield f"{name} in {true}", [*rest, replace(true, term=term)]
 
 
 def _mutated(term: Term) -> Iterator[tuple[str, Term]]:

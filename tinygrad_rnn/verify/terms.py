@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,13 +15,14 @@ import numpy as np
 from ..core.errors import TinygradError
 from ..core.tensor import plain
 from ..language.evaluate import evaluate
-from ..language.expressions import Call, Equation, Expr, Sum, Unary, walk
+from ..language.expressions import Equation, Expr, Sum, Unary
 from ..language.indices import Lengths, Step
 from ..language.operands import Operand, dense
 from ..language.printer import text
 from ..language.rewriting import addends, factors_of, names, negated, product, total
 
 if TYPE_CHECKING:
+    from ..language import Model
     from .probe import Probe
 
 #: two values of one term differ by less than this share of their size when they say the same
@@ -123,21 +123,19 @@ class Values:
         self._starts = np.cumsum([0, *(truth.size for truth in truths)])
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
 
-    @cached_property
-    def diag(self) -> bool:
-        """Whether the file writes `diag(v) @ dh` rather than `dh * v`."""
-        nodes = (node for equation in self.probe.model.gradients for node in walk(equation.rhs))
-        return any(isinstance(node, Call) and node.function == "diag" for node in nodes)
-
     @property
     def probe(self) -> Probe:
         """The first of the probes."""
         return self.probes[0]
 
     @property
-    def steps(self) -> list[Step]:
-        """The steps on the first probe."""
-        return [step for probe, step in self.places if probe is self.probe]
+    def model(self) -> Model:
+        """The model of the first probe."""
+        return self.probe.model
+
+    def steps_on(self, probe: Probe) -> list[Step]:
+        """The steps on one of the probes."""
+        return [step for other, step in self.places if other is probe]
 
     def of(self, expr: Expr, stands: Stands | None = None) -> np.ndarray | None:
         """The value at every place, one after the other (0 where the term does not stand); None if there is none of
