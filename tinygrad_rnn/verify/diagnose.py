@@ -44,12 +44,18 @@ MOST_WRONG = 8
 class Matching:
     """User terms that are right, user terms that are not, right terms that the user does not have."""
 
-    right: list[Term] = field(default_factory=list)
+    agreed: list[tuple[list[Term], list[TrueTerm]]] = field(default_factory=list)
     left: list[tuple[Term, np.ndarray]] = field(default_factory=list)
     absent: list[tuple[TrueTerm, np.ndarray]] = field(default_factory=list)
 
     @property
+    def right(self) -> list[Term]:
+        """The user's terms that are right."""
+        return [term for mine, _ in self.agreed for term in mine]
+
+    @property
     def open(self) -> int:
+        """How many terms are left on either side."""
         return len(self.left) + len(self.absent)
 
 
@@ -86,11 +92,12 @@ def _stories(matchings: list[Matching], values: Values) -> Iterator[Story]:
     """Explanations, likeliest first; `matchings` receives the ways of matching that were looked at. One that leaves
     little open is followed at once, so that most mistakes need one vocabulary only.
     """
-    for matching in _matchings(values):
-        matchings.append(matching)
-        if matching.open <= LITTLE:
-            yield from _explanations(matching, values)
-    matchings.sort(key=lambda matching: matching.open)
+    for same_words in _matchings(values):
+        matchings += same_words
+        for matching in sorted(same_words, key=_openness):
+            if matching.open <= LITTLE:
+                yield from _explanations(matching, values)
+    matchings.sort(key=_openness)
     for matching in [matching for matching in matchings if matching.open > LITTLE][:MATCHINGS]:
         yield from _explanations(matching, values)
     yield from stories_alone(values)
@@ -99,20 +106,30 @@ def _stories(matchings: list[Matching], values: Values) -> Iterator[Story]:
 
 
 # -- matching ------------------------------------------------------------------------------------------------------
-def _matchings(values: Values) -> Iterator[Matching]:
+def _openness(matching: Matching) -> int:
+    return matching.open
+
+
+def _matchings(values: Values) -> Iterator[list[Matching]]:
     """How the user's terms compare with the right ones, for several choices of the gradients they may name."""
     equation, model = values.equation, values.model
     gradients = frozenset(name for name in names(equation.rhs) if model.quantities.base((name, True)))
     for keep in vocabularies(model, equation):
+        same_words = []
         for fine in (False, True):
             try:
                 truth = true_terms(model, equation, keep, fine)
             except TinygradError:
                 continue
-            for split in (frozenset(), gradients) if fine else (frozenset(),):
-                matching = _match(values, terms_of(equation.rhs, frozenset(split)), truth)
-                if matching is not None:
-                    yield matching
+            for split in (frozenset[str](), gradients) if fine else (frozenset[str](),):
+                matching = _match(values, terms_of(equation.rhs, split), truth)
+                same_words += [matching] if matching is not None else []
+        yield same_words
+
+
+def best_matching(values: Values) -> Matching | None:
+    """How an equation compares with the right one in the words in which the least is left open."""
+    return min((matching for same_words in _matchings(values) for matching in same_words), key=_openness, default=None)
 
 
 def _match(values: Values, terms: list[Term], truth: list[TrueTerm]) -> Matching | None:
@@ -139,7 +156,7 @@ def _pair_off(matching: Matching, values: Values) -> None:
     for few, many in ((1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (0, 2), (0, 3)):
         while (pair := _agreeing(matching, few, many, values)) is not None:
             mine, theirs = pair
-            matching.right += [matching.left[i][0] for i in mine]
+            matching.agreed.append(([matching.left[i][0] for i in mine], [matching.absent[k][0] for k in theirs]))
             matching.left = [pair for i, pair in enumerate(matching.left) if i not in mine]
             matching.absent = [pair for k, pair in enumerate(matching.absent) if k not in theirs]
 
