@@ -12,7 +12,7 @@ from ..language import Model
 from ..language.expressions import Equation
 from ..language.printer import text
 from ..language.rewriting import substituted
-from ..system import Domain
+from ..system import EVERYWHERE, Domain
 from ..system.system import clauses_of
 from .terms import Term, joined
 from .truth import TrueTerm
@@ -61,7 +61,7 @@ def _case(equation: Equation, domain: Domain, terms: Sequence[Term], model: Mode
     indices = tuple(index.substituted(values) for index in equation.target.indices)
     target = equation.target.moved_to(indices) if indices else equation.target
     running = [name for name in equation.running if name not in values]
-    when = Writer(model, HADAMARD).conditions(domain.substituted(values), running)
+    when = Writer(model, HADAMARD).conditions(domain.substituted(values), running, EVERYWHERE)
     return replace(equation, target=target, rhs=rhs, when=when)
 
 
@@ -75,7 +75,7 @@ def said(true: TrueTerm, model: Model) -> str:
         at = ", ".join(f"{name} = {value}" for name, value in values.items())
         try:
             rest = [name for name in names if name not in values]
-            when = Writer(model, HADAMARD).conditions(domain.substituted(values), rest)
+            when = Writer(model, HADAMARD).conditions(domain.substituted(values), rest, EVERYWHERE)
         except DerivationError:
             return " at some steps"
         where = " and ".join(map(text, when))
