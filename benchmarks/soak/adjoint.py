@@ -336,4 +336,6 @@ def _intervals(
                 yield end, end, (residue,), {**longer, axis: end.at(longer)}
             else:
                 example = next(t for t in range(start, start + modulus) if t % modulus == remainder)
+                if example > end.at(lengths):
+                    raise Unread("remainders of a few steps before the end")
                 yield starts[start], end, (residue,), {**lengths, axis: example}

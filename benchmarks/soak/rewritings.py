@@ -1,0 +1,480 @@
+"""Valid algebra at one part of a formula, each rule with its name: what a person may write instead of the textbook's form.
+
+A rule takes a part and returns another that is equal to it, or None where it has nothing to say. Rules for whole
+equations (sums over cases, helpers, steps put in) stand in `restating`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from benchmarks.soak.forms import (
+    Equation,
+    Form,
+    Index,
+    Test,
+    add,
+    addends,
+    at_path,
+    call,
+    chain,
+    factors,
+    is_num,
+    mat,
+    mul,
+    neg,
+    num,
+    over,
+    power,
+    put,
+    ref,
+    replaced,
+    sub,
+    time,
+    total,
+    tr,
+    variables,
+    walk,
+)
+from benchmarks.soak.reading import File, Unread
+from benchmarks.soak.shapes import NUMBER, Shape, shape_of
+
+
+@dataclass
+class Setting:
+    """What a rule may know: the file, the shapes, and chance."""
+
+    file: File
+    shapes: Mapping[str, Shape]
+    rng: Random
+
+    def shape(self, form: Form) -> Shape:
+        return shape_of(form, self.shapes)
+
+    def is_column(self, form: Form) -> bool:
+        rows, columns = self.shape(form)
+        return columns == 1 and rows > 1
+
+    def forward(self, name: str) -> Equation | None:
+        """The one equation of a quantity, if there is just one and it holds at all steps."""
+        own = [e for e in self.file.forward if e.name == name]
+        plain = [e for e in own if e.running]
+        whole = len(plain) == 1 and not plain[0].when and all(_before(e, self.file) for e in own if not e.running)
+        return plain[0] if whole else None
+
+
+def _before(equation: Equation, file: File) -> bool:
+    return all(not index.terms and index.constant < 1 for index in equation.indices)
+
+
+Rule = Callable[[Form, Setting], Form | None]
+RULES: dict[str, Rule] = {}
+
+
+def rule(name: str) -> Callable[[Rule], Rule]:
+    def keep(function: Rule) -> Rule:
+        RULES[name] = function
+        return function
+
+    return keep
+
+
+def rewrite(form: Form, name: str, setting: Setting) -> Form | None:
+    """The formula with one part, chosen at random, rewritten by the rule; None where it fits nowhere."""
+    places = [path for path, node in walk(form) if node.op not in ("num",)]
+    setting.rng.shuffle(places)
+    for path in places:
+        try:
+            new = RULES[name](at_path(form, path), setting)
+        except Unread:
+            continue
+        if new is not None and new != at_path(form, path):
+            return replaced(form, path, new)
+    return None
+
+
+# -- sums and products ----------------------------------------------------------------------------------------------
+@rule("distribute")
+def _distribute(form: Form, setting: Setting) -> Form | None:
+    if form.op not in ("*", "@"):
+        return None
+    left, right = form.args
+    for inner, rebuilt in (
+        (right, lambda term: Form(form.op, (left, term))),
+        (left, lambda term: Form(form.op, (term, right))),
+    ):
+        terms = addends(inner)
+        same = len({setting.shape(term) for _, term in terms}) == 1
+        if len(terms) > 1 and (same or form.op == "*"):
+            return total([(sign, rebuilt(term)) for sign, term in terms])
+    return None
+
+
+@rule("factor out")
+def _factor(form: Form, setting: Setting) -> Form | None:
+    """`A @ p + A @ q`, `p * r + q * r`: two neighbours of a sum with a common factor."""
+    terms = addends(form)
+    for at in range(len(terms) - 1):
+        (s, a), (t, b) = terms[at], terms[at + 1]
+        if a.op != b.op or a.op not in ("*", "@") or not _same_shape(setting, a, b):
+            continue
+        for own, common in ((0, 1), (1, 0)):
+            if a.args[common] == b.args[common] and _same_shape(setting, a.args[own], b.args[own]):
+                pair = total([(1, a.args[own]), (s * t, b.args[own])])
+                args = (pair, a.args[1]) if own == 0 else (a.args[0], pair)
+                return total([*terms[:at], (s, Form(a.op, args)), *terms[at + 2 :]])
+    return None
+
+
+def _same_shape(setting: Setting, a: Form, b: Form) -> bool:
+    return setting.shape(a) == setting.shape(b)
+
+
+@rule("reorder a sum")
+def _reorder_sum(form: Form, setting: Setting) -> Form | None:
+    terms = addends(form)
+    if len(terms) < 2:
+        return None
+    mixed = setting.rng.sample(terms, len(terms))
+    return None if mixed == terms else total(mixed)
+
+
+@rule("reorder a product")
+def _reorder_product(form: Form, setting: Setting) -> Form | None:
+    parts = factors(form, "*")
+    return chain(setting.rng.sample(parts, len(parts))) if len(parts) > 1 else None
+
+
+@rule("move a sign")
+def _sign(form: Form, setting: Setting) -> Form | None:
+    if form.op == "-":
+        return neg(sub(form.args[1], form.args[0]))
+    if form.op in ("*", "@"):
+        left, right = form.args
+        return Form(form.op, (neg(left), neg(right)))
+    return None
+
+
+@rule("a number split")
+def _number(form: Form, setting: Setting) -> Form | None:
+    if form.op == "ref" and setting.rng.random() < 0.5:
+        return add(mul(num(0.5), form), mul(num(0.5), form))
+    if form.op == "ref":
+        return sub(mul(num(3), form), mul(num(2), form))
+    if form.op == "**" and is_num(form.args[1], 2):
+        return mul(form.args[0], form.args[0])
+    return None
+
+
+@rule("move a number")
+def _number_out(form: Form, setting: Setting) -> Form | None:
+    """`s * (A @ v)` as `A @ (s * v)` and back, for a factor that is one number."""
+    if form.op == "*":
+        for s, other in (form.args, form.args[::-1]):
+            if setting.shape(s) == NUMBER and other.op == "@":
+                return mat(other.args[0], mul(s, other.args[1]))
+    if form.op == "@" and form.args[1].op == "*":
+        for s, other in (form.args[1].args, form.args[1].args[::-1]):
+            if setting.shape(s) == NUMBER and setting.shape(other) != NUMBER:
+                return mul(s, mat(form.args[0], other))
+    return None
+
+
+@rule("a quotient as a product")
+def _quotient(form: Form, setting: Setting) -> Form | None:
+    if form.op != "/":
+        return None
+    a, b = form.args
+    return mul(a, Form("/", (num(1), b)))
+
+
+# -- matrices ---------------------------------------------------------------------------------------------------------
+@rule("transpose a product")
+def _transpose(form: Form, setting: Setting) -> Form | None:
+    if form.op == "@":
+        a, b = form.args
+        if setting.shape(form) == NUMBER:
+            return mat(tr(b), tr(a))
+        return tr(mat(tr(b), tr(a)))
+    if form.op == ".T" and form.args[0].op == "@":
+        a, b = form.args[0].args
+        return mat(tr(b), tr(a))
+    return None
+
+
+@rule("transpose a number")
+def _inner(form: Form, setting: Setting) -> Form | None:
+    """`x.T @ y = y.T @ x` for columns."""
+    if form.op == "@" and form.args[0].op == ".T" and setting.shape(form) == NUMBER:
+        return mat(tr(form.args[1]), form.args[0].args[0])
+    return None
+
+
+@rule("transpose a sum")
+def _transpose_sum(form: Form, setting: Setting) -> Form | None:
+    if form.op in ("+", "-") and NUMBER not in (shapes := {setting.shape(arg) for arg in form.args}) and len(shapes) == 1:
+        return Form(".T", (Form(form.op, tuple(tr(arg) for arg in form.args)),))
+    return None
+
+
+@rule("diag")
+def _diag(form: Form, setting: Setting) -> Form | None:
+    """`v * x` as `diag(v) @ x`, and `diag(v) @ x` as `v * x`."""
+    if form.op == "*" and all(setting.is_column(arg) for arg in form.args):
+        first, second = form.args if setting.rng.random() < 0.5 else form.args[::-1]
+        return mat(call("diag", first), second)
+    if form.op == "@" and form.args[0].op == "call" and form.args[0].data == "diag" and setting.is_column(form.args[1]):
+        return mul(form.args[0].args[0], form.args[1])
+    return None
+
+
+@rule("diag beside a matrix")
+def _diag_outer(form: Form, setting: Setting) -> Form | None:
+    """`(v * x) @ y.T` as `diag(v) @ x @ y.T`, `A.T @ (v * x)` as `(diag(v) @ A).T @ x`."""
+    if form.op == "@" and form.args[0].op == "*" and all(setting.is_column(arg) for arg in form.args[0].args):
+        v, x = form.args[0].args
+        return mat(call("diag", v), mat(x, form.args[1]))
+    if form.op == "@" and form.args[0].op == ".T" and form.args[1].op == "*":
+        v, x = form.args[1].args
+        if setting.is_column(v) and setting.is_column(x):
+            return mat(tr(mat(call("diag", v), form.args[0].args[0])), x)
+    return None
+
+
+@rule("regroup a product")
+def _regroup(form: Form, setting: Setting) -> Form | None:
+    if form.op == "@" and form.args[0].op == "@":
+        (a, b), c = form.args[0].args, form.args[1]
+        return mat(a, mat(b, c))
+    if form.op == "@" and form.args[1].op == "@":
+        a, (b, c) = form.args[0], form.args[1].args
+        return mat(mat(a, b), c)
+    return None
+
+
+@rule("inner product as a sum")
+def _inner_sum(form: Form, setting: Setting) -> Form | None:
+    if form.op == "@" and form.args[0].op == ".T" and setting.shape(form) == NUMBER and setting.is_column(form.args[1]):
+        return call("sum", mul(form.args[0].args[0], form.args[1]))
+    if form.op == "call" and form.data == "sum" and form.args[0].op == "*":
+        a, b = form.args[0].args
+        if setting.is_column(a) and setting.is_column(b):
+            return mat(tr(a), b)
+    return None
+
+
+# -- slopes -------------------------------------------------------------------------------------------------------------
+@rule("slope factored")
+def _slope_factored(form: Form, setting: Setting) -> Form | None:
+    """`1 - h**2` as `(1 - h) * (1 + h)`, `y * (1 - y)` as `y - y**2`."""
+    if form.op == "-" and is_num(form.args[0], 1) and form.args[1].op == "**" and is_num(form.args[1].args[1], 2):
+        h = form.args[1].args[0]
+        return mul(sub(num(1), h), add(num(1), h))
+    if form.op == "*" and form.args[1].op == "-" and is_num(form.args[1].args[0], 1):
+        y = form.args[1].args[1]
+        parts = factors(form.args[0])
+        if parts[-1] == y:
+            return mul(*parts[:-1], sub(y, power(y, 2)))
+    return None
+
+
+@rule("slope spelled out")
+def _slope_spelled(form: Form, setting: Setting) -> Form | None:
+    """The named value in `1 - h**2` or `y * (1 - y)` as the formula it has."""
+    name, slope = _slope_of(form, setting)
+    if name is None:
+        return None
+    equation = setting.forward(name.data[0])
+    return None if equation is None else _with(form, name, _at(equation, name))
+
+
+@rule("slope called")
+def _slope_called(form: Form, setting: Setting) -> Form | None:
+    """`1 - h**2` as `tanh'(a)`, `y * (1 - y)` as `sigmoid'(a)`."""
+    name, slope = _slope_of(form, setting)
+    if name is None:
+        return None
+    equation = setting.forward(name.data[0])
+    if equation is None or equation.rhs.op != "call" or equation.rhs.data != slope:
+        return None
+    called = call(slope + "'", _at(equation, name).args[0])
+    return called if slope == "tanh" else mul(*factors(form.args[0])[:-1], called)
+
+
+@rule("slope of a called function spelled out")
+def _slope_uncalled(form: Form, setting: Setting) -> Form | None:
+    if form.op != "call" or not str(form.data).endswith("'"):
+        return None
+    function = form.data[:-1]
+    y = call(function, form.args[0])
+    if function == "tanh":
+        return sub(num(1), power(y, 2))
+    if function == "sigmoid":
+        return mul(y, sub(num(1), y))
+    return call("sigmoid", form.args[0]) if function == "softplus" else None
+
+
+def _slope_of(form: Form, setting: Setting) -> tuple[Form | None, str]:
+    if form.op == "-" and is_num(form.args[0], 1) and form.args[1].op == "**" and is_num(form.args[1].args[1], 2):
+        if form.args[1].args[0].op == "ref":
+            return form.args[1].args[0], "tanh"
+    elif form.op == "*" and form.args[1].op == "-" and is_num(form.args[1].args[0], 1):
+        y = form.args[1].args[1]
+        if y.op == "ref" and factors(form.args[0])[-1] == y:
+            return y, "sigmoid"
+    return None, ""
+
+
+def _at(equation: Equation, name: Form) -> Form:
+    """The right-hand side of an equation at the indices of a reference to its target."""
+    values = {
+        index.running[0]: at.moved(-index.constant)
+        for index, at in zip(equation.indices, name.data[1], strict=True)
+        if index.running
+    }
+    return put(equation.rhs, values)
+
+
+def _with(form: Form, old: Form, new: Form) -> Form:
+    if form == old:
+        return new
+    return Form(form.op, tuple(_with(arg, old, new) for arg in form.args), form.data)
+
+
+# -- forward equations --------------------------------------------------------------------------------------------------
+@rule("a forward equation put in")
+def _forward_in(form: Form, setting: Setting) -> Form | None:
+    if form.op != "ref" or form.data[0] not in setting.file.defined:
+        return None
+    equation = setting.forward(form.data[0])
+    if equation is None or not form.data[1] or not all(_inside(index) for index in form.data[1]):
+        return None
+    rhs = _at(equation, form)
+    clash = variables(form) & {node.data.variable for _, node in walk(equation.rhs) if node.op == "over"}
+    return None if clash or setting.shape(rhs) != setting.shape(form) else rhs
+
+
+def _inside(index: Index) -> bool:
+    """Whether a step surely lies in the sequence: t, T, but not t-1."""
+    return len(index.terms) == 1 and index.terms[0][1] == 1 and index.constant == 0
+
+
+@rule("a forward equation taken out")
+def _forward_out(form: Form, setting: Setting) -> Form | None:
+    """A part that is the right-hand side of a forward equation, by its name."""
+    if form.op in ("ref", "num"):
+        return None
+    for equation in setting.file.forward:
+        if equation.name == "L" or setting.forward(equation.name) is None or not equation.running:
+            continue
+        for step in ({}, {"t": Index.read("T")}, {"t": Index.read("t+1")}):
+            if put(equation.rhs, step) == form:
+                return put(ref(equation.name, *equation.indices), step)
+    return None
+
+
+# -- sums over time -------------------------------------------------------------------------------------------------------
+@rule("a sum of sums")
+def _sum_split(form: Form, setting: Setting) -> Form | None:
+    if form.op != "over" or form.data.kind != "sum":
+        return None
+    terms = addends(form.args[0])
+    if len(terms) < 2 or len({setting.shape(term) for _, term in terms}) > 1:
+        return None
+    return total([(sign, Form("over", (term,), form.data)) for sign, term in terms])
+
+
+@rule("sums joined")
+def _sum_joined(form: Form, setting: Setting) -> Form | None:
+    terms = addends(form)
+    for at in range(len(terms) - 1):
+        (s, a), (t, b) = terms[at], terms[at + 1]
+        if a.op == b.op == "over" and a.data == b.data and a.data.kind == "sum" and _same_shape(setting, a, b):
+            joined = Form("over", (total([(s, a.args[0]), (t, b.args[0])]),), a.data)
+            return total([*terms[:at], (1, joined), *terms[at + 2 :]])
+    return None
+
+
+@rule("one step of a sum apart")
+def _sum_step(form: Form, setting: Setting) -> Form | None:
+    if form.op != "over" or form.data.kind != "sum" or form.data.tests:
+        return None
+    name = form.data.variable
+    low, high = setting.file.ranges[name]
+    here = Index.read(name)
+    if setting.rng.random() < 0.5:
+        return add(over(name, form.args[0], (Test(here, "<", high),)), put(form.args[0], {name: high}))
+    return add(put(form.args[0], {name: low}), over(name, form.args[0], (Test(here, ">", low),)))
+
+
+@rule("a sum in two ranges")
+def _sum_ranges(form: Form, setting: Setting) -> Form | None:
+    if form.op != "over" or form.data.kind != "sum" or form.data.tests:
+        return None
+    name, here = form.data.variable, Index.read(form.data.variable)
+    if setting.rng.random() < 0.5:
+        even = Test(here, "=", Index((), 0), 2)
+        odd = Test(here, "=", Index((), 1), 2)
+        return add(over(name, form.args[0], (even,)), over(name, form.args[0], (odd,)))
+    middle = Index((), setting.rng.choice((2, 3)))
+    return add(over(name, form.args[0], (Test(here, "<=", middle),)), over(name, form.args[0], (Test(here, ">", middle),)))
+
+
+@rule("a sum shifted")
+def _sum_shifted(form: Form, setting: Setting) -> Form | None:
+    """`sum(t > 1, f(t))` as `sum(t < T, f(t+1))` and back."""
+    if form.op != "over" or form.data.kind != "sum" or len(form.data.tests) != 1:
+        return None
+    (test,), name = form.data.tests, form.data.variable
+    low, high = setting.file.ranges[name]
+    here = Index.read(name)
+    if (test.left, test.relation, test.right) == (here, ">", low):
+        return over(name, put(form.args[0], {name: here.moved(1)}), (Test(here, "<", high),))
+    if (test.left, test.relation, test.right) == (here, "<", high):
+        return over(name, put(form.args[0], {name: here.moved(-1)}), (Test(here, ">", low),))
+    return None
+
+
+@rule("sums exchanged")
+def _sum_exchanged(form: Form, setting: Setting) -> Form | None:
+    inner = form.args[0] if form.op == "over" else None
+    if inner is None or inner.op != "over" or {form.data.kind, inner.data.kind} != {"sum"}:
+        return None
+    if any(form.data.variable in test.names for test in inner.data.tests):
+        return None
+    return Form("over", (Form("over", inner.args, form.data),), inner.data)
+
+
+@rule("a factor out of a sum")
+def _factor_out_of_sum(form: Form, setting: Setting) -> Form | None:
+    if form.op != "over" or form.data.kind != "sum" or form.args[0].op not in ("*", "@"):
+        return None
+    name, (a, b) = form.data.variable, form.args[0].args
+    if name not in variables(a):
+        return Form(form.args[0].op, (a, Form("over", (b,), form.data)))
+    if name not in variables(b):
+        return Form(form.args[0].op, (Form("over", (a,), form.data), b))
+    return None
+
+
+@rule("a factor into a sum")
+def _factor_into_sum(form: Form, setting: Setting) -> Form | None:
+    if form.op not in ("*", "@"):
+        return None
+    a, b = form.args
+    if b.op == "over" and b.data.kind == "sum" and b.data.variable not in variables(a):
+        return Form("over", (Form(form.op, (a, b.args[0])),), b.data)
+    if a.op == "over" and a.data.kind == "sum" and a.data.variable not in variables(b):
+        return Form("over", (Form(form.op, (a.args[0], b)),), a.data)
+    return None
+
+
+@rule("a mean as a sum")
+def _mean(form: Form, setting: Setting) -> Form | None:
+    if form.op == "over" and form.data.kind == "sum" and not form.data.tests:
+        high = setting.file.ranges[form.data.variable][1]
+        mean = over(form.data.variable, form.args[0], (), "mean")
+        return mul(time(high), mean)
+    return None
