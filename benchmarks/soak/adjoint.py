@@ -239,7 +239,8 @@ def _summed(share: Share, wanted: Mapping[str, Index], file: File) -> tuple[Form
         else:
             tests.append(Test(here, "=", pattern))
     for name in left:
-        spare = _spare(name[:-1], {*wanted, *(n for n in left if n != name)}, file)
+        bound = {node.data.variable for _, node in walk(form) if node.op == "over"}
+        spare = _spare(name[:-1], {*wanted, *bound, *(n for n in left if n != name)}, file)
         again = {name: Index.read(spare)}
         form, tests = put(form, again), [test.put(again) for test in tests]
         limits = {(t.left, t.relation, t.right) for t in _limits(spare, file)}

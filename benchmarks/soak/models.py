@@ -227,7 +227,7 @@ def _encoder(d: Draft, attends: bool) -> None:
     """A second sequence s: its last state, or all its states weighed at every step t."""
     n, m = d.size(), d.size()
     z, k = d.leaf("z", m), d.leaf("k", n)
-    d.headers["indices"] = "s = 1..S, r = 1..S, t = 1..T, j = 1..T"
+    d.headers["indices"] = "s = 1..S, r = 1..S, l = 1..S, t = 1..T, j = 1..T"
     W, U = d.matrix(n, n), d.matrix(n, m, "U")
     d.says(f"{k}[s] = tanh({W} @ {k}[s-1] + {U} @ {z}[s] + {d.bias(n)})")
     c = d.column("c", n)

@@ -18,6 +18,7 @@ from benchmarks.soak.forms import (
     call,
     chain,
     factors,
+    is_num,
     mul,
     neg,
     num,
@@ -31,7 +32,7 @@ from benchmarks.soak.forms import (
     walk,
 )
 from benchmarks.soak.reading import Unread
-from benchmarks.soak.rewritings import Setting
+from benchmarks.soak.rewritings import Setting, is_label
 from benchmarks.soak.shapes import NUMBER
 
 Mutation = Callable[[Form, Setting], Iterator[Form]]
@@ -48,7 +49,9 @@ def mutation(name: str) -> Callable[[Mutation], Mutation]:
 
 def mutate(equation: Equation, name: str, setting: Setting) -> Equation | None:
     """The equation with one part changed at random by this kind of slip; None where it fits nowhere or does not type."""
-    places = [path for path, _ in walk(equation.rhs)]
+    if is_num(equation.rhs, 0):
+        return None
+    places = [path for path, _ in walk(equation.rhs) if not is_label(equation.rhs, path)]
     setting.rng.shuffle(places)
     for path in places:
         part = at_path(equation.rhs, path)
@@ -64,7 +67,7 @@ def mutate(equation: Equation, name: str, setting: Setting) -> Equation | None:
 
 def _fits(equation: Equation, rhs: Form, setting: Setting) -> bool:
     try:
-        return setting.shape(rhs) in (setting.shape(equation.rhs), setting.shapes[equation.name[1:]])
+        return setting.shape(rhs) == setting.shapes[equation.name[1:]]
     except Unread:
         return False
 

@@ -95,6 +95,7 @@ class World:
         self.forward = _coverage(file, file.forward, self.lengths)
         self.stated = _coverage(file, file.gradients, self.lengths)
         self.helpers: dict[Place, np.ndarray] = {}
+        self.ran = False
         self.truth: dict[Place, np.ndarray] | None = None
         self.bounds = _bounds(file.headers.get("bounds", ""))
         self.labels = _labels(file)
@@ -105,7 +106,7 @@ class World:
         if place not in self.values:
             known = self.forward.get(place)
             if known is None:
-                if name in self.file.defined and not self._outside(name, step):
+                if name in self.file.defined and (self.ran or not self._outside(name, step)):
                     raise Unread(f"{name}{step} is defined by no equation")
                 result = self._drawn(name, step)
             else:
@@ -120,6 +121,12 @@ class World:
         """Everything that is defined, in the order of the steps, so that nothing nests deeply."""
         for place in sorted(self.forward, key=lambda place: (not place[1], place[1])):
             self.value(*place)
+        self.ran = True  # what no forward equation has read outside the sequence does not exist there
+
+    def ready(self) -> None:
+        """Run, unless that is done."""
+        if not self.ran:
+            self.run()
 
     def _outside(self, name: str, step: Step) -> bool:
         fixed = [e for e in self.file.forward if e.name == name and e.running]
@@ -198,6 +205,8 @@ class World:
     def look(self, name: str, step: Step) -> np.ndarray:
         """What a formula reads: a quantity, a true gradient, or a helper by its own equation."""
         place = (name, step)
+        if not self.ran:
+            return self.value(name, step)
         if name in self.shapes and name not in {e.name for e in self.file.gradients if e.name not in self.file.defined}:
             if place in self.stated and place not in self.forward:
                 equation, times = self.stated[place]  # h[T+1] = 0, stated among the gradients
@@ -215,6 +224,7 @@ class World:
     def gradient(self, name: str, step: Step) -> np.ndarray:
         """The true derivative of the loss by a quantity at a step; 0 where it does not exist and the file says so."""
         if self.truth is None:
+            self.ready()
             self.truth = self.gradients()
         place = (name, step)
         if place in self.truth:
@@ -250,6 +260,7 @@ class World:
 
     def errors(self, equation: Equation) -> dict[Step, float]:
         """By step that an equation of this file claims, how far it is off, as a share of the largest entry."""
+        self.ready()
         found = {}
         for (name, step), (owner, times) in self.stated.items():
             if owner is equation:

@@ -83,7 +83,7 @@ def rule(name: str) -> Callable[[Rule], Rule]:
 
 def rewrite(form: Form, name: str, setting: Setting) -> Form | None:
     """The formula with one part, chosen at random, rewritten by the rule; None where it fits nowhere."""
-    places = [path for path, node in walk(form) if node.op not in ("num",)]
+    places = changeable(form)
     setting.rng.shuffle(places)
     for path in places:
         try:
@@ -93,6 +93,17 @@ def rewrite(form: Form, name: str, setting: Setting) -> Form | None:
         if new is not None and new != at_path(form, path):
             return replaced(form, path, new)
     return None
+
+
+def changeable(form: Form) -> list[tuple[int, ...]]:
+    """The places of all parts that are quantities: no label inside onehot, no number of a row."""
+    return [path for path, node in walk(form) if node.op != "num" and not is_label(form, path)]
+
+
+def is_label(form: Form, path: tuple[int, ...]) -> bool:
+    """Whether this place holds the label of a one-hot column or the number of a row."""
+    parent = at_path(form, path[:-1])
+    return bool(path) and parent.op == "call" and (parent.data == "onehot" or (parent.data == "rows" and path[-1] > 0))
 
 
 # -- sums and products ----------------------------------------------------------------------------------------------

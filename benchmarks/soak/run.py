@@ -1,0 +1,73 @@
+"""The soak: random files by the thousand, and what must never happen to one of them.
+
+    python -m benchmarks soak [--seed N] [--count N] [--save FOLDER] [right] [wrong] [prove] [derived] [domains]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks import table
+from benchmarks.soak import domains, judging
+from benchmarks.soak.judging import Tally
+
+PARTS = ("right", "wrong", "prove", "derived", "domains")
+GOAL = 0.9
+
+
+def main(arguments: list[str]) -> None:
+    """Run the parts that are named, or all, and print what was found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all if none is named")
+    parser.add_argument("--seed", type=int, default=0, help="where the random numbers start (0)")
+    parser.add_argument("--count", type=int, default=100, help="files of each part, domains ten times as many (100)")
+    parser.add_argument("--save", type=Path, default=None, help="a folder for the files that were judged wrongly")
+    options = parser.parse_args(arguments)
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}")
+    for part in options.parts or PARTS:
+        folder = options.save / part if options.save else None
+        start = time.perf_counter()
+        tally = soak(part, options.seed, options.count, folder)
+        print(f"## {part}: {options.count} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
+        print(report(tally), flush=True)
+
+
+def soak(part: str, seed: int, count: int, folder: Path | None = None) -> Tally:
+    """One part of it; the seeds of its files are `SEED-0`, `SEED-1`, …"""
+    tally = Tally(folder=folder)
+    seeds = _seeds(seed, count if part != "domains" else 10 * count)
+    match part:
+        case "right":
+            judging.judge_right(seeds, tally)
+        case "wrong":
+            judging.judge_wrong(seeds, tally)
+        case "prove":
+            judging.prove_random(seeds, tally)
+        case "derived":
+            judging.judge_derived(seeds, tally)
+        case "domains":
+            for name in seeds:
+                domains.compare(name, tally)
+    return tally
+
+
+def report(tally: Tally) -> str:
+    """A table of verdicts by what was done, the share proved, and every counterexample in one line."""
+    verdicts = sorted({verdict for counter in tally.counts.values() for verdict in counter})
+    rows = []
+    for title, counter in sorted(tally.counts.items()):
+        proved, decided = counter["PROVED"], sum(counter.values()) - counter["refused"]
+        share = f"{proved / decided:.0%}" if proved else ""
+        rows.append([title, *(str(counter[verdict] or "") for verdict in verdicts), share])
+    text = table.aligned(["", *verdicts, "proved"], rows)
+    lines = [f"- {finding.what} (seed {finding.seed}): {finding.said[:300]}" for finding in tally.findings]
+    return "\n".join([text, "", *(lines or ["Nothing was found."]), ""])
+
+
+def _seeds(seed: int, count: int) -> Iterable[str]:
+    return (f"{seed}-{number}" for number in range(count))
