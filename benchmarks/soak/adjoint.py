@@ -102,9 +102,7 @@ class _Rules:
         return ref(own.name, *own.indices) if own.rhs == form and own.name != "L" else None
 
 
-def _back(
-    form: Form, g: Form, variables: tuple[str, ...], tests: tuple[Test, ...], rules: _Rules
-) -> Iterator[Share]:
+def _back(form: Form, g: Form, variables: tuple[str, ...], tests: tuple[Test, ...], rules: _Rules) -> Iterator[Share]:
     """The shares of all references of `form`, whose cotangent is `g`."""
     if is_num(g, 0):
         return
@@ -192,7 +190,7 @@ def _call(form: Form, g: Form, rules: _Rules) -> list[tuple[Form, Form]]:
         case "sum":
             return [(x, g)]  # the same number at every entry: stretched where it has to be
         case "mean":
-            return [(x, div(g, num(rules.shape(x)[0])))]
+            return [(x, div(g, call("sum", call("ones_like", x))))]  # no number: it has to hold for every size
         case "norm":
             return [(x, mul(g, div(x, y)))]
         case "squared_error":
@@ -213,8 +211,12 @@ def _assembled(name: str, shares: list[Share], file: File) -> list[Equation]:
         return [Equation("d" + name, (), add(*(_summed(share, {}, file)[0] for share in shares)))]
     found = [_summed(share, dict(zip(axes, share.pattern, strict=True)), file) for share in shares]
     return [
-        Equation("d" + name, indices, add(*(put(form, fixed) for form, guards in found if _active(guards, example))), when)
-        for indices, when, fixed, example in _cells(axes, [guard for _, guards in found for guard in guards], name, file)
+        Equation(
+            "d" + name, indices, add(*(put(form, fixed) for form, guards in found if _active(guards, example))), when
+        )
+        for indices, when, fixed, example in _cells(
+            axes, [guard for _, guards in found for guard in guards], name, file
+        )
     ]
 
 

@@ -25,7 +25,10 @@ WRONG_BY = 1e-6
 RARE = tuple(
     name
     for name in RULES
-    if any(word in name for word in ("factor", "sums", "sum of", "shifted", "taken out", "transpose a number", "move a number"))
+    if any(
+        word in name
+        for word in ("factor", "sums", "sum of", "shifted", "taken out", "transpose a number", "move a number")
+    )
 )
 
 

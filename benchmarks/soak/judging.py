@@ -67,7 +67,7 @@ class Tally:
 def _asked(call: Callable[[], Any], seed: str, text: str, tally: Tally) -> Any:
     """The answer; a text where the package refuses; None where it breaks or takes too long, which is a finding."""
     try:
-        with _ending(LONGEST):
+        with ending(LONGEST):
             return call()
     except TinygradError as error:
         return str(error)
@@ -80,7 +80,7 @@ def _asked(call: Callable[[], Any], seed: str, text: str, tally: Tally) -> Any:
 
 
 @contextmanager
-def _ending(seconds: int) -> Iterator[None]:
+def ending(seconds: int) -> Iterator[None]:
     """Ends what takes longer, where the system has alarms and this is the main thread."""
 
     def stop(*_: Any) -> None:
@@ -159,7 +159,9 @@ def _correct(case: Case, report: Any, seed: str, tally: Tally) -> None:
     for line, correction in corrections.items():
         tally.count("corrections", "right" if verdicts.get(line) in HOLDS else "wrong")
         if verdicts.get(line) not in HOLDS:
-            tally.find("correction does not hold", seed, f"line {line} is {verdicts.get(line)}: {correction}", case.text)
+            tally.find(
+                "correction does not hold", seed, f"line {line} is {verdicts.get(line)}: {correction}", case.text
+            )
 
 
 def prove_random(seeds: Iterable[str], tally: Tally) -> None:

@@ -138,14 +138,15 @@ def _stacked(d: Draft, h: str, n: int) -> None:
 
 def _entrywise(d: Draft, h: str, n: int) -> None:
     w = d.leaf("w", n)
-    d.says(f"{h}[t] = tanh({d.driven(n, f'{w} * {h}[t-1]')})" if d.rng.random() < 0.5 else
-           f"{h}[t] = {w} * sin({h}[t-1])**2 + sin({d.driven(n)})")
+    d.says(
+        f"{h}[t] = tanh({d.driven(n, f'{w} * {h}[t-1]')})"
+        if d.rng.random() < 0.5
+        else f"{h}[t] = {w} * sin({h}[t-1])**2 + sin({d.driven(n)})"
+    )
 
 
 def _product(d: Draft, h: str, n: int) -> None:
-    d.says(
-        f"{h}[t] = tanh({d.driven(n, f'{d.matrix(n, n)} @ {h}[t-1]')}) * sigmoid({d.matrix(n, n, 'Q')} @ {h}[t-1])"
-    )
+    d.says(f"{h}[t] = tanh({d.driven(n, f'{d.matrix(n, n)} @ {h}[t-1]')}) * sigmoid({d.matrix(n, n, 'Q')} @ {h}[t-1])")
 
 
 def _residual(d: Draft, h: str, n: int) -> None:

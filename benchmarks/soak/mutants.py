@@ -153,7 +153,12 @@ def _mean(form: Form, setting: Setting) -> Iterator[Form]:
 def _bounds(form: Form, setting: Setting) -> Iterator[Form]:
     if form.op == "over" and not form.data.tests:
         here, (low, high) = Index.read(form.data.variable), setting.file.ranges[form.data.variable]
-        for test in (Test(here, "<", high), Test(here, ">", low), Test(here, "!=", Index((), 2)), Test(here, "=", high)):
+        for test in (
+            Test(here, "<", high),
+            Test(here, ">", low),
+            Test(here, "!=", Index((), 2)),
+            Test(here, "=", high),
+        ):
             yield replace(form, data=replace(form.data, tests=(test,)))
     elif form.op == "over":
         yield replace(form, data=replace(form.data, tests=()))
@@ -199,7 +204,12 @@ def _number(form: Form, setting: Setting) -> Iterator[Form]:
 def _slope(form: Form, setting: Setting) -> Iterator[Form]:
     if form.op == "-" and form.args[0].op == "num" and form.args[1].op == "**":
         h = form.args[1].args[0]
-        yield from (power(sub(num(1), h), 2), mul(h, sub(num(1), h)), sub(num(1), h), sub(num(1), power(call("tanh", h), 2)))
+        yield from (
+            power(sub(num(1), h), 2),
+            mul(h, sub(num(1), h)),
+            sub(num(1), h),
+            sub(num(1), power(call("tanh", h), 2)),
+        )
     if form.op == "*" and form.args[1].op == "-" and form.args[1].args[0].op == "num":
         y = form.args[1].args[1]
         yield from (sub(num(1), power(y, 2)), mul(form.args[0], sub(num(1), power(y, 2))))
@@ -222,5 +232,12 @@ def _length(form: Form, setting: Setting) -> Iterator[Form]:
 @mutation("another function")
 def _function(form: Form, setting: Setting) -> Iterator[Form]:
     if form.op == "call" and form.data in ("sigmoid", "tanh", "sin", "cos", "relu'", "softmax"):
-        other = {"sigmoid": "tanh", "tanh": "sigmoid", "sin": "cos", "cos": "sin", "relu'": "relu", "softmax": "sigmoid"}
+        other = {
+            "sigmoid": "tanh",
+            "tanh": "sigmoid",
+            "sin": "cos",
+            "cos": "sin",
+            "relu'": "relu",
+            "softmax": "sigmoid",
+        }
         yield call(other[form.data], *form.args)

@@ -7,6 +7,7 @@ h = 1e-30.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -15,6 +16,7 @@ import numpy as np
 
 from benchmarks.soak.forms import Equation, Form, Index, Test
 from benchmarks.soak.reading import File, Unread
+from benchmarks.soak.shapes import shape_of
 
 H = 1e-30
 Step = tuple[int, ...]
@@ -99,6 +101,9 @@ class World:
         self.truth: dict[Place, np.ndarray] | None = None
         self.bounds = _bounds(file.headers.get("bounds", ""))
         self.labels = _labels(file)
+        declared = file.headers.get("labels", "")
+        self.labels |= set(re.findall(r"(\w+)\s+one-hot", declared))
+        self.simplex = set(re.findall(r"(\w+)\s+simplex", declared))
 
     # -- forward ----------------------------------------------------------------------------------------------------
     def value(self, name: str, step: Step) -> np.ndarray:
@@ -139,6 +144,9 @@ class World:
             column = np.zeros((1, rows, 1), complex)
             column[0, rng.integers(rows), 0] = 1
             return column
+        if name in self.simplex:
+            shares = rng.uniform(0.1, 1, (1, rows, columns)) + 0j
+            return shares / shares.sum(axis=-2, keepdims=True)
         drawn = rng.normal(0, 0.5, (1, rows, columns)) + 0.05
         low, high = self.bounds.get(name, (None, None))
         if low is not None and high is not None:
@@ -162,6 +170,8 @@ class World:
             case "call" if form.data == "rows":
                 first, last = (int(self.evaluate(arg, times).real.item()) for arg in form.args[1:])
                 return self.evaluate(form.args[0], times)[:, first - 1 : last]
+        if form.op == "@":
+            return self._factor(form.args[0], times) @ self._factor(form.args[1], times)
         args = [self.evaluate(arg, times) for arg in form.args]
         match form.op:
             case "neg":
@@ -174,8 +184,6 @@ class World:
                 return args[0] * args[1]
             case "/":
                 return args[0] / args[1]
-            case "@":
-                return args[0] @ args[1]
             case "**":
                 power = args[1].real.item()
                 return args[0] ** (int(power) if power == int(power) else power)
@@ -187,6 +195,16 @@ class World:
                 return CALLS[form.data](*args)
         raise Unread(f"{form.op} {form.data}")
 
+    def _factor(self, form: Form, times: Mapping[str, int]) -> np.ndarray:
+        """A factor of a matrix product, in which a power of a square matrix is a power of the matrix."""
+        if form.op == ".T":
+            return np.swapaxes(self._factor(form.args[0], times), -1, -2)
+        if form.op == "**":
+            base, power = (self.evaluate(arg, times) for arg in form.args)
+            if base.shape[-1] == base.shape[-2] > 1:
+                return np.linalg.matrix_power(base, int(power.real.item()))
+        return self.evaluate(form, times)
+
     def _over(self, form: Form, times: Mapping[str, int]) -> np.ndarray:
         low, high = self.file.ranges.get(form.data.variable) or next(iter(self.file.ranges.values()))
         terms = []
@@ -195,11 +213,19 @@ class World:
             if all(test.holds(inner) for test in form.data.tests):
                 terms.append(self.evaluate(form.args[0], inner))
         if form.data.kind == "prod":
-            if any(term.shape[-2:] != (1, 1) for term in terms):
-                raise Unread("a product over time of what is no number")
-            return np.prod(terms, axis=0) if terms else np.ones((1, 1, 1), complex)
+            return self._product(form.args[0], terms)
         whole = sum(terms, np.zeros((1, 1, 1), complex))
         return whole if form.data.kind == "sum" else whole / len(terms)
+
+    def _product(self, body: Form, terms: list[np.ndarray]) -> np.ndarray:
+        """Of matrices in the order of the steps, the first on the left; the empty one is the identity."""
+        rows, columns = shape_of(body, self.shapes)
+        if rows != columns:
+            raise Unread("a product over time of what is no square matrix")
+        whole = np.eye(rows)[None] + 0j
+        for term in terms:
+            whole = whole @ term
+        return whole
 
     # -- gradients --------------------------------------------------------------------------------------------------
     def look(self, name: str, step: Step) -> np.ndarray:
@@ -273,12 +299,18 @@ class World:
 
 
 def wrong_at(
-    file: File, shapes: Mapping[str, Shape], equation: Equation, lengths: Iterable[Mapping[str, int]], least: float = 1e-7
+    file: File,
+    shapes: Mapping[str, Shape],
+    equation: Equation,
+    lengths: Iterable[Mapping[str, int]],
+    least: float = 1e-7,
 ) -> Mapping[str, int] | None:
     """The first lengths at which an equation of a file is numerically wrong; None if it is right at all of them."""
     for these in lengths:
         for seed in range(2):
-            if any(error > least or error != error for error in World(file, shapes, these, seed).errors(equation).values()):
+            if any(
+                error > least or error != error for error in World(file, shapes, these, seed).errors(equation).values()
+            ):
                 return these
     return None
 
@@ -321,12 +353,16 @@ def _labels(file: File) -> set[str]:
     from benchmarks.soak.forms import walk
 
     sizes = {part.partition("=")[0].strip() for part in file.headers.get("sizes", "").split(",")}
-    return {
-        node.args[-1].data[0]
-        for equation in file.forward
-        for _, node in walk(equation.rhs)
-        if node.op == "call" and node.data in ("onehot", "cross_entropy") and node.args[-1].op == "ref"
-    } - file.defined - sizes
+    return (
+        {
+            node.args[-1].data[0]
+            for equation in file.forward
+            for _, node in walk(equation.rhs)
+            if node.op == "call" and node.data in ("onehot", "cross_entropy") and node.args[-1].op == "ref"
+        }
+        - file.defined
+        - sizes
+    )
 
 
 def _bounds(said: str) -> dict[str, tuple[float | None, float | None]]:
@@ -334,7 +370,9 @@ def _bounds(said: str) -> dict[str, tuple[float | None, float | None]]:
     for part in filter(str.strip, said.split(",")):
         words = part.replace("<=", "<").replace(">=", ">").replace("<", " < ").replace(">", " > ").split()
         if len(words) == 5:
-            found[words[2]] = (float(words[0]), float(words[4])) if words[1] == "<" else (float(words[4]), float(words[0]))
+            found[words[2]] = (
+                (float(words[0]), float(words[4])) if words[1] == "<" else (float(words[4]), float(words[0]))
+            )
         elif words[1] == ">":
             found[words[0]] = (float(words[2]), None)
         else:

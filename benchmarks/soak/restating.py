@@ -111,7 +111,9 @@ def _helper(equations: list[Equation], at: int, setting: Setting) -> Restated | 
     path, part = setting.rng.choice(parts)
     if setting.shape(part)[1] != 1 or not variables(part) <= {name}:
         return None  # a matrix as a helper would need a declared size
-    label = next(f"u{k}" for k in range(1, 99) if f"u{k}" not in setting.shapes and all(e.name != f"u{k}" for e in equations))
+    label = next(
+        f"u{k}" for k in range(1, 99) if f"u{k}" not in setting.shapes and all(e.name != f"u{k}" for e in equations)
+    )
     timed = name is not None and bool(variables(part))
     indices = (Index.read(name),) if timed and name else ()
     helper = Equation(label, indices, part, equation.when if timed else ())
@@ -143,7 +145,9 @@ def _slope_helper(equations: list[Equation], at: int, setting: Setting) -> Resta
     helper = Equation("u0", (Index.read(axis),), plain)
     if any(e.name == "u0" for e in equations):
         return None
-    user = replace(equations[at], rhs=mapped(equations[at].rhs, lambda node: ref("u0", *indices) if node == slope else None))
+    user = replace(
+        equations[at], rhs=mapped(equations[at].rhs, lambda node: ref("u0", *indices) if node == slope else None)
+    )
     restated, _ = _instead(equations, at, [helper, user])
     return restated, [at + 1]
 
@@ -205,7 +209,9 @@ def _beyond(equations: list[Equation], at: int, setting: Setting) -> Restated | 
     if [(t.left, t.relation, t.right) for t in equation.when] != [(here, "<=", last.moved(-1))] or len(own) != 2:
         return None
     beyond = {(n, ix) for n, ix in refs(equation.rhs) if any(i == here.moved(1) for i in ix)}
-    if any(len(ix) != 1 for _, ix in beyond) or any(n in setting.file.defined and _fixed_beyond(n, setting) for n, _ in beyond):
+    if any(len(ix) != 1 for _, ix in beyond) or any(
+        n in setting.file.defined and _fixed_beyond(n, setting) for n, _ in beyond
+    ):
         return None
     if not any(n.startswith("d") and n[1:] in setting.shapes for n, _ in beyond):
         return None

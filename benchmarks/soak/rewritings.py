@@ -225,7 +225,11 @@ def _inner(form: Form, setting: Setting) -> Form | None:
 
 @rule("transpose a sum")
 def _transpose_sum(form: Form, setting: Setting) -> Form | None:
-    if form.op in ("+", "-") and NUMBER not in (shapes := {setting.shape(arg) for arg in form.args}) and len(shapes) == 1:
+    if (
+        form.op in ("+", "-")
+        and NUMBER not in (shapes := {setting.shape(arg) for arg in form.args})
+        and len(shapes) == 1
+    ):
         return Form(".T", (Form(form.op, tuple(tr(arg) for arg in form.args)),))
     return None
 
@@ -430,7 +434,9 @@ def _sum_ranges(form: Form, setting: Setting) -> Form | None:
         odd = Test(here, "=", Index((), 1), 2)
         return add(over(name, form.args[0], (even,)), over(name, form.args[0], (odd,)))
     middle = Index((), setting.rng.choice((2, 3)))
-    return add(over(name, form.args[0], (Test(here, "<=", middle),)), over(name, form.args[0], (Test(here, ">", middle),)))
+    return add(
+        over(name, form.args[0], (Test(here, "<=", middle),)), over(name, form.args[0], (Test(here, ">", middle),))
+    )
 
 
 @rule("a sum shifted")
