@@ -1,4 +1,4 @@
-"""Equations made to fool a judge or a prover get the verdict that they deserve, and right ones in unusual forms hold."""
+"""Equations made to fool a judge or a prover get the verdict they deserve, and right ones in unusual forms hold."""
 
 import pytest
 

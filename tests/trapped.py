@@ -1,8 +1,8 @@
-"""The corpus of traps: equations made to fool a judge or a prover, and right ones in unusual forms, with their verdicts.
+"""The corpus of traps: equations made to fool a judge or a prover, and right ones in unusual forms.
 
 A file of tests/traps has a model, its right gradients, and traps. A trap starts with `== VERDICT: title`; what it
-states takes the place of the right equations for the same quantities (`- dh` takes one out). The verdict is that of each
-of its equations, unless a comment behind an equation gives another:
+states takes the place of the right equations for the same quantities (`- dh` takes one out). The verdict is that of
+each of its equations, unless a comment behind an equation gives another:
 
     PASS       PASS or PROVED; `holds` is the same for what a prover is not asked to prove
     FAIL ...   that verdict

@@ -1,7 +1,7 @@
 """The right derivation of a generated model: the textbook's rule for each operation, one share for each occurrence.
 
-Every quantity that an equation defines keeps its gradient. Nothing is simplified beyond what the constructors of `forms`
-do: the rewritings bring forms of other kinds.
+Every quantity that an equation defines keeps its gradient. Nothing is simplified beyond what the constructors of
+`forms` do: the rewritings bring forms of other kinds.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def _axes(name: str, file: File) -> tuple[str, ...]:
 
 
 def _summed(share: Share, wanted: Mapping[str, Index], file: File) -> tuple[Form, tuple[Test, ...]]:
-    """The share at target indices that are the variables of `wanted`: its form, summed over what is left, its guards."""
+    """The share at target indices that are the variables of `wanted`: its form, summed over what is left; guards."""
     fresh = {name: Index.read(name + "_") for name in share.variables}
     form, tests = put(share.form, fresh), [test.put(fresh) for test in share.tests]
     left = [name + "_" for name in share.variables]
@@ -313,7 +313,7 @@ def _claims(equation: Equation, axis: str, times: Mapping[str, int]) -> bool:
 def _intervals(
     axis: str, guards: list[Test], file: File, lengths: Mapping[str, int]
 ) -> Iterator[tuple[Index, Index, tuple[Test, ...], dict[str, int]]]:
-    """The pieces into which the guards cut the axis: first and last step, remainder, one step with lengths as example."""
+    """The pieces into which the guards cut the axis: first and last step, remainder, an example with lengths."""
     first, last = file.ranges[axis]
     starts = {first.at(lengths): first}
     moduli = {test.modulus: test for test in guards if test.modulus}

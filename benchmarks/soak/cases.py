@@ -1,4 +1,4 @@
-"""Files to be judged, made from a seed: right ones stated otherwise, and wrong ones, each equation with what was done to it."""
+"""Files to be judged, made from a seed: right ones stated otherwise, and wrong ones, with what was done to each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Formulas of the equation language as data of the soak's own: built, walked, printed; nothing is shared with the package.
+"""Formulas of the equation language as data of the soak's own: built, walked, printed.
 
-What is judged and what judges it must not share a mistake, so the soak has its own tree, its own reader (`reading`), its
-own arithmetic (`numeric`) and its own adjoint (`adjoint`).
+What is judged and what judges it must not share a mistake, so the soak has its own tree, its own reader (`reading`),
+its own arithmetic (`numeric`) and its own adjoint (`adjoint`).
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from tinygrad_rnn.core.errors import TinygradError
 HOLDS = ("PASS", "PROVED")
 #: lengths at which a printed derivation is compared with the complex step; none is a length it could be made from
 OTHER_LENGTHS = (6, 8, 11)
+#: what the prover may take for an equation
+SECONDS = {"right": 2.0, "wrong": 0.4}
 #: seconds after which a call is given up
 LONGEST = 60
 
@@ -165,11 +167,15 @@ def _correct(case: Case, report: Any, seed: str, tally: Tally) -> None:
 
 
 def prove_random(seeds: Iterable[str], tally: Tally) -> None:
-    """The prover alone, on right and wrong equations: it may refuse a right one, never prove a wrong one."""
-    from tinygrad_rnn.derivation.prove import prove
+    """The prover alone, on right and wrong equations: it may refuse a right one, never prove a wrong one.
+
+    A wrong one would never get to it, since numbers come first, so it is given less time for these.
+    """
+    from tinygrad_rnn.derivation.prove import Budget, prove
 
     for seed in seeds:
         for case, kind in ((cases.right(seed), "right"), (cases.wrong(seed), "wrong")):
+            budget = Budget(seconds=SECONDS[kind])
             model = _asked(lambda case=case: tg.load(case.text), seed, case.text, tally)
             if model is None or isinstance(model, str):
                 continue
@@ -177,7 +183,9 @@ def prove_random(seeds: Iterable[str], tally: Tally) -> None:
                 change = case.changes.get(equation.line)
                 if change is None:
                     continue
-                proof = _asked(lambda model=model, e=equation: prove(model, e), seed, case.text, tally)
+                proof = _asked(
+                    lambda model=model, e=equation, budget=budget: prove(model, e, budget), seed, case.text, tally
+                )
                 said = "error" if proof is None else "refused" if isinstance(proof, str) else _word(proof)
                 tally.count(f"{kind}: {change.removeprefix('late: ')}", said)
                 if kind == "wrong" and said == "PROVED":

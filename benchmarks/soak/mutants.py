@@ -48,7 +48,7 @@ def mutation(name: str) -> Callable[[Mutation], Mutation]:
 
 
 def mutate(equation: Equation, name: str, setting: Setting) -> Equation | None:
-    """The equation with one part changed at random by this kind of slip; None where it fits nowhere or does not type."""
+    """The equation with one part changed at random by this kind of slip; None where none fits and types."""
     if is_num(equation.rhs, 0):
         return None
     places = [path for path, _ in walk(equation.rhs) if not is_label(equation.rhs, path)]
@@ -96,9 +96,9 @@ def _step(form: Form, setting: Setting) -> Iterator[Form]:
 def _transpose(form: Form, setting: Setting) -> Iterator[Form]:
     if form.op == ".T":
         yield form.args[0]
-    elif form.op == "ref" and min(setting.shape(form)) > 1:
-        yield tr(form)
-    elif form.op == "@" and setting.shape(form)[0] == setting.shape(form)[1] > 1:
+    elif (form.op == "ref" and min(setting.shape(form)) > 1) or (
+        form.op == "@" and setting.shape(form)[0] == setting.shape(form)[1] > 1
+    ):
         yield tr(form)
 
 

@@ -1,7 +1,7 @@
-"""Numbers for formulas: forward equations run for any lengths, gradients by the complex step, with arithmetic of its own.
+"""Numbers for formulas: forward equations run for any lengths, gradients by the complex step, with its own arithmetic.
 
-Values are arrays (P, rows, columns): P perturbed copies of one run, so that one pass gives the derivative by every entry
-of every quantity at every step. The complex step has no rounding to speak of: d f = imag f(x + ih) / h, exact for
+Values are arrays (P, rows, columns): P perturbed copies of one run, so that one pass gives the derivative by every
+entry of every quantity at every step. The complex step has no rounding to speak of: d f = imag f(x + ih) / h, exact for
 h = 1e-30.
 """
 

@@ -1,7 +1,7 @@
 """Valid ways to state an equation otherwise: cases split or joined, helpers, two steps at once, gradients put in.
 
-Each takes a file and the place of one of its gradient equations, and returns the file stated anew with the places of the
-equations that are to be judged; or None.
+Each takes the gradient equations of a file and the place of one of them, and returns them stated anew with the places
+of those that are to be judged; or None.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _slope_helper(equations: list[Equation], at: int, setting: Setting) -> Resta
     if not slopes:
         return None
     slope = setting.rng.choice(slopes)
-    name, indices = slope.args[1].args[0].data
+    indices = slope.args[1].args[0].data[1]
     if len(indices) != 1 or len(indices[0].running) != 1 or "u0" in setting.shapes:
         return None
     axis = indices[0].running[0]

@@ -1,4 +1,4 @@
-"""Valid algebra at one part of a formula, each rule with its name: what a person may write instead of the textbook's form.
+"""Valid algebra at one part of a formula, each rule with its name: what a person may write in place of the textbook.
 
 A rule takes a part and returns another that is equal to it, or None where it has nothing to say. Rules for whole
 equations (sums over cases, helpers, steps put in) stand in `restating`.
@@ -106,7 +106,7 @@ def is_label(form: Form, path: tuple[int, ...]) -> bool:
     return bool(path) and parent.op == "call" and (parent.data == "onehot" or (parent.data == "rows" and path[-1] > 0))
 
 
-# -- sums and products ----------------------------------------------------------------------------------------------
+# -- sums and products ------------------------------------------------------------------------------------------------
 @rule("distribute")
 def _distribute(form: Form, setting: Setting) -> Form | None:
     if form.op not in ("*", "@"):
@@ -280,7 +280,7 @@ def _inner_sum(form: Form, setting: Setting) -> Form | None:
     return None
 
 
-# -- slopes -------------------------------------------------------------------------------------------------------------
+# -- slopes -----------------------------------------------------------------------------------------------------------
 @rule("slope factored")
 def _slope_factored(form: Form, setting: Setting) -> Form | None:
     """`1 - h**2` as `(1 - h) * (1 + h)`, `y * (1 - y)` as `y - y**2`."""
@@ -298,7 +298,7 @@ def _slope_factored(form: Form, setting: Setting) -> Form | None:
 @rule("slope spelled out")
 def _slope_spelled(form: Form, setting: Setting) -> Form | None:
     """The named value in `1 - h**2` or `y * (1 - y)` as the formula it has."""
-    name, slope = _slope_of(form, setting)
+    name, _ = _slope_of(form, setting)
     if name is None:
         return None
     equation = setting.forward(name.data[0])
@@ -358,7 +358,7 @@ def _with(form: Form, old: Form, new: Form) -> Form:
     return Form(form.op, tuple(_with(arg, old, new) for arg in form.args), form.data)
 
 
-# -- forward equations --------------------------------------------------------------------------------------------------
+# -- forward equations ------------------------------------------------------------------------------------------------
 @rule("a forward equation put in")
 def _forward_in(form: Form, setting: Setting) -> Form | None:
     if form.op != "ref" or form.data[0] not in setting.file.defined:
@@ -390,7 +390,7 @@ def _forward_out(form: Form, setting: Setting) -> Form | None:
     return None
 
 
-# -- sums over time -------------------------------------------------------------------------------------------------------
+# -- sums over time ---------------------------------------------------------------------------------------------------
 @rule("a sum of sums")
 def _sum_split(form: Form, setting: Setting) -> Form | None:
     if form.op != "over" or form.data.kind != "sum":
