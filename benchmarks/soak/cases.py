@@ -12,7 +12,7 @@ from benchmarks.soak.forms import Equation, Index, Test, walk
 from benchmarks.soak.mutants import MUTATIONS, mutate
 from benchmarks.soak.numeric import World
 from benchmarks.soak.reading import File, Unread, read
-from benchmarks.soak.restating import RESTATINGS
+from benchmarks.soak.restating import RESTATINGS, Restated
 from benchmarks.soak.rewritings import RULES, Setting, rewrite
 from benchmarks.soak.shapes import Shape, shape_of
 
@@ -21,15 +21,23 @@ LENGTHS = (5, 6, 15)
 #: the share of models that are shipped ones with their published derivations
 SHIPPED = 0.15
 WRONG_BY = 1e-6
-#: rules that fit few places are tried more often
-RARE = tuple(
-    name
-    for name in RULES
-    if any(
-        word in name
-        for word in ("factor", "sums", "sum of", "shifted", "taken out", "transpose a number", "move a number")
-    )
-)
+#: rules that fit many places; all others are tried more often
+COMMON = ("move a sign", "a number split", "transpose a product", "slope factored", "one step of a sum apart")
+COMMON += ("a sum in two ranges", "a mean as a sum", "distribute", "reorder a sum", "reorder a product", "diag")
+#: what makes room for a rule where it fits only then
+BEFORE = {
+    "a factor into a sum": "a factor out of a sum",
+    "a sum of sums": "distribute",
+    "sums joined": "a sum of sums",
+    "a sum shifted": "one step of a sum apart",
+    "transpose a number": "inner product as a sum",
+    "slope of a called function spelled out": "slope called",
+    "a forward equation taken out": "a forward equation put in",
+    "factor out": "distribute",
+    "regroup a product": "diag beside a matrix",
+    "move a number": "a mean as a sum",
+}
+RARE = tuple(name for name in RULES if name not in COMMON)
 
 
 @dataclass
@@ -58,7 +66,7 @@ def right(seed: str) -> Case:
     equations, tags = list(file.gradients), {}
     for _ in range(8):
         at, name = rng.randrange(len(equations)), rng.choice(list(RESTATINGS))
-        restated = RESTATINGS[name](equations, at, setting) if id(equations[at]) not in tags else None
+        restated = _restated(equations, at, name, setting) if id(equations[at]) not in tags else None
         if restated is not None and len(tags) < 4 and _typed(restated[0], setting):
             equations = restated[0]
             tags |= {id(equations[place]): name for place in restated[1]}
@@ -73,6 +81,13 @@ def right(seed: str) -> Case:
     return case
 
 
+def _restated(equations: list[Equation], at: int, name: str, setting: Setting) -> Restated | None:
+    try:
+        return RESTATINGS[name](equations, at, setting)
+    except Unread:  # it reads a helper of another restating, whose shape is not known here
+        return None
+
+
 def _rewritten(equation: Equation, setting: Setting) -> tuple[Equation, str]:
     """One rule, after others where it fits only then; or three rules one after the other."""
     if setting.rng.random() < 0.15:
@@ -83,8 +98,8 @@ def _rewritten(equation: Equation, setting: Setting) -> tuple[Equation, str]:
                 rhs, done = new, done + 1
         return (replace(equation, rhs=rhs), "several rules") if done > 1 else (equation, "")
     rhs = equation.rhs
-    for name in setting.rng.sample([*RULES, *RARE, *RARE], k=8):
-        for first in ("", setting.rng.choice(list(RULES))):
+    for name in setting.rng.sample([*RULES, *RARE, *RARE, *RARE], k=12):
+        for first in ("", BEFORE.get(name) or setting.rng.choice(list(RULES))):
             prepared = rewrite(rhs, first, setting) if first else rhs
             new = rewrite(prepared, name, setting) if prepared is not None else None
             if new is not None and len(str(new)) < 600:
