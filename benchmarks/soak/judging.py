@@ -51,16 +51,25 @@ class Tally:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     folder: Path | None = None
+    kept: int = 0
 
     def count(self, title: str, verdict: str) -> None:
         self.counts.setdefault(title, Counter())[verdict] += 1
 
     def find(self, what: str, seed: str, said: str, text: str) -> None:
         self.findings.append(Finding(what, seed, " ".join(said.split()), text))
+        self._keep(self.findings[-1])
+
+    def note(self, what: str, seed: str, said: str, text: str) -> None:
+        """What is no mistake but less than there could be: kept as a file, not told."""
+        self._keep(Finding(what, seed, " ".join(said.split()), text))
+
+    def _keep(self, finding: Finding) -> None:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            name = f"{len(self.findings):04d}-{'-'.join(what.split())}.rnn"
-            (self.folder / name).write_text(str(self.findings[-1]) + "\n", encoding="utf-8")
+            self.kept += 1
+            name = f"{self.kept:04d}-{'-'.join(finding.what.split())}.rnn"
+            (self.folder / name).write_text(str(finding) + "\n", encoding="utf-8")
 
     def all_of(self, *verdicts: str) -> int:
         return sum(count for counter in self.counts.values() for name, count in counter.items() if name in verdicts)
@@ -188,12 +197,14 @@ def prove_random(seeds: Iterable[str], tally: Tally) -> None:
                 )
                 said = "error" if proof is None else "refused" if isinstance(proof, str) else _word(proof)
                 tally.count(f"{kind}: {change.removeprefix('late: ')}", said)
-                if kind == "wrong" and said == "PROVED":
+                if kind == "right" and said == "not proved":
+                    tally.note("not proved", seed, f"{change}: line {equation.line}: {proof.reason}", case.text)
+                if kind == "wrong" and said.startswith("PROVED"):
                     tally.find("wrong equation is proved", seed, f"{change}: line {equation.line}", case.text)
 
 
 def _word(proof: Any) -> str:
-    return "PROVED" if proof.proved else "not proved"
+    return ("PROVED if" if proof.assumptions else "PROVED") if proof.proved else "not proved"
 
 
 def judge_derived(seeds: Iterable[str], tally: Tally) -> None:
