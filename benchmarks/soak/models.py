@@ -101,7 +101,7 @@ def _leaky(d: Draft, h: str, n: int) -> None:
 
 def _time_constant(d: Draft, h: str, n: int) -> None:
     tau = d.leaf("tau", n)
-    d.headers["bounds"] = f"{tau} >= 1"
+    d.headers["bounds"] = ", ".join(filter(None, (d.headers.get("bounds"), f"{tau} >= 1")))
     d.says(f"{h}[t] = (1 - 1 / {tau}) * {h}[t-1] + 1 / {tau} * tanh({d.driven(n, f'{d.matrix(n, n)} @ {h}[t-1]')})")
 
 
@@ -228,7 +228,7 @@ def _encoder(d: Draft, attends: bool) -> None:
     """A second sequence s: its last state, or all its states weighed at every step t."""
     n, m = d.size(), d.size()
     z, k = d.leaf("z", m), d.leaf("k", n)
-    d.headers["indices"] = "s = 1..S, r = 1..S, l = 1..S, t = 1..T, j = 1..T"
+    d.headers["indices"] = "s = 1..S, s1 = 1..S, s2 = 1..S, t = 1..T, t1 = 1..T"
     W, U = d.matrix(n, n), d.matrix(n, m, "U")
     d.says(f"{k}[s] = tanh({W} @ {k}[s-1] + {U} @ {z}[s] + {d.bias(n)})")
     c = d.column("c", n)
@@ -237,7 +237,7 @@ def _encoder(d: Draft, attends: bool) -> None:
         return
     e, alpha = d.leaf("e", 1), d.leaf("alpha", 1)
     d.says(f"{e}[t, s] = x[t].T @ {d.matrix(d.columns['x'], n, 'A')} @ {k}[s]")
-    d.says(f"{alpha}[t, s] = exp({e}[t, s]) / sum(r, exp({e}[t, r]))")
+    d.says(f"{alpha}[t, s] = exp({e}[t, s]) / sum(s1, exp({e}[t, s1]))")
     d.says(f"{c}[t] = sum(s, {alpha}[t, s] * {k}[s])")
 
 
