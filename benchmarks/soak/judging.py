@@ -214,15 +214,16 @@ def judge_derived(seeds: Iterable[str], tally: Tally) -> None:
     for seed in seeds:
         file, shapes = cases.base(Random(seed))
         text = file.with_gradients([]).text()
-        derivation = _asked(lambda text=text: tg.derive(tg.load(text)), seed, text, tally)
-        if derivation is None or isinstance(derivation, str):
-            tally.count("derivations", "refused" if derivation else "error")
-            if derivation:
-                tally.find("derivation refused", seed, derivation, text)
+        equations = _asked(lambda text=text: list(tg.derive(tg.load(text)).equations), seed, text, tally)
+        if equations is None or isinstance(equations, str):
+            tally.count("derivations", "refused" if equations else "error")
+            if equations:
+                tally.find("derivation refused", seed, equations, text)
             continue
-        whole = text + "gradients:\n" + "\n".join(map(_said, derivation.equations)) + "\n"
+        whole = text + "gradients:\n" + "\n".join(map(_said, equations)) + "\n"
         tally.count("derivations", _compared(whole, shapes, seed, tally))
-        left_out = {e.name for e in file.gradients if not e.indices} - {_target(e) for e in derivation.equations}
+        parameters = {e.name for e in file.gradients if not e.indices and e.name[1:] not in file.defined}
+        left_out = parameters - {_said(equation).partition("=")[0].strip() for equation in equations}
         if left_out:
             tally.find("gradient left out", seed, ", ".join(sorted(left_out)), whole)
 
@@ -250,10 +251,6 @@ def _said(equation: Any) -> str:
     from tinygrad_rnn.language.printer import text
 
     return equation if isinstance(equation, str) else text(equation)
-
-
-def _target(equation: Any) -> str:
-    return _said(equation).partition("=")[0].strip()
 
 
 __all__ = ["Tally", "judge_derived", "judge_right", "judge_wrong", "prove_random"]
