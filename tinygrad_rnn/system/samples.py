@@ -115,7 +115,7 @@ class Axes:
                 balance -= 1
             if name == "matmul":
                 left, right = (sum(root in self.entries for root in self._roots(x)) for x in node.inputs)
-                turned = node.inputs[left > right].op
+                turned = node.inputs[right > left].op
                 balance += (right - left) * (-1 if turned is not None and turned.name == "transpose" else 1)
         return balance > 0
 
