@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.derivation import derive
 from tinygrad_rnn.language import load
 from tinygrad_rnn.language.latex import latex
 from tinygrad_rnn.language.mathml import mathml
@@ -110,6 +111,34 @@ def test_the_right_derivation_passes_and_the_mistake_is_found(name):
         stated = [equation for equation in model.gradients if model.role(equation) != "helper"]
         found = {probe.judge(equation, step).verdict for equation in stated for step in model.steps_of(equation, 4)}
         assert found == verdicts
+
+
+CUBE = """sizes: x = 3, h = 4, A = 4 x 4
+h[t] = tanh(A**3 @ h[t-1] + U @ x[t])
+L = sum(t, sum(row_sums(h[t])**2))
+"""
+SIDE_BY_SIDE = """sizes: x = 3, h = 4, z = 8
+vectors: rows
+z[t] = [h[t-1], x[t]] @ W + b
+h[t] = sigmoid(rows(z[t], 1, 4)) * tanh(rows(z[t], 5, 8))
+L = sum(t, sum(h[t]**2))
+"""
+
+
+@pytest.mark.parametrize(
+    "source", [INVERSE, SOLVE, SOFTMAX_ROWS, SOFTMAX_COLUMNS, EXPONENT, PARTS, BACKWARDS, DIAGONAL, CUBE, SIDE_BY_SIDE]
+)
+def test_what_is_derived_is_right_at_other_lengths(source):
+    forward, _, _ = source.partition("gradients:\n")
+    model = load(f"{forward}gradients:\n{derive(load(forward)).text()}")
+    for T in (3, 5):
+        probe = Probe(model, model.unroll(T, seed=7))
+        stated = [equation for equation in model.gradients if model.role(equation) != "helper"]
+        assert {probe.judge(e, step).verdict for e in stated for step in model.steps_of(e, T)} <= {
+            "PASS",
+            "INCONCLUSIVE",
+        }
+    assert any(equation.name[1:] in model.parameters for equation in model.gradients)
 
 
 def test_values_are_those_of_numpy():

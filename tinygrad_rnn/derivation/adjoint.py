@@ -17,7 +17,7 @@ from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, St
 from ..language.indices import Constraint
 from ..system import Clause, Domain
 from .algebra import Algebra
-from .blocks import entries, padded, rows
+from .blocks import columns, entries, padded, padded_columns, rows
 from .forms import ONE, Form, Symbol, is_zero, number
 from .reading import Env, Reader
 from .rules import RULES
@@ -177,6 +177,8 @@ class _Backward:
 
     def _power(self, visit: _Visit, node: Binary) -> list[_Visit]:
         algebra, g = self.algebra, visit.form
+        if id(node) in self.reader.matrix_powers:
+            return self._matrix_power(visit, node)
         base, exponent = self.reader.form(node.left, visit.env), self.reader.form(node.right, visit.env)
         less = algebra.combine([(Fraction(1), exponent), (Fraction(-1), ONE)])
         found = [self._fitted(visit, node.left, algebra.mul(exponent, g, algebra.raised(base, less)))]
@@ -185,15 +187,26 @@ class _Backward:
             found.append(self._fitted(visit, node.right, slope))
         return found
 
+    def _matrix_power(self, visit: _Visit, node: Binary) -> list[_Visit]:
+        """Each factor of A @ A @ A receives what stands around it."""
+        algebra, base = self.algebra, self.reader.form(node.left, visit.env)
+        count = self.reader.matrix_exponent(node)
+        turned = algebra.flip(base)
+        around = [[turned] * before + [visit.form] + [turned] * (count - 1 - before) for before in range(count)]
+        return [visit.to(node.left, algebra.dot(*factors)) for factors in around]
+
     def _fitted(self, visit: _Visit, node: Expr, g: Form) -> _Visit:
         """A number stretched over all entries hands back the sum over them."""
         return visit.to(node, entries(self.algebra, g) if self.reader.shape(node) == (1, 1) else g)
 
     def _stack(self, visit: _Visit, parts: tuple[Expr, ...]) -> list[_Visit]:
+        """Each part receives its own rows; its columns where vectors are rows, which stand side by side."""
+        side_by_side = self.reader.side_by_side
         found, first = [], 1
         for part in parts:
-            height = self.reader.shape(part)[0]
-            found.append(visit.to(part, rows(self.algebra, visit.form, first, first + height - 1)))
+            height = self.reader.shape(part)[side_by_side]
+            cut = columns if side_by_side else rows
+            found.append(visit.to(part, cut(self.algebra, visit.form, first, first + height - 1)))
             first += height
         return found
 
@@ -215,9 +228,11 @@ class _Backward:
         return _Visit(node.body, g, env, (*visit.variables, variable), (*visit.constraints, *constraints))
 
     def _call(self, visit: _Visit, node: Call) -> list[_Visit]:
-        if node.function == "rows":
-            first, height = int(node.args[1].value), self.reader.shape(node.args[0])[0]  # type: ignore[attr-defined]
-            return [visit.to(node.args[0], padded(self.algebra, visit.form, first, height))]
+        if node.function in ("rows", "columns"):
+            first, shape = int(node.args[1].value), self.reader.shape(node.args[0])  # type: ignore[attr-defined]
+            across = self.reader.takes_columns(node)
+            around = padded_columns if across else padded
+            return [visit.to(node.args[0], around(self.algebra, visit.form, first, shape[across]))]
         if node.function == "concat":
             return self._stack(visit, node.args)
         rule = RULES.get(node.function)

@@ -83,6 +83,16 @@ def rows(algebra: Algebra, form: Form, first: int, last: int) -> Form:
     return Rows(shape, form, first, last)
 
 
+def columns(algebra: Algebra, form: Form, first: int, last: int) -> Form:
+    """Some of the columns of a form, counted from 1."""
+    return algebra.flip(rows(algebra, algebra.flip(form), first, last))
+
+
+def padded_columns(algebra: Algebra, form: Form, first: int, width: int) -> Form:
+    """A form as the columns from `first` on of something with so many of them."""
+    return algebra.flip(padded(algebra, algebra.flip(form), first, width))
+
+
 def padded(algebra: Algebra, form: Form, first: int, height: int) -> Form:
     """A form as the rows from `first` on of something with `height` rows."""
     shape = (height, form.shape[1])

@@ -6,7 +6,7 @@ different equations can be put together without one capturing the other's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from itertools import count
 from typing import TYPE_CHECKING
@@ -15,14 +15,17 @@ from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
 from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
 from ..language.indices import Condition, Constraint
+from ..language.powers import is_number, powers
 from .algebra import Algebra
-from .blocks import entries, rows
+from .blocks import columns, entries, rows
 from .forms import SCALAR, Form, Symbol
 
 if TYPE_CHECKING:
     from ..language import Model
 
 Env = Mapping[str, Affine]
+#: a power of a matrix is written out as so many factors at most
+LARGEST_POWER = 8
 
 
 class Reader:
@@ -32,8 +35,31 @@ class Reader:
         self.model, self.algebra = model, algebra
         self._numbers = count(1)
         names = {name for name, _ in model.quantities.used}
+        #: whether vectors are rows, so that a stack stands side by side
+        self.side_by_side = model.convention.rows
+        #: the powers of square matrices, by their id: those that are factors of a matrix product
+        self.matrix_powers = {id(node) for equation in model.forward for node in self._matrix_powers(equation.rhs)}
         #: what stands before a name for its gradient: d, or D where the model names first gradients d… itself
         self.prefix = "D" if any(name[0] == "d" and name[1:] in names for name in names) else "d"
+
+    def _matrix_powers(self, expr: Expr) -> Iterator[Binary]:
+        always = {"place": False, "matrix": True, "entries": None}[self.model.convention.reading]
+        for node, factor in powers(expr):
+            height, width = self.shape(node.left)
+            if height == width > 1 and always is not None and (factor or always) and is_number(node.right):
+                yield node
+
+    def matrix_exponent(self, node: Binary) -> int:
+        """How many factors a power of a matrix has."""
+        count = node.right.value if isinstance(node.right, Number) else 0
+        if not (isinstance(count, int) and 0 < count <= LARGEST_POWER):
+            told = f"no power of a matrix is derived here but the first {LARGEST_POWER}"
+            raise DerivationError(f"{told}: name the power of each step, as in   P[t] = A @ P[t-1]")
+        return count
+
+    def takes_columns(self, call: Call) -> bool:
+        """Whether `rows(v, 1, 4)` or `columns` takes entries along a row: of a row vector both do."""
+        return call.function == "columns" or (self.side_by_side and self.shape(call.args[0])[0] == 1)
 
     def fresh(self, name: str) -> str:
         """An index variable of its own, called after `name`."""
@@ -115,6 +141,8 @@ class Reader:
                     result = algebra.product([(result, Fraction(1)), (right, Fraction(-1))])
                 case "@":
                     result = algebra.dot(result, right)
+                case "**" if id(node) in self.matrix_powers:
+                    result = algebra.dot(*[result] * self.matrix_exponent(node))
                 case "**":
                     result = algebra.raised(result, right)
         return result
@@ -124,9 +152,10 @@ class Reader:
         args = [self.form(arg, env) for arg in expr.args]
         if special is not None:
             return special(self.algebra, args)
-        if expr.function == "rows":
+        if expr.function in ("rows", "columns"):
             first, last = (int(arg.value) for arg in expr.args[1:] if isinstance(arg, Number))
-            return rows(self.algebra, args[0], first, last)
+            cut = columns if self.takes_columns(expr) else rows
+            return cut(self.algebra, args[0], first, last)
         return self.algebra.apply(expr.function, *args, shape=self.shape(expr))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from .algebra import Algebra
-from .blocks import diagonal, entries
+from .blocks import columns, diagonal, entries, rows
 from .forms import ONE, Apply, Form
 from .reading import entry_count
 
@@ -112,6 +112,34 @@ def _solve(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence
     return [algebra.scale(-_ONE, algebra.dot(back, algebra.flip(y))), back]
 
 
+def _row_of_ones(algebra: Algebra, matrix: Form) -> Form:
+    """Ones, one for each column of a matrix."""
+    return algebra.ones(rows(algebra, matrix, 1, 1))
+
+
+def _column_of_ones(algebra: Algebra, matrix: Form) -> Form:
+    """Ones, one for each row of a matrix."""
+    return algebra.ones(columns(algebra, matrix, 1, 1))
+
+
+def _row_sums(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    return [algebra.dot(g, _row_of_ones(algebra, args[0]))]
+
+
+def _column_sums(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    return [algebra.dot(_column_of_ones(algebra, args[0]), g)]
+
+
+def _softmax_rows(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    ones, weighted = _row_of_ones(algebra, args[0]), algebra.mul(g, y)
+    return [_minus(algebra, weighted, algebra.mul(y, algebra.dot(weighted, algebra.flip(ones), ones)))]
+
+
+def _softmax_columns(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    ones, weighted = _column_of_ones(algebra, args[0]), algebra.mul(g, y)
+    return [_minus(algebra, weighted, algebra.mul(y, algebra.dot(ones, algebra.flip(ones), weighted)))]
+
+
 RULES: dict[str, Rule] = {
     "tanh": _times(lambda algebra, x, y: _minus(algebra, ONE, _square(algebra, y))),
     "sigmoid": _times(lambda algebra, x, y: algebra.mul(y, _minus(algebra, ONE, y))),
@@ -152,6 +180,10 @@ RULES: dict[str, Rule] = {
     "outer": _outer,
     "dot": _dot,
     "transpose": _transpose,
+    "row_sums": _row_sums,
+    "column_sums": _column_sums,
+    "softmax_rows": _softmax_rows,
+    "softmax_columns": _softmax_columns,
     "inv": _inv,
     "solve": _solve,
 }

@@ -31,6 +31,8 @@ class Writer:
 
     def __init__(self, model: Model, style: str) -> None:
         self.style = style
+        #: whether vectors are rows, so that a stack stands side by side
+        self.side_by_side = model.convention.rows
         self.ranges = model.document.indices
         quantities = model.quantities
         self.taken = {name for name, _ in (*quantities.used, *quantities.helpers)} | set(lengths_of(self.ranges))
@@ -150,6 +152,10 @@ class _Writing:
                 return self._product(form)
             case forms.Chain():
                 return product([part for factor in form.factors for part in self._links(factor)], "@")
+            case forms.Flip(inner=forms.Rows() as cut):
+                return self._columns(cut)
+            case forms.Flip(inner=forms.Padded() as inner) if self.writer.side_by_side:
+                return self._padded(inner)
             case forms.Flip():
                 return Transpose(NOWHERE, self.expr(form.inner))
             case forms.Apply(function="stack"):
@@ -163,7 +169,8 @@ class _Writing:
                 ends = (Number(NOWHERE, form.first), Number(NOWHERE, form.last))
                 return Call(NOWHERE, "rows", (self.expr(form.inner), *ends))
             case forms.Padded():
-                return self._padded(form)
+                stacked = self._padded(form)
+                return Transpose(NOWHERE, stacked) if self.writer.side_by_side else stacked
             case forms.Total():
                 return self._total(form)
         raise TypeError(f"no way to write {form!r}")
@@ -172,16 +179,30 @@ class _Writing:
         indices = tuple(index.substituted(self.names) for index in form.indices)
         return Ref(NOWHERE, form.name, indices[0], indices[1:]) if indices else Ref(NOWHERE, form.name)
 
+    def _columns(self, cut: forms.Rows) -> Expr:
+        """Some of the columns of what is transposed in `cut`; of a row vector its entries."""
+        whole = self._turned(cut.inner)
+        row = self.writer.side_by_side and cut.inner.shape[1] == 1
+        if not row and cut.inner.shape[1] == 1:  # the rows of a column, transposed
+            return Transpose(NOWHERE, self.expr(cut))
+        ends = (Number(NOWHERE, cut.first), Number(NOWHERE, cut.last))
+        return Call(NOWHERE, "rows" if row else "columns", (whole, *ends))
+
+    def _turned(self, form: Form) -> Expr:
+        """A form transposed."""
+        return self.expr(form.inner) if isinstance(form, forms.Flip) else Transpose(NOWHERE, self.expr(form))
+
     def _padded(self, form: forms.Padded) -> Expr:
-        """What is padded, between rows of zeros."""
+        """What is padded, between rows of zeros; where a stack stands side by side this is the transpose."""
         parts: list[Expr] = []
+        side, cut = (self._turned, "columns") if self.writer.side_by_side else (self.expr, "rows")
         for first, last in ((1, form.first - 1), (form.first, form.last), (form.last + 1, form.shape[0])):
             if first == form.first and last == form.last:
-                parts.append(self.expr(form.inner))
+                parts.append(side(form.inner))
             elif form.shape[1] == 1:
                 parts += [Number(NOWHERE, 0)] * (last - first + 1)
             else:
-                row = Call(NOWHERE, "rows", (self.expr(form.inner), Number(NOWHERE, 1), Number(NOWHERE, 1)))
+                row = Call(NOWHERE, cut, (side(form.inner), Number(NOWHERE, 1), Number(NOWHERE, 1)))
                 parts += [Binary(NOWHERE, "*", Number(NOWHERE, 0), row, NOWHERE)] * (last - first + 1)
         return Stack(NOWHERE, tuple(parts))
 
