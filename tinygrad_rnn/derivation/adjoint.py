@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
@@ -17,9 +18,9 @@ from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, St
 from ..language.indices import Constraint
 from ..system import Clause, Domain
 from .algebra import Algebra
-from .blocks import columns, entries, padded, padded_columns, rows
+from .blocks import entries, padded, rows
 from .forms import ONE, Form, Symbol, is_zero, number
-from .reading import Env, Reader
+from .reading import Env, Reader, refuse_matrices, times_of
 from .rules import RULES
 
 Key = tuple[str, bool]
@@ -157,7 +158,9 @@ class _Backward:
             right = g if node.op == "+" else algebra.scale(Fraction(-1), g)
             return [self._fitted(visit, node.left, g), self._fitted(visit, node.right, right)]
         if node.op == "**":
-            return self._power(visit, node)
+            return (
+                self._matrix_power(visit, node) if id(node) in self.reader.matrix_powers else self._power(visit, node)
+            )
         a, b = self.reader.form(node.left, visit.env), self.reader.form(node.right, visit.env)
         if node.op == "*":
             return [
@@ -177,8 +180,6 @@ class _Backward:
 
     def _power(self, visit: _Visit, node: Binary) -> list[_Visit]:
         algebra, g = self.algebra, visit.form
-        if id(node) in self.reader.matrix_powers:
-            return self._matrix_power(visit, node)
         base, exponent = self.reader.form(node.left, visit.env), self.reader.form(node.right, visit.env)
         less = algebra.combine([(Fraction(1), exponent), (Fraction(-1), ONE)])
         found = [self._fitted(visit, node.left, algebra.mul(exponent, g, algebra.raised(base, less)))]
@@ -188,26 +189,31 @@ class _Backward:
         return found
 
     def _matrix_power(self, visit: _Visit, node: Binary) -> list[_Visit]:
-        """Each factor of A @ A @ A receives what stands around it."""
-        algebra, base = self.algebra, self.reader.form(node.left, visit.env)
-        count = self.reader.matrix_exponent(node)
-        turned = algebra.flip(base)
-        around = [[turned] * before + [visit.form] + [turned] * (count - 1 - before) for before in range(count)]
-        return [visit.to(node.left, algebra.dot(*factors)) for factors in around]
+        """A @ A @ A: each factor receives its share."""
+        algebra, times = self.algebra, times_of(node)
+        base = self.reader.form(node.left, visit.env)
+        before, found = algebra.flip(base), []
+        for place in range(times):
+            factors = [*[before] * place, visit.form, *[before] * (times - 1 - place)]
+            found.append(visit.to(node.left, algebra.dot(*factors)))
+        return found
 
     def _fitted(self, visit: _Visit, node: Expr, g: Form) -> _Visit:
         """A number stretched over all entries hands back the sum over them."""
         return visit.to(node, entries(self.algebra, g) if self.reader.shape(node) == (1, 1) else g)
 
+    def _entries(self, expr: Expr) -> int:
+        """The rows of a part; its entries, where it is a row and vectors are rows."""
+        height, width = self.reader.shape(expr)
+        return width if self.algebra.by_rows and height == 1 else height
+
     def _stack(self, visit: _Visit, parts: tuple[Expr, ...]) -> list[_Visit]:
-        """Each part receives its own rows; its columns where vectors are rows, which stand side by side."""
-        side_by_side = self.reader.side_by_side
         found, first = [], 1
         for part in parts:
-            height = self.reader.shape(part)[side_by_side]
-            cut = columns if side_by_side else rows
-            found.append(visit.to(part, cut(self.algebra, visit.form, first, first + height - 1)))
-            first += height
+            last = first + self._entries(part) - 1
+            cut = self.reader.turned(visit.form, partial(rows, self.algebra, first=first, last=last))
+            found.append(visit.to(part, cut))
+            first = last + 1
         return found
 
     def _sum(self, visit: _Visit, node: Sum) -> _Visit:
@@ -218,21 +224,21 @@ class _Backward:
             other, others, _ = reader.bound(node.over, visit.env)
             g = reader.mean(g, other, others)
         elif node.kind == "prod":
-            if reader.shape(node.body) != (1, 1) and reader.shape(node.body)[1] != 1:
-                raise DerivationError(
-                    f"{self.equation.name}: no derivative of a product of matrices over time is known here"
-                )
+            refuse_matrices(node, reader.shape(node.body))
             other, others, inner = reader.bound(node.over, visit.env)
             apart = Constraint("!=", affine(other) - affine(variable))
             g = algebra.mul(g, algebra.total("prod", other, [*others, apart], reader.form(node.body, inner)))
         return _Visit(node.body, g, env, (*visit.variables, variable), (*visit.constraints, *constraints))
 
     def _call(self, visit: _Visit, node: Call) -> list[_Visit]:
-        if node.function in ("rows", "columns"):
-            first, shape = int(node.args[1].value), self.reader.shape(node.args[0])  # type: ignore[attr-defined]
-            across = self.reader.takes_columns(node)
-            around = padded_columns if across else padded
-            return [visit.to(node.args[0], around(self.algebra, visit.form, first, shape[across]))]
+        if node.function == "rows":
+            first = int(node.args[1].value)  # type: ignore[attr-defined]
+            pad = partial(padded, self.algebra, first=first, height=self._entries(node.args[0]))
+            return [visit.to(node.args[0], self.reader.turned(visit.form, pad))]
+        if node.function == "columns":
+            first, width = int(node.args[1].value), self.reader.shape(node.args[0])[1]  # type: ignore[attr-defined]
+            pad = partial(padded, self.algebra, first=first, height=width)
+            return [visit.to(node.args[0], self.algebra.flip(pad(self.algebra.flip(visit.form))))]
         if node.function == "concat":
             return self._stack(visit, node.args)
         rule = RULES.get(node.function)

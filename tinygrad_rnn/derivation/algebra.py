@@ -15,7 +15,19 @@ from ..language.affine import Affine
 from ..language.indices import Constraint
 from ..system import EVERYWHERE, Domain
 from .blocks import entries, into_padded, padded, rows
-from .factoring import collected, factor_order, factored, merged, powers_added, stacked, term_order
+from .factoring import (
+    cancel,
+    collected,
+    factor_order,
+    factored,
+    is_ones,
+    merged,
+    numbers_out,
+    powers_added,
+    stacked,
+    term_order,
+    without_ones,
+)
 from .forms import (
     ONE,
     SCALAR,
@@ -60,6 +72,14 @@ class Algebra:
     def __init__(self, rules: Iterable[str] = RULES, naming: Naming | None = None) -> None:
         self.rules = frozenset(rules)
         self.naming = naming
+        #: the quantities whose entries add up to one
+        self.distributions: frozenset[str] = frozenset()
+        #: whether vectors are rows
+        self.by_rows = False
+
+    def upright(self, vector: Form) -> Form:
+        """A vector as a column."""
+        return self.flip(vector) if self.by_rows else vector
 
     # -- numbers ------------------------------------------------------------------------------------------------------
     def constant(self, value: Fraction | int) -> Form:
@@ -132,9 +152,9 @@ class Algebra:
                     )
         coefficient = Fraction(1)
         if "coefficients" in self.rules:
-            coefficient, flat = _numbers_out(flat)
+            coefficient, flat = numbers_out(flat)
         if "unit" in self.rules:
-            flat = _without_ones([(form, n) for form, n in flat if n], shape)
+            flat = without_ones([(form, n) for form, n in flat if n], shape)
         if "powers" in self.rules:
             flat = powers_added(self, merged(flat))
             if self.naming is not None:
@@ -152,11 +172,12 @@ class Algebra:
         if "powers" not in self.rules or 1 in shape:
             return None
         for i, (form, n) in enumerate(flat):
-            if n == 1 and isinstance(form, Chain) and len(form.factors) == 2 and _is_ones(form.factors[1]):
+            if n == 1 and isinstance(form, Chain) and len(form.factors) == 2 and is_ones(form.factors[1]):
                 rest = flat[:i] + flat[i + 1 :]
                 if any(f.shape == shape for f, _ in rest):
                     square = (form.shape[0], form.shape[0])
-                    return self.dot(self.apply("diag", form.factors[0], shape=square), self.product(rest))
+                    vector = self.upright(form.factors[0])  # a column again: turning twice changes nothing
+                    return self.dot(self.apply("diag", vector, shape=square), self.product(rest))
         return None
 
     def _cancels(self, total: Sum, factors: list[Factor]) -> bool:
@@ -193,10 +214,10 @@ class Algebra:
                 inner = self.dot(*rest) if rest else ONE
                 return self.scale(coefficient, self.product([*scalars, (inner, Fraction(1))]))
         if len(flat) == 2 and shape == SCALAR:
-            if any(map(_is_ones, flat)):
-                return entries(self, flat[0] if _is_ones(flat[1]) else self.flip(flat[1]))
+            if any(map(is_ones, flat)):
+                return entries(self, flat[0] if is_ones(flat[1]) else self.flip(flat[1]))
             before, behind = factors_of(self.flip(flat[0])), factors_of(flat[1])
-            if "powers" in self.rules and _cancel(before, behind):
+            if "powers" in self.rules and cancel(before, behind):
                 return entries(self, self.product([*before, *behind]))
         for i, form in enumerate(flat):
             if isinstance(form, Apply) and form.function == "diag":
@@ -225,10 +246,12 @@ class Algebra:
         """diag(v) @ x for a column x is v * x; x @ diag(v) for a row x is x * v.T."""
         for end in range(at + 1, len(flat)):
             if flat[end].shape[1] == 1:
-                return self.dot(*flat[:at], self.mul(v, self.dot(*flat[at + 1 : end + 1])), *flat[end + 1 :])
+                column = self.upright(v)
+                return self.dot(*flat[:at], self.mul(column, self.dot(*flat[at + 1 : end + 1])), *flat[end + 1 :])
         for start in range(at - 1, -1, -1):
             if flat[start].shape[0] == 1:
-                return self.dot(*flat[:start], self.mul(self.dot(*flat[start:at]), self.flip(v)), *flat[at + 1 :])
+                row = self.flip(self.upright(v))
+                return self.dot(*flat[:start], self.mul(self.dot(*flat[start:at]), row), *flat[at + 1 :])
         return None
 
     def flip(self, form: Form) -> Form:
@@ -247,7 +270,11 @@ class Algebra:
                 return self.dot(*[self.flip(part) for part in reversed(form.factors)])
             if isinstance(form, Sum) and (form.cotangents or len(form.terms) == 1):
                 return self.combine([(c, self.flip(part)) for c, part in form.terms], shape)
-            if isinstance(form, Product) and form.cotangents and any(f.scalar for f, _ in form.factors):
+            if (
+                isinstance(form, Product)
+                and form.cotangents
+                and any(f.scalar or isinstance(f, Flip) for f, _ in form.factors)
+            ):
                 return self.product([(f if f.scalar else self.flip(f), n) for f, n in form.factors])
         return Flip(shape, form)
 
@@ -362,34 +389,3 @@ def _shaped(form: Form) -> Form:
         if not inner or not parts:
             return form
         form = parts[0]
-
-
-def _cancel(factors: Sequence[Factor], others: Sequence[Factor]) -> bool:
-    """Whether what one product divides by is a factor of the other."""
-    signs = {f.key: n > 0 for f, n in factors}
-    return any(f.key in signs and signs[f.key] != (n > 0) for f, n in others)
-
-
-def _is_ones(form: Form) -> bool:
-    inner = form.inner if isinstance(form, Flip) else form
-    return isinstance(inner, Apply) and inner.function == "ones_like"
-
-
-def _without_ones(factors: list[Factor], shape: Shape) -> list[Factor]:
-    """Ones in a product of the same shape say nothing, unless nothing else has that shape."""
-    others = [(f, n) for f, n in factors if not (isinstance(f, Apply) and f.function == "ones_like")]
-    if any(f.shape == shape for f, _ in others):
-        return others
-    ones = [(f, Fraction(1)) for f, n in factors if isinstance(f, Apply) and f.function == "ones_like"]
-    return [*others, *ones[:1]]
-
-
-def _numbers_out(factors: list[Factor]) -> tuple[Fraction, list[Factor]]:
-    coefficient, rest = Fraction(1), list[Factor]()
-    for form, n in factors:
-        if isinstance(form, Sum) and len(form.terms) == 1 and n.denominator == 1 and (form.terms[0][0] or n > 0):
-            coefficient *= form.terms[0][0] ** n.numerator
-            rest += [(f, k * n) for f, k in factors_of(form.terms[0][1])]
-        else:
-            rest.append((form, n))
-    return coefficient, rest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .forms import ONE, SCALAR, Apply, Chain, Flip, Form, Padded, Product, Rows, Sum, is_zero, zero
+from .forms import ONE, SCALAR, Apply, Chain, Flip, Form, Padded, Product, Rows, Sum, Symbol, is_zero, zero
 
 if TYPE_CHECKING:
     from .algebra import Algebra
@@ -23,6 +23,8 @@ def entries(algebra: Algebra, form: Form) -> Form:
     if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
         return algebra.combine([(c, entries(algebra, part)) for c, part in algebra.filled(form)])
     if isinstance(form, Apply) and form.function in ("onehot", "softmax"):
+        return ONE
+    if isinstance(form, Symbol) and form.name in algebra.distributions:
         return ONE
     if isinstance(form, Padded | Flip):
         return entries(algebra, form.inner)
@@ -46,7 +48,9 @@ def _entries_of_product(algebra: Algebra, form: Product) -> Form:
 
 
 def diagonal(algebra: Algebra, form: Form, like: Form) -> Form:
-    """The diagonal of a square matrix, as a column in the shape of `like`."""
+    """The diagonal of a square matrix, as a vector in the shape of `like`."""
+    if like.shape[0] == 1:
+        return algebra.flip(diagonal(algebra, form, algebra.flip(like)))
     if isinstance(form, Sum) and form.terms:
         return algebra.combine([(c, diagonal(algebra, part, like)) for c, part in algebra.filled(form)], like.shape)
     if isinstance(form, Chain):
@@ -81,16 +85,6 @@ def rows(algebra: Algebra, form: Form, first: int, last: int) -> Form:
         if last < form.first or form.last < first:
             return zero(shape)
     return Rows(shape, form, first, last)
-
-
-def columns(algebra: Algebra, form: Form, first: int, last: int) -> Form:
-    """Some of the columns of a form, counted from 1."""
-    return algebra.flip(rows(algebra, algebra.flip(form), first, last))
-
-
-def padded_columns(algebra: Algebra, form: Form, first: int, width: int) -> Form:
-    """A form as the columns from `first` on of something with so many of them."""
-    return algebra.flip(padded(algebra, algebra.flip(form), first, width))
 
 
 def padded(algebra: Algebra, form: Form, first: int, height: int) -> Form:

@@ -71,8 +71,11 @@ class Derivation:
     @cached_property
     def _shortest(self) -> int:
         """The length from which on what is printed holds."""
-        regions = [region for key in self._printed for region in self.gradients.regions(key)]
-        return shortest(region.domain for region in regions if region.defined and not at_length(region.domain))
+        regions = [region for key in self._printed for region in self.gradients.regions(key) if region.defined]
+        left_out = [region.domain for region in regions if not at_length(region.domain)]
+        # dh[T-1] is no step of the sequence where T = 1
+        limits = [Domain.of(c.negation) for region in regions if at_length(region.domain) for c in region.only_at]
+        return shortest([*left_out, *(limit for limit in limits if not at_length(limit))])
 
     @cached_property
     def style(self) -> str:
@@ -115,13 +118,7 @@ class Derivation:
         """The regions that are printed: where the quantity is defined, at lengths at which the ends lie apart."""
         regions = self.gradients.regions(key)
         regions = tuple(r for r in regions if (r.defined or not key[1]) and at_length(r.domain))
-        found = [r for r in regions if r.shares or not key[1] or self.gradients.is_read(key, r)]
-        single = [r for r in found if len(r.fixed) == len(r.variables)]
-        steps = {tuple(index.substituted(r.fixed) for index in r.indices) for r in single}
-        if len(steps) < len(single):
-            name = f"{self.prefix}{key[0]}"
-            raise DerivationError(f"{name} depends on which of the lengths is larger: no equation can say that")
-        return sorted(found, key=_order)
+        return sorted((r for r in regions if r.shares or not key[1] or self.gradients.is_read(key, r)), key=_order)
 
     @cached_property
     def equations(self) -> list[Equation]:
@@ -130,13 +127,12 @@ class Derivation:
 
     def _equation(self, key: Key, region: Region, style: str) -> Equation:
         writer = Writer(self.model, style)
-        fixed = region.fixed
-        indices = tuple(index.substituted(fixed) for index in region.indices)
-        variables = tuple(name for index in indices for name in index.running)
         long = Domain.of(*(Constraint(">=", affine(name, -self._shortest)) for name in self.model.lengths(1)))
-        domain = region.domain.substituted(fixed).simplified(long)
+        values, domain = region.told(long)
+        indices = tuple(index.substituted(values) for index in region.indices)
+        variables = tuple(dict.fromkeys(name for index in indices for name in index.running))
         target = Ref(NOWHERE, self.prefix + key[0], indices[0] if indices else None, indices[1:])
-        form = self.gradients.algebra.substituted(region.form, fixed)
+        form = self.gradients.algebra.substituted(region.form, values)
         rhs = self._filled(key, indices, form, writer.expr(form, domain, variables))
         when = writer.conditions(domain, variables, long)
         return Equation(target, when, rhs, NOWHERE, ranges=self.model.document.indices)

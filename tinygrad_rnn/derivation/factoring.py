@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .forms import ONE, Apply, Chain, Flip, Form, Padded, Product, Step, Sum, Symbol, Total, factors_of, is_zero
+from .forms import ONE, Apply, Chain, Flip, Form, Padded, Product, Shape, Step, Sum, Symbol, Total, factors_of, is_zero
 
 if TYPE_CHECKING:
     from .algebra import Algebra
@@ -110,6 +110,40 @@ def _filled(algebra: Algebra, group: Sequence[tuple[Fraction, Padded, list[Facto
             padded: Form = Padded(shape, inner, first)
             result.append((Fraction(1), Product(shape, (*others, (padded, Fraction(1)))) if others else padded))
     return result
+
+
+# -- single factors ---------------------------------------------------------------------------------------------------
+def cancel(factors: Sequence[Factor], others: Sequence[Factor]) -> bool:
+    """Whether what one product divides by is a factor of the other."""
+    signs = {f.key: n > 0 for f, n in factors}
+    return any(f.key in signs and signs[f.key] != (n > 0) for f, n in others)
+
+
+def is_ones(form: Form) -> bool:
+    """Whether a form is ones_like(v), or its transpose."""
+    inner = form.inner if isinstance(form, Flip) else form
+    return isinstance(inner, Apply) and inner.function == "ones_like"
+
+
+def without_ones(factors: list[Factor], shape: Shape) -> list[Factor]:
+    """Ones in a product of the same shape say nothing, unless nothing else has that shape."""
+    others = [(f, n) for f, n in factors if not (isinstance(f, Apply) and f.function == "ones_like")]
+    if any(f.shape == shape for f, _ in others):
+        return others
+    ones = [(f, Fraction(1)) for f, n in factors if isinstance(f, Apply) and f.function == "ones_like"]
+    return [*others, *ones[:1]]
+
+
+def numbers_out(factors: list[Factor]) -> tuple[Fraction, list[Factor]]:
+    """The number in a product, and the other factors."""
+    coefficient, rest = Fraction(1), list[Factor]()
+    for form, n in factors:
+        if isinstance(form, Sum) and len(form.terms) == 1 and n.denominator == 1 and (form.terms[0][0] or n > 0):
+            coefficient *= form.terms[0][0] ** n.numerator
+            rest += [(f, k * n) for f, k in factors_of(form.terms[0][1])]
+        else:
+            rest.append((form, n))
+    return coefficient, rest
 
 
 # -- common factors ---------------------------------------------------------------------------------------------------

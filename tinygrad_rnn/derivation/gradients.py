@@ -13,7 +13,7 @@ from ..system import Domain, System
 from .adjoint import Key, Share
 from .algebra import RULES, Algebra
 from .compose import Adjoint, reader_of, without_zeros
-from .naming import Quotients
+from .naming import Quotients, distributions
 from .reading import Reader
 from .regions import Region, regions_of
 from .vocabulary import vocabulary
@@ -38,8 +38,11 @@ class Gradients:
         self.system = System.of(model)
         asked = vocabulary(model, self.system) if keep is None else _checked(keep, self.system, model)
         self.reader = Reader(model, Algebra(rules))
+        self.reader.algebra.by_rows = model.convention.rows
         self.algebra = Algebra(rules, naming=Quotients(self.system, self.reader))
         self.reader.algebra = self.algebra
+        self.algebra.by_rows = model.convention.rows
+        self.algebra.distributions = distributions(model)
         self.adjoint = Adjoint(self.system, self.reader, asked)
         self.shares = without_zeros(self.adjoint.shares, self.adjoint.kept, self.algebra)
         self._regions: dict[Key, tuple[Region, ...]] = {}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ..language import Model
 from ..language.affine import Affine, affine
-from ..language.expressions import Binary, walk
+from ..language.expressions import Binary, Call, Expr, Number, Stack, walk
 from ..system import System
 from .forms import Form, Product, Step, Symbol, Total
 
@@ -45,6 +46,21 @@ class Quotients:
                 name = algebra.substituted(quotient.name, values)
                 factors = [*left, (name, Fraction(1))]
         return factors
+
+
+def distributions(model: Model) -> frozenset[str]:
+    """The quantities whose entries add up to one: declared labels, and what is a softmax or a constant of that kind."""
+    found = {name for name, _ in model.quantities.labels}
+    for (name, _), equations in model.quantities.defined.items():
+        if all(_adds_up_to_one(equation.rhs) for equation in equations):
+            found.add(name)
+    return frozenset(found)
+
+
+def _adds_up_to_one(rhs: Expr) -> bool:
+    if isinstance(rhs, Stack):
+        return all(isinstance(part, Number) for part in rhs.parts) and sum(part.value for part in rhs.parts) == 1  # type: ignore[attr-defined]
+    return isinstance(rhs, Call) and rhs.function in ("softmax", "onehot")
 
 
 def _quotients(system: System, reader: Reader) -> list[_Quotient]:

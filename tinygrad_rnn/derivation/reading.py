@@ -6,7 +6,7 @@ different equations can be put together without one capturing the other's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import count
 from typing import TYPE_CHECKING
@@ -15,17 +15,18 @@ from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
 from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
 from ..language.indices import Condition, Constraint
-from ..language.powers import is_number, powers
+from ..language.powers import powers
+from ..language.printer import text
 from .algebra import Algebra
-from .blocks import columns, entries, rows
+from .blocks import entries, rows
 from .forms import SCALAR, Form, Symbol
 
 if TYPE_CHECKING:
     from ..language import Model
 
 Env = Mapping[str, Affine]
-#: a power of a matrix is written out as so many factors at most
-LARGEST_POWER = 8
+#: a matrix is multiplied with itself so often in a derivation
+LARGEST_POWER = 6
 
 
 class Reader:
@@ -35,31 +36,9 @@ class Reader:
         self.model, self.algebra = model, algebra
         self._numbers = count(1)
         names = {name for name, _ in model.quantities.used}
-        #: whether vectors are rows, so that a stack stands side by side
-        self.side_by_side = model.convention.rows
-        #: the powers of square matrices, by their id: those that are factors of a matrix product
-        self.matrix_powers = {id(node) for equation in model.forward for node in self._matrix_powers(equation.rhs)}
+        self.matrix_powers = _matrix_powers(model)
         #: what stands before a name for its gradient: d, or D where the model names first gradients d… itself
         self.prefix = "D" if any(name[0] == "d" and name[1:] in names for name in names) else "d"
-
-    def _matrix_powers(self, expr: Expr) -> Iterator[Binary]:
-        always = {"place": False, "matrix": True, "entries": None}[self.model.convention.reading]
-        for node, factor in powers(expr):
-            height, width = self.shape(node.left)
-            if height == width > 1 and always is not None and (factor or always) and is_number(node.right):
-                yield node
-
-    def matrix_exponent(self, node: Binary) -> int:
-        """How many factors a power of a matrix has."""
-        count = node.right.value if isinstance(node.right, Number) else 0
-        if not (isinstance(count, int) and 0 < count <= LARGEST_POWER):
-            told = f"no power of a matrix is derived here but the first {LARGEST_POWER}"
-            raise DerivationError(f"{told}: name the power of each step, as in   P[t] = A @ P[t-1]")
-        return count
-
-    def takes_columns(self, call: Call) -> bool:
-        """Whether `rows(v, 1, 4)` or `columns` takes entries along a row: of a row vector both do."""
-        return call.function == "columns" or (self.side_by_side and self.shape(call.args[0])[0] == 1)
 
     def fresh(self, name: str) -> str:
         """An index variable of its own, called after `name`."""
@@ -98,13 +77,13 @@ class Reader:
             case Transpose():
                 return algebra.flip(self.form(expr.operand, env))
             case Stack():
-                parts = [self.form(part, env) for part in expr.parts]
-                return algebra.apply("stack", *parts, shape=self.shape(expr))
+                return self.stacked([self.form(part, env) for part in expr.parts], self.shape(expr))
             case Call():
                 return self._call(expr, env)
             case Sum():
                 variable, constraints, around = self.bound(expr.over, env)
                 kind = "prod" if expr.kind == "prod" else "sum"
+                refuse_matrices(expr, self.shape(expr.body))
                 total = algebra.total(kind, variable, constraints, self.form(expr.body, around))
                 return self.mean(total, variable, constraints) if expr.kind == "mean" else total
         raise DerivationError(f"no way to derive {expr!r}")  # pragma: no cover
@@ -142,21 +121,65 @@ class Reader:
                 case "@":
                     result = algebra.dot(result, right)
                 case "**" if id(node) in self.matrix_powers:
-                    result = algebra.dot(*[result] * self.matrix_exponent(node))
+                    result = algebra.dot(*[result] * times_of(node))
                 case "**":
                     result = algebra.raised(result, right)
         return result
+
+    def stacked(self, parts: list[Form], shape: tuple[int, int]) -> Form:
+        """Parts one above the other; side by side where vectors are rows."""
+        flip = self.algebra.flip
+        if not self.algebra.by_rows:
+            return self.algebra.apply("stack", *parts, shape=shape)
+        return flip(self.algebra.apply("stack", *map(flip, parts), shape=(shape[1], shape[0])))
+
+    def turned(self, form: Form, change: Callable[[Form], Form]) -> Form:
+        """What is done to columns, done to a row where vectors are rows."""
+        if self.algebra.by_rows and form.shape[0] == 1:
+            return self.algebra.flip(change(self.algebra.flip(form)))
+        return change(form)
 
     def _call(self, expr: Call, env: Env) -> Form:
         special = _READ.get(expr.function)
         args = [self.form(arg, env) for arg in expr.args]
         if special is not None:
             return special(self.algebra, args)
-        if expr.function in ("rows", "columns"):
+        if expr.function == "rows":
             first, last = (int(arg.value) for arg in expr.args[1:] if isinstance(arg, Number))
-            cut = columns if self.takes_columns(expr) else rows
-            return cut(self.algebra, args[0], first, last)
+            return self.turned(args[0], lambda column: rows(self.algebra, column, first, last))
+        if expr.function == "columns":
+            first, last = (int(arg.value) for arg in expr.args[1:] if isinstance(arg, Number))
+            return self.algebra.flip(rows(self.algebra, self.algebra.flip(args[0]), first, last))
+        if expr.function == "concat":
+            return self.stacked(args, self.shape(expr))
         return self.algebra.apply(expr.function, *args, shape=self.shape(expr))
+
+
+def _matrix_powers(model: Model) -> set[int]:
+    """The powers, by their id, that multiply a square matrix with itself."""
+    if model.convention.reading == "entries":
+        return set()
+    found = {id(node): node for equation in model.forward for node, factor in powers(equation.rhs) if factor}
+    if model.convention.reading == "matrix":
+        found = {id(node): node for equation in model.forward for node, _ in powers(equation.rhs)}
+    return {key for key, node in found.items() if (shape := model.shapes_.of(node.left))[0] == shape[1] > 1}
+
+
+def times_of(power: Binary) -> int:
+    """How often a matrix stands in its power. Raises `DerivationError` for an exponent that is no small number."""
+    exponent = power.right
+    if isinstance(exponent, Number) and exponent.value == int(exponent.value) and 1 <= exponent.value <= LARGEST_POWER:
+        return int(exponent.value)
+    raise DerivationError(
+        f"no derivative of {text(power)}, a power of a matrix, is known here: write it as a recurrence"
+    )
+
+
+def refuse_matrices(expr: Sum, shape: tuple[int, int]) -> None:
+    """Raise `DerivationError` for a product of matrices over time."""
+    if expr.kind == "prod" and min(shape) > 1:
+        told = f"no derivative of {text(expr)}, a product of matrices over time, is known here"
+        raise DerivationError(f"{told}: write it as a recurrence")
 
 
 def _mean(algebra: Algebra, args: list[Form]) -> Form:
@@ -171,8 +194,8 @@ def entry_count(algebra: Algebra, form: Form) -> Form:
 _READ: dict[str, Callable[[Algebra, list[Form]], Form]] = {
     "sqrt": lambda algebra, args: algebra.power(args[0], Fraction(1, 2)),
     "transpose": lambda algebra, args: algebra.flip(args[0]),
-    "outer": lambda algebra, args: algebra.dot(args[0], algebra.flip(args[1])),
-    "dot": lambda algebra, args: algebra.dot(algebra.flip(args[0]), args[1]),
+    "outer": lambda algebra, args: algebra.dot(algebra.upright(args[0]), algebra.flip(algebra.upright(args[1]))),
+    "dot": lambda algebra, args: algebra.dot(algebra.flip(algebra.upright(args[0])), algebra.upright(args[1])),
     "sum": lambda algebra, args: entries(algebra, args[0]),
     "mean": _mean,
     "ones_like": lambda algebra, args: algebra.ones(args[0]),

@@ -50,6 +50,40 @@ class Region:
         values = {name: self.domain.value_of(name) for name in self.variables}
         return {name: value for name, value in values.items() if value is not None and value.fixed}
 
+    @property
+    def values(self) -> dict[str, Affine]:
+        """What may be written in the place of variables: T where t = T, t where s = t."""
+        values: dict[str, Affine] = {}
+        for place, name in reversed(list(enumerate(self.variables))):
+            value = self.domain.substituted(values).value_of(name)
+            if value is not None and set(value.running) <= set(self.variables[:place]):
+                values[name] = value
+        return values
+
+    @property
+    def only_at(self) -> tuple[Constraint, ...]:
+        """What is said of the lengths alone once `values` are put in."""
+        domain = self.domain.substituted(self.values)
+        return tuple(constraint for constraint in domain.constraints if not constraint.affine.running)
+
+    def told(self, known: Domain) -> tuple[dict[str, Affine], Domain]:
+        """The values that are written, and what is to be said of the other variables; `known` is what is known of the
+        lengths.
+
+        A step that is the last one of even sequences only is written t, for t = T and t % 2 = 0.
+        """
+        values = self.values
+        domain = self.domain.substituted(values).simplified(known)
+        lengths = [c for c in domain.constraints if not c.affine.running]
+        fixed = {name: value for name, value in values.items() if value.fixed and len(value.terms) == 1}
+        if not lengths or not fixed:
+            return values, domain
+        name, value = next(iter(fixed.items()))
+        length = affine(name) - value.constant  # T is t, where t = T
+        moved = [c.substituted({str(value.variable): length}) if c in lengths else c for c in domain.constraints]
+        values = {other: kept for other, kept in values.items() if other != name}
+        return values, Domain.of(*moved, Constraint("=", affine(name) - value))
+
 
 def regions_of(
     shares: Sequence[Share], axes: Sequence[str], defined: Sequence[Domain], ranges: Domain, algebra: Algebra

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from .algebra import Algebra
-from .blocks import columns, diagonal, entries, rows
+from .blocks import diagonal, entries
 from .forms import ONE, Apply, Form
 from .reading import entry_count
 
@@ -92,11 +92,37 @@ def _diag(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[
 
 
 def _outer(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    return [algebra.dot(g, args[1]), algebra.dot(algebra.flip(g), args[0])]
+    v, w = algebra.dot(g, algebra.upright(args[1])), algebra.dot(algebra.flip(g), algebra.upright(args[0]))
+    return [algebra.upright(v), algebra.upright(w)]  # turned back, where vectors are rows
 
 
 def _dot(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
     return [algebra.mul(g, args[1]), algebra.mul(g, args[0])]
+
+
+def _row_sums(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    return [algebra.dot(_diagonal_of(algebra, g), algebra.ones(args[0]))]
+
+
+def _column_sums(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    return [algebra.dot(algebra.ones(args[0]), _diagonal_of(algebra, algebra.flip(g)))]
+
+
+def _softmax_rows(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    weighted = algebra.mul(g, y)
+    sums = algebra.apply("row_sums", weighted, shape=(y.shape[0], 1))
+    return [_minus(algebra, weighted, algebra.dot(_diagonal_of(algebra, sums), y))]
+
+
+def _softmax_columns(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
+    weighted = algebra.mul(g, y)
+    sums = algebra.apply("column_sums", weighted, shape=(1, y.shape[1]))
+    return [_minus(algebra, weighted, algebra.dot(y, _diagonal_of(algebra, algebra.flip(sums))))]
+
+
+def _diagonal_of(algebra: Algebra, column: Form) -> Form:
+    """The diagonal matrix of a column, as `diag` takes it."""
+    return algebra.apply("diag", algebra.upright(column), shape=(column.shape[0], column.shape[0]))
 
 
 def _transpose(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
@@ -110,34 +136,6 @@ def _inv(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[F
 def _solve(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
     back = algebra.apply("solve", algebra.flip(args[0]), g, shape=args[1].shape)
     return [algebra.scale(-_ONE, algebra.dot(back, algebra.flip(y))), back]
-
-
-def _row_of_ones(algebra: Algebra, matrix: Form) -> Form:
-    """Ones, one for each column of a matrix."""
-    return algebra.ones(rows(algebra, matrix, 1, 1))
-
-
-def _column_of_ones(algebra: Algebra, matrix: Form) -> Form:
-    """Ones, one for each row of a matrix."""
-    return algebra.ones(columns(algebra, matrix, 1, 1))
-
-
-def _row_sums(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    return [algebra.dot(g, _row_of_ones(algebra, args[0]))]
-
-
-def _column_sums(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    return [algebra.dot(_column_of_ones(algebra, args[0]), g)]
-
-
-def _softmax_rows(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    ones, weighted = _row_of_ones(algebra, args[0]), algebra.mul(g, y)
-    return [_minus(algebra, weighted, algebra.mul(y, algebra.dot(weighted, algebra.flip(ones), ones)))]
-
-
-def _softmax_columns(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    ones, weighted = _column_of_ones(algebra, args[0]), algebra.mul(g, y)
-    return [_minus(algebra, weighted, algebra.mul(y, algebra.dot(ones, algebra.flip(ones), weighted)))]
 
 
 RULES: dict[str, Rule] = {

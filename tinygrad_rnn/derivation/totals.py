@@ -106,12 +106,13 @@ def _placed(summed: _Summed, said: str) -> str:
 
 
 def _written(summed: _Summed, context: Domain, algebra: Algebra) -> Form:
-    """The sum as a form, the innermost variable first; each constraint stands at the innermost variable it names."""
+    """The sum as a form, the innermost variable first; each has the bounds that those around it leave."""
     form = summed.body
-    remaining = list(summed.domain.constraints)
-    for name in reversed(summed.variables):
-        own = [constraint for constraint in remaining if constraint.affine.coefficient(name)]
-        remaining = [constraint for constraint in remaining if constraint not in own]
-        around = Domain.of(*context.constraints, *remaining)
-        form = algebra.total("sum", name, own, form, around)
+    for place in reversed(range(len(summed.variables))):
+        name, later = summed.variables[place], summed.variables[place + 1 :]
+        shadows = summed.domain.projected(*later)
+        domain = (shadows[0] if len(shadows) == 1 else summed.domain).simplified(context)
+        own = [c for c in domain.constraints if c.affine.coefficient(name) and not set(later) & {*c.affine.variables}]
+        rest = [c for c in domain.constraints if c not in own]
+        form = algebra.total("sum", name, own, form, Domain.of(*context.constraints, *rest))
     return form

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from ..core.errors import DerivationError
@@ -31,9 +32,8 @@ class Writer:
 
     def __init__(self, model: Model, style: str) -> None:
         self.style = style
-        #: whether vectors are rows, so that a stack stands side by side
-        self.side_by_side = model.convention.rows
         self.ranges = model.document.indices
+        self.by_rows = model.convention.rows
         quantities = model.quantities
         self.taken = {name for name, _ in (*quantities.used, *quantities.helpers)} | set(lengths_of(self.ranges))
 
@@ -122,6 +122,8 @@ def _test(constraint: Constraint, name: str) -> Comparison:
         if rest.terms or count % constraint.modulus not in (1, constraint.modulus - 1):
             raise DerivationError(f"no condition of the language says {constraint}")
         remainder = (-rest.constant if count % constraint.modulus == 1 else rest.constant) % constraint.modulus
+        if constraint.kind == "!|" and constraint.modulus == 2:
+            return Comparison("=", affine(None, 1 - remainder), 2)
         return Comparison("=" if constraint.kind == "|" else "!=", affine(None, remainder), constraint.modulus)
     if abs(count) != 1:
         raise DerivationError(f"no condition of the language says {constraint}")
@@ -152,12 +154,10 @@ class _Writing:
                 return self._product(form)
             case forms.Chain():
                 return product([part for factor in form.factors for part in self._links(factor)], "@")
-            case forms.Flip(inner=forms.Rows() as cut):
-                return self._columns(cut)
-            case forms.Flip(inner=forms.Padded() as inner) if self.writer.side_by_side:
-                return self._padded(inner)
             case forms.Flip():
-                return Transpose(NOWHERE, self.expr(form.inner))
+                return self._turned(form)
+            case forms.Apply(function="stack") if self.writer.by_rows:
+                return Transpose(NOWHERE, self._turned(forms.Flip((form.shape[1], form.shape[0]), form)))
             case forms.Apply(function="stack"):
                 return Stack(NOWHERE, tuple(self.expr(arg) for arg in form.args))
             case forms.Apply(function="**"):
@@ -169,40 +169,38 @@ class _Writing:
                 ends = (Number(NOWHERE, form.first), Number(NOWHERE, form.last))
                 return Call(NOWHERE, "rows", (self.expr(form.inner), *ends))
             case forms.Padded():
-                stacked = self._padded(form)
-                return Transpose(NOWHERE, stacked) if self.writer.side_by_side else stacked
+                return self._padded(form, form.last)
             case forms.Total():
                 return self._total(form)
         raise TypeError(f"no way to write {form!r}")
+
+    def _turned(self, form: forms.Flip) -> Expr:
+        """A transpose; where vectors are rows, parts of a column are written as parts of the row it is turned into."""
+        inner = form.inner
+        if self.writer.by_rows and inner.shape[1] == 1:
+            if isinstance(inner, forms.Apply) and inner.function == "stack":
+                return Stack(NOWHERE, tuple(self.expr(_flipped(part)) for part in inner.args))
+            if isinstance(inner, forms.Padded):
+                return self._padded(replace(inner, inner=_flipped(inner.inner)), inner.last)
+            if isinstance(inner, forms.Rows):
+                ends = (Number(NOWHERE, inner.first), Number(NOWHERE, inner.last))
+                return Call(NOWHERE, "rows", (self.expr(_flipped(inner.inner)), *ends))
+        return Transpose(NOWHERE, self.expr(inner))
 
     def _symbol(self, form: forms.Symbol) -> Expr:
         indices = tuple(index.substituted(self.names) for index in form.indices)
         return Ref(NOWHERE, form.name, indices[0], indices[1:]) if indices else Ref(NOWHERE, form.name)
 
-    def _columns(self, cut: forms.Rows) -> Expr:
-        """Some of the columns of what is transposed in `cut`; of a row vector its entries."""
-        whole = self._turned(cut.inner)
-        row = self.writer.side_by_side and cut.inner.shape[1] == 1
-        if not row and cut.inner.shape[1] == 1:  # the rows of a column, transposed
-            return Transpose(NOWHERE, self.expr(cut))
-        ends = (Number(NOWHERE, cut.first), Number(NOWHERE, cut.last))
-        return Call(NOWHERE, "rows" if row else "columns", (whole, *ends))
-
-    def _turned(self, form: Form) -> Expr:
-        """A form transposed."""
-        return self.expr(form.inner) if isinstance(form, forms.Flip) else Transpose(NOWHERE, self.expr(form))
-
-    def _padded(self, form: forms.Padded) -> Expr:
-        """What is padded, between rows of zeros; where a stack stands side by side this is the transpose."""
+    def _padded(self, form: forms.Padded, end: int) -> Expr:
+        """What is padded up to the row `end`, between rows of zeros."""
         parts: list[Expr] = []
-        side, cut = (self._turned, "columns") if self.writer.side_by_side else (self.expr, "rows")
-        for first, last in ((1, form.first - 1), (form.first, form.last), (form.last + 1, form.shape[0])):
-            if first == form.first and last == form.last:
-                parts.append(side(form.inner))
+        for first, last in ((1, form.first - 1), (form.first, end), (end + 1, form.shape[0])):
+            if first == form.first and last == end:
+                parts.append(self.expr(form.inner))
             elif form.shape[1] == 1:
                 parts += [Number(NOWHERE, 0)] * (last - first + 1)
             else:
-                row = Call(NOWHERE, cut, (side(form.inner), Number(NOWHERE, 1), Number(NOWHERE, 1)))
+                row = Call(NOWHERE, "rows", (self.expr(form.inner), Number(NOWHERE, 1), Number(NOWHERE, 1)))
                 parts += [Binary(NOWHERE, "*", Number(NOWHERE, 0), row, NOWHERE)] * (last - first + 1)
         return Stack(NOWHERE, tuple(parts))
 
@@ -249,7 +247,7 @@ class _Writing:
         turned = self._row_times_number(form)
         if turned is not None:
             return turned
-        if self.writer.style == DIAG and form.shape[1] == 1 and form.shape[0] > 1:
+        if self.writer.style == DIAG and form.shape[1] == 1 and form.shape[0] > 1 and not self.writer.by_rows:
             gradient = [f for f, n in form.factors if f.cotangents and n == 1 and f.shape == form.shape]
             rest = [(f, n) for f, n in form.factors if not f.cotangents]
             alone = len(gradient) == 1 and rest and len(rest) + 1 == len(form.factors)
@@ -285,6 +283,21 @@ class _Writing:
         if n == Fraction(1, 2):
             return Call(NOWHERE, "sqrt", (written,))
         return Binary(NOWHERE, "**", written, number(n), NOWHERE)
+
+
+def _flipped(form: Form) -> Form:
+    """The transpose, written inside of sums and products."""
+    turned = (form.shape[1], form.shape[0])
+    match form:
+        case forms.Flip():
+            return form.inner
+        case forms.Sum():
+            return forms.Sum(turned, tuple((c, _flipped(part)) for c, part in form.terms))
+        case forms.Product():
+            return forms.Product(turned, tuple((_flipped(f), n) for f, n in form.factors))
+        case forms.Chain():
+            return forms.Chain(turned, tuple(_flipped(part) for part in reversed(form.factors)))
+    return form if form.scalar else forms.Flip(turned, form)
 
 
 def number(value: Fraction) -> Expr:
