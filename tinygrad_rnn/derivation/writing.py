@@ -177,6 +177,9 @@ class _Writing:
     def _turned(self, form: forms.Flip) -> Expr:
         """A transpose; where vectors are rows, parts of a column are written as parts of the row it is turned into."""
         inner = form.inner
+        if isinstance(inner, forms.Rows) and inner.shape[1] > 1:
+            ends = (Number(NOWHERE, inner.first), Number(NOWHERE, inner.last))
+            return Call(NOWHERE, "columns", (self.expr(_flipped(inner.inner)), *ends))
         if self.writer.by_rows and inner.shape[1] == 1:
             if isinstance(inner, forms.Apply) and inner.function == "stack":
                 return Stack(NOWHERE, tuple(self.expr(_flipped(part)) for part in inner.args))
