@@ -18,6 +18,7 @@ from .entries.definitions import Definition
 from .entries.slopes import key_of
 from .entries.sums import opened
 from .entries.units import Apply, Bound, Entry, Polynomial
+from .refute import refuted
 from .search import Knowledge, Search, knowledge_of
 from .stated import Stated
 
@@ -98,6 +99,8 @@ class _Attempt:
         if model.quantities.loss is None:
             raise Unprovable("there is no loss")
         clauses = [c for c in self.book.system.gradients[equation.target.key] if c.equation is equation]
+        if all((clause.domain & self.stated.lengths).is_empty for clause in clauses):
+            raise Unprovable("it stands at no step")
         put_in: dict[str, None] = {}
         for clause in clauses:
             put_in.update(dict.fromkeys(self._clause(clause, role)))
@@ -117,7 +120,8 @@ class _Attempt:
         self._check_circle(definition)
         truth = truth_of(self.knowledge, clause, definition, role, self.work)
         search = Search(self.knowledge, definition.domain, self.work)
-        search.vanishes(added([definition.value, scaled(truth, -1)]))
+        difference = added([definition.value, scaled(truth, -1)])
+        search.vanishes(difference, lambda: refuted(self.book.model, self.equation))
         return search.put_in
 
     def _check_circle(self, definition: Definition) -> None:

@@ -6,7 +6,7 @@ difference is taken up first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
@@ -52,11 +52,17 @@ class Search:
         #: what was put in on the way to 0: names, as `dh[t+1]`
         self.put_in: list[str] = []
 
-    def vanishes(self, difference: Polynomial) -> None:
-        """Return when a difference is 0. Raises `Unprovable` with what is left of it otherwise."""
+    def vanishes(self, difference: Polynomial, refuted: Callable[[], str | None]) -> None:
+        """Return when a difference is 0. Raises `Unprovable` with what is left of it otherwise.
+
+        `refuted` is asked before anything is put in: it says why that would be in vain.
+        """
         start, self.first = self._reduced(difference)
         if not start:
             return
+        why = refuted()
+        if why is not None:
+            raise Unprovable(f"{_told(self.first)}; {why}", self._where)
         waiting: list[tuple[int, int, Polynomial, tuple[str, ...]]] = [(len(start.terms), 0, start, ())]
         seen, count = {start.text}, 0
         while waiting and count < MOST_TRIED:
@@ -70,7 +76,11 @@ class Search:
                 if left.text not in seen and len(left.terms) <= MOST_GROWTH * len(start.terms) + MOST_GROWTH:
                     seen.add(left.text)
                     heappush(waiting, (len(left.terms) + 2 * len(path), len(seen), left, (*path, name)))
-        raise Unprovable(_told(self.first), self.first.domain if isinstance(self.first, Rest) else None)
+        raise Unprovable(_told(self.first), self._where)
+
+    @property
+    def _where(self) -> Domain | None:
+        return self.first.domain if isinstance(self.first, Rest) else None
 
     def _reduced(self, difference: Polynomial) -> tuple[Polynomial, Rest | str | None]:
         """A difference in normal form, without what vanishes."""

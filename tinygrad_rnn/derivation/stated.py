@@ -11,12 +11,14 @@ from dataclasses import replace
 
 from ..language.affine import Affine
 from ..language.expressions import Ref
+from ..language.indices import Constraint
 from ..language.quantities import Key
 from ..system.domain import Domain
 from ..system.system import Clause
 from .entries.arithmetic import ZERO, Unprovable, Work, added, of, restricted, scaled
 from .entries.definitions import Definition, Definitions
 from .entries.existence import uncovered
+from .entries.expressions import as_index
 from .entries.gradients import Gradients
 from .entries.units import Apply, Entry, Polynomial
 from .entries.vanishing import without_implied
@@ -88,6 +90,10 @@ class Stated:
 
     def _copy(self, ref: Ref, base: Key, places: tuple[Affine, ...], context: Domain) -> Polynomial:
         (step,) = ref.indices
+        ranges = self.quantities.ranges_of(ref.name)
+        missing = uncovered(context, [Domain.of(*ranges[0].constraints(step))])
+        if missing:
+            raise _unstated(ref, missing[0], context)
         return without_implied(self.gradients.copy(Entry(base[0], (), places), step, self.work), context)
 
     def _helper(self, ref: Ref, places: tuple[Affine, ...], context: Domain) -> Polynomial:
@@ -109,7 +115,7 @@ class Stated:
     def _check(self, definition: Definition) -> None:
         """That functions and quotients are asked for nothing that is not certain, or that the forward asks for too."""
         for kind, argument in definition.asked:
-            if self._certain(kind, argument):
+            if self._certain(kind, argument) or _counts(argument, definition.domain):
                 continue
             if kind != "/":
                 raise Unprovable(f"{kind}({argument}) is defined only where its argument is positive")
@@ -132,6 +138,14 @@ class Stated:
         ((_, factors),) = argument.terms
         bases = [unit.argument if isinstance(unit, Apply) and unit.function == "^" else of(unit) for unit, _ in factors]
         return len(bases) > 0 and all(base != argument and self._certain(kind, base) for base in bases)
+
+
+def _counts(argument: Polynomial, context: Domain) -> bool:
+    """Whether it is an index that is positive in a context: the T-t of `/ (T-t)` for t < T."""
+    try:
+        return context.implies(Constraint(">=", as_index(argument) - 1))
+    except Unprovable:  # it is no index
+        return False
 
 
 def _unstated(ref: Ref, missing: Domain, context: Domain) -> Unprovable:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from ...language.affine import Affine
+from ...language.affine import Affine, affine
 from ...system.domain import EVERYWHERE, Domain
 
 #: rational exponents; a whole one is an int, so that texts and hashes do not depend on how it came about
@@ -90,8 +90,12 @@ class Index(Unit):
         return f"<{self.name}>"
 
     @cached_property
-    def free(self) -> frozenset[str]:
-        return frozenset([self.name])
+    def slots(self) -> tuple[Affine, ...]:
+        return (affine(self.name),)
+
+    @cached_property
+    def skeleton(self) -> str:
+        return "<>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,15 +139,11 @@ class Repeated(Unit):
 
     @cached_property
     def slots(self) -> tuple[Affine, ...]:
-        return self.base.slots if isinstance(self.base, Unit) else ()
+        return (*(self.base.slots if isinstance(self.base, Unit) else ()), affine(self.index))
 
     @cached_property
     def skeleton(self) -> str:
-        return f"{self.base.skeleton if isinstance(self.base, Unit) else self.base}**<{self.index}>"
-
-    @cached_property
-    def free(self) -> frozenset[str]:
-        return frozenset([self.index]) | (self.base.free if isinstance(self.base, Unit) else frozenset())
+        return f"{self.base.skeleton if isinstance(self.base, Unit) else self.base}**<>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
