@@ -74,6 +74,8 @@ RIGHT = {
     "softmax by hand": VANILLA.split("do[t]")[0] + "do[t] = exp(o[t] - logsumexp(o[t])) - onehot(y[t])",
     "a relu's mask from its result": RELU + "da[T] = dh[T] * relu'(h[T])",
     "a definition read backwards": CELL + "dz_f[t] = dc[t] * (c[t] - i[t] * g[t]) * (1 - f[t])",
+    "divided by a root": "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = sqrt(a[t])\nL = sum(t, sum(h[t]))\ngradients:\n"
+    "da[t] = dh[t] / (2 * h[t])",
     "stop": "sizes: h = 4\nh[t] = tanh(W @ stop(h[t-1]))\nL = sum(t, sum(h[t] * h[t]))\ngradients:\n"
     "dh[t] = 2 * h[t]\ndW = sum(t, (dh[t] * (1 - h[t]**2)) @ h[t-1].T)",
     "weights that depend on the step": "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, 0.9**(T-t) * sum(h[t]))\n"

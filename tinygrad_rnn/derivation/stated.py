@@ -20,7 +20,8 @@ from .entries.definitions import Definition, Definitions
 from .entries.existence import uncovered
 from .entries.expressions import as_index
 from .entries.gradients import Gradients
-from .entries.units import Apply, Entry, Polynomial
+from .entries.slopes import key_of
+from .entries.units import Apply, Entry, Polynomial, Unit
 from .entries.vanishing import without_implied
 
 
@@ -115,7 +116,7 @@ class Stated:
     def _check(self, definition: Definition) -> None:
         """That functions and quotients are asked for nothing that is not certain, or that the forward asks for too."""
         for kind, argument in definition.asked:
-            if self._certain(kind, argument) or _counts(argument, definition.domain):
+            if self._certain(kind, argument, definition.domain):
                 continue
             if kind != "/":
                 raise Unprovable(f"{kind}({argument}) is defined only where its argument is positive")
@@ -125,19 +126,35 @@ class Stated:
             why = next((reason for reason in reasons if reason), "and nothing says that this is not 0")
             raise Unprovable(f"it divides by {argument}, {why}")
 
-    def _certain(self, kind: str, argument: Polynomial) -> bool:
-        """Whether what a function or quotient asks of its argument holds by its form, or the forward asks it too."""
+    def _certain(self, kind: str, argument: Polynomial, context: Domain, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether what is asked of an argument holds by its form, or is asked by the forward equations too.
+
+        A product is not 0 where no factor is, a root where what it is of is not, a name where what defines it in the
+        context is not; `seen` are the names met on the way.
+        """
         lies = self.book.signs.ranges.of_polynomial(argument)
-        if lies.positive or (kind == "root" and lies.nonnegative):
+        if lies.positive or (kind == "root" and lies.nonnegative) or _counts(argument, context):
             return True
         enough = {"/": ("/", "root", "log"), "root": ("root", "log")}.get(kind, (kind,))
         if any((asked, argument.skeleton) in self.book.asked(self.work) for asked in enough):
             return True
-        if len(argument.terms) != 1 or kind != "/":
+        if kind != "/" or len(argument.terms) != 1:
             return False
         ((_, factors),) = argument.terms
-        bases = [unit.argument if isinstance(unit, Apply) and unit.function == "^" else of(unit) for unit, _ in factors]
-        return len(bases) > 0 and all(base != argument and self._certain(kind, base) for base in bases)
+        return bool(factors) and all(self._never_zero(unit, argument, context, seen) for unit, _ in factors)
+
+    def _never_zero(self, unit: Unit, whole: Polynomial, context: Domain, seen: frozenset[str]) -> bool:
+        if of(unit) != whole and self._certain("/", of(unit), context, seen):
+            return True
+        if isinstance(unit, Apply) and unit.function == "^":
+            return self._certain("/", unit.argument, context, seen)
+        if not isinstance(unit, Entry) or unit.skeleton in seen:
+            return False
+        for clause in self.book.system.forward.get(key_of(unit), ()):
+            if any(context.within(claim) for claim in clause.claimed(unit.times)):
+                value = self.book.definition(clause, self.work).value
+                return self._certain("/", value, clause.domain, seen | {unit.skeleton})
+        return False
 
 
 def _counts(argument: Polynomial, context: Domain) -> bool:

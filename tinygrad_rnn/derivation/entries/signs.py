@@ -48,7 +48,7 @@ class Signs:
             high = REAL.high if bounds.high is None else Fraction(repr(bounds.high))
             return Interval(low, high, low == 0 or bounds.low is None, high == 1 or bounds.high is None)
         clauses = self.book.system.forward.get(key)
-        if clauses is None or self._is_leaf_somewhere(key, clauses):
+        if clauses is None or self.is_leaf_somewhere(key, clauses):
             return REAL
         try:
             work = self.book.work(200_000, 60.0)
@@ -59,7 +59,8 @@ class Signs:
         open_low = all(i.open_low for i in found if i.low == low)
         return Interval(low, high, open_low, all(i.open_high for i in found if i.high == high))
 
-    def _is_leaf_somewhere(self, key: Key, clauses: Iterable[Clause]) -> bool:
+    def is_leaf_somewhere(self, key: Key, clauses: Iterable[Clause]) -> bool:
+        """Whether a quantity is read at a step at which no equation defines it."""
         if not key[1]:
             return False
         indices = tuple(affine(f"i~{at}") for at in range(len(self.book.model.quantities.axes_named(key[0]))))
