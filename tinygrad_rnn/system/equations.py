@@ -121,10 +121,10 @@ def write_equations(
     recorded = Recorded(loss, times)
     writer = Writer(recorded, numbers, anchor)
     collected = _Collected(writer)
-    model = collected.model()
     notes = list(numbers.notes)
     if writer.axes.shared:
         notes.append(f"the loss adds up {writer.axes.count} samples; what they share, as a penalty, counts once")
+    model = collected.model(notes)
     found = Equations(
         model, writer.clock.T, writer.axes.count, collected.values, collected.nodes, tuple(notes), writer.axes
     )
@@ -212,8 +212,9 @@ class _Collected:
                 self.fixed.append(name)
 
     # -- as a document ------------------------------------------------------------------------------------------------
-    def model(self) -> Model:
-        """The model; sizes are stated where the equations do not tell them."""
+    def model(self, notes: list[str]) -> Model:
+        """The model; sizes are stated where the equations do not tell them, notes as where it is from."""
+        self.notes = notes
         shapes = {name: self._shape(node) for (name, _), node in self.nodes.items()}
         numbers = [name for name, value in self.writer.numbers.constants.items() if not isinstance(value, Tensor)]
         shapes |= dict.fromkeys(numbers, (1, 1))
@@ -257,7 +258,8 @@ class _Collected:
 
     def _text(self, sizes: dict[str, str]) -> str:
         used = "\n".join(self.writer.lines)
-        header = ["vectors: rows"] if self.axes.rows else []
+        header = [f"source: {'; '.join(self.notes)}"] if self.notes else []
+        header += ["vectors: rows"] if self.axes.rows else []
         header += [f"sizes: {', '.join(f'{name} = {size}' for name, size in sizes.items())}"] if sizes else []
         header += [f"inputs: {', '.join(self.inputs)}"] if self.inputs else []
         header += [f"fixed: {', '.join(self.fixed)}"] if self.fixed else []

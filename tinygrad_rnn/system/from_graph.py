@@ -120,7 +120,8 @@ class Writer:
         """What an operation reads; an array of one number is written out where its shape counts."""
         if isinstance(ref, Constant) and x.ndim and reader.op is not None and reader.op.name in WHOLE:
             return self.numbers.array(np.asarray(plain(x.value)), x)
-        return self.form(ref, block, at, x)
+        form = self.form(ref, block, at, x)
+        return self.numbers.of_data(x) if form.pooled and not x.requires_grad else form
 
     def _entry(self, node: Tensor, now: Time) -> Form:
         """An entry of a whole sequence that a step reads, or something outside of all steps.

@@ -51,15 +51,17 @@ def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping
     L = sum(t, sum(h[t]**2)) / T
     """
     recording = _Recording(function, examples)
-    reasons = recording.reasons
+    refusals: list[str] = []
+    complaints: list[str] = []
     for times in recording.candidates():
         try:
             return recording.equations(times)
         except DerivationError as error:
-            reasons.append(str(error))
+            refusals.append(str(error))
         except (TinygradError, ValueError, IndexError, TypeError, KeyError) as error:  # what it says to other lengths
-            reasons.append(f"{type(error).__name__}: {error}")
-    raise DerivationError(f"{recording.name} cannot be written as equations: {reasons[0]}")
+            complaints.append(f"{type(error).__name__}: {error}")
+    told = [*refusals, *recording.reasons, *complaints]
+    raise DerivationError(f"{recording.name} cannot be written as equations: {told[0]}")
 
 
 def model_of(code: Any, examples: Sequence[Any] | Mapping[str, Any] = ()) -> Model:

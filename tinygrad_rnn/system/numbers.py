@@ -82,6 +82,15 @@ class Numbers:
             self.notes.append(f"{name} is the number of samples, {self.axes.count} in this recording")
         return self._known["N"]
 
+    def of_data(self, node: Tensor) -> Form:
+        """A sum over the samples of data alone, as how many of them count: given, since it has no gradient."""
+        if node.id not in self._known:
+            name = self.names.free("k_1")
+            self.constants[name] = float(np.sum(plain(node.value)))
+            self._known[node.id] = Form(name)
+            self.notes.append(f"{name} adds up data of all {self.axes.count} samples: it is given")
+        return self._known[node.id]
+
     def suspect(self, number: float) -> bool:
         """Whether a number may be a length or a share of one: a multiple of T or of its neighbours, or one over it."""
         if number in (0.0, 1.0, -1.0) or not np.isfinite(number):
