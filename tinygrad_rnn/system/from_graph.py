@@ -276,7 +276,7 @@ class Writer:
                 if name is None or form is None or node.op is None:
                     continue
                 same = self._block(BODY, at)[of_body[name]] if name in of_body and self._within(name, at) else None
-                if same is None or same.text != form.text:
+                if form.text != f"{name}[{at}]" and (same is None or same.text != form.text):
                     self._state(f"{name}[{at}]", form, node)
 
     def _made_inside(self, position: int | None, at: Time) -> bool:

@@ -191,6 +191,9 @@ class _Recording:
         """The axis of the samples in each argument that has one."""
         numbers = {leaf.id: n for n, leaf in enumerate(self.tensors)}
         axes: dict[int, int] = {}
+        if writer.axes.sample is not None:  # whole numbers, one for each sample, may say where it ends
+            arrays = {n: np.asarray(leaf.array) for n, leaf in enumerate(self.leaves) if n not in times}
+            axes = {n: 0 for n, x in arrays.items() if x.dtype.kind in "iu" and x.shape == (writer.axes.count,)}
         for node in writer.recorded.graph.leaves:
             if not writer.axes.has_samples(node):
                 continue

@@ -220,6 +220,9 @@ def _onehot(node: Tensor, args: list[Form], axes: Axes) -> Form:
 
 def _same_entries(node: Tensor, args: list[Form], axes: Axes) -> Form:
     (form,) = args
+    long = tuple(axis for axis in form.axes if axes.length(axis) > 1)
+    if form.axes and long == tuple(axis for axis in axes.of(node) if axes.length(axis) > 1):
+        return replace(form, axes=axes.of(node))
     if form.axes and axes.of(node) != form.axes:
         raise DerivationError(
             f"{said(node)}: entries of shape {node.inputs[0].shape} in the shape {node.shape} are another vector or "
