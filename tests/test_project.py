@@ -26,8 +26,7 @@ BELOW = {
     "draw": {"core"},
     "system": {"core", "compile", "language"},
     "derivation": {"core", "language", "models", "system"},
-    "derive": {"core", "language", "models", "draw", "system", "derivation"},
-    "verify": {"core", "language", "models", "draw", "system", "derivation", "derive"},
+    "verify": {"core", "language", "models", "draw", "system", "derivation"},
 }
 #: what a room may import from outside of the standard library
 OUTSIDE = {

@@ -31,7 +31,7 @@ from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, norm,
 from .core.scope import no_grad, scope, step, steps
 from .core.shaping import embedding
 from .core.tensor import Tensor, tensor
-from .derive import derive
+from .derivation import derive
 from .draw import draw
 from .verify import verify, verify_backward
 
