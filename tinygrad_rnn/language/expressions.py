@@ -342,6 +342,8 @@ class Document:
     plays: Mapping[str, str] = field(default_factory=dict)
     #: the quantities among them that stand for an expression of the file
     unnamed: tuple[str, ...] = ()
+    #: gradients that are given rather than derived, as `dh`, and where that is declared
+    given: Mapping[str, Span] = field(default_factory=dict)
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

@@ -28,6 +28,7 @@ _HEADERS = (
     "labels",
     "vectors",
     "batch",
+    "given",
     "gradients",
 )
 _TARGET = "expected a name on the left, as in h[t] = …, h[0] = … or L = …"
@@ -55,6 +56,7 @@ class _Reader:
         self.fixed: dict[str, Span] = {}
         self.bounds: dict[str, Bounds] = {}
         self.labels: dict[str, Label] = {}
+        self.given: dict[str, Span] = {}
         self.sections: dict[str, list[Equation]] = {"forward": [], "gradients": []}
         self.section = "forward"
         tokens = 0
@@ -85,6 +87,7 @@ class _Reader:
             self.labels,
             self.headers.get("vectors", ""),
             self.headers.get("batch", ""),
+            given=self.given,
         )
 
     @property
@@ -107,6 +110,8 @@ class _Reader:
             read_bounds(self.source, line, self.bounds)
         elif line.key == "labels":
             read_labels(self.source, line, self.labels)
+        elif line.key == "given":
+            read_names(self.source, line, self.given)
         elif line.key == "gradients":
             if line.value:
                 raise self.source.error(

@@ -80,7 +80,7 @@ def read_indices(source: Source, line: Line, ranges: dict[str, Range]) -> None:
 
 
 def read_names(source: Source, line: Line, names: dict[str, Span]) -> None:
-    """`x, W, U`."""
+    """`x, W, U`; for gradients that are given, `dh, do`."""
     for entry in entries(line):
         if len(entry) != 1 or entry[0].kind != "name":
             raise source.error(f"{line.key}: takes names", _span(entry), hint=f"expected   {line.key}: W, U")

@@ -130,6 +130,7 @@ def _document(document: Document) -> str:
     headers.append(("bounds", ", ".join(_bounds(name, bounds) for name, bounds in document.bounds.items())))
     headers += [("vectors", document.vectors), ("batch", document.batch)]
     headers.append(("labels", ", ".join(f"{name} {label.kind}" for name, label in document.labels.items())))
+    headers.append(("given", ", ".join(document.given)))
     lines = [f"{key}: {value}" for key, value in headers if value]
     lines += ["", *(text(equation) for equation in document.forward)]
     if document.gradients:

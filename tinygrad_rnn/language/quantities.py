@@ -260,6 +260,12 @@ class Quantities:
             if key is not None and key not in self.leaves:
                 told = f"{name} is defined on line {self.defined[key][0].line}, not given"
                 raise self.source.error(told, label.span, hint="take it out of labels:")
+        known = {f"d{name}" for name, _ in self.used}
+        for name, span in document.given.items():
+            if name not in known:
+                near = get_close_matches(name, sorted(known), 1)
+                hint = f"did you mean {near[0]}?" if near else "given: takes gradients, as in   given: dh, do"
+                raise self.source.error(f"{name} is the gradient of no quantity", span, hint=hint)
         for equation in document.gradients:
             name = equation.target.name[1:]
             if equation.target.name.startswith("d") and name in document.fixed:

@@ -50,7 +50,7 @@ _PATTERN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 #: headers whose value is read token by token, over as many lines as it takes
-READ = ("sizes", "indices", "inputs", "fixed", "bounds", "labels")
+READ = ("sizes", "indices", "inputs", "fixed", "bounds", "labels", "given")
 _HEADER = re.compile(r"[^\S\n]*(?P<key>[A-Za-z]\w*)[^\S\n]*:(?P<value>[^\n]*)")
 
 
