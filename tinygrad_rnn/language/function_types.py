@@ -139,9 +139,9 @@ def _rows(shapes: Shapes, node: Call, types: list[Type]) -> Type:
     entries = shapes.convention.rows and not (have and have[0] > 1)  # of a row
     if have is not None and last > have[entries]:
         raise shapes.misfits.wants(node.args[2], f"a row of {have[entries]} at most")
-    if entries:
-        return Type(types[0].rows, last - first + 1)
-    return Type(last - first + 1, types[0].columns)
+    result = Type(types[0].rows, last - first + 1) if entries else Type(last - first + 1, types[0].columns)
+    shapes.literal += [types[0].columns, result.columns] if entries else [types[0].rows, result.rows]
+    return result
 
 
 def _outer(shapes: Shapes, node: Call, types: list[Type]) -> Type:

@@ -34,6 +34,9 @@ class Shapes:
         self._pending: list[tuple[SameShape | Stacked, Expr, Equation]] = []
         self.origins: dict[Key, str] = {}
         self.misfits = Misfits(self)
+        #: sizes that a literal fixes (rows(v, 1, 4)), and stacks, whose rows are those of their parts
+        self.literal: list[Dimension] = []
+        self.stacks: list[Stacked] = []
         self._declare()
         for equation in self.document.forward:
             self._infer(equation)
@@ -42,6 +45,9 @@ class Shapes:
         self._settle(list(quantities.used))
         self._check_one_number()
         self._check_parameters()
+        #: which sizes the forward equations make equal: gradient equations are claims, which force nothing
+        self.classes = {key: (type_.rows.root(), type_.columns.root()) for key, type_ in self._types.items()}
+        self.sums = [([part.rows.root() for part in rule.parts], rule.result.rows.root()) for rule in self.stacks]
         for equation in self.document.gradients:
             self._infer(equation)
         self._settle(list(quantities.helpers))
@@ -257,6 +263,7 @@ class Shapes:
                 raise self.misfits.wants(child, f"a part with {across}, as the first part has")
         turned = [type_.transposed for type_ in types] if self.convention.rows else types
         rule = Stacked(turned, Type(None, turned[0].columns))
+        self.stacks.append(rule)
         decided = rule.decide()
         if decided is None:
             self._pending.append((rule, node, equation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,20 @@ if TYPE_CHECKING:
     from ..language import Model
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCULAR", "INCOMPLETE", "PROVED"
+#: the verdict of a whole is the first of these that applies
+ORDER = (FAIL, ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, INCONCLUSIVE, PASS, PROVED)
+#: what is wrong in itself, whatever else is stated
+WRONG_VERDICTS = (FAIL, ILL_TYPED, SCALAR, CIRCULAR)
+#: what a program ends with: 0 right, 1 wrong, 2 unusable, 3 undecided
+EXIT = dict.fromkeys(WRONG_VERDICTS, 1) | {INCOMPLETE: 3, INCONCLUSIVE: 3, PASS: 0, PROVED: 0}
 RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
 
 
 @dataclass(frozen=True)
 class Step:
-    """The verdict at one time step: largest error beyond its bound, over all probes. t is None for a parameter, and
-    several numbers for a quantity of several indices.
+    """The verdict at one time step: largest error beyond its bound, over all probes of one length. t is None for a
+    parameter, and several numbers for a quantity of several indices; `T` is the length of the sequence.
     """
 
     t: Time
@@ -25,6 +33,7 @@ class Step:
     error: float
     bound: float
     why: str = ""
+    T: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class Row:
     correction: str | None = None
     #: what its steps count: t, or the pair t, s
     axes: tuple[str, ...] = ("t",)
+    #: what it reads that is neither stated nor given, as `dh[T+1]`
+    needs: tuple[str, ...] = ()
 
     @property
     def time(self) -> str:
@@ -86,9 +97,16 @@ class Row:
         """The step that decided."""
         return max(self.steps, key=lambda s: (s.verdict == FAIL, s.error - s.bound), default=None)
 
-    def at(self, verdict: str) -> list[int | tuple[int, ...]]:
-        """The time steps with this verdict."""
-        return [step.t for step in self.steps if step.verdict == verdict and step.t is not None]
+    @property
+    def shown(self) -> int:
+        """The length at which the row is best looked at: the first at which something is wrong, else the first."""
+        wrong = [step.T for step in self.steps if step.verdict == FAIL]
+        return (wrong or [step.T for step in self.steps] or [0])[0]
+
+    def at(self, verdict: str, T: int | None = None) -> list[int | tuple[int, ...]]:
+        """The time steps with this verdict, for one length (`shown` unless given)."""
+        T = self.shown if T is None else T
+        return [step.t for step in self.steps if step.verdict == verdict and step.t is not None and step.T == T]
 
 
 @dataclass(frozen=True)
@@ -154,33 +172,70 @@ class Report:
     #: the shortest sequence that shows every delay with both its ends
     shortest: int = 3
     subject: Model | None = field(default=None, repr=False, compare=False)
+    #: the lengths that were tried, each with all of them: {"T": 7, "S": 10}
+    lengths: tuple[Mapping[str, int], ...] = ()
+    #: the sizes that were tried beside each of the lengths: {"h": "4", "W": "4 x 3"}
+    sizes: tuple[Mapping[str, str], ...] = ()
 
     @property
     def said_lengths(self) -> str:
-        """`T = 4`, or all lengths where there are several: `T = 4, S = 5`."""
-        lengths = self.subject.lengths(self.T) if self.subject is not None else {"T": self.T}
-        return ", ".join(f"{name} = {length}" for name, length in lengths.items())
+        """`T = 7 and 10`, or all lengths where there are several: `T = 7, S = 10 and T = 10, S = 8`."""
+        tried = self.lengths or ({"T": self.T},)
+        names = list(tried[0])
+        if len(names) == 1:
+            return f"{names[0]} = {' and '.join(str(lengths[names[0]]) for lengths in tried)}"
+        each = (", ".join(f"{name} = {length}" for name, length in lengths.items()) for lengths in tried)
+        return " and ".join(each)
+
+    @property
+    def said_sizes(self) -> str:
+        """`x = 3, h = 4 and x = 4, h = 3`; empty where no size was chosen."""
+        each = (", ".join(f"{name} = {size}" for name, size in sizes.items()) for sizes in self.sizes)
+        return " and ".join(dict.fromkeys(said for said in each if said))
+
+    @property
+    def shapes(self) -> dict[str, str]:
+        """Rows and columns of every quantity as inferred: {"h[t]": "4 x 1"}."""
+        if self.subject is None:
+            return {}
+        return {name: f"{rows} x {columns}" for name, (rows, columns) in self.subject.shapes.items()}
+
+    @property
+    def said_shapes(self) -> str:
+        """`4 x 1: a[t], h[t], b; 4 x 4: W`."""
+        alike: dict[str, list[str]] = {}
+        for name, shape in self.shapes.items():
+            alike.setdefault(shape, []).append(name)
+        return "; ".join(f"{shape}: {', '.join(names)}" for shape, names in alike.items())
+
+    @property
+    def needs(self) -> list[str]:
+        """Everything that is read but neither stated nor given."""
+        return list(dict.fromkeys(need for row in self.rows for need in row.needs))
 
     @property
     def verdict(self) -> str:
-        """FAIL if any equation fails, PASS if all pass on a probe that can tell, INCONCLUSIVE otherwise."""
+        """The first of `ORDER` that applies; nothing is concluded where engine and complex step disagree, where the
+        probe notices too little, or where the sequence is too short.
+        """
         if not self.engine.ok:
             return INCONCLUSIVE
-        if any(row.verdict == FAIL for row in self.rows):
-            return FAIL
-        passed = all(row.verdict == PASS for row in self.rows)
-        certified = self.probe is None or self.probe.ok
-        return PASS if passed and certified and self.shortest <= self.T else INCONCLUSIVE
+        found = {row.verdict for row in self.rows}
+        if self.needs:
+            found.add(INCOMPLETE)
+        if not self.rows or (self.probe is not None and not self.probe.ok) or self.shortest > self.T:
+            found.add(INCONCLUSIVE)
+        return next(verdict for verdict in ORDER if verdict in found)
 
     @property
     def ok(self) -> bool:
-        """Whether the derivation is right."""
-        return self.verdict == PASS
+        """Whether the derivation is right: PASS or PROVED."""
+        return EXIT[self.verdict] == 0
 
     @property
     def failed(self) -> list[Row]:
-        """The wrong equations."""
-        return [row for row in self.rows if row.verdict == FAIL]
+        """The wrong equations: those that fail, have no type, hold for numbers only, or go round in a circle."""
+        return [row for row in self.rows if row.verdict in WRONG_VERDICTS]
 
     @property
     def downstream(self) -> list[str]:
@@ -197,6 +252,9 @@ class Report:
             "model": self.model,
             "verdict": self.verdict,
             "T": self.T,
+            "lengths": [dict(lengths) for lengths in self.lengths or ({"T": self.T},)],
+            "sizes": [dict(sizes) for sizes in self.sizes],
+            "shapes": self.shapes,
             "seeds": self.seeds,
             "mode": "local",
             "equations": [_equation(row) for row in self.rows],
@@ -205,7 +263,7 @@ class Report:
                     "name": row.name,
                     "line": row.line,
                     "verdict": row.verdict,
-                    "steps": [{"t": s.t, "verdict": s.verdict} for s in row.steps],
+                    "steps": [{"t": s.t, "T": s.T, "verdict": s.verdict} for s in row.steps],
                 }
                 for row in self.follow
             ],
@@ -247,9 +305,11 @@ def _equation(row: Row) -> dict[str, Any]:
         "mistake": row.mistake,
         "explanation": row.explanation,
         "correction": row.correction,
+        "needs": list(row.needs),
         "terms": [_term(term) for term in row.terms],
         "steps": [
-            {"t": s.t, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)} for s in row.steps
+            {"t": s.t, "T": s.T, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)}
+            for s in row.steps
         ],
     }
 

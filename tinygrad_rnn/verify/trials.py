@@ -1,0 +1,200 @@
+"""Which lengths and sizes a derivation is tried at: a number that fits one of them must not make anything right.
+
+Two lengths, one even and one odd, neither of which nor whose neighbours are a number of the file; sizes pairwise
+different, where the forward equations leave them free. How a verdict follows stands in `judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.errors import LanguageError
+from ..language import Equation, Model
+from ..language.dimensions import Dimension
+from ..language.expressions import Number, Ref, Size, Sum, Time, walk
+from ..language.indices import Index
+
+#: a derivation shows its recurrence, its last and its first step from here on
+SHORTEST = 3
+#: no longer sequence is chosen
+LONGEST = 400
+#: sizes come from here on: a size of 1 is another type
+SMALLEST_SIZE = 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model with the sizes, and the lengths, at which it is run."""
+
+    model: Model
+    lengths: Mapping[str, int]
+
+    @property
+    def sizes(self) -> dict[str, str]:
+        """The declared sizes, as `4` or `4 x 3`."""
+        return {name: _said(size) for name, size in self.model.document.sizes.items()}
+
+
+def trials(
+    model: Model, T: int | None = None, lengths: Mapping[str, int] | None = None, values: Mapping[Any, Any] | None = None
+) -> list[Trial]:
+    """The trials of a model: two of other lengths and sizes, or one for a given T; sizes stay where `values` are given.
+
+    >>> from tinygrad_rnn.language import load
+    >>> model = load("sizes: x = 3, h = 4\\nh[t] = tanh(W @ h[t-1] + U @ x[t])\\nL = sum(h[T])")
+    >>> [(dict(trial.lengths), trial.sizes) for trial in trials(model)]
+    [({'T': 6}, {'x': '3', 'h': '4'}), ({'T': 7}, {'x': '4', 'h': '3'})]
+    """
+    T = T or _given_steps(model, values)
+    numbers = numbers_of(model)
+    free = _free(numbers, max(SHORTEST, reach(model) + 2))
+    chosen = [model.lengths(T, lengths)] if T else _lengths(list(model.lengths(1)), free, lengths or {})
+    used = {n for each in chosen for length in each.values() for n in (length - 1, length, length + 1)}
+    models = [_apart(model, used), resized(model, used | _literals(model))]
+    if values or all(other is None for other in models):
+        models = [model, model]
+    one, other = models[0] or model, models[1] or models[0] or model
+    if len(chosen) == 1:
+        return [Trial(one, chosen[0]), *([Trial(other, chosen[0])] if other is not one else [])]
+    return [Trial(one, chosen[0]), Trial(other, chosen[1])]
+
+
+# -- what a file mentions ---------------------------------------------------------------------------------------------
+def reach(model: Model) -> int:
+    """How long a sequence has to be at least: its longest delay, and every step that an equation names."""
+    offsets = [0, model.longest_delay]
+    for equation in (*model.forward, *model.gradients):
+        for index in _indices(equation):
+            beyond = 1 if index.variable is None and index.offset > 0 else 0
+            offsets.append(abs(index.offset) - beyond)
+    return max(offsets)
+
+
+def numbers_of(model: Model) -> set[int]:
+    """Every whole number that the file mentions: in formulas, indices, conditions and sizes."""
+    found = _literals(model)
+    for size in model.document.sizes.values():
+        found |= {size.rows, size.columns or 1}
+    return found | {n for shape in model.shapes.values() for n in shape}
+
+
+def _literals(model: Model) -> set[int]:
+    """The whole numbers of the equations."""
+    found: set[int] = set()
+    for equation in (*model.forward, *model.gradients):
+        found |= {int(n.value) for n in walk(equation.rhs) if isinstance(n, Number) and float(n.value).is_integer()}
+        found |= {abs(index.offset) for index in _indices(equation)}
+    return found
+
+
+def _indices(equation: Equation) -> Iterator[Index]:
+    """Every index of an equation: of what it defines and reads, of its conditions and those of its sums."""
+    yield from equation.target.indices
+    conditions = list(equation.when)
+    for node in walk(equation.rhs):
+        if isinstance(node, Ref):
+            yield from node.indices
+        elif isinstance(node, Time):
+            yield node.index
+        elif isinstance(node, Sum):
+            conditions.append(node.over)
+    for condition in conditions:
+        yield from (bound for _, bound in condition.tests)
+
+
+# -- lengths ----------------------------------------------------------------------------------------------------------
+def _free(numbers: set[int], shortest: int) -> list[int]:
+    """Lengths from `shortest` on that the file does not mention, nor their neighbours; the first few."""
+    taken = {n + near for n in numbers for near in (-1, 0, 1)}
+    return [n for n in range(min(shortest, LONGEST), LONGEST + 3 * len(taken) + 60) if n not in taken][:24]
+
+
+def _lengths(names: list[str], free: list[int], given: Mapping[str, int]) -> list[dict[str, int]]:
+    """Two choices of all lengths: the main one even and odd; others apart from it, once above and once below."""
+    first = free[0]
+    second = next(n for n in free if (n - first) % 2)
+    chosen = [{names[0]: first}, {names[0]: second}]
+    if len(names) > 1:
+        second = chosen[1][names[0]] = next(n for n in free if (n - first) % 2 and n > first + 2)
+        for place, name in enumerate(names[1:]):
+            taken = set(chosen[0].values())
+            chosen[0][name] = next(n for n in free if n > max(taken) + 1 and n != second + place)
+            chosen[1][name] = free[place]
+            if abs(chosen[1][name] - second) < 2 or chosen[1][name] in list(chosen[1].values())[:-1]:
+                chosen[1][name] = next(n for n in free if n > max(chosen[1].values()) + 1)
+    return [{name: given.get(name, each[name]) for name in names} for each in chosen]
+
+
+def _given_steps(model: Model, values: Mapping[Any, Any] | None) -> int | None:
+    """How many steps the given values last, where one is a sequence."""
+    timed = {key[0] for key in model.quantities.leaves if key[1]}
+    steps = [len(value) for name, value in (values or {}).items() if name in timed and hasattr(value, "__len__")]
+    return min(steps, default=None)
+
+
+# -- sizes ------------------------------------------------------------------------------------------------------------
+def _apart(model: Model, avoided: set[int]) -> Model | None:
+    """The model as it is where its sizes are pairwise different, else with some changed; None where the forward
+    equations force the sizes that are declared.
+    """
+    sizes = list(_declared(model).values())
+    return model if len(set(sizes)) == len(sizes) else resized(model, avoided, keep=True)
+
+
+def resized(model: Model, avoided: set[int], keep: bool = False) -> Model | None:
+    """The model with pairwise different sizes, none of them `avoided` nor (unless `keep`) as it was; None where the
+    equations force the sizes that are declared.
+    """
+    declared, shapes = _declared(model), model.shapes_
+    totals = {whole for _, whole in shapes.sums}
+    chosen = {one: size for one, size in declared.items() if one in shapes.fixed}
+    for one, size in sorted(declared.items(), key=lambda item: -item[1]):
+        if one in chosen or one in totals:
+            continue
+        taken = set(chosen.values())
+        if not keep or size in taken:
+            taken |= avoided | {size}
+        chosen[one] = next(n for n in range(max(SMALLEST_SIZE, size) if keep else SMALLEST_SIZE, 10_000) if n not in taken)
+    for _ in shapes.sums:
+        for parts, whole in shapes.sums:
+            if whole not in chosen:
+                chosen[whole] = sum(chosen.get(part, part.size or 1) for part in parts)
+    sizes = {name: _replaced(size, model, name, chosen) for name, size in model.document.sizes.items()}
+    if sizes == model.document.sizes:
+        return None
+    try:
+        changed = Model(replace(model.document, sizes=sizes))
+    except LanguageError:
+        return None
+    changed.name = model.name
+    return changed
+
+
+def _declared(model: Model) -> dict[Dimension, int]:
+    """The declared sizes, each class of those that the forward equations make equal once; 1 is a type of its own."""
+    found: dict[Dimension, int] = {}
+    for name in model.document.sizes:
+        for key in ((name, True), (name, False)):
+            for one in model.shapes_.classes.get(key, ()):
+                if one.size is not None and one.size > 1:
+                    found[one] = one.size
+    return found
+
+
+def _replaced(size: Size, model: Model, name: str, chosen: Mapping[Dimension, int]) -> Size:
+    classes = model.shapes_.classes
+    key = next((key for key in ((name, True), (name, False)) if key in classes), None)
+    if key is None:
+        return size
+    rows, columns = classes[key]
+    return replace(
+        size,
+        rows=chosen.get(rows, size.rows),
+        columns=None if size.columns is None else chosen.get(columns, size.columns),
+    )
+
+
+def _said(size: Size) -> str:
+    return str(size.rows) if size.columns is None else f"{size.rows} x {size.columns}"
