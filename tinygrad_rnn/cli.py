@@ -1,6 +1,6 @@
 """The command line: arguments in, one public function called, an exit code out.
 
-Exit codes: 0 all right, 1 something is wrong, 2 unusable input, 3 inconclusive.
+Exit codes: 0 all right, 1 something is wrong, 2 unusable input, 3 undecided, 70 a mistake of this program.
 """
 
 from __future__ import annotations
@@ -10,14 +10,24 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .core.errors import TinygradError
+from .core.errors import GraphError, TinygradError
+
+if TYPE_CHECKING:
+    from .verify.notes import Notes
+    from .verify.report import Report
 
 RIGHT, WRONG, UNUSABLE, UNDECIDED = 0, 1, 2, 3
+#: EX_SOFTWARE of sysexits.h
+UNEXPECTED = 70
+#: of several files the first of these decides
+WORST_FIRST = (UNEXPECTED, WRONG, UNUSABLE, UNDECIDED, RIGHT)
 #: what a shell reports of a program whose reader has gone
 READER_GONE = 141
 _FILE = "equation file (.rnn, or Markdown with blocks marked rnn), or a shipped model's name (see: tinygrad-rnn models)"
@@ -39,7 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_GONE
     except OSError as error:
         print(_one_screen(f"{error.filename or 'file'}: {error.strerror or error}"), file=sys.stderr)
+    except MemoryError:
+        print("this needs more memory than there is: try a smaller --T, or smaller sizes", file=sys.stderr)
+    except Exception as error:
+        return _unexpected(error)
     return UNUSABLE
+
+
+def _unexpected(error: Exception) -> int:
+    """Says that the program is wrong, not the file, and what to send."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    said = (
+        f"unexpected error: {type(error).__name__}: {error} ({where})\n"
+        f"This is a mistake of tinygrad-rnn {__version__}, not a verdict on the file.\n"
+        "Please report it, with the file and this text."
+    )
+    print(_one_screen(said), file=sys.stderr)
+    return UNEXPECTED
 
 
 def _one_screen(message: str, lines: int = 20, width: int = 240) -> str:
@@ -58,8 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     verify = commands.add_parser("verify", help="judge the gradient equations of FILE, term by term and step by step")
-    verify.add_argument("file", metavar="FILE", help=_FILE)
-    verify.add_argument("--T", type=_positive, help="length of the sequence (default 4, more for long delays)")
+    verify.add_argument("files", metavar="FILE", nargs="+", help=f"{_FILE}; - for standard input")
+    verify.add_argument(
+        "--T", type=_positive, help="one length of the sequence (default: two that fit nothing in FILE)"
+    )
+    verify.add_argument("--lengths", type=_lengths, metavar="S=7", help="lengths of the other sequences")
     verify.add_argument("--seeds", type=_positive, default=3, help="number of random probes (default 3)")
     verify.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
     verify.add_argument("--html", metavar="OUT", help="also write the report as one self-contained page")
@@ -112,13 +142,20 @@ def _names(text: str) -> list[str]:
     return found
 
 
+def _lengths(text: str) -> dict[str, int]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and number.strip().isdecimal() and int(number) for name, _, number in pairs):
+        raise argparse.ArgumentTypeError("lengths are needed, as in S=7")
+    return {name.strip(): int(number) for name, _, number in pairs}
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     from .draw.files import write_atomically
-    from .models import resolve
-    from .verify.notes import judge_file
     from .verify.terminal import show
 
-    report = judge_file(resolve(arguments.file), T=arguments.T, seeds=arguments.seeds)
+    if len(arguments.files) > 1:
+        return _verify_all(arguments)
+    report = _judged(arguments.files[0], arguments)
     if arguments.html:
         write_atomically(Path(arguments.html), report.to_html().encode())
     if arguments.json:
@@ -126,7 +163,53 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         show(report, sys.stdout)
         _wrote(arguments.html)
-    return {"PASS": RIGHT, "FAIL": WRONG, "UNUSABLE": UNUSABLE}.get(report.verdict, UNDECIDED)
+    return _code(report.verdict)
+
+
+def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
+    from .models import resolve
+    from .verify.notes import from_stream, judge_file
+
+    source = from_stream(sys.stdin.buffer) if file == "-" else resolve(file)
+    return judge_file(source, T=arguments.T, seeds=arguments.seeds, lengths=arguments.lengths)
+
+
+def _code(verdict: str) -> int:
+    from .verify.report import EXIT
+
+    return EXIT.get(verdict, UNUSABLE)
+
+
+def _verify_all(arguments: argparse.Namespace) -> int:
+    """Every file by itself, then one line for each; the worst of them is the exit code."""
+    from .verify.terminal import show
+
+    if arguments.html:
+        raise GraphError("--html writes the page of one file, not of several")
+    verdicts: list[tuple[str, str]] = []
+    files: list[dict[str, Any]] = []
+    for file in arguments.files:
+        try:
+            report = _judged(file, arguments)
+        except (TinygradError, OSError) as error:
+            said = _one_screen(str(error))
+            verdicts.append(("UNUSABLE", file))
+            files.append({"file": file, "ok": False, "verdict": "UNUSABLE", "error": said})
+            if not arguments.json:
+                print(f"{said}\n")
+        else:
+            verdicts.append((report.verdict, file))
+            files.append({"file": file, **report.to_dict()})
+            if not arguments.json:
+                show(report, sys.stdout)
+                print()
+    code = min((_code(verdict) for verdict, _ in verdicts), key=WORST_FIRST.index)
+    if arguments.json:
+        print(json.dumps({"ok": code == RIGHT, "files": files}, allow_nan=False))
+    else:
+        width = max(len(verdict) for verdict, _ in verdicts)
+        print("\n".join(f"{verdict:<{width}}  {file}" for verdict, file in verdicts))
+    return code
 
 
 def _derive(arguments: argparse.Namespace) -> int:

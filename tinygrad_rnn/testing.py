@@ -9,14 +9,15 @@ from typing import Any
 from .verify import verify, verify_backward
 
 
-def assert_derivation(model: Any, T: int = 4, seeds: int = 3) -> None:
-    """Assert that every gradient equation of a model (a path, a text, a Model) is right.
+def assert_derivation(model: Any, T: int | None = None, seeds: int = 3) -> None:
+    """Assert that every gradient equation of a model (a path, a text, a Model) is right, at two lengths unless `T` is
+    given.
 
     Raises `AssertionError` with the report as its message; `LanguageError` when the file cannot be read.
 
     >>> from tinygrad_rnn.testing import assert_derivation
     >>> model = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"
-    >>> assert_derivation(model + "dh[t] = W.T @ dh[t+1]    for t < T")
+    >>> assert_derivation(model + "dh[T] = ones_like(h[T])\\ndh[t] = W.T @ dh[t+1]    for t < T")
     """
     report = verify(Path(model) if isinstance(model, str) and "\n" not in model else model, T=T, seeds=seeds)
     if not report.ok:

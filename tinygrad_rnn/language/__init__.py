@@ -8,8 +8,8 @@ Nothing here differentiates or judges; that is done by the readers of the graph.
 from .expressions import Document, Equation
 from .gradients import Evaluator
 from .grammar import parse
-from .model import Model, load, load_all
+from .model import Model, load, load_all, read
 from .source import Source, Span
 from .unroll import Run
 
-__all__ = ["Document", "Equation", "Evaluator", "Model", "Run", "Source", "Span", "load", "load_all", "parse"]
+__all__ = ["Document", "Equation", "Evaluator", "Model", "Run", "Source", "Span", "load", "load_all", "parse", "read"]

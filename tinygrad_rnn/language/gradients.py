@@ -60,7 +60,7 @@ class Evaluator(Resolver):
         """
         if lookup != self._lookup:
             self.values, self._lookup = {}, lookup
-        for place, reader, at in self._needs(equation, step):
+        for place, reader, at in self.needs(equation, step):
             if place not in self.values:
                 self._resolve_for(place, reader, at)
         return self.compute(equation, step).value

@@ -191,16 +191,21 @@ def load(source: str | Path) -> Model:
     >>> load("model: tiny\\nsizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(t, sum(h[t]))")
     <model 'tiny': 2 equations, 0 gradients>
     """
+    return Model(read(source))
+
+
+def read(source: str | Path) -> Document:
+    """As `load`, but the document alone: names and shapes are not looked at."""
     text = _read(source)
     if not _is_markdown(text):
-        return Model(parse(text))
+        return parse(text)
     found = blocks(text)
     if len(found) != 1:
         hint = "use load_all to read them all" if found else "mark the block that holds the equations as ```rnn"
         raise LanguageError(
             f"there are {len(found)} blocks marked rnn in this file; load reads one", text.name, hint=hint
         )
-    return Model(parse(found[0].source(text.name)))
+    return parse(found[0].source(text.name))
 
 
 def load_all(source: str | Path) -> list[Model]:

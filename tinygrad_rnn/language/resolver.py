@@ -111,9 +111,10 @@ class Resolver:
         if equation is None:
             self.values[place] = self.leaf(place, reader)
         else:
-            path[place] = (equation, self._needs(equation, place[1]))
+            path[place] = (equation, self.needs(equation, place[1]))
 
-    def _needs(self, equation: Equation, step: Step) -> Iterator[tuple[Place, Equation, Step]]:
+    def needs(self, equation: Equation, step: Step) -> Iterator[tuple[Place, Equation, Step]]:
+        """Every quantity that an equation reads at a step, with the equation and the step that read it."""
         times = equation.binding(step, self.lengths)
         for place in self._places(equation.rhs, times):
             yield place, equation, step

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..language import Model
+    from ..language import Document, Model
 
 _FOLDER = Path(__file__).parent
 
@@ -28,6 +28,13 @@ def resolve(file: str | Path) -> Path:
     """
     path = Path(file)
     return _FOLDER / f"{file}.rnn" if str(file) in names() and not path.exists() else path
+
+
+def read_any(source: str | Path) -> Document:
+    """As `load_any`, but the document alone: names and shapes are not looked at."""
+    from ..language import read
+
+    return read(source if isinstance(source, str) and "\n" in source else resolve(source))
 
 
 def load_any(source: str | Path) -> Model:

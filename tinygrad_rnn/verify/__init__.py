@@ -17,22 +17,25 @@ def verify(
     seeds: int = 3,
     scale: float = 1.0,
     values: Mapping[Any, Any] | None = None,
+    lengths: Mapping[str, int] | None = None,
 ) -> Report:
-    """Judge every gradient equation of a model, per time step, on `seeds` random probes of length `T` (4, or as many
-    as the longest delay needs up to 12, if none is given).
+    """Judge every gradient equation of a model, per time step, on `seeds` random probes or more: at two lengths and
+    two choices of sizes, none of which is a number of the file.
 
-    `model` is a Model, a shipped model's name, a path, or the text of an equation file; `scale` and `values` change
-    the probes as in `unroll`. Raises `LanguageError` when it cannot be read, has no loss or states no gradients.
+    `model` is a Model, a shipped model's name, a path, or the text of an equation file; `T` is one length instead of
+    two, `lengths` those of other sequences ({"S": 7}), `scale` and `values` change the probes as in `unroll` (with
+    `values` sizes stay as declared). Raises `LanguageError` when the forward equations cannot be read, there is no loss
+    or no gradient is stated.
 
     >>> import tinygrad_rnn as tg
-    >>> model = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"
+    >>> model = "sizes: h = 2\\ngiven: dh\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"
     >>> report = tg.verify(model + "dW = sum(t, dh[t] @ h[t].T)")
     >>> report.ok, report.rows[0].verdict
     (False, 'FAIL')
     """
     from .judge import judge
 
-    return judge(model, T, seeds, scale, values)
+    return judge(model, T, seeds, scale, values, lengths=lengths)
 
 
 def verify_backward(

@@ -16,16 +16,17 @@ from ..core.errors import TinygradError
 from ..language import Model
 from ..language.mathml import mathml, pieces
 from .marks import Marked, expression, marked, quoted, shortened
-from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step, TermVerdict
+from .report import INCOMPLETE, INCONCLUSIVE, PASS, PROVED, WRONG_VERDICTS, Report, Row, Step, TermVerdict
 from .stylesheet import CSS
 
 if TYPE_CHECKING:
     from .notes import Block, Notes
 
-SIGNS = {PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?"}
-_CLASSES = {PASS: "pass", FAIL: "fail", INCONCLUSIVE: "open"}
+SIGNS = dict.fromkeys(WRONG_VERDICTS, "✗") | {PASS: "✓", PROVED: "✓", INCONCLUSIVE: "?", INCOMPLETE: "?"}
+_CLASSES = dict.fromkeys(WRONG_VERDICTS, "fail") | {PASS: "pass", PROVED: "pass"}
+_CLASSES |= {INCONCLUSIVE: "open", INCOMPLETE: "open"}
 #: pictures of longer sequences leave their middle out, strips say ranges
-MOST_STEPS = 8
+MOST_STEPS = 12
 _WIDE = 600
 
 
@@ -71,10 +72,10 @@ def _badge(verdict: str) -> str:
 
 
 def _probes(report: Report | Notes) -> str:
-    lengths = report.said_lengths if isinstance(report, Report) else f"T = {report.T}"
     if not report.seeds:
         return "your inputs"
-    return f"{lengths} · {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    return f"{report.said_lengths} · {probes}" if isinstance(report, Report) else probes
 
 
 # -- one derivation ------------------------------------------------------------------------------------------------
@@ -90,10 +91,11 @@ def _section(report: Report) -> str:
 def _row(found: Marked, report: Report) -> str:
     row = found.row
     line = f'<span class="line">line {row.line}</span>' if row.line else ""
-    details = _details(found, report) if row.verdict == FAIL else f"<p>{escape(row.why)}</p>" if row.why else ""
+    details = f"<p>{escape(row.why)}</p>" if row.why else ""
+    details += _details(found, report) if row.verdict in WRONG_VERDICTS or row.excerpt else ""
     return (
         f'<article class="row {_CLASSES[row.verdict]}"><div class="verdict">{_badge(row.verdict)}{line}</div>'
-        f'<div class="equation">{_formula(found, report.subject)}{details}</div>{_strip(row, report.T)}</article>'
+        f'<div class="equation">{_formula(found, report.subject)}{details}</div>{_strips(row)}</article>'
     )
 
 
@@ -134,7 +136,9 @@ def _math(said: str, model: Model | None) -> str:
 def _details(found: Marked, report: Report) -> str:
     row, model = found.row, report.subject
     parts = []
-    if row.explanation:
+    if row.excerpt:
+        parts.append(f"<pre>{escape(row.excerpt)}</pre>")
+    if row.explanation or row.mistake:
         kind = f"<b>{escape(row.mistake)}</b>: " if row.mistake else ""
         parts.append(f"<p>{kind}{_sentence(shortened(found), model)}.</p>")
     if row.text and found.equation is not None:
@@ -150,10 +154,16 @@ def _sentence(said: str, model: Model | None) -> str:
     return "".join(_math(part, model) if is_math else escape(part) for part, is_math in quoted(said))
 
 
-def _strip(row: Row, T: int) -> str:
+def _strips(row: Row) -> str:
+    """One strip for each length that was tried."""
+    lengths = list(dict.fromkeys(step.T for step in row.steps))
+    return "".join(_strip(row, [step for step in row.steps if step.T == T], T) for T in lengths)
+
+
+def _strip(row: Row, of_length: list[Step], T: int) -> str:
     """One cell a time step, or a stretch of steps; a parameter has one for all."""
     cells = []
-    for steps in _stretches(row.steps, T):
+    for steps in _stretches(of_length, T):
         first, last = steps[0], steps[-1]
         at = f"all\u00a0{row.axes[0]}" if first.t is None else f"{first.t}" if first is last else f"{first.t}–{last.t}"
         worst = max(steps, key=lambda s: s.error - s.bound)
@@ -161,7 +171,7 @@ def _strip(row: Row, T: int) -> str:
         cells.append(
             f'<li class="{_CLASSES[first.verdict]}" title="{hint}"><i>{at}</i><b>{SIGNS[first.verdict]}</b></li>'
         )
-    return f'<ol class="strip" aria-label="verdict by time step">{"".join(cells)}</ol>'
+    return f'<ol class="strip" aria-label="verdict by time step, T = {T}">{"".join(cells)}</ol>'
 
 
 def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
@@ -189,6 +199,10 @@ def _foot(report: Report) -> Iterator[str]:
         wrong = f"these come out wrong as well: {listed}" if names else "no other equation comes out wrong"
         yield f"Followed through with your own values, {wrong}."
     yield f"{escape(str(report.engine)).replace('engine', 'Engine', 1)}."
+    if report.said_sizes:
+        yield f"Sizes tried: {escape(report.said_sizes)}."
+    if report.said_shapes:
+        yield f"Shapes: {escape(report.said_shapes)}."
     if report.probe is not None:
         same = f" ({report.probe.equivalent} more say the same as the truth)" if report.probe.equivalent else ""
         yield f"The probe {escape(str(report.probe))}{same}."

@@ -2,12 +2,13 @@
 
 Local mode: the right-hand side sees reference values, so an equation is wrong by its own fault only. A difference
 counts as a mistake when rounding cannot explain it (`magnitude`); where rounding could explain everything, the verdict
-is INCONCLUSIVE.
+is INCONCLUSIVE. At which lengths and sizes this is tried stands in `trials`, what cannot be judged by numbers in
+`claims` and `usable`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,123 +16,287 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LanguageError
-from ..language import Equation, Model
+from ..language import Document, Equation, Model
+from ..language.expressions import Size
 from ..language.indices import numbers
-from ..models import load_any
+from ..models import read_any
+from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
 from .helpers import with_parts
 from .mutants import certify
 from .probe import Probe
-from .report import FAIL, INCONCLUSIVE, PASS, Certificate, EngineCheck, Report, Row, Step
-
-#: a derivation shows its recurrence, its last and its first step from here on
-SHORTEST = 3
-#: so many steps unless a length is given, or more for a longer delay, up to LONGEST
-USUAL, LONGEST = 4, 12
+from .report import (
+    CIRCULAR,
+    FAIL,
+    ILL_TYPED,
+    INCONCLUSIVE,
+    PASS,
+    SCALAR,
+    Certificate,
+    EngineCheck,
+    Report,
+    Row,
+    Step,
+)
+from .trials import LONGEST, SHORTEST, Trial, reach, trials
+from .usable import Usable, usable
 
 
 def judge(
-    model: Model | str | Path,
-    T: int | None,
-    seeds: int,
+    model: Model | Document | str | Path,
+    T: int | None = None,
+    seeds: int = 3,
     scale: float = 1.0,
     values: Mapping[Any, Any] | None = None,
     certified: bool = True,
+    lengths: Mapping[str, int] | None = None,
 ) -> Report:
     """See `tinygrad_rnn.verify`."""
-    with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
-        return _judged(model, T, seeds, scale, values, certified)
-
-
-def _judged(
-    model: Model | str | Path,
-    T: int | None,
-    seeds: int,
-    scale: float,
-    values: Mapping[Any, Any] | None,
-    certified: bool,
-) -> Report:
-    if not isinstance(model, Model):
-        model = load_any(model)
-    model = with_parts(model)
-    equations = [e for e in model.gradients if model.role(e) != "helper"]
-    if not equations:
-        hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
-        raise LanguageError(
-            "there is nothing to verify: no gradient equation is stated", model.document.source.name, hint=hint
-        )
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
-    shortest = max(SHORTEST, model.longest_delay + 2)
-    T = T or (max(USUAL, shortest) if shortest <= LONGEST else USUAL)
-    probes = [Probe(model, model.unroll(T, seed=seed, scale=scale, values=values)) for seed in range(seeds)]
-    check = _worst_check([probe.reference.check(seed) for seed, probe in enumerate(probes)])
-    rows = [_row(equation, probes) for equation in equations]
-    certificate = _certificate(equations, probes) if certified and shortest <= T else None
-    return Report(
-        model.name,
-        model.document.source.name,
-        T,
-        seeds,
-        rows,
-        check,
-        _notes(model, T, shortest),
-        certificate,
-        # where nothing is wrong by itself, nothing wrong can be carried on
-        _follow_through(equations, probes) if any(row.verdict != PASS for row in rows) else rows,
-        subject=model,
-        shortest=shortest,
-    )
+    with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
+        claims, chosen = _prepared(model, T, lengths, values)
+        return _Judge(claims, chosen, seeds, scale, values).report(T is not None, certified)
 
 
-def _certificate(equations: list[Equation], probes: list[Probe]) -> Certificate:
-    """Mutants of every equation; two probes of the usual kind decide which of them are really wrong."""
-    model = probes[0].model
-    strong = [
-        Probe(model, model.unroll(probes[0].run.T, seed=1000 + seed, lengths=probes[0].run.lengths))
-        for seed in range(2)
-    ]
-    total = Certificate()
-    for equation in equations:
-        if model.role(equation) in ("gradient", "copy"):
-            total += certify(equation, probes, strong)
-    return total
-
-
-def _follow_through(equations: list[Equation], probes: list[Probe]) -> list[Row]:
-    """Every equation again, now with the user's own values on its right-hand side: what a mistake does downstream."""
-    rows = []
-    for equation in equations:
-        steps = [
-            _worst_step([probe.follow(equation, t) for probe in probes])
-            for t in probes[0].model.steps_of(equation, probes[0].run.lengths)
-        ]
-        rows.append(Row(equation.name, equation.line, _overall(steps), steps, equation.text))
-    return rows
-
-
-def _row(equation: Equation, probes: list[Probe]) -> Row:
-    model, lengths = probes[0].model, probes[0].run.lengths
-    stated = model.steps_of(equation, lengths)
-    steps = [_worst_step([probe.judge(equation, step) for probe in probes]) for step in stated]
-    axes = model.quantities.axes_named(equation.target.name)
-    row = Row(equation.name, equation.line, _overall(steps), steps, equation.text, model.role(equation), axes=axes)
-    if row.verdict == FAIL:
-        found = diagnose(equation, probes)
-        return (
-            row
-            if found is None
-            else replace(
-                row,
-                mistake=found.mistake,
-                explanation=found.explanation,
-                terms=found.terms,
-                correction=found.correction,
-            )
+def _prepared(
+    model: Model | Document | str | Path,
+    T: int | None,
+    lengths: Mapping[str, int] | None,
+    values: Mapping[Any, Any] | None,
+) -> tuple[Claims, list[Trial]]:
+    """What is claimed, and where it is tried. Raises `LanguageError` where nothing is."""
+    if isinstance(model, Model):
+        document, claims = model.document, Claims(model)
+    else:
+        document = model if isinstance(model, Document) else read_any(model)
+        claims = claims_of(document)
+    claims = replace(claims, model=with_parts(claims.model))
+    chosen = trials(claims.model, T, lengths, values)
+    if any(overlaps(claims.model, trial.lengths) for trial in chosen):  # from some length on
+        claims = claims_of(document, [trial.lengths for trial in chosen])
+        claims = replace(claims, model=with_parts(claims.model))
+        chosen = trials(claims.model, T, lengths, values)
+    if not _stated(claims.model) and not claims.faults and not claims.again:
+        hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
+        raise LanguageError(
+            "there is nothing to verify: no gradient equation is stated", document.source.name, hint=hint
         )
-    return row if steps else replace(row, why="no step of this sequence is covered by its condition")
+    return claims, chosen
 
 
+def _stated(model: Model) -> list[Equation]:
+    """The equations that are judged by value: all but helpers."""
+    return [equation for equation in model.gradients if model.role(equation) != "helper"]
+
+
+class _Judge:
+    """One derivation on its probes: of each trial one, then more in turn."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        chosen: Sequence[Trial],
+        seeds: int,
+        scale: float = 1.0,
+        values: Mapping[Any, Any] | None = None,
+    ) -> None:
+        self.claims, self.model, self.trials = claims, claims.model, chosen
+        self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
+        self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
+        #: the probes of each length, in the order of the lengths
+        self.groups: list[list[Probe]] = []
+        for probe in self.probes:
+            same = next((group for group in self.groups if group[0].run.lengths == probe.run.lengths), None)
+            self.groups.append([probe]) if same is None else same.append(probe)
+        self.usable = Usable()
+        for group in self.groups:
+            self.usable = self.usable + usable(group[0].model, group[0].run)
+
+    def _probe(self, trial: Trial, seed: int, scale: float | None = None) -> Probe:
+        model, main = trial.model, next(iter(trial.lengths.values()))
+        scale = self.scale if scale is None else scale
+        return Probe(model, model.unroll(main, seed=seed, scale=scale, values=self.values, lengths=trial.lengths))
+
+    def report(self, one_length: bool, certified: bool) -> Report:
+        model, equations = self.model, _stated(self.model)
+        rows = [self.row(equation) for equation in equations]
+        rows += [_faulty(fault, self) for fault in self.claims.faults]
+        rows += [_again(equation, alone, self) for equation, alone in self.claims.again]
+        rows += [
+            self._circular(e) for e in model.gradients if model.role(e) == "helper" and id(e) in self.usable.circles
+        ]
+        rows.sort(key=lambda row: row.line)
+        shortest = max(SHORTEST, reach(model) + 2)
+        T = self.probes[0].run.T
+        return Report(
+            model.name,
+            model.document.source.name,
+            T,
+            self.seeds,
+            rows,
+            _worst_check([probe.reference.check(seed) for seed, probe in enumerate(self.probes)]),
+            _notes(self, rows, shortest, one_length),
+            self._certificate(equations) if certified and shortest <= T else None,
+            # where nothing is wrong by itself, nothing wrong can be carried on
+            self._follow_through(equations) if any(row.verdict != PASS for row in rows) else rows,
+            subject=model,
+            shortest=min(shortest, LONGEST),
+            lengths=tuple(dict(group[0].run.lengths) for group in self.groups),
+            sizes=tuple(trial.sizes for trial in self.trials),
+        )
+
+    # -- one equation -------------------------------------------------------------------------------------------------
+    def row(self, equation: Equation) -> Row:
+        """The verdict on an equation at all its steps, at every length and size."""
+        row = self.by_value(equation)
+        faults = [fault for trial in self.trials for fault in trial.faults if fault.equation is equation]
+        if faults and row.verdict != FAIL:
+            return _at_declared_sizes(equation, faults[0], self)
+        if row.verdict == FAIL:
+            probes = [probe for probe in self.probes if _states(probe.model, equation)]
+            found = diagnose(equation, sorted(probes, key=lambda probe: not _fails(probe, equation)))
+            return (
+                row
+                if found is None
+                else replace(
+                    row,
+                    mistake=found.mistake,
+                    explanation=found.explanation,
+                    terms=found.terms,
+                    correction=found.correction,
+                )
+            )
+        if id(equation) in self.usable.circles:
+            return self._circular(equation, row.steps)
+        if not row.steps:
+            return replace(row, why="no step is covered by its condition")
+        return row
+
+    def by_value(self, equation: Equation) -> Row:
+        """Both sides compared, nothing explained."""
+        steps: list[Step] = []
+        for group in self.groups:
+            able = [probe for probe in group if _states(probe.model, equation)]
+            for step in able[0].model.steps_of(equation, able[0].run.lengths) if able else ():
+                steps.append(_worst_step([probe.judge(equation, step) for probe in able]))
+        return self._begun(equation, _overall(steps), steps)
+
+    def _begun(self, equation: Equation, verdict: str, steps: list[Step]) -> Row:
+        model = self.model
+        axes = model.quantities.axes_named(equation.target.name)
+        needs = tuple(self.usable.needs.get(id(equation), ()))
+        role = model.role(equation)
+        return Row(equation.name, equation.line, verdict, steps, equation.text, role, axes=axes, needs=needs)
+
+    def _circular(self, equation: Equation, steps: list[Step] | None = None) -> Row:
+        row = self._begun(equation, CIRCULAR, steps or [])
+        return replace(row, mistake="circle", explanation=f"it reads itself: `{self.usable.circles[id(equation)]}`")
+
+    # -- all equations together ---------------------------------------------------------------------------------------
+    def _certificate(self, equations: list[Equation]) -> Certificate:
+        """Mutants of every equation; two probes of the usual kind decide which of them are really wrong."""
+        probes = self.groups[0]
+        run = probes[0].run
+        strong = [
+            Probe(probes[0].model, probes[0].model.unroll(run.T, seed=1000 + seed, lengths=run.lengths))
+            for seed in range(2)
+        ]
+        total = Certificate()
+        for equation in equations:
+            if self.model.role(equation) in ("gradient", "copy") and _states(probes[0].model, equation):
+                same = [probe for probe in probes if _states(probe.model, equation)]
+                total += certify(equation, same, strong)
+        return total
+
+    def _follow_through(self, equations: list[Equation]) -> list[Row]:
+        """Every equation again, now with the user's own values on its right-hand side: what a mistake does
+        downstream.
+        """
+        rows = []
+        for equation in equations:
+            steps: list[Step] = []
+            for group in self.groups:
+                same = [probe for probe in group if _states(probe.model, equation)]
+                for step in same[0].model.steps_of(equation, same[0].run.lengths) if same else ():
+                    steps.append(_worst_step([probe.follow(equation, step) for probe in same]))
+            rows.append(Row(equation.name, equation.line, _overall(steps), steps, equation.text))
+        return rows
+
+
+def _states(model: Model, equation: Equation) -> bool:
+    return any(stated is equation for stated in model.gradients)
+
+
+def _fails(probe: Probe, equation: Equation) -> bool:
+    steps = probe.model.steps_of(equation, probe.run.lengths)
+    return any(probe.judge(equation, step).verdict == FAIL for step in steps)
+
+
+# -- equations that no comparison of numbers decides ------------------------------------------------------------------
+def _at_declared_sizes(equation: Equation, fault: Fault, judge: _Judge) -> Row:
+    """An equation whose shapes fit because two declared sizes happen to be equal: wrong by value, or ill-typed."""
+    trial = Trial(judge.model, judge.trials[0].lengths)
+    row = _Judge(Claims(judge.model), [trial], 1, judge.scale, judge.values).row(equation)
+    return row if row.verdict == FAIL else replace(_told(row, fault.error), verdict=ILL_TYPED)
+
+
+def _faulty(fault: Fault, judge: _Judge) -> Row:
+    """An equation without a meaning; SCALAR if it has one, and holds, where every size is 1."""
+    equation = fault.equation
+    row = Row(equation.name, equation.line, fault.verdict, [], equation.text, role="")
+    row = _told(row, fault.error)
+    if fault.verdict == ILL_TYPED and _holds_for_numbers(equation, judge):
+        return replace(row, verdict=SCALAR)
+    return row
+
+
+def _told(row: Row, error: LanguageError) -> Row:
+    return replace(row, mistake=error.message, explanation=error.hint, excerpt=error.excerpt)
+
+
+def _holds_for_numbers(equation: Equation, judge: _Judge) -> bool:
+    """Whether an equation is right when every size is 1."""
+    document = judge.model.document
+    sizes = {name: Size(1, size.columns and 1, size.span) for name, size in document.sizes.items()}
+    others = tuple(other for other in judge.model.gradients if other.target.key != equation.target.key)
+    try:
+        model = Model(replace(document, sizes=sizes, gradients=(*others, equation)))
+    except LanguageError:
+        return False
+    if model.role(equation) == "helper":
+        return False
+    single = _Judge(Claims(model), [Trial(model, trial.lengths) for trial in judge.trials], judge.seeds)
+    alive = any(
+        np.any(probe.truth(equation, step).value)
+        for probe in single.probes
+        for step in model.steps_of(equation, probe.run.lengths)
+    )
+    return alive and single.by_value(equation).verdict == PASS
+
+
+def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
+    """A second claim about the same steps, in the place of the first; whether the two differ is told."""
+    lengths = judge.trials[0].lengths
+    chosen = trials(alone, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
+    row = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values).row(equation)
+    first = next(e for e in judge.model.gradients if e.target.key == equation.target.key)
+    differ = row.verdict == FAIL or judge.row(first).verdict == FAIL
+    said = f"stated on line {first.line} too, and the two {'differ' if differ else 'agree'}"
+    return replace(row, why=said)
+
+
+def overlaps(model: Model, lengths: Mapping[str, int]) -> bool:
+    """Whether two gradient equations state one step at these lengths."""
+    try:
+        for equations in model.quantities.stated.values():
+            model.quantities.coverage(equations, lengths)
+    except LanguageError:
+        return True
+    return False
+
+
+# -- the worst of several ---------------------------------------------------------------------------------------------
 def _overall(steps: list[Step]) -> str:
     verdicts = {step.verdict for step in steps}
     return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
@@ -147,16 +312,50 @@ def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
     return EngineCheck(sum(c.gradients for c in checks), worst, all(c.ok for c in checks))
 
 
-def _notes(model: Model, T: int, shortest: int) -> list[str]:
+# -- what is told beside the verdicts ---------------------------------------------------------------------------------
+def _notes(judge: _Judge, rows: Sequence[Row], shortest: int, one_length: bool) -> list[str]:
+    model, T = judge.model, judge.probes[0].run.T
     notes = []
     if shortest > T:
         shown = "a recurrence" if shortest == SHORTEST else f"a delay of {model.longest_delay} steps"
         notes.append(f"T = {T} cannot show {shown} with both its ends: use T = {shortest} or more")
+    if one_length:
+        notes.append(f"one length was used, T = {T}: what holds at this length alone is not seen")
+    notes += _read_but_not_stated(rows)
+    alike = _alike(judge)
+    if alike:
+        notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
     stated = {model.quantities.base(e.target.key) for e in model.gradients}
     missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + _steps_left_out(model, T)
+    missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
     if missing:
         notes.append(f"not stated, so not judged: {', '.join(missing)}")
     return notes
+
+
+def _read_but_not_stated(rows: Sequence[Row]) -> list[str]:
+    """All gaps at once, with who reads them."""
+    readers: dict[str, list[str]] = {}
+    for row in rows:
+        for need in row.needs:
+            readers.setdefault(need, []).append(row.name)
+    if not readers:
+        return []
+    said = ", ".join(f"{need} (in {', '.join(names)})" for need, names in readers.items())
+    names = list(dict.fromkeys(need.partition("[")[0] for need in readers if need.startswith("d")))
+    inside = [name for name in names if any(n.partition("[")[0] == name and "+" not in n for n in readers)]
+    ways = "state them" + (f", or declare   given: {', '.join(inside)}" if inside else "")
+    return [f"read but neither stated nor given: {said}; {ways}"]
+
+
+def _alike(judge: _Judge) -> str:
+    """Declared sizes that are equal wherever they were tried."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in judge.model.document.sizes:
+        sizes = tuple(trial.sizes[name] for trial in judge.trials)
+        if set(sizes) != {"1"}:
+            alike.setdefault(sizes, []).append(name)
+    return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
 
 
 def _steps_left_out(model: Model, T: int) -> list[str]:

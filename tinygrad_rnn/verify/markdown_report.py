@@ -51,6 +51,10 @@ def _body(report: Report, depth: int) -> Iterator[str]:
         wrong = f"these come out wrong as well: {names}" if names else "no other equation comes out wrong"
         yield f"\nFollowed through with your own values, {wrong}."
     yield f"\n- {escaped(str(report.engine))}"
+    if report.said_sizes:
+        yield f"- sizes tried: {escaped(report.said_sizes)}"
+    if report.said_shapes:
+        yield f"- shapes: {escaped(report.said_shapes)}"
     if report.probe is not None:
         yield f"- the probe {escaped(str(report.probe))}"
     yield from (f"- {escaped(note)}" for note in report.notes)
@@ -59,7 +63,9 @@ def _body(report: Report, depth: int) -> Iterator[str]:
 def _table(report: Report) -> Iterator[str]:
     one = all(isinstance(step.t, int) for row in report.rows for step in row.steps if step.t is not None)
     usual = one and all(row.axes == ("t",) for row in report.rows) and report.T <= MOST_STEPS
-    times = [f"t = {t}" for t in range(1, report.T + 1)] if usual else ["steps"]
+    several = len({step.T for row in report.rows for step in row.steps}) > 1
+    longest = max([report.T, *(step.T for row in report.rows for step in row.steps)])
+    times = [f"t = {t}" for t in range(1, longest + 1)] if usual else ["steps"]
     times = times if any(step.t is not None for row in report.rows for step in row.steps) else []
     columns = ["equation", "line", "verdict", *times, "error", "rounding explains"]
     yield "| " + " | ".join(columns) + " |"
@@ -68,27 +74,29 @@ def _table(report: Report) -> Iterator[str]:
         worst = row.worst
         figures = [f"{worst.error:.1e}", f"{worst.bound:.1e}"] if worst is not None else ["", ""]
         verdict = [code(row.name), str(row.line or ""), f"**{row.verdict}**"]
-        cells = [*verdict, *_steps(row, report.T, len(times)), *figures]
+        T = row.shown if several else report.T
+        cells = [*verdict, *_steps(row, T, len(times)), *figures]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _steps(row: Row, T: int, columns: int) -> list[str]:
     if columns == 1 and T > 1:
         return [" ".join(f"{sign} {len(row.at(verdict))}" for verdict, sign in _SIGNS.items() if row.at(verdict))]
-    found = {step.t: _SIGNS[step.verdict] for step in row.steps}
+    found = {step.t: _SIGNS[step.verdict] for step in row.steps if step.T in (T, 0)}
     return [found.get(t, "") for t in range(1, columns + 1)]
 
 
 def _section(row: Row, depth: int) -> Iterator[str]:
     line = f", line {row.line}" if row.line else ""
     yield f"\n{'#' * depth} {code(row.name)}{line}\n"
-    if row.text:
-        yield _fenced(row.text) + "\n"
+    if row.excerpt or row.text:
+        yield _fenced(row.excerpt or row.text) + "\n"
     wrong, right = row.at(FAIL), row.at(PASS)
     if wrong:
         where = f"Wrong at {row.time} = {', '.join(map(str, wrong))}"
+        where += f" (T = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
         yield where + (f"; right at {row.time} = {', '.join(map(str, right))}." if right else ".")
-    if row.explanation:
+    if row.explanation or row.mistake:
         kind = f"**{escaped(row.mistake)}**: " if row.mistake else ""
         yield f"\n{kind}{_sentence(row.explanation)}.\n"
     if len(row.terms) > 1:

@@ -5,20 +5,22 @@ A block that cannot be read spoils nothing: the others are judged all the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..core.errors import LanguageError, TinygradError
-from ..language import Model, load, parse
+from ..language import Document, Model, parse
 from ..language.markdown import blocks
 from ..language.source import LARGEST_FILE, Source
-from . import verify
-from .judge import USUAL
-from .report import FAIL, INCONCLUSIVE, PASS, Report
+from .judge import judge
+from .report import EXIT, ORDER, WRONG_VERDICTS, Report
 
 UNUSABLE, EMPTY = "UNUSABLE", "EMPTY"
 MARKDOWN = (".md", ".markdown")
+#: what standard input is called
+STDIN = "<stdin>"
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,21 @@ class Notes:
 
     name: str
     blocks: list[Block]
-    T: int
     seeds: int
 
     @property
     def verdict(self) -> str:
-        """FAIL if anything is wrong; else UNUSABLE if a block cannot be read or nothing is stated; else INCONCLUSIVE
-        if anything is; else PASS.
+        """The worst of the blocks: what is wrong, then UNUSABLE where a block cannot be read or nothing is stated, then
+        what is undecided.
         """
         found = [block.verdict for block in self.blocks if block.verdict != EMPTY] or [UNUSABLE]
-        return next(verdict for verdict in (FAIL, UNUSABLE, INCONCLUSIVE, PASS) if verdict in found)
+        order = (*WRONG_VERDICTS, UNUSABLE, *(verdict for verdict in ORDER if verdict not in WRONG_VERDICTS))
+        return next(verdict for verdict in order if verdict in found)
 
     @property
     def ok(self) -> bool:
         """Whether every derivation in the file is right."""
-        return self.verdict == PASS
+        return EXIT.get(self.verdict) == 0
 
     def to_dict(self) -> dict[str, Any]:
         """All blocks as JSON-ready data."""
@@ -95,8 +97,10 @@ class Notes:
         return notes_text(self)
 
 
-def judge_file(path: str | Path, T: int | None = None, seeds: int = 3) -> Report | Notes:
-    """Judge a file: a `Report` for an equation file, `Notes` for Markdown (`.md`).
+def judge_file(
+    path: str | Path | Source, T: int | None = None, seeds: int = 3, lengths: Mapping[str, int] | None = None
+) -> Report | Notes:
+    """Judge a file (or its text, as a `Source`): a `Report` for an equation file, `Notes` for Markdown (`.md`).
 
     Raises `LanguageError` for an equation file that cannot be used, and for Markdown without a block marked `rnn`.
 
@@ -109,38 +113,49 @@ def judge_file(path: str | Path, T: int | None = None, seeds: int = 3) -> Report
     >>> notes.ok, [(block.heading, block.line, block.verdict) for block in notes.blocks]
     (False, [('Echo', 3, 'FAIL')])
     """
-    path = Path(path)
-    if path.suffix.lower() not in MARKDOWN:
-        return judge_model(load(path), T, seeds)
-    source = _read(path)
+    source = path if isinstance(path, Source) else _read(Path(path))
     found = blocks(source)
+    if Path(source.name).suffix.lower() not in MARKDOWN and not (source.name == STDIN and found):
+        return judge(parse(source), T, seeds, lengths=lengths)
     if not found:
         hint = "mark each block that holds equations as ```rnn"
         raise LanguageError("there is no block marked rnn in this file", source.name, hint=hint)
     return Notes(
         source.name,
-        [_judged(block.source(source.name), block, T or USUAL, seeds) for block in found],
-        T or USUAL,
+        [_judged(block.source(source.name), block, T, seeds, lengths) for block in found],
         seeds,
     )
 
 
 def judge_model(model: Model, T: int | None = None, seeds: int = 3) -> Report:
-    """`verify`, with the model kept in the report for pages that typeset its equations and draw it."""
-    return replace(verify(model, T=T, seeds=seeds), subject=model)
+    """`verify` of a model."""
+    return judge(model, T, seeds)
 
 
-def _judged(source: Source, block: Any, T: int, seeds: int) -> Block:
+def _judged(source: Source, block: Any, T: int | None, seeds: int, lengths: Mapping[str, int] | None) -> Block:
     try:
-        model = Model(parse(source))
-        model.name = model.document.model or block.heading or model.name
-        if not model.gradients:
+        document: Document = parse(source)
+        if not document.gradients:
             return Block(block.heading, block.first_line, None, "no gradients are stated here", EMPTY)
-        return Block(block.heading, block.first_line, judge_model(model, T, seeds))
+        named = replace(document, model=document.model or block.heading)
+        return Block(block.heading, block.first_line, judge(named, T, seeds, lengths=lengths))
     except TinygradError as error:
         return Block(block.heading, block.first_line, None, str(error))
 
 
 def _read(path: Path) -> Source:
-    with path.open("rb") as file:
-        return Source.from_bytes(file.read(LARGEST_FILE + 1), str(path))
+    try:
+        with path.open("rb") as file:  # one byte more than is allowed, so that a device or a huge file ends too
+            return Source.from_bytes(file.read(LARGEST_FILE + 1), str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, LanguageError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise LanguageError(
+            f"cannot read this file: {reason}", str(path)[:200], hint="expected a path, or - for standard input"
+        ) from None
+
+
+def from_stream(stream: BinaryIO) -> Source:
+    """The text of standard input."""
+    return Source.from_bytes(stream.read(LARGEST_FILE + 1), STDIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Probe:
         self.evaluator = Evaluator(self.model, self.run)
         self.own = Evaluator(self.model, self.run)
         self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
+        self.given = self.given_value
 
     def reference_value(self, name: str, step: Time) -> np.ndarray | None:
         """The reference value of dX (local mode); None for what the user has to state."""
@@ -50,6 +51,15 @@ class Probe:
         # what is stated for a step outside the sequence is 0, whatever the user's own equation gives
         beyond = step in self.evaluator.coverage.get((name, True), {})
         return np.zeros_like(self.reference.any_of(key[0]).value) if beyond else None
+
+    def given_value(self, name: str, step: Time) -> np.ndarray | None:
+        """The reference value of dX where the file declares it given and does not state it; None elsewhere."""
+        stated = step in self.own.coverage.get((name, True), {}) or (
+            step is None and (name, False) in self.model.quantities.stated
+        )
+        loss = self.model.quantities.loss
+        given = name in self.model.document.given or (loss is not None and name == f"d{loss[0]}" and step is None)
+        return self.reference_value(name, step) if given and not stated else None
 
     def operand(self, name: str, step: Time) -> Operand:
         """A quantity as the equations see it in local mode; raises `LanguageError` where there is none."""
@@ -73,16 +83,19 @@ class Probe:
     def judge(self, equation: Equation, step: Time) -> Step:
         """The verdict on one equation at one step, its right-hand side seeing reference values."""
         with np.errstate(all="ignore"):
-            stated = self.evaluator.right_hand_side(equation, step, self.local)
+            try:
+                stated = self.evaluator.right_hand_side(equation, step, self.local)
+            except LanguageError as error:
+                return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message, self.run.T)
             return self._compared(stated, self.truth(equation, step), step)
 
     def follow(self, equation: Equation, step: Time) -> Step:
         """The verdict when the right-hand side sees what the user's own equations give."""
         with np.errstate(all="ignore"):
             try:
-                stated = self.own.right_hand_side(equation, step)
+                stated = self.own.right_hand_side(equation, step, self.given)
             except LanguageError as error:
-                return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message)
+                return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message, self.run.T)
             return self._compared(stated, self.truth(equation, step, whole=True), step)
 
     def _compared(self, stated: Tensor, truth: Gradient, step: Time) -> Step:
@@ -90,9 +103,11 @@ class Probe:
         errors = np.abs(np.asarray(stated.value) - truth.value)
         size = size + truth.size
         if 0.0 < float(np.max(size, initial=0.0)) < SMALLEST:
-            return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are too small to be told from 0")
+            said = "values are too small to be told from 0"
+            return Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, self.run.T)
         bounds = SAFETY * EPS * size
-        return _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
+        found = _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
+        return replace(found, T=self.run.T)
 
 
 def _judged(step: Time, errors: np.ndarray, bounds: np.ndarray, scale: float) -> Step:

@@ -86,6 +86,8 @@ class Row:
     axes: tuple[str, ...] = ("t",)
     #: what it reads that is neither stated nor given, as `dh[T+1]`
     needs: tuple[str, ...] = ()
+    #: where a line that has no meaning goes wrong: the line, underlined, and both shapes
+    excerpt: str = ""
 
     @property
     def time(self) -> str:

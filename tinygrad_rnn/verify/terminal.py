@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from .report import FAIL, INCONCLUSIVE, PASS, Report, Row
+from .report import FAIL, INCOMPLETE, INCONCLUSIVE, PASS, PROVED, WRONG_VERDICTS, Report, Row
 
 if TYPE_CHECKING:
     from .notes import Notes
@@ -22,7 +22,9 @@ MOST_PAIRS = 8
 WIDTH = 100
 _CODES = {
     PASS: "32",
-    FAIL: "1;31",
+    PROVED: "1;32",
+    **dict.fromkeys(WRONG_VERDICTS, "1;31"),
+    INCOMPLETE: "33",
     INCONCLUSIVE: "33",
     "UNUSABLE": "1;31",
     "EMPTY": "2",
@@ -52,6 +54,7 @@ def text(report: Report, colour: bool = False) -> str:
     lines.append(safe(str(report.engine)))
     if report.probe is not None:
         lines.append(safe(f"the probe {report.probe}"))
+    lines += [part for said in _tried(report) for part in _wrapped(said, "")]
     return "\n".join([*lines, *(part for note in report.notes for part in _wrapped(note, ""))])
 
 
@@ -68,9 +71,9 @@ def notes_text(notes: Notes, colour: bool = False) -> str:
             lines += [f"  {_printable(said)}" for said in block.message.splitlines()]
             continue
         report = block.report
-        right = sum(row.verdict == PASS for row in report.rows)
+        right = sum(row.verdict in (PASS, PROVED) for row in report.rows)
         lines.append(f"{where}: {paint(block.verdict)}    {right} of {len(report.rows)} equations right")
-        lines += _table(report, [row for row in report.rows if row.verdict != PASS], paint)
+        lines += _table(report, [row for row in report.rows if row.verdict not in (PASS, PROVED)], paint)
         lines += [f"  {said}" for said in _reach(report)]
         if report.probe is not None and not report.probe.ok:
             lines.append(safe(f"  the probe {report.probe}"))
@@ -97,10 +100,18 @@ class _Paint:
 
 
 def _probes(report: Report | Notes) -> str:
-    lengths = report.said_lengths if isinstance(report, Report) else f"T = {report.T}"
     if not report.seeds:
         return "your inputs"
-    return f"{lengths}, {report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    return f"{report.said_lengths}, {probes}" if isinstance(report, Report) else probes
+
+
+def _tried(report: Report) -> Iterator[str]:
+    """The sizes that were tried, and the shapes as inferred."""
+    if report.said_sizes:
+        yield f"sizes tried: {report.said_sizes}"
+    if report.said_shapes:
+        yield f"shapes: {report.said_shapes}"
 
 
 def _table(report: Report, rows: list[Row], paint: _Paint) -> Iterator[str]:
@@ -113,20 +124,23 @@ def _table(report: Report, rows: list[Row], paint: _Paint) -> Iterator[str]:
             figures = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}"
             figures += f"  ({worst.why})" if worst.why else ""
         yield f"  {row.name}{' ' * (width - _columns(row.name))}{line}  {paint(row.verdict, 12)}  {figures}".rstrip()
-        if row.verdict == FAIL:
+        if row.verdict in WRONG_VERDICTS or row.excerpt:
             yield from _details(row, " " * (width + 4), paint)
 
 
 def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
-    if row.text:
+    if row.excerpt:
+        yield from (margin + _printable(line) for line in row.excerpt.splitlines())
+    elif row.text:
         yield from _equation(row.text, margin)
     wrong, right = row.at(FAIL), row.at(PASS)
     if wrong:
         where = f"wrong at {row.time} = {_listed(wrong)}"
+        where += f" (T = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
         yield margin + where + (f"; right at {row.time} = {_listed(right)}" if right else "")
-    if row.explanation:
-        kind = f"{row.mistake}: " if row.mistake else ""
-        yield from _wrapped(kind + row.explanation, margin)
+    if row.explanation or row.mistake:
+        said = ": ".join(part for part in (row.mistake, row.explanation) if part)
+        yield from _wrapped(said, margin)
     if len(row.terms) > 1:
         for term in row.terms:
             yield f"{margin}  {paint(term.verdict, 7)}  {safe(term.text)}"

@@ -12,24 +12,26 @@ from typing import Any
 
 from ..core.errors import LanguageError
 from ..language import Equation, Model
+from ..language.affine import Affine
 from ..language.dimensions import Dimension
 from ..language.expressions import Number, Ref, Size, Sum, Time, walk
-from ..language.indices import Index
+from .claims import Claims, Fault, claims_of
 
 #: a derivation shows its recurrence, its last and its first step from here on
 SHORTEST = 3
 #: no longer sequence is chosen
 LONGEST = 400
-#: sizes come from here on: a size of 1 is another type
-SMALLEST_SIZE = 2
+#: sizes come from here on: 1 is another type, and 2 is a number that formulas are full of
+SMALLEST_SIZE = 3
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A model with the sizes, and the lengths, at which it is run."""
+    """A model with the sizes, and the lengths, at which it is run; `faults` have shapes at the declared sizes alone."""
 
     model: Model
     lengths: Mapping[str, int]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def sizes(self) -> dict[str, str]:
@@ -38,7 +40,10 @@ class Trial:
 
 
 def trials(
-    model: Model, T: int | None = None, lengths: Mapping[str, int] | None = None, values: Mapping[Any, Any] | None = None
+    model: Model,
+    T: int | None = None,
+    lengths: Mapping[str, int] | None = None,
+    values: Mapping[Any, Any] | None = None,
 ) -> list[Trial]:
     """The trials of a model: two of other lengths and sizes, or one for a given T; sizes stay where `values` are given.
 
@@ -52,13 +57,13 @@ def trials(
     free = _free(numbers, max(SHORTEST, reach(model) + 2))
     chosen = [model.lengths(T, lengths)] if T else _lengths(list(model.lengths(1)), free, lengths or {})
     used = {n for each in chosen for length in each.values() for n in (length - 1, length, length + 1)}
-    models = [_apart(model, used), resized(model, used | _literals(model))]
-    if values or all(other is None for other in models):
-        models = [model, model]
-    one, other = models[0] or model, models[1] or models[0] or model
-    if len(chosen) == 1:
-        return [Trial(one, chosen[0]), *([Trial(other, chosen[0])] if other is not one else [])]
-    return [Trial(one, chosen[0]), Trial(other, chosen[1])]
+    one = two = Claims(model)
+    if not values:
+        one = _apart(model, used) or one
+        two = resized(model, used | _literals(model)) or one
+    if len(chosen) == 1 and two is one:
+        return [Trial(one.model, chosen[0], one.faults)]
+    return [Trial(one.model, chosen[0], one.faults), Trial(two.model, chosen[-1], two.faults)]
 
 
 # -- what a file mentions ---------------------------------------------------------------------------------------------
@@ -67,8 +72,8 @@ def reach(model: Model) -> int:
     offsets = [0, model.longest_delay]
     for equation in (*model.forward, *model.gradients):
         for index in _indices(equation):
-            beyond = 1 if index.variable is None and index.offset > 0 else 0
-            offsets.append(abs(index.offset) - beyond)
+            beyond = 1 if index.variable is None and index.constant > 0 else 0
+            offsets.append(abs(index.constant) - beyond)
     return max(offsets)
 
 
@@ -85,11 +90,11 @@ def _literals(model: Model) -> set[int]:
     found: set[int] = set()
     for equation in (*model.forward, *model.gradients):
         found |= {int(n.value) for n in walk(equation.rhs) if isinstance(n, Number) and float(n.value).is_integer()}
-        found |= {abs(index.offset) for index in _indices(equation)}
+        found |= {abs(index.constant) for index in _indices(equation)}
     return found
 
 
-def _indices(equation: Equation) -> Iterator[Index]:
+def _indices(equation: Equation) -> Iterator[Affine]:
     """Every index of an equation: of what it defines and reads, of its conditions and those of its sums."""
     yield from equation.target.indices
     conditions = list(equation.when)
@@ -101,7 +106,7 @@ def _indices(equation: Equation) -> Iterator[Index]:
         elif isinstance(node, Sum):
             conditions.append(node.over)
     for condition in conditions:
-        yield from (bound for _, bound in condition.tests)
+        yield from (test.bound for test in condition.tests)
 
 
 # -- lengths ----------------------------------------------------------------------------------------------------------
@@ -135,15 +140,13 @@ def _given_steps(model: Model, values: Mapping[Any, Any] | None) -> int | None:
 
 
 # -- sizes ------------------------------------------------------------------------------------------------------------
-def _apart(model: Model, avoided: set[int]) -> Model | None:
-    """The model as it is where its sizes are pairwise different, else with some changed; None where the forward
-    equations force the sizes that are declared.
-    """
+def _apart(model: Model, avoided: set[int]) -> Claims | None:
+    """The model with some sizes changed where two are equal that need not be; None where there is nothing to change."""
     sizes = list(_declared(model).values())
-    return model if len(set(sizes)) == len(sizes) else resized(model, avoided, keep=True)
+    return None if len(set(sizes)) == len(sizes) else resized(model, avoided, keep=True)
 
 
-def resized(model: Model, avoided: set[int], keep: bool = False) -> Model | None:
+def resized(model: Model, avoided: set[int], keep: bool = False) -> Claims | None:
     """The model with pairwise different sizes, none of them `avoided` nor (unless `keep`) as it was; None where the
     equations force the sizes that are declared.
     """
@@ -154,9 +157,10 @@ def resized(model: Model, avoided: set[int], keep: bool = False) -> Model | None
         if one in chosen or one in totals:
             continue
         taken = set(chosen.values())
+        low = max(SMALLEST_SIZE, size) if keep else SMALLEST_SIZE
         if not keep or size in taken:
             taken |= avoided | {size}
-        chosen[one] = next(n for n in range(max(SMALLEST_SIZE, size) if keep else SMALLEST_SIZE, 10_000) if n not in taken)
+        chosen[one] = next(n for n in range(low, 10_000) if n not in taken)
     for _ in shapes.sums:
         for parts, whole in shapes.sums:
             if whole not in chosen:
@@ -165,11 +169,11 @@ def resized(model: Model, avoided: set[int], keep: bool = False) -> Model | None
     if sizes == model.document.sizes:
         return None
     try:
-        changed = Model(replace(model.document, sizes=sizes))
+        claims = claims_of(replace(model.document, sizes=sizes))
     except LanguageError:
         return None
-    changed.name = model.name
-    return changed
+    claims.model.name = model.name
+    return claims
 
 
 def _declared(model: Model) -> dict[Dimension, int]:
