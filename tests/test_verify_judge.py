@@ -351,7 +351,7 @@ def test_what_is_not_finite_is_null_and_inconclusive():
 def test_the_text_of_a_report_quotes_what_is_wrong():
     text = str(tg.verify(vanilla(WRONG_STATE)))
     assert " ".join(WRONG_STATE.split()) in text
-    assert "wrong at t = 1, 2, 3" in text
+    assert "wrong at t = 1 to 6 (T = 7)" in text
 
 
 def test_verdicts_do_not_depend_on_the_order_of_the_equations():

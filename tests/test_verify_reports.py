@@ -25,7 +25,7 @@ from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify.marks import marked
 from tinygrad_rnn.verify.notes import Notes, judge_file, judge_model
 from tinygrad_rnn.verify.report import Report
-from tinygrad_rnn.verify.terminal import WIDTH, text, wants_colour
+from tinygrad_rnn.verify.terminal import WIDTH, _listed, text, wants_colour
 
 from .test_verify_corpus import applied
 
@@ -46,7 +46,7 @@ KINDS = {
 }
 kinds = pytest.mark.parametrize("stem", KINDS)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SMALL = "sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\n"
+SMALL = "sizes: h = 2\ngiven: dh\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\n"
 RIGHT = SMALL + "gradients:\ndW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)\n"
 MISTAKEN = RIGHT.replace("h[t-1].T)", "h[t].T)")
 UNREADABLE = RIGHT.replace("tanh", "tahn")
@@ -349,7 +349,8 @@ def test_details_stand_only_under_what_fails(stem):
     details = lines[lines.index(next(line for line in rows if " FAIL " in line)) + 1 :]
     joined = " ".join(" ".join(details).split())
     assert " ".join(row.text.split()) in joined
-    assert f"wrong at t = {', '.join(map(str, row.at('FAIL')))}" in joined or not row.at("FAIL")
+    if wrong := row.at("FAIL"):
+        assert f"wrong at t = {_listed(wrong)} (T = {row.shown})" in joined
     assert row.explanation in joined
     for term in row.terms if len(row.terms) > 1 else ():
         assert re.search(rf"{term.verdict} +{re.escape(term.text)}", "\n".join(details))
@@ -379,7 +380,7 @@ def test_json_has_the_stated_form(stem):
     for equation in found["equations"]:
         assert {"name", "line", "verdict", "steps", "terms", "mistake"} <= set(equation)
         assert all({"text", "verdict", "explanation", "steps", "correction"} == set(term) for term in equation["terms"])
-        assert all(set(step) == {"t", "verdict", "error", "bound"} for step in equation["steps"])
+        assert all(set(step) == {"t", "T", "verdict", "error", "bound"} for step in equation["steps"])
         assert bool(equation["mistake"]) == (equation["verdict"] == "FAIL")
 
 
