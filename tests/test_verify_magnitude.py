@@ -243,7 +243,7 @@ def test_a_function_raises_the_bound_by_its_condition():
 def test_what_is_taken_as_exact_counts_with_its_own_size():
     x = tg.tensor(0.7)
     middle = tg.name("m", (x + 1e9) - 1e9)
-    (whole,), (line,) = magnitudes([2.0 * middle]), magnitudes([2.0 * middle], exact=[middle])
+    (whole,), (line,) = magnitudes([2.0 * middle]), magnitudes([2.0 * middle], exact={middle.id})
     assert float(whole) > 1e9
     assert float(line) < 10.0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ LITTLE = 2
 MATCHINGS = 4
 #: equations with more wrong terms than this are told as a whole
 MOST_WRONG = 8
+#: so many ways to pair terms off are tried
+MOST_PAIRS = 20_000
 
 
 @dataclass
@@ -162,6 +165,8 @@ def _pair_off(matching: Matching, values: Values) -> None:
 
 
 def _agreeing(matching: Matching, few: int, many: int, values: Values) -> tuple[Sequence[int], Sequence[int]] | None:
+    if comb(len(matching.left), few) * comb(len(matching.absent), many) > MOST_PAIRS:
+        return None
     for mine in combinations(range(len(matching.left)), few):
         for theirs in combinations(range(len(matching.absent)), many):
             if few:

@@ -238,7 +238,8 @@ def _at_declared_sizes(equation: Equation, fault: Fault, judge: _Judge) -> Row:
     """An equation whose shapes fit because two declared sizes happen to be equal: wrong by value, or ill-typed."""
     trial = Trial(judge.model, judge.trials[0].lengths)
     row = _Judge(Claims(judge.model), [trial], 1, judge.scale, judge.values).row(equation)
-    return row if row.verdict == FAIL else replace(_told(row, fault.error), verdict=ILL_TYPED)
+    why = "its shapes fit only where declared sizes happen to be equal"
+    return row if row.verdict == FAIL else replace(_told(row, fault.error), verdict=ILL_TYPED, why=why)
 
 
 def _faulty(fault: Fault, judge: _Judge) -> Row:

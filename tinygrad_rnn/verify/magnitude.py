@@ -7,7 +7,7 @@ times the size of the derivative where it applies a function. A difference from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,13 @@ CANCELLING = {"log_softmax", "cross_entropy"}
 EPS = float(np.finfo(np.float64).eps)
 
 
-def magnitudes(outputs: Iterable[Tensor], exact: Iterable[Tensor] = ()) -> list[np.ndarray]:
+def magnitudes(
+    outputs: Iterable[Tensor], exact: Collection[int] = (), known: dict[int, np.ndarray] | None = None
+) -> list[np.ndarray]:
     """For each output an array of its shape: the sum of the absolute values of all terms it is made of.
 
-    Leaves count with their own size, and so do the nodes in `exact`, whose values are taken as given.
+    Leaves count with their own size, and so do the nodes whose ids are in `exact`: their values are taken as given.
+    `known` keeps the magnitudes of all nodes by id, so that graphs that share nodes are not gone through again.
 
     >>> import tinygrad_rnn as tg
     >>> a, b = tg.tensor(1e8), tg.tensor(1.0)
@@ -35,11 +38,14 @@ def magnitudes(outputs: Iterable[Tensor], exact: Iterable[Tensor] = ()) -> list[
     True
     """
     outputs = list(outputs)
-    given = {node.id for node in exact} - {output.id for output in outputs}
-    found: dict[int, np.ndarray] = {}
+    if any(output.id in exact for output in outputs):
+        exact = set(exact) - {output.id for output in outputs}
+    found = {} if known is None else known
     with np.errstate(all="ignore"):
-        for node in ancestors(outputs, stop=given):
-            if node.op is None or node.id in given:
+        for node in ancestors(outputs, stop=found if known else exact):
+            if node.id in found:
+                continue
+            if node.op is None or node.id in exact:
                 found[node.id] = np.abs(np.asarray(node.value, dtype=float))
             else:
                 found[node.id] = _magnitude(node, [found[x.id] for x in node.inputs])

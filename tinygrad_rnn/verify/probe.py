@@ -38,6 +38,8 @@ class Probe:
         self.own = Evaluator(self.model, self.run)
         self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
         self.given = self.given_value
+        #: magnitudes of the nodes that the user's own values are made of
+        self.own_sizes: dict[int, np.ndarray] = {}
 
     def reference_value(self, name: str, step: Time) -> np.ndarray | None:
         """The reference value of dX (local mode); None for what the user has to state."""
@@ -96,10 +98,12 @@ class Probe:
                 stated = self.own.right_hand_side(equation, step, self.given)
             except LanguageError as error:
                 return Step(step, INCONCLUSIVE, float("nan"), float("nan"), error.message, self.run.T)
-            return self._compared(stated, self.truth(equation, step, whole=True), step)
+            return self._compared(stated, self.truth(equation, step, whole=True), step, self.own_sizes)
 
-    def _compared(self, stated: Tensor, truth: Gradient, step: Time) -> Step:
-        (size,) = magnitudes([stated])
+    def _compared(
+        self, stated: Tensor, truth: Gradient, step: Time, known: dict[int, np.ndarray] | None = None
+    ) -> Step:
+        (size,) = magnitudes([stated], known=known)
         errors = np.abs(np.asarray(stated.value) - truth.value)
         size = size + truth.size
         if 0.0 < float(np.max(size, initial=0.0)) < SMALLEST:

@@ -16,15 +16,15 @@ from ..core.graph import Graph, ancestors
 from ..core.tensor import Tensor
 from ..language import Run
 from ..language.indices import Step
-from .gradcheck import STEP, directional
+from .gradcheck import STEP, pushed
 from .magnitude import EPS, SAFETY, magnitudes
 from .report import EngineCheck
 
 Place = tuple[str, Step]
 #: engine and complex step differ by no more than this share of the gradient, however large the terms it is made of
 COARSEST = 1e-6
-#: so many gradients are compared with the complex step one by one
-MOST_ALONE = 150
+#: gradients are compared with the complex step by name, all steps at once; of many, so many names at once
+MANY, FEW_GROUPS = 1000, 6
 #: the complex step leaves its square behind
 LEFT_BEHIND = 1e4 * STEP**2
 
@@ -52,7 +52,7 @@ class Reference:
         self.nodes: list[Tensor] = [run.values[place].value for place in self.places]
         recorded = gradients(run.loss, self.nodes, create_graph=True)
         self._recorded: dict[Place, Tensor] = dict(zip(self.places, recorded, strict=True))
-        self._named = [node for node in ancestors(recorded) if node.name is not None]
+        self._named = frozenset(node.id for node in ancestors(recorded) if node.name is not None)
         self._copies: dict[str, dict[Any, Tensor]] = {}
         self._found: dict[tuple[Place, bool], Gradient] = {}
 
@@ -107,10 +107,10 @@ def compared(
     rng = np.random.default_rng(seed)
     graph = Graph(loss)
     worst, ok = 0.0, True
-    for group in _together(graph, nodes):
-        for _ in range(2):
+    for group in _together(nodes):
+        for _ in range(2 if len(nodes) <= MANY else 1):
             directions = [rng.standard_normal(nodes[i].shape) for i in group]
-            wanted = directional(graph, [nodes[i] for i in group], directions)
+            wanted = pushed(graph, {nodes[i].id: v for i, v in zip(group, directions, strict=True)})
             stated = scale = size = 0.0
             for i, v in zip(group, directions, strict=True):
                 stated += float(np.sum(values[i] * v))
@@ -126,16 +126,16 @@ def compared(
     return EngineCheck(len(nodes), worst, ok)
 
 
-def _together(graph: Graph, nodes: Sequence[Tensor]) -> list[list[int]]:
-    """Which nodes are moved at once, by their places: each by itself, and where they are many, those equally far from
-    the leaves, none of which can lie behind another.
+def _together(nodes: Sequence[Tensor]) -> list[list[int]]:
+    """Which nodes are moved at once, by their places: those of one name, at all steps; where they are many, several
+    names, so that the work grows no faster than the graph.
     """
-    if len(nodes) <= MOST_ALONE:
-        return [[i] for i in range(len(nodes))]
-    far: dict[int, int] = {}
-    for node in graph.nodes:
-        far[node.id] = 1 + max((far[x.id] for x in node.inputs), default=-1)
-    groups: dict[int, list[int]] = {}
+    groups: dict[str | None, list[int]] = {}
     for i, node in enumerate(nodes):
-        groups.setdefault(far.get(node.id, -1), []).append(i)
-    return list(groups.values())
+        groups.setdefault(node.name, []).append(i)
+    if len(nodes) <= MANY:
+        return list(groups.values())
+    merged: list[list[int]] = [[] for _ in range(min(FEW_GROUPS, len(groups)))]
+    for place, group in enumerate(groups.values()):
+        merged[place % len(merged)] += group
+    return merged

@@ -97,7 +97,8 @@ class Row:
     @property
     def worst(self) -> Step | None:
         """The step that decided."""
-        return max(self.steps, key=lambda s: (s.verdict == FAIL, s.error - s.bound), default=None)
+        rank = {FAIL: 2, INCONCLUSIVE: 1}
+        return max(self.steps, key=lambda s: (rank.get(s.verdict, 0), _number(s.error - s.bound) or 0.0), default=None)
 
     @property
     def shown(self) -> int:

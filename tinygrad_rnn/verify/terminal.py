@@ -121,8 +121,9 @@ def _table(report: Report, rows: list[Row], paint: _Paint) -> Iterator[str]:
         worst = row.worst
         figures = row.why
         if worst is not None:
-            figures = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}"
-            figures += f"  ({worst.why})" if worst.why else ""
+            known = worst.error == worst.error
+            figures = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}" if known else worst.why
+            figures += "".join(f"  ({why})" for why in (worst.why if known else "", row.why) if why)
         yield f"  {row.name}{' ' * (width - _columns(row.name))}{line}  {paint(row.verdict, 12)}  {figures}".rstrip()
         if row.verdict in WRONG_VERDICTS or row.excerpt:
             yield from _details(row, " " * (width + 4), paint)

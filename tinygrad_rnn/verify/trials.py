@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.errors import LanguageError
+from ..core.errors import GraphError, LanguageError
 from ..language import Equation, Model
 from ..language.affine import Affine
 from ..language.dimensions import Dimension
 from ..language.expressions import Number, Ref, Size, Sum, Time, walk
+from ..language.unroll import MOST_STEPS
 from .claims import Claims, Fault, claims_of
 
 #: a derivation shows its recurrence, its last and its first step from here on
@@ -53,6 +54,11 @@ def trials(
     [({'T': 6}, {'x': '3', 'h': '4'}), ({'T': 7}, {'x': '4', 'h': '3'})]
     """
     T = T or _given_steps(model, values)
+    for name, length in {**({next(iter(model.lengths(1))): T} if T else {}), **(lengths or {})}.items():
+        if name not in model.lengths(1):
+            raise GraphError(f"this model has no length {name}: it has {', '.join(model.lengths(1))}")
+        if not 1 <= length <= MOST_STEPS:
+            raise GraphError(f"a derivation is judged over 1 to {MOST_STEPS:,} steps, not over {name} = {length}")
     numbers = numbers_of(model)
     free = _free(numbers, max(SHORTEST, reach(model) + 2))
     chosen = [model.lengths(T, lengths)] if T else _lengths(list(model.lengths(1)), free, lengths or {})
@@ -152,7 +158,8 @@ def resized(model: Model, avoided: set[int], keep: bool = False) -> Claims | Non
     """
     declared, shapes = _declared(model), model.shapes_
     totals = {whole for _, whole in shapes.sums}
-    chosen = {one: size for one, size in declared.items() if one in shapes.fixed}
+    literal = {dimension.root() for dimension in shapes.literal}
+    chosen = {one: size for one, size in declared.items() if one.root() in literal}
     for one, size in sorted(declared.items(), key=lambda item: -item[1]):
         if one in chosen or one in totals:
             continue
