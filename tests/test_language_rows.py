@@ -55,7 +55,7 @@ def test_a_row_major_derivation_is_right_for_one_sample_and_several(derivation, 
         for equation in model.gradients
         for step in model.steps_of(equation, 4)
     }
-    assert set(verdicts.values()) == {"PASS"}, verdicts
+    assert set(verdicts.values()) <= {"PASS", "PROVED"}, verdicts
     assert probe.reference.check().ok
 
 

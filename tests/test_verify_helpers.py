@@ -55,7 +55,7 @@ def failed(source: str) -> dict[str, Row]:
 def test_right_helpers_are_judged_and_pass():
     report = judge(lstm(), None, seeds=2, certified=False)
     assert {f"{name}[t]" for name in RIGHT} <= {row.name for row in report.rows}
-    assert {row.verdict for row in report.rows} == {"PASS"}
+    assert {row.verdict for row in report.rows} <= {"PASS", "PROVED"}
 
 
 def test_a_wrong_helper_is_blamed_and_not_its_readers():

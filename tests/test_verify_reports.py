@@ -182,7 +182,7 @@ def test_the_page_is_whole_and_needs_nothing_else(stem):
 def test_the_page_shows_a_verdict_for_each_equation_and_step(stem):
     outline, judged = Outline(page(stem)), report(stem)
     articles = [a["class"] for tag, a in outline.tags if tag == "article"]
-    words = {"PASS": "row pass", "FAIL": "row fail", "INCONCLUSIVE": "row open"}
+    words = {"PASS": "row pass", "PROVED": "row pass", "FAIL": "row fail", "INCONCLUSIVE": "row open"}
     assert articles == [words[row.verdict] for row in judged.rows]
     cells = [a for tag, a in outline.tags if tag == "li" and "error" in (a.get("title") or "")]
     assert len(cells) == sum(len(row.steps) for row in judged.rows)
@@ -294,7 +294,7 @@ def test_nothing_hostile_reaches_the_page(hostile):
 def test_nothing_hostile_reaches_the_terminal(hostile):
     assert "\x1b" not in str(hostile)
     assert "\x1b" not in re.sub(
-        r"\x1b\[[0-9;]*m(FAIL|PASS|INCONCLUSIVE|right|wrong|missing|extra) *\x1b\[0m", "", text(hostile, True)
+        r"\x1b\[[0-9;]*m(FAIL|PASS|PROVED|INCONCLUSIVE|right|wrong|missing|extra) *\x1b\[0m", "", text(hostile, True)
     )
 
 
@@ -408,8 +408,8 @@ def write_notes(folder: Path, *kinds: str) -> Path:
 @pytest.mark.parametrize(
     ("kinds_of_blocks", "verdict"),
     [
-        (["right"], "PASS"),
-        (["right", "forward only"], "PASS"),
+        (["right"], "PROVED"),
+        (["right", "forward only"], "PROVED"),
         (["right", "wrong"], "FAIL"),
         (["unreadable", "wrong", "right"], "FAIL"),
         (["unreadable", "right"], "UNUSABLE"),
@@ -421,7 +421,7 @@ def test_the_worst_block_decides_about_the_notes(tmp_path, kinds_of_blocks, verd
     notes = judge_file(write_notes(tmp_path, *kinds_of_blocks), seeds=1)
     assert isinstance(notes, Notes)
     assert notes.verdict == verdict
-    assert notes.ok == (verdict == "PASS")
+    assert notes.ok == (verdict == "PROVED")
     assert len(notes.blocks) == len(kinds_of_blocks)
 
 

@@ -47,7 +47,7 @@ def directional(output: Tensor | Graph, inputs: Sequence[Tensor], directions: Se
 def pushed(graph: Graph, directions: Mapping[int, Value]) -> float:
     """The derivative of a scalar when many nodes are pushed at once, by their ids, each from the value it then has.
 
-    By the chain rule that is the sum of all their gradients, each in its own direction: one replay checks them together.
+    By the chain rule that is the sum of all gradients, each in its own direction: one replay checks them together.
 
     >>> x = tensor(3.0)
     >>> y = x * x

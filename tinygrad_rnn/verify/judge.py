@@ -8,7 +8,7 @@ is INCONCLUSIVE. At which lengths and sizes this is tried stands in `trials`, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LanguageError
+from ..derivation.prove import prove
 from ..language import Document, Equation, Model
 from ..language.expressions import Size
 from ..language.indices import numbers
@@ -24,13 +25,17 @@ from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
 from .helpers import with_parts
 from .mutants import certify
+from .otherwise import otherwise
 from .probe import Probe
+from .repairs import Repairs
 from .report import (
     CIRCULAR,
     FAIL,
     ILL_TYPED,
     INCONCLUSIVE,
     PASS,
+    PROVED,
+    RIGHT_VERDICTS,
     SCALAR,
     Certificate,
     EngineCheck,
@@ -40,6 +45,9 @@ from .report import (
 )
 from .trials import LONGEST, SHORTEST, Trial, reach, trials
 from .usable import Usable, usable
+
+#: probes that are drawn where the usual ones notice too little
+OTHER_SEEDS, OTHER_SCALES = 500, (2.0, 0.5, 1.0, 4.0)
 
 
 def judge(
@@ -120,15 +128,18 @@ class _Judge:
 
     def report(self, one_length: bool, certified: bool) -> Report:
         model, equations = self.model, _stated(self.model)
-        rows = [self.row(equation) for equation in equations]
+        rows = [self._proved(equation, self.row(equation)) for equation in equations]
+        certificate = None
+        shortest = max(SHORTEST, reach(model) + 2)
+        T = self.probes[0].run.T
+        if certified and shortest <= T:
+            certificate, rows = self._certified(equations, rows)
         rows += [_faulty(fault, self) for fault in self.claims.faults]
         rows += [_again(equation, alone, self) for equation, alone in self.claims.again]
         rows += [
             self._circular(e) for e in model.gradients if model.role(e) == "helper" and id(e) in self.usable.circles
         ]
         rows.sort(key=lambda row: row.line)
-        shortest = max(SHORTEST, reach(model) + 2)
-        T = self.probes[0].run.T
         return Report(
             model.name,
             model.document.source.name,
@@ -137,9 +148,9 @@ class _Judge:
             rows,
             _worst_check([probe.reference.check(seed) for seed, probe in enumerate(self.probes)]),
             _notes(self, rows, shortest, one_length),
-            self._certificate(equations) if certified and shortest <= T else None,
+            certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
-            self._follow_through(equations) if any(row.verdict != PASS for row in rows) else rows,
+            rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
             subject=model,
             shortest=min(shortest, LONGEST),
             lengths=tuple(dict(group[0].run.lengths) for group in self.groups),
@@ -153,25 +164,29 @@ class _Judge:
         faults = [fault for trial in self.trials for fault in trial.faults if fault.equation is equation]
         if faults and row.verdict != FAIL:
             return _at_declared_sizes(equation, faults[0], self)
+        told = otherwise(equation, self.model, row.verdict, self._in_another_model(equation))
+        row = replace(row, why="; ".join(told))
         if row.verdict == FAIL:
-            probes = [probe for probe in self.probes if _states(probe.model, equation)]
-            found = diagnose(equation, sorted(probes, key=lambda probe: not _fails(probe, equation)))
-            return (
-                row
-                if found is None
-                else replace(
-                    row,
-                    mistake=found.mistake,
-                    explanation=found.explanation,
-                    terms=found.terms,
-                    correction=found.correction,
-                )
-            )
+            return self._explained(equation, row)
         if id(equation) in self.usable.circles:
             return self._circular(equation, row.steps)
-        if not row.steps:
-            return replace(row, why="no step is covered by its condition")
-        return row
+        return row if row.steps else replace(row, why="no step is covered by its condition")
+
+    def _explained(self, equation: Equation, row: Row) -> Row:
+        """A row that fails, with what is wrong; the probes at which it shows come first."""
+        probes = [probe for probe in self.probes if _states(probe.model, equation)]
+        found = diagnose(equation, sorted(probes, key=lambda probe: not _fails(probe, equation)))
+        if found is None:
+            return row
+        parts = {name: getattr(found, name) for name in ("mistake", "explanation", "terms", "correction")}
+        return replace(row, **parts)
+
+    def _in_another_model(self, equation: Equation) -> Callable[[Model], str]:
+        def judged(model: Model) -> str:
+            again = _Judge(Claims(model), [Trial(model, self.trials[0].lengths)], 1, self.scale, self.values)
+            return again.by_value(equation).verdict
+
+        return judged
 
     def by_value(self, equation: Equation) -> Row:
         """Both sides compared, nothing explained."""
@@ -193,21 +208,42 @@ class _Judge:
         row = self._begun(equation, CIRCULAR, steps or [])
         return replace(row, mistake="circle", explanation=f"it reads itself: `{self.usable.circles[id(equation)]}`")
 
+    def _proved(self, equation: Equation, row: Row) -> Row:
+        """The row with its proof, if it passes and there is one."""
+        if row.verdict != PASS or row.needs:
+            return row
+        proof = prove(self.model, equation)
+        return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof)
+
     # -- all equations together ---------------------------------------------------------------------------------------
-    def _certificate(self, equations: list[Equation]) -> Certificate:
-        """Mutants of every equation; two probes of the usual kind decide which of them are really wrong."""
-        probes = self.groups[0]
-        run = probes[0].run
-        strong = [
-            Probe(probes[0].model, probes[0].model.unroll(run.T, seed=1000 + seed, lengths=run.lengths))
-            for seed in range(2)
-        ]
-        total = Certificate()
-        for equation in equations:
-            if self.model.role(equation) in ("gradient", "copy") and _states(probes[0].model, equation):
+    def _certified(self, equations: list[Equation], rows: list[Row]) -> tuple[Certificate, list[Row]]:
+        """Mutants of every equation; two probes of the usual kind decide which of them are really wrong.
+
+        Where some are not noticed, other probes are drawn; what none of them notices leaves its equation undecided,
+        unless it is proved.
+        """
+        trial, probes = self.trials[0], self.groups[0]
+        model, lengths = trial.model, trial.lengths
+        strong = [Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)) for n in range(2)]
+        more: list[Probe] = []
+        total, decided = Certificate(), []
+        for equation, row in zip(equations, rows, strict=True):
+            if self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
                 same = [probe for probe in probes if _states(probe.model, equation)]
-                total += certify(equation, same, strong)
-        return total
+                found = certify(equation, same, strong)
+                if not found.ok:
+                    more = more or self._other_probes(trial)
+                    found = certify(equation, same + more, strong)
+                total += found
+                if not found.ok and row.verdict == PASS:
+                    row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {found.survivors[0]}")
+            decided.append(row)
+        return total, decided
+
+    def _other_probes(self, trial: Trial) -> list[Probe]:
+        """Probes of other seeds and, where none was asked for, of other scales."""
+        scales = OTHER_SCALES if self.scale == 1.0 else (self.scale,) * len(OTHER_SCALES)
+        return [self._probe(trial, OTHER_SEEDS + seed, scale) for seed, scale in enumerate(scales)]
 
     def _follow_through(self, equations: list[Equation]) -> list[Row]:
         """Every equation again, now with the user's own values on its right-hand side: what a mistake does
@@ -246,7 +282,8 @@ def _faulty(fault: Fault, judge: _Judge) -> Row:
     """An equation without a meaning; SCALAR if it has one, and holds, where every size is 1."""
     equation = fault.equation
     row = Row(equation.name, equation.line, fault.verdict, [], equation.text, role="")
-    row = _told(row, fault.error)
+    said, correction = Repairs(equation, judge.probes).mended(fault.error)
+    row = replace(_told(row, fault.error), explanation=said, correction=correction)
     if fault.verdict == ILL_TYPED and _holds_for_numbers(equation, judge):
         return replace(row, verdict=SCALAR)
     return row
@@ -280,7 +317,8 @@ def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
     """A second claim about the same steps, in the place of the first; whether the two differ is told."""
     lengths = judge.trials[0].lengths
     chosen = trials(alone, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
-    row = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values).row(equation)
+    single = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values)
+    row = single._proved(equation, single.row(equation))
     first = next(e for e in judge.model.gradients if e.target.key == equation.target.key)
     differ = row.verdict == FAIL or judge.row(first).verdict == FAIL
     said = f"stated on line {first.line} too, and the two {'differ' if differ else 'agree'}"

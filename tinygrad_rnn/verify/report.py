@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..language.indices import Step as Time
 
 if TYPE_CHECKING:
+    from ..derivation.prove import Proof
     from ..language import Model
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
@@ -17,6 +18,7 @@ ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCUL
 ORDER = (FAIL, ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, INCONCLUSIVE, PASS, PROVED)
 #: what is wrong in itself, whatever else is stated
 WRONG_VERDICTS = (FAIL, ILL_TYPED, SCALAR, CIRCULAR)
+RIGHT_VERDICTS = (PASS, PROVED)
 #: what a program ends with: 0 right, 1 wrong, 2 unusable, 3 undecided
 EXIT = dict.fromkeys(WRONG_VERDICTS, 1) | {INCOMPLETE: 3, INCONCLUSIVE: 3, PASS: 0, PROVED: 0}
 RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
@@ -88,6 +90,8 @@ class Row:
     needs: tuple[str, ...] = ()
     #: where a line that has no meaning goes wrong: the line, underlined, and both shapes
     excerpt: str = ""
+    #: whether it is proved for every length and size, if that was tried
+    proof: Proof | None = field(default=None, repr=False, compare=False)
 
     @property
     def time(self) -> str:
@@ -309,6 +313,7 @@ def _equation(row: Row) -> dict[str, Any]:
         "explanation": row.explanation,
         "correction": row.correction,
         "needs": list(row.needs),
+        "assumptions": list(row.proof.assumptions) if row.proof else [],
         "terms": [_term(term) for term in row.terms],
         "steps": [
             {"t": s.t, "T": s.T, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)}
