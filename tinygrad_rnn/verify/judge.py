@@ -8,7 +8,7 @@ is INCONCLUSIVE. At which lengths and sizes this is tried stands in `trials`, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from ..core.errors import GraphError, LanguageError
 from ..derivation.prove import prove
 from ..language import Document, Equation, Model
 from ..language.expressions import Size
-from ..language.indices import numbers
 from ..models import read_any
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
@@ -27,6 +26,7 @@ from .helpers import with_parts
 from .mutants import certify
 from .otherwise import otherwise
 from .probe import Probe
+from .remarks import remarks
 from .repairs import Repairs
 from .report import (
     CIRCULAR,
@@ -117,9 +117,6 @@ class _Judge:
         for probe in self.probes:
             same = next((group for group in self.groups if group[0].run.lengths == probe.run.lengths), None)
             self.groups.append([probe]) if same is None else same.append(probe)
-        self.usable = Usable()
-        for group in self.groups:
-            self.usable = self.usable + usable(group[0].model, group[0].run)
 
     def _probe(self, trial: Trial, seed: int, scale: float | None = None) -> Probe:
         model, main = trial.model, next(iter(trial.lengths.values()))
@@ -128,7 +125,9 @@ class _Judge:
 
     def report(self, one_length: bool, certified: bool) -> Report:
         model, equations = self.model, _stated(self.model)
-        rows = [self._proved(equation, self.row(equation)) for equation in equations]
+        rows = [self.row(equation) for equation in equations]
+        order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
+        rows = [self._proved(e, _in_order(e, row, order)) for e, row in zip(equations, rows, strict=True)]
         certificate = None
         shortest = max(SHORTEST, reach(model) + 2)
         T = self.probes[0].run.T
@@ -136,9 +135,9 @@ class _Judge:
             certificate, rows = self._certified(equations, rows)
         rows += [_faulty(fault, self) for fault in self.claims.faults]
         rows += [_again(equation, alone, self) for equation, alone in self.claims.again]
-        rows += [
-            self._circular(e) for e in model.gradients if model.role(e) == "helper" and id(e) in self.usable.circles
-        ]
+        for equation in model.gradients:
+            if model.role(equation) == "helper" and id(equation) in order.circles:
+                rows.append(_in_order(equation, self._begun(equation, INCONCLUSIVE, []), order))
         rows.sort(key=lambda row: row.line)
         return Report(
             model.name,
@@ -147,7 +146,7 @@ class _Judge:
             self.seeds,
             rows,
             _worst_check([probe.reference.check(seed) for seed, probe in enumerate(self.probes)]),
-            _notes(self, rows, shortest, one_length),
+            remarks(model, self.trials, rows, shortest, T if one_length else None),
             certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
             rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
@@ -168,8 +167,6 @@ class _Judge:
         row = replace(row, why="; ".join(told))
         if row.verdict == FAIL:
             return self._explained(equation, row)
-        if id(equation) in self.usable.circles:
-            return self._circular(equation, row.steps)
         return row if row.steps else replace(row, why="no step is covered by its condition")
 
     def _explained(self, equation: Equation, row: Row) -> Row:
@@ -200,13 +197,15 @@ class _Judge:
     def _begun(self, equation: Equation, verdict: str, steps: list[Step]) -> Row:
         model = self.model
         axes = model.quantities.axes_named(equation.target.name)
-        needs = tuple(self.usable.needs.get(id(equation), ()))
         role = model.role(equation)
-        return Row(equation.name, equation.line, verdict, steps, equation.text, role, axes=axes, needs=needs)
+        return Row(equation.name, equation.line, verdict, steps, equation.text, role, axes=axes)
 
-    def _circular(self, equation: Equation, steps: list[Step] | None = None) -> Row:
-        row = self._begun(equation, CIRCULAR, steps or [])
-        return replace(row, mistake="circle", explanation=f"it reads itself: `{self.usable.circles[id(equation)]}`")
+    def _order(self, failing: Collection[int]) -> Usable:
+        """The circles and gaps, at every length; what fails by itself makes no circle of those that read it."""
+        total = Usable()
+        for group in self.groups:
+            total = total + usable(group[0].model, group[0].run, failing)
+        return total
 
     def _proved(self, equation: Equation, row: Row) -> Row:
         """The row with its proof, if it passes and there is one."""
@@ -335,6 +334,15 @@ def overlaps(model: Model, lengths: Mapping[str, int]) -> bool:
     return False
 
 
+def _in_order(equation: Equation, row: Row, order: Usable) -> Row:
+    """A row with what it reads that nothing states, and CIRCULAR where it reads itself."""
+    row = replace(row, needs=tuple(order.needs.get(id(equation), ())))
+    if row.verdict == FAIL or id(equation) not in order.circles:
+        return row
+    said = f"it reads itself: `{order.circles[id(equation)]}`"
+    return replace(row, verdict=CIRCULAR, mistake="circle", explanation=said)
+
+
 # -- the worst of several ---------------------------------------------------------------------------------------------
 def _overall(steps: list[Step]) -> str:
     verdicts = {step.verdict for step in steps}
@@ -349,69 +357,3 @@ def _worst_step(found: list[Step]) -> Step:
 def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
     worst = float(np.max([c.worst for c in checks]))  # numpy's max keeps a nan
     return EngineCheck(sum(c.gradients for c in checks), worst, all(c.ok for c in checks))
-
-
-# -- what is told beside the verdicts ---------------------------------------------------------------------------------
-def _notes(judge: _Judge, rows: Sequence[Row], shortest: int, one_length: bool) -> list[str]:
-    model, T = judge.model, judge.probes[0].run.T
-    notes = []
-    if shortest > T:
-        shown = "a recurrence" if shortest == SHORTEST else f"a delay of {model.longest_delay} steps"
-        notes.append(f"T = {T} cannot show {shown} with both its ends: use T = {shortest} or more")
-    if one_length:
-        notes.append(f"one length was used, T = {T}: what holds at this length alone is not seen")
-    notes += _read_but_not_stated(rows)
-    alike = _alike(judge)
-    if alike:
-        notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
-    stated = {model.quantities.base(e.target.key) for e in model.gradients}
-    missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + _steps_left_out(model, T)
-    missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
-    if missing:
-        notes.append(f"not stated, so not judged: {', '.join(missing)}")
-    return notes
-
-
-def _read_but_not_stated(rows: Sequence[Row]) -> list[str]:
-    """All gaps at once, with who reads them."""
-    readers: dict[str, list[str]] = {}
-    for row in rows:
-        for need in row.needs:
-            readers.setdefault(need, []).append(row.name)
-    if not readers:
-        return []
-    said = ", ".join(f"{need} (in {', '.join(names)})" for need, names in readers.items())
-    names = list(dict.fromkeys(need.partition("[")[0] for need in readers if need.startswith("d")))
-    inside = [name for name in names if any(n.partition("[")[0] == name and "+" not in n for n in readers)]
-    ways = "state them" + (f", or declare   given: {', '.join(inside)}" if inside else "")
-    return [f"read but neither stated nor given: {said}; {ways}"]
-
-
-def _alike(judge: _Judge) -> str:
-    """Declared sizes that are equal wherever they were tried."""
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for name in judge.model.document.sizes:
-        sizes = tuple(trial.sizes[name] for trial in judge.trials)
-        if set(sizes) != {"1"}:
-            alike.setdefault(sizes, []).append(name)
-    return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
-
-
-def _steps_left_out(model: Model, T: int) -> list[str]:
-    """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
-    found = []
-    for key, equations in model.quantities.stated.items():
-        base = model.quantities.base(key)
-        if base is None or not key[1] or not base[1]:
-            continue
-        quantities, lengths = model.quantities, model.lengths(T)
-        exists = quantities.coverage(quantities.defined.get(base, []), lengths)
-        stated = quantities.coverage(equations, lengths)
-        ranges = quantities.ranges_of(base[0])
-        for step in exists:
-            inside = all(within.holds(i, lengths) for i, within in zip(numbers(step), ranges, strict=True))
-            if inside and step not in stated:
-                pairs = zip(numbers(step), ranges, strict=True)
-                at = [str(within.last if i == within.last.at(lengths) else i) for i, within in pairs]
-                found.append(f"{key[0]}[{', '.join(at)}]")
-    return found

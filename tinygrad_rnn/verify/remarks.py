@@ -1,0 +1,78 @@
+"""What is told beside the verdicts: gaps, one length alone, sizes that are equal everywhere, what is not stated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..language import Model
+from ..language.indices import numbers
+from .report import Row
+from .trials import SHORTEST, Trial
+
+
+def remarks(
+    model: Model, tried: Sequence[Trial], rows: Sequence[Row], shortest: int, one_length: int | None
+) -> list[str]:
+    """What is told about a derivation beside its verdicts; `one_length`: the length, where one alone was asked for."""
+    T = next(iter(tried[0].lengths.values()))
+    notes = []
+    if shortest > T:
+        shown = "a recurrence" if shortest == SHORTEST else f"a delay of {model.longest_delay} steps"
+        notes.append(f"T = {T} cannot show {shown} with both its ends: use T = {shortest} or more")
+    if one_length is not None:
+        notes.append(f"one length was used, T = {T}: what holds at this length alone is not seen")
+    notes += _read_but_not_stated(rows)
+    alike = _alike(model, tried)
+    if alike:
+        notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
+    stated = {model.quantities.base(e.target.key) for e in model.gradients}
+    missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + _steps_left_out(model, T)
+    missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
+    if missing:
+        notes.append(f"not stated, so not judged: {', '.join(missing)}")
+    return notes
+
+
+def _read_but_not_stated(rows: Sequence[Row]) -> list[str]:
+    """All gaps at once, with who reads them."""
+    readers: dict[str, list[str]] = {}
+    for row in rows:
+        for need in row.needs:
+            readers.setdefault(need, []).append(row.name)
+    if not readers:
+        return []
+    said = ", ".join(f"{need} (in {', '.join(names)})" for need, names in readers.items())
+    names = list(dict.fromkeys(need.partition("[")[0] for need in readers if need.startswith("d")))
+    inside = [name for name in names if any(n.partition("[")[0] == name and "+" not in n for n in readers)]
+    ways = "state them" + (f", or declare   given: {', '.join(inside)}" if inside else "")
+    return [f"read but neither stated nor given: {said}; {ways}"]
+
+
+def _alike(model: Model, tried: Sequence[Trial]) -> str:
+    """Declared sizes that are equal wherever they were tried."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in model.document.sizes:
+        sizes = tuple(trial.sizes[name] for trial in tried)
+        if set(sizes) != {"1"}:
+            alike.setdefault(sizes, []).append(name)
+    return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
+
+
+def _steps_left_out(model: Model, T: int) -> list[str]:
+    """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
+    found = []
+    for key, equations in model.quantities.stated.items():
+        base = model.quantities.base(key)
+        if base is None or not key[1] or not base[1]:
+            continue
+        quantities, lengths = model.quantities, model.lengths(T)
+        exists = quantities.coverage(quantities.defined.get(base, []), lengths)
+        stated = quantities.coverage(equations, lengths)
+        ranges = quantities.ranges_of(base[0])
+        for step in exists:
+            inside = all(within.holds(i, lengths) for i, within in zip(numbers(step), ranges, strict=True))
+            if inside and step not in stated:
+                pairs = zip(numbers(step), ranges, strict=True)
+                at = [str(within.last if i == within.last.at(lengths) else i) for i, within in pairs]
+                found.append(f"{key[0]}[{', '.join(at)}]")
+    return found
