@@ -193,7 +193,7 @@ def _follows(before: Step, step: Step) -> bool:
 
 
 def _foot(report: Report) -> Iterator[str]:
-    if report.failed and report.follow:
+    if report.followed:
         names = [row.name for row in report.follow if row.name in set(report.downstream)]
         listed = ", ".join(f"<code>{escape(name)}</code>" for name in dict.fromkeys(names))
         wrong = f"these come out wrong as well: {listed}" if names else "no other equation comes out wrong"

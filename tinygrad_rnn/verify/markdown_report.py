@@ -46,7 +46,7 @@ def _body(report: Report, depth: int) -> Iterator[str]:
     yield from _table(report)
     for row in report.failed:
         yield from _section(row, depth + 1)
-    if report.failed and report.follow:
+    if report.followed:
         names = ", ".join(code(name) for name in report.downstream)
         wrong = f"these come out wrong as well: {names}" if names else "no other equation comes out wrong"
         yield f"\nFollowed through with your own values, {wrong}."

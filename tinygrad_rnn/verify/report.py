@@ -245,6 +245,11 @@ class Report:
         return [row for row in self.rows if row.verdict in WRONG_VERDICTS]
 
     @property
+    def followed(self) -> bool:
+        """Whether there is a mistake in numbers to follow through."""
+        return bool(self.follow) and any(row.verdict == FAIL for row in self.rows)
+
+    @property
     def downstream(self) -> list[str]:
         """Equations that are right by themselves but come out wrong when the user's own values go in."""
         wrong = {(row.name, row.line) for row in self.failed}

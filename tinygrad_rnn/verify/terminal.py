@@ -149,7 +149,7 @@ def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
 
 def _reach(report: Report) -> list[str]:
     """What the mistakes do downstream."""
-    if not report.failed or not report.follow:
+    if not report.followed:
         return []
     if not report.downstream:
         return ["followed through with your own values, no other equation comes out wrong"]
@@ -181,7 +181,7 @@ def _terms(said: str) -> Iterator[str]:
 
 def _wrapped(said: str, margin: str, width: int = WIDTH) -> list[str]:
     """Lines of at most `width` characters, later ones indented; what is quoted in backticks stays on one line."""
-    kept = re.sub(r"`[^`]*`", lambda quoted: quoted[0].replace(" ", "\u00a0"), safe(said))
+    kept = re.sub(r"`[^`]*`|\d x \d", lambda whole: whole[0].replace(" ", "\u00a0"), safe(said))
     lines = textwrap.wrap(kept, width - len(margin) - 2, break_long_words=False, break_on_hyphens=False) or [""]
     lines = [line.replace("\u00a0", " ") for line in lines]
     return [margin + lines[0], *(f"{margin}  {line}" for line in lines[1:])]
