@@ -6,17 +6,18 @@ put in one after the other; then the equation as it was stated. What both sides 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..language import Equation, Model
 from ..language.affine import Affine, affine
-from ..language.expressions import Binary, Call, Expr, Ref, Transpose, walk
+from ..language.expressions import Expr, Number, Ref
 from ..language.indices import Constraint
 from ..language.latex import latex as tex
 from ..language.printer import text
 from ..language.quantities import Key, refs
 from ..language.rewriting import substituted
+from ..language.source import NOWHERE, listed
 from ..system.domain import Domain
 from ..system.system import Clause
 from .entries.arithmetic import Work
@@ -27,6 +28,7 @@ from .entries.units import Entry, Polynomial
 from .entries.vanishing import without_implied
 from .entrywise import Entrywise
 from .matrices import Scene, matrix_form
+from .proof_rules import CHAIN_RULE, COPY, NOTHING, REORDERED, Rule, escaped, meanings, slopes, words
 from .prove import Proof, truth_of
 from .search import Knowledge, knowledge_of, stances
 from .stated import Stated
@@ -34,10 +36,10 @@ from .stated import Stated
 
 @dataclass(frozen=True)
 class Line:
-    """`= value` and the rule by which it is: an expression, or a polynomial where there is no matrix form."""
+    """`= value` and the rules by which it is: an expression, or a polynomial where there is no matrix form."""
 
     value: Expr | Polynomial
-    rule: str
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,22 @@ class _Writing:
             readers = tuple(self._readers(target))
             lines += self._chain_rule(target, readers)
         elif role == "copy":
-            lines.append(self._line(truth, "the chain rule, for what reads it at this step"))
+            lines.append(self._line(truth, COPY))
         else:
-            lines.append(self._line(truth, "nothing that the loss depends on"))
-        rules = [*self._helpers(), *_rules(self.proof.equation.rhs)]
-        rules += [f"{name} put in" for name in self.proof.put_in]
+            lines.append(self._line(truth, NOTHING))
+        rules = [words(f"{name} put in") for name in (*self.stated.helpers, *self.proof.put_in)]
+        rules += meanings(self.proof.equation.rhs)
         if _shown(lines[-1].value) != text(self.proof.equation.rhs):
-            lines.append(Line(self.proof.equation.rhs, "; ".join(rules) or "in another order"))
+            lines.append(Line(self.proof.equation.rhs, tuple(rules) or (REORDERED,)))
         return Part(self.clause.equation.target, readers, tuple(lines), truth, self.context)
 
     def _settled(self, p: Polynomial) -> Polynomial:
         known = without_implied(p, self.context)
         return without_implied(self.knowledge.names.settled(known, self.context, self.work), self.context)
 
-    def _line(self, p: Polynomial, rule: str) -> Line:
+    def _line(self, p: Polynomial, *rules: Rule) -> Line:
         form = matrix_form(p, self.scene)
-        return Line(p if form is None else form, rule)
+        return Line(p if form is None else form, rules)
 
     # -- the chain rule -----------------------------------------------------------------------------------------------
     def _readers(self, target: Entry) -> Iterator[Equation]:
@@ -116,79 +118,69 @@ class _Writing:
         book = self.knowledge.book
         kept, ones = self._without_ones(frozenset(book.system.forward))
         present = self._derivative(target, kept)
-        rules = [f"d{reader.target} = 1" for reader in readers if reader.target.name in ones]
-        rules += _slopes(readers, target.name)
-        lines = [self._line(present, "; ".join(["the chain rule", *rules]))]
+        rules = [self._equation_rule(_gradient_of(reader.target), Number(NOWHERE, 1)) for reader in readers]
+        rules = [rule for rule, reader in zip(rules, readers, strict=True) if reader.target.name in ones]
+        lines = [self._line(present, CHAIN_RULE, *rules, *slopes(readers, target.name))]
         while True:
             unstated = sorted({key for key in _gradients_in(present, self.model) if key not in book.kept})
             if not unstated:
                 return lines
             kept -= {unstated[0]}
             present = self._derivative(target, kept)
-            lines.append(self._line(present, self._put_in(unstated[0], kept)))
+            lines.append(self._line(present, *self._put_in(unstated[0], kept)))
 
     def _without_ones(self, kept: frozenset[Key]) -> tuple[frozenset[Key], list[str]]:
         """Without the quantities that the loss is the sum of, whose gradient is 1."""
         ones = []
         for key in sorted(kept - self.knowledge.book.kept):
-            if " = 1, as " in self._put_in(key, kept) and key != self.model.quantities.loss:
+            form = self._gradient_form(key, kept)
+            if isinstance(form, Number) and form.value == 1 and key != self.model.quantities.loss:
                 ones.append(key)
         return kept - set(ones), [name for name, _ in ones]
 
     def _derivative(self, target: Entry, kept: frozenset[Key]) -> Polynomial:
         return self._settled(Gradients(self.knowledge.book, kept).of(target, self.work))
 
-    def _put_in(self, key: Key, kept: frozenset[Key]) -> str:
-        """The gradient of a quantity in those of its readers, as an equation."""
+    def _put_in(self, key: Key, kept: frozenset[Key]) -> list[Rule]:
+        """What the gradient of a quantity is in those of its readers, and the equation that says so."""
+        form = self._gradient_form(key, kept)
+        target = _ref(key, self.model)
+        rules = [words(f"d{key[0]} put in") if form is None else self._equation_rule(_gradient_of(target), form)]
+        readers = self.knowledge.book.readers.get(key, [])
+        if len(readers) == 1:
+            reader = readers[0].equation
+            rules.append(self._equation_rule(reader.target, reader.rhs))
+        return rules
+
+    def _gradient_form(self, key: Key, kept: frozenset[Key]) -> Expr | None:
+        """The gradient of a quantity at its own indices, where its only equation defines it."""
         book = self.knowledge.book
-        letters = book.model.quantities.axes_named(key[0]) if key[1] else ()
-        times = tuple(affine(letter) for letter in letters)
+        times = _ref(key, self.model).indices
         places, domain = book.places(key)
         clauses = book.system.forward[key]
         context = domain & clauses[0].domain if len(clauses) == 1 and clauses[0].indices == times else domain
         value = Gradients(book, kept).of(Entry(key[0], times, places), self.work)
         settled = self.knowledge.names.settled(without_implied(value, context), context, self.work)
-        scene = replace(self.scene, context=context)
-        form = matrix_form(without_implied(settled, context), scene)
-        left = Ref(self.clause.equation.span, f"d{key[0]}", times[0] if times else None, times[1:])
-        readers = book.readers.get(key, [])
-        because = f", as {text(replace(readers[0].equation, when=()))}" if len(readers) == 1 and key[1] else ""
-        return f"{left} = {text(form)}{because}" if form is not None else f"{left} put in{because}"
+        return matrix_form(without_implied(settled, context), replace(self.scene, context=context))
 
-    def _helpers(self) -> list[str]:
-        return [f"{name} put in" for name in self.stated.helpers]
+    def _equation_rule(self, target: Ref, rhs: Expr) -> Rule:
+        equation = Equation(target, (), rhs, NOWHERE)
+        return Rule(text(equation), tex(equation, self.model))
+
+
+def _ref(key: Key, model: Model) -> Ref:
+    """A quantity at its own indices: h[t]."""
+    letters = model.quantities.axes_named(key[0]) if key[1] else ()
+    indices = tuple(affine(letter) for letter in letters)
+    return Ref(NOWHERE, key[0], indices[0], indices[1:]) if indices else Ref(NOWHERE, key[0])
+
+
+def _gradient_of(ref: Ref) -> Ref:
+    return Ref(NOWHERE, f"d{ref.name}", ref.index, ref.more)
 
 
 def _shown(value: Expr | Polynomial) -> str:
     return text(value) if isinstance(value, Expr) else ""
-
-
-def _slopes(readers: Sequence[Equation], name: str) -> list[str]:
-    """The rules of the functions through which equations read a quantity."""
-    found = []
-    for reader in readers:
-        for node in walk(reader.rhs):
-            inside = isinstance(node, Call) and any(isinstance(n, Ref) and n.name == name for n in walk(node))
-            if isinstance(node, Call) and inside and node.function in _SLOPES:
-                found.append(_SLOPES[node.function])
-    return list(dict.fromkeys(found))
-
-
-_SLOPES = {
-    "tanh": "tanh' = 1 - tanh**2",
-    "sigmoid": "sigmoid' = sigmoid * (1 - sigmoid)",
-    "relu": "relu'(x) is 1 for x > 0, else 0",
-    "softplus": "softplus' = sigmoid",
-    "exp": "exp' = exp",
-    "log": "log'(x) = 1 / x",
-    "sqrt": "sqrt'(x) = 1 / (2 * sqrt(x))",
-    "sin": "sin' = cos",
-    "cos": "cos' = -sin",
-    "cross_entropy": "the slope of cross_entropy(v, y) is softmax(v) - y",
-    "squared_error": "the slope of squared_error(v, y) is v - y",
-    "norm": "the slope of norm(v) is v / norm(v)",
-    "stop": "nothing flows through stop",
-}
 
 
 def _gradients_in(p: Polynomial, model: Model) -> set[Key]:
@@ -217,24 +209,6 @@ def _at(clause: Clause, own: tuple[Affine, ...], wanted: tuple[Affine, ...], con
     return Equation(moved, (), substituted(clause.equation.rhs, known), clause.equation.span)
 
 
-_FUNCTION_RULES = {
-    "diag": "diag(v) @ w = v * w",
-    "outer": "outer(v, w) = v @ w.T",
-    "dot": "dot(v, w) = v.T @ w",
-    "softmax": "softmax(v) = exp(v) / sum(exp(v))",
-    "tanh'": "tanh'(x) = 1 - tanh(x)**2",
-    "sigmoid'": "sigmoid'(x) = sigmoid(x) * (1 - sigmoid(x))",
-}
-
-
-def _rules(rhs: Expr) -> list[str]:
-    """The rules of matrices that the stated form uses."""
-    found = [_FUNCTION_RULES[n.function] for n in walk(rhs) if isinstance(n, Call) and n.function in _FUNCTION_RULES]
-    if any(isinstance(node, Transpose) and isinstance(node.operand, Binary) for node in walk(rhs)):
-        found.append("(A @ B).T = B.T @ A.T")
-    return list(dict.fromkeys(found))
-
-
 # -- on paper ---------------------------------------------------------------------------------------------------------
 def written(proof: Proof) -> str:
     """A proof as text; where there is none, the reason."""
@@ -257,7 +231,8 @@ def _part_written(part: Part, proof: Proof) -> list[str]:
     width = min(max(map(len, values)), 72)
     left = f"    {part.target}"
     for at, (value, line) in enumerate(zip(values, part.lines, strict=True)):
-        found.append(f"{left if not at else ' ' * len(left)} = {value.ljust(width)}   [{line.rule}]")
+        rules = "; ".join(rule.text for rule in line.rules)
+        found.append(f"{left if not at else ' ' * len(left)} = {value.ljust(width)}   [{rules}]")
     places = entrywise.places(part.entry)
     if places:
         found.append(f"    at {places} both are {entrywise.text(part.entry)}")
@@ -271,30 +246,23 @@ def _conclusion(proof: Proof) -> str:
 
 
 def latex(proof: Proof) -> str:
-    r"""A proof in LaTeX, for a document with the package amsmath: an `align*` for each piece of the steps."""
+    r"""A proof in LaTeX, for a document with the packages amsmath and amssymb.
+
+    For each piece of the steps a sentence says what reads the quantity, then an `align*` has one rule a line.
+    """
     if not proof.proved:
-        return rf"\text{{not proved: {_escaped(proof.reason)}}}"
-    found = []
-    for part in parts(proof):
-        entrywise = Entrywise(proof.model, part.context)
-        rows = []
-        for line in part.lines:
-            value = tex(line.value, proof.model) if isinstance(line.value, Expr) else entrywise.latex(line.value)
-            rows.append(rf"&= {value} && \text{{{_escaped(line.rule)}}}")
-        body = " \\\\\n  ".join(rows)
-        found.append(f"\\begin{{align*}}\n  {tex(part.target, proof.model)} {body}\n\\end{{align*}}")
-    return "\n".join(found)
+        return rf"Not proved: {escaped(proof.reason)}."
+    return "\n\n".join(_part_in_latex(part, proof) for part in parts(proof))
 
 
-def _escaped(told: str) -> str:
-    r"""Words for `\text`: what TeX would read as a command or a script is escaped."""
-    for char, instead in (
-        ("\\", r"\textbackslash "),
-        ("_", r"\_"),
-        ("^", r"\^{}"),
-        ("%", r"\%"),
-        ("&", r"\&"),
-        ("#", r"\#"),
-    ):
-        told = told.replace(char, instead)
-    return told
+def _part_in_latex(part: Part, proof: Proof) -> str:
+    entrywise, rows = Entrywise(proof.model, part.context), []
+    for line in part.lines:
+        value = tex(line.value, proof.model) if isinstance(line.value, Expr) else entrywise.latex(line.value)
+        rules = r",\; ".join(rule.latex for rule in line.rules)
+        rows.append(f"&= {value} && {rules}")
+    body = " \\\\\n  ".join(rows)
+    readers = [f"${tex(reader, proof.model)}$" for reader in part.readers]
+    said = f"{tex(replace(part.target, name=part.target.name[1:]), proof.model)}$ is read by {listed(readers, 'and')}."
+    opening = f"${said}\n" if readers else ""
+    return f"{opening}\\begin{{align*}}\n  {tex(part.target, proof.model)} {body}\n\\end{{align*}}"
