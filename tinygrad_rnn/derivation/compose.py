@@ -208,6 +208,8 @@ def _alive(share: Share, live: Mapping[Key, list[Domain]]) -> list[Share]:
         return [share]
     values = {_axis(i): index for i, index in enumerate(share.cotangent.indices)}
     places = [domain.substituted(values) for domain in live[reader_of(share)]]
+    if any(share.domain.constraints >= place.constraints for place in places):
+        return [share]
     zeros: tuple[Domain, ...] = (share.domain,)
     for place in places:
         zeros = tuple(rest for part in zeros for rest in part.minus(place))

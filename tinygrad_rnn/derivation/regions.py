@@ -6,6 +6,7 @@ what remains of a share's variables is summed over. Neighbouring regions that sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as combinations
@@ -202,6 +203,8 @@ def _joined(one: Region, other: Region, algebra: Algebra) -> Region | None:
         or (one.defined, one.inside) != (other.defined, other.inside)
         or len(other.fixed) > len(one.fixed)
     ):
+        return None
+    if Counter(s.name for s in one.form.cotangents) != Counter(s.name for s in other.form.cotangents):
         return None
     fixed = one.fixed
     if algebra.substituted(one.form, fixed).key != algebra.substituted(other.form, fixed).key:

@@ -37,15 +37,7 @@ class Domain:
     @classmethod
     def of(cls, *constraints: Constraint) -> Domain:
         """The domain on which all of these hold."""
-        reduced: list[Constraint] = []
-        for constraint in constraints:
-            simpler = _reduced(constraint)
-            if simpler is _NEVER:
-                return NEVER
-            if simpler is not None:
-                reduced.append(simpler)
-        tightest = _tightest(reduced)
-        return NEVER if tightest is None else cls(frozenset(tightest))
+        return EVERYWHERE.where(*constraints)
 
     @property
     def variables(self) -> frozenset[str]:
@@ -53,11 +45,25 @@ class Domain:
         return frozenset(name for constraint in self.constraints for name in constraint.affine.variables)
 
     def __and__(self, other: Domain) -> Domain:
-        return self if self.constraints >= other.constraints else Domain.of(*self.constraints, *other.constraints)
+        if self.constraints >= other.constraints:
+            return self
+        # those of both are in lowest terms already
+        tightest = _tightest([*self.constraints, *other.constraints])
+        return NEVER if tightest is None else Domain(frozenset(tightest))
 
     def where(self, *constraints: Constraint) -> Domain:
         """The part on which these hold as well."""
-        return Domain.of(*self.constraints, *constraints)
+        reduced: list[Constraint] = []
+        for constraint in constraints:
+            simpler = _reduced(constraint)
+            if simpler is _NEVER:
+                return NEVER
+            if simpler is not None:
+                reduced.append(simpler)
+        if self.constraints.issuperset(reduced):
+            return self
+        tightest = _tightest([*self.constraints, *reduced])
+        return NEVER if tightest is None else Domain(frozenset(tightest))
 
     def substituted(self, values: Mapping[str, Affine]) -> Domain:
         """With affine expressions in the place of some variables."""
@@ -103,8 +109,13 @@ class Domain:
 
     def minus(self, other: Domain) -> tuple[Domain, ...]:
         """What belongs to this domain and not to the other, as domains that exclude each other; none of them empty."""
-        pieces = (self & piece for piece in other.complement)
-        return tuple(piece for piece in pieces if not piece.is_empty)
+        pieces, rest = [], self
+        for constraint in sorted(other.constraints - self.constraints, key=str):
+            piece = rest.where(constraint.negation)
+            if not piece.is_empty:
+                pieces.append(piece)
+            rest = rest.where(constraint)
+        return tuple(pieces)
 
     def simplified(self, known: Domain | None = None) -> Domain:
         """The same without constraints that follow from the others and from what is `known`; a step that is left out at
@@ -216,7 +227,7 @@ def _tightest(constraints: list[Constraint]) -> list[Constraint] | None:
             others.append(constraint)
     bounds: list[Constraint] = []
     for terms, constant in least.items():
-        mirrored = (-Affine(terms)).terms
+        mirrored = tuple((name, -count) for name, count in terms)
         if mirrored not in least:
             bounds.append(Constraint(">=", Affine(terms, constant)))
             continue
