@@ -53,14 +53,14 @@ class Work:
     cache: dict[object, object] = field(default_factory=dict)
     used: int = 0
     _numbers: Iterator[int] = field(default_factory=count)
-    _started: float = field(default_factory=time.perf_counter)
+    _started: float = field(default_factory=time.thread_time)
 
     def spend(self, terms: int = 1) -> None:
         """Count terms made; raises `Exhausted` when there were too many, or the time is over."""
         self.used += terms
         if self.used > self.terms:
             raise Exhausted(f"its budget of {self.terms:,} terms is used up")
-        if time.perf_counter() - self._started > self.seconds:
+        if time.thread_time() - self._started > self.seconds:
             raise Exhausted(f"its budget of {self.seconds:g} seconds is used up")
 
     def fresh(self) -> str:
