@@ -15,6 +15,8 @@ from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.system.equations import Equations, write_equations
 from tinygrad_rnn.system.functions import equations_of
 
+from .compile_layers import ROWS
+
 D, H, K, N = 3, 4, 5, 2
 
 
@@ -30,7 +32,7 @@ def data(T: int, batch: bool = False, first: bool = False) -> dict[str, np.ndarr
     return {"x": rng.normal(size=(*lead, D)), "y": rng.integers(0, K, size=lead)}
 
 
-# -- passes as people write them: columns, vectors and rows, with tg.steps and without --------------------------------
+# -- passes as people write them: columns, vectors and rows, with tg.steps and without ---------------------------------
 def vanilla_columns(x, y, W, U, b, V, c):
     h, losses = np.zeros((H, 1)), []
     for t in range(len(x)):
@@ -210,7 +212,7 @@ def test_a_cell_reads_as_its_page():
     assert lines[-1] == "L = sum(t, sum(h[t] * v[t]))"
 
 
-# -- nothing is guessed -----------------------------------------------------------------------------------------------
+# -- nothing is guessed ------------------------------------------------------------------------------------------------
 def mean_over_time(h0, W, T, scale):
     h, total = h0, 0.0
     for _ in tg.steps(T):
@@ -295,7 +297,7 @@ def test_a_number_of_each_step_becomes_an_input():
     assert text(write_equations(total).model.document).splitlines()[-1] == "L = sum(t, k_1[t] * sum(h[t]**2))"
 
 
-# -- what cannot be written -------------------------------------------------------------------------------------------
+# -- what cannot be written --------------------------------------------------------------------------------------------
 def looped(step: Callable[[tg.Tensor, Any], Any], shape: tuple[int, ...] = (H,), T: int = 6) -> tg.Tensor:
     W, h = tg.tensor(np.eye(H), name="W"), np.ones(shape)
     for _ in tg.steps(1, T + 1):
@@ -342,3 +344,42 @@ def test_steps_that_differ_are_refused_by_the_first_difference():
         h = tg.name("h", np.tanh(W @ h) if t % 2 else np.sin(W @ h))
     with pytest.raises(DerivationError, match="not one step repeated: step"):
         write_equations(np.sum(h))
+
+
+# -- every kind of layer -----------------------------------------------------------------------------------------------
+WRITTEN = [
+    "RNN layer norm", "RNN lengths", "RNN zoneout", "LSTM two layers", "LSTM peephole", "LSTM batch first", "DelayCell",
+    "DeepRNN skips, batch first", "OutputFeedback taught", "GenerativeRNN", "BernoulliStop",
+]  # fmt: skip
+REFUSED = {
+    "ClockworkCell": "not one step repeated: step 4 differs from step 3 at h_1",
+    "RNN2d": "a 2-D net, indexed by",
+    "RecursiveNet tree": "it has no single time",
+    "AdditiveAttention": "a product of stacks of matrices",
+    "cross_entropy ignored": "equals has no equation",
+    "LayerNorm": "along one axis of a matrix",
+}
+
+
+def of_row(name: str) -> Equations:
+    row, rng = ROWS[name], np.random.default_rng(0)
+    module = row.make(D, H)
+    given = dict(zip("pqr", row.data(rng, 7, N, D, H), strict=False))
+
+    def loss(**given: Any) -> Any:
+        return row.loss(module, *given.values())
+
+    return equations_of(loss, given)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_equations_of_a_layer_give_what_was_recorded(name):
+    found = of_row(name)  # which raises where values or gradients differ from the code's
+    stated = {equation.target.name for equation in tg.derive(found.model).equations}  # as do gradients of these
+    assert {f"d{parameter}" for parameter in found.model.parameters} <= stated
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_recurrence_of_one_time_is_refused_and_says_why(name):
+    with pytest.raises(DerivationError, match=REFUSED[name]):
+        of_row(name)

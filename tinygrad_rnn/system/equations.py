@@ -125,9 +125,11 @@ def write_equations(
     if writer.axes.shared:
         notes.append(f"the loss adds up {writer.axes.count} samples; what they share, as a penalty, counts once")
     model = collected.model(notes)
-    found = Equations(
-        model, writer.clock.T, writer.axes.count, collected.values, collected.nodes, tuple(notes), writer.axes
-    )
+    used = {name for name, _ in model.quantities.used}
+    values = {
+        place: v for place, v in collected.values.items() if (place[0] if type(place) is tuple else place) in used
+    }
+    found = Equations(model, writer.clock.T, writer.axes.count, values, collected.nodes, tuple(notes), writer.axes)
     _check(found, loss)
     return found
 

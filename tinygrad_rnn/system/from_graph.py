@@ -287,19 +287,19 @@ class Writer:
     def _begin(self, name: str, position: int, distance: int, ref: Reference) -> None:
         """What a state begins from, where that is no earlier state of its own name."""
         at, T = self.clock.beside(distance), self.clock.T
-        early = at.number(T) <= 0
+        early = at.number(T) <= 0  # there, where a state begins is given, like an input
         if isinstance(ref, At):
             slot = (*self.clock.block(ref.step), ref.position)
-            if self.names.of.get(slot) == name and self.clock.time(ref.step).number(self.clock.T) == at.number(
-                self.clock.T
-            ):
-                if not early and self.clock.node(slot).op is None and at.number(self.clock.T) > self.clock.T:
-                    self._given_there(name, at, self.clock.node(slot))
+            node, here = self.clock.node(slot), self.clock.time(ref.step).number(T)
+            if self.names.of.get(slot) == name and here == at.number(T):
+                if here > T and node.op is None:
+                    self._given_there(name, at, node)
+                return
+            if early and node.op is None and not node.requires_grad:
+                self.starts[name, at.number(T)] = (plain(node.value), node)
                 return
         if isinstance(ref, Constant):
-            if early and (
-                np.size(ref.value) > 1 or position in self.names.aliases
-            ):  # where a state begins is given, like an input
+            if early and (np.size(ref.value) > 1 or position in self.names.aliases):
                 self.starts[name, at.number(T)] = (plain(ref.value), self.clock.node(("body", position)))
                 return
             if not np.any(plain(ref.value)):

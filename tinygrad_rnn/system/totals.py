@@ -163,6 +163,7 @@ class Totals:
     def written(self, terms: list[Term]) -> Form:
         """Terms as a sum; neighbours in time that say the same are one."""
         alone = [(self.form(term.ref, term.block, term.first), term.negative) for term in terms if term.last is None]
+        alone = [(form, negative) for form, negative in alone if form.number != 0.0]
         total: Form | None = None
         for term in terms:
             if term.first is not None and term.last is not None:
@@ -171,7 +172,7 @@ class Totals:
                 part = Form(f"sum({over(first, last)}, {body.text})", axes=body.axes, pooled=body.pooled)
                 total = self._plus(total, part, term.negative)
         for form, negative in alone:
-            total = total if form.number == 0.0 and total is not None else self._plus(total, form, negative)
+            total = self._plus(total, form, negative)
         return total or literal(0.0)
 
     def _plus(self, total: Form | None, form: Form, negative: bool) -> Form:
