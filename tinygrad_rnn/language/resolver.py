@@ -145,7 +145,7 @@ class Resolver:
                 equation.binding(step, self.lengths),
                 contract=self.contract,
                 place=place,
-                shape_of=self.shapes.of,
+                shape_of=self.shapes.of_any,
                 convention=self.shapes.convention,
             )
         except LanguageError:

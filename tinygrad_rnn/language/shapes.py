@@ -58,6 +58,17 @@ class Shapes:
         """Rows and columns of an expression of the document."""
         return self._final(self._nodes[id(expr)])
 
+    def of_any(self, expr: Expr) -> tuple[int, int]:
+        """As `of`, also for an expression made of the same names elsewhere; 1 x 1 where it has no type."""
+        if id(expr) in self._nodes:
+            return self.of(expr)
+        known = set(self._nodes)
+        try:
+            return self.probe(expr) or (1, 1)
+        finally:
+            for added in self._nodes.keys() - known:  # it may not live on, and another may get its id
+                del self._nodes[added]
+
     def type_of(self, expr: Expr) -> Type:
         """The type as far as it is known so far."""
         return self._nodes[id(expr)]

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..language.affine import affine
-from ..language.expressions import Binary, Call, Expr, Number, Ref, Transpose, Unary, walk
+from ..language.expressions import Binary, Call, Expr, Number, Ref, Sum, Transpose, Unary, walk
 from ..language.indices import Range
+from ..language.powers import is_number
 from ..language.rewriting import factors_of, map_refs, negated, product, transposed, with_children
 from ..language.source import NOWHERE
 
@@ -136,6 +137,10 @@ def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
         yield Edit(transposed(expr), TRANSPOSE, expr, transposed(expr), 20)
     if isinstance(expr, Binary) and expr.op in "+-":
         yield from _sums(expr)
+    if isinstance(expr, Sum):
+        yield from _other_bounds(expr)
+    if isinstance(expr, Binary) and expr.op == "**" and is_number(expr.right) and not isinstance(expr.right, Number):
+        yield from _other_exponents(expr)
     factors, ops = factors_of(expr)
     if len(factors) > 1:
         yield from _products(expr, factors, ops, setting.pool)
@@ -178,6 +183,33 @@ def _other_steps(ref: Ref, setting: Setting) -> Iterator[Edit]:
                 if ref.index.terms == index.terms and not within.last.running:
                     moved = ref.moved_to((other,))
                     yield Edit(moved, WRONG_STEP, ref, moved, 13)
+
+
+def _other_bounds(expr: Sum) -> Iterator[Edit]:
+    """A product over time the other way round; a sum that begins or ends one step earlier or later."""
+    over = expr.over
+    if expr.kind == "prod" and len(over.tests) > 1 and not any(test.modulus for test in over.tests[:2]):
+        tests = (over.tests[1], over.tests[0], *over.tests[2:])
+        turned = replace(expr, over=replace(over, tests=tests, descending=not over.descending))
+        yield Edit(turned, ORDER, expr, turned, 15)
+    for place, test in enumerate(over.tests):
+        for by in (1, -1) if not test.modulus else ():
+            moved = (*over.tests[:place], replace(test, bound=test.bound.moved(by)), *over.tests[place + 1 :])
+            other = replace(expr, over=replace(over, tests=moved))
+            yield Edit(other, WRONG_SUM, expr, other, 16)
+
+
+def _other_exponents(expr: Binary) -> Iterator[Edit]:
+    """A power of a step, one more or less: A**(T-t) for A**(T-t+1)."""
+    inner, offset = expr.right, 0
+    if isinstance(inner, Binary) and inner.op in "+-" and isinstance(inner.right, Number):
+        offset = int(inner.right.value) if inner.op == "+" else -int(inner.right.value)
+        inner = inner.left
+    for more in (offset + 1, offset - 1):
+        sign, size = "+" if more > 0 else "-", Number(NOWHERE, abs(more))
+        exponent = Binary(NOWHERE, sign, inner, size, NOWHERE) if more else inner
+        other = Binary(expr.span, "**", expr.left, exponent, expr.sign)
+        yield Edit(other, WRONG_STEP, expr, other, 12)
 
 
 def _sums(expr: Binary) -> Iterator[Edit]:

@@ -293,8 +293,9 @@ class _Bench:
 
         try:
             with np.errstate(all="ignore"):
-                times, convention = equation.binding(step, self.lengths), self.model.convention
-                return dense(evaluate(equation.rhs, lookup, times, convention=convention))
+                times, shapes = equation.binding(step, self.lengths), self.model.shapes_
+                value = evaluate(equation.rhs, lookup, times, shape_of=shapes.of_any, convention=shapes.convention)
+                return dense(value)
         except (TinygradError, LookupError, ValueError, ArithmeticError):
             return None
 

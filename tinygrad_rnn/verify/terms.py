@@ -179,7 +179,9 @@ class Values:
         try:
             with np.errstate(all="ignore"):
                 times = self.equation.binding(step, probe.run.lengths)
-                result = dense(evaluate(expr, _reading(probe), times, convention=probe.model.convention))
+                shapes, convention = probe.model.shapes_, probe.model.convention
+                lookup = _reading(probe)
+                result = dense(evaluate(expr, lookup, times, shape_of=shapes.of_any, convention=convention))
                 value = np.asarray(plain(result.value), dtype=float)
         except (TinygradError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
             return None
