@@ -283,8 +283,12 @@ def test_single_precision_inside_a_pass_is_noticed():
 def test_clipped_gradients_are_named_and_their_mistakes_still_found():
     report = judged(lambda x, W, b: [np.clip(g, -1.6, 1.6) for g in right(x, W, b)])
     assert report.ok and "these are the true gradients clipped to +-1.6 " in str(report)
-    total = np.sqrt(sum(np.sum(g * g) for g in right(**INPUTS)))
-    report = judged(lambda x, W, b: [g / total for g in right(x, W, b)])
+
+    def normed(x, W, b):
+        gradients = right(x, W, b)
+        return [g / np.sqrt(sum(np.sum(h * h) for h in gradients)) for g in gradients]
+
+    report = judged(normed)
     assert report.ok and "scaled to norm 1" in str(report)
     wrong = judged(lambda x, W, b: [np.clip(g, -1.6, 1.6) for g in (right(x, W, b)[0], 2 * right(x, W, b)[1], B)])
     assert wrong.verdict == "FAIL"
@@ -531,6 +535,55 @@ def test_an_output_of_one_entry_is_weighted_alike_forwards_and_backwards(N, H):
         return {"x": dz @ W.T, "W": x.T @ dz}
 
     assert tg.verify_backward(forward, backward, weights).ok
+
+
+def test_an_explanation_holds_at_other_inputs_too():
+    # at ones the factors x and w cannot be told apart: what is wrong is that tanh' is missing, and nothing else
+    ones = {"w": np.ones(3), "x": np.ones(3)}
+    report = tg.verify_backward(lambda w, x: np.sum(np.tanh(w * x)), lambda w, x: {"w": x, "x": w}, ones)
+    assert "the derivative `1 - y**2` of y = `tanh(w * x)` is missing" in report.rows[0].explanation
+
+
+def test_inputs_that_hide_a_mistake_do_not_pass_it():
+    ones = {"w": np.ones(3), "x": np.ones(3)}
+    report = tg.verify_backward(lambda w, x: np.sum(w * w * x), lambda w, x: {"w": 2 * w * w, "x": w * w}, ones)
+    assert [row.verdict for row in report.rows] == ["INCONCLUSIVE", "PASS"]
+    assert "right at your inputs, but not where they are moved" in str(report)
+    assert np.array_equal(ones["w"], np.ones(3))
+    # dWh without its first step, at h0 = 0
+    start = {"x": rng.normal(size=(3, 4)), "h0": np.zeros(4), "W": V}
+
+    def states(x, h0, W):
+        h = [h0]
+        for t in range(3):
+            h.append(np.tanh(W @ h[-1] + x[t]))
+        return h
+
+    def backward(x, h0, W):
+        h, dW, dh = states(x, h0, W), np.zeros_like(W), np.ones(4)
+        for t in reversed(range(3)):
+            dz = (1 - h[t + 1] ** 2) * dh
+            dW += np.outer(dz, h[t]) if t > 0 else 0.0
+            dh = W.T @ dz
+        return {"W": dW, "h0": dh}
+
+    report = tg.verify_backward(lambda x, h0, W: np.sum(states(x, h0, W)[-1]), backward, start)
+    assert report.verdict == "INCONCLUSIVE"
+    assert "dW at such inputs: the first use of `W` in `W @ h[t-1]` is left out" in " ".join(str(report).split())
+
+
+def test_labels_stay_what_they_are():
+    labels = np.eye(4)[[0, 2, 1]]
+
+    def forward(x, W, y):
+        z = x @ W
+        return -np.sum(y * (z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))))
+
+    def backward(x, W, y):
+        p = np.exp(x @ W) / np.sum(np.exp(x @ W), axis=1, keepdims=True)
+        return {"W": x.T @ (p - y)}  # right for one-hot labels only
+
+    assert tg.verify_backward(forward, backward, {"x": X, "W": W, "y": labels}).ok
 
 
 def test_the_report_speaks_of_your_inputs():

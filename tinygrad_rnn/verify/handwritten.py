@@ -18,6 +18,7 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
 from .backward.compare import Comparison, compare, explains_too_much, is_single, precision
+from .backward.confirm import moved, node_of, steps_of
 from .backward.explain import Explanation
 from .backward.mistakes import sides
 from .backward.results import Results
@@ -76,9 +77,14 @@ def _judged(
         hint = f" ({', '.join(integers)}: pass it as floats)" if integers else ""
         raise DtypeError(f"there is no float array in inputs= or params= to differentiate by{hint}")
     checked(subject.inputs, subject.params)
+    report, places, truth = _report(subject, name)
+    return _stays_right(report, subject, places) if report.ok and truth.method == RECORDED else report
+
+
+def _report(subject: Subject, name: str) -> tuple[Report, list[Place], Truth]:
     loss, leaves, reason = record(subject)
     returned, changed = subject.returned()
-    results = Results(subject, returned, _steps(loss))
+    results = Results(subject, returned, steps_of(loss))
     places = list(results.gradients)
     truth = _truth(subject, loss, leaves, places, reason)
     _same_shapes(results, truth, subject)
@@ -94,20 +100,33 @@ def _judged(
     if eps > EPS:
         notes.insert(0, f"computed in {dtype}: rounding is counted in units of {eps:.1e}")
     last = max((step for _, step in places if step is not None), default=0)
-    return Report(name, "hand-written code", last, 0, rows, _check(truth, places), notes, shortest=0)
+    report = Report(name, "hand-written code", last, 0, rows, _check(truth, places), notes, shortest=0)
+    return report, places, truth
+
+
+def _stays_right(report: Report, subject: Subject, places: list[Place]) -> Report:
+    """A pass that is right at inputs of zeros or ones can be wrong at others: then these prove nothing."""
+    with moved(subject, places) as other:
+        try:
+            second, _, _ = _report(other, report.model)
+        except GraphError as error:  # said, not swallowed: the verdict is about the user's inputs alone then
+            return replace(report, notes=[*report.notes, f"judged at your inputs only; at others {error}"])
+    wrong = {row.name: row for row in second.failed}
+    if not wrong:
+        return report
+    why = "right at your inputs, but not where they are moved by a tenth"
+    rows = [
+        replace(row, verdict=INCONCLUSIVE, steps=[replace(step, verdict=INCONCLUSIVE, why=why) for step in row.steps])
+        if row.name in wrong
+        else row
+        for row in report.rows
+    ]
+    told = [f"{name} at such inputs: {row.explanation}" for name, row in wrong.items() if row.mistake]
+    return replace(report, rows=rows, notes=[*report.notes, *told])
 
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.ndarray, np.integer)) and np.asarray(value).dtype.kind in "iu"
-
-
-def _steps(loss: Tensor | None) -> dict[str, list[int]]:
-    """The quantities a recorded forward pass names at time steps, and at which."""
-    steps: dict[str, set[int]] = {}
-    for node in Graph(loss).nodes if loss is not None else ():
-        if node.name and isinstance(node.scope.step, int):
-            steps.setdefault(node.name, set()).add(node.scope.step)
-    return {quantity: sorted(at) for quantity, at in steps.items()}
 
 
 def _truth(
@@ -115,7 +134,7 @@ def _truth(
 ) -> Truth:
     if loss is not None:
         graph = Graph(loss)
-        nodes = {place: leaves[place] if place in leaves else graph[place] for place in [*leaves, *places]}  # type: ignore[index]
+        nodes = {place: node_of(place, leaves, graph) for place in [*leaves, *places]}
         truth = recorded_truth(loss, nodes)
         doubt = doubtful(subject, loss, truth)
         if not doubt:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -66,6 +67,13 @@ class Inputs:
     def filled(self, values: Mapping[Place, Any]) -> dict[str, Any]:
         """The inputs with other values in place of their arrays; what is not among `values` is copied."""
         return {key: self._filled(value, (key,), values) for key, value in self.tree.items()}
+
+    def at(self, values: Mapping[Place, np.ndarray]) -> Inputs:
+        """The same inputs with other arrays in their places."""
+        other = copy(self)
+        other._arrays = {path: values[place] for path, place in self._places.items()}
+        other.leaves = {place: values[place] for place in self.leaves}
+        return other
 
     def arrays_in(self, arguments: Mapping[str, Any]) -> dict[Place, Any]:
         """Where the arrays are in what `filled` made."""

@@ -15,6 +15,7 @@ from ..report import FAIL, INCONCLUSIVE, PASS, Row, Step
 from .arrays import Place
 from .blocks import fused, located
 from .compare import Comparison
+from .confirm import elsewhere
 from .relations import Clipped, clipped, related
 from .subject import Subject
 from .suspects import Search
@@ -74,13 +75,22 @@ class Explanation:
             search = self.search
             assert search is not None
             by_itself = {name for name, _ in search.wrong_by_themselves()} if search.inner else set()
-            sentence = search.mistake()
+            sentence = self._confirmed(search)
             if sentence:
                 self._one_mistake(sentence, by_itself)
                 return
         self.rows = [self._alone(row, by_itself) if row.verdict == FAIL else row for row in self.rows]
         if not all(row.explanation for row in self.rows if row.verdict == FAIL):
             self.notes.append(self._what_to_name())
+
+    def _confirmed(self, search: Search) -> str:
+        """The first mistake that explains everything here and at other inputs."""
+        other: Search | None = None
+        for i, sentence in enumerate(search.mistakes()):
+            other = elsewhere(self.subject, self.stated, self.eps) if i == 0 else other
+            if other is None or other.confirms(sentence):
+                return sentence
+        return ""
 
     def _kink(self) -> str:
         """How the inputs stand on a kink of the forward function, so that nothing is wrong for certain."""

@@ -7,8 +7,8 @@ from another quantity or another step. A change is told only if it explains ever
 
 from __future__ import annotations
 
-import time
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from .mistakes import Change, Mistakes, pulled, sides
 from .relations import close
 from .truth import Truth
 
-#: seconds the search may take
-BUDGET = 4.0
+#: so many operations may be passed in all sweeps of a search: some ten seconds
+MOST_VISITS = 1_500_000
 
 
 class Search:
@@ -38,7 +38,7 @@ class Search:
         assert truth.loss is not None
         self.nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
         self.loss, self.eps = truth.loss, eps
-        self.mistakes = Mistakes(self.nodes, vocabulary)
+        self.changes = Mistakes(self.nodes, vocabulary)
         self.wanted = {node.id for node in self.nodes}
         self.targets = {place: (truth.nodes[place], value) for place, value in stated.items()}
         self.inner = {node.id: value for node, value in self.targets.values() if node.op is not None}
@@ -53,15 +53,18 @@ class Search:
         """Whether the user's gradients are right with another derivative at a kink."""
         return next((change.sentence for change in sides(self.nodes) if self._explains(change)), "")
 
-    def mistake(self) -> str:
-        """The sentence of the first change that explains all gradients, or nothing."""
-        start = time.perf_counter()
-        for change in self.mistakes:
-            if time.perf_counter() - start > BUDGET:
-                return ""
+    def mistakes(self) -> Iterator[str]:
+        """The sentences of all changes that explain all gradients, the likeliest first."""
+        for change in islice(self.changes, MOST_VISITS // len(self.nodes)):
             if self._explains(change):
-                return change.sentence
-        return self._truncated(self.mistakes.steps)
+                yield change.sentence
+        yield from self._truncated(self.changes.steps)
+
+    def confirms(self, sentence: str) -> bool:
+        """Whether a change with this sentence explains all gradients here too."""
+        if any(self._explains(change) for change in self.changes if change.sentence == sentence):
+            return True
+        return sentence in self._truncated(self.changes.steps)
 
     def _explains(self, change: Change) -> bool:
         try:
@@ -83,7 +86,7 @@ class Search:
             if g is None or node.op is None:
                 continue
             if change is not None and node.id in change.slopes:
-                x, _ = self.mistakes.nonlinearities[node.id]
+                x, _ = self.changes.nonlinearities[node.id]
                 parts: list[tuple[Tensor, Any]] = [(x, g * change.slopes[node.id](node))]
             else:
                 parts = list(zip(node.inputs, pulled(node, g), strict=True))
@@ -102,11 +105,11 @@ class Search:
         swept = self._swept(None)
         for other in self.nodes:
             if other is not node and other.id in swept and close(value, np.asarray(swept[other.id]), self.eps):
-                word = self.mistakes.printed(other)
+                word = self.changes.printed(other)
                 return f"this is the gradient of `{word}`, not of `{said(place)}`"
         return ""
 
-    def _truncated(self, steps: Steps) -> str:
+    def _truncated(self, steps: Steps) -> list[str]:
         """Whether each error was walked back over so many steps only."""
         by_age: dict[int, dict[int, Any]] = {self.loss.id: {0: np.ones(self.loss.shape)}}
         for node in reversed(self.nodes):
@@ -121,11 +124,11 @@ class Search:
         for k in range(oldest):
             kept = {i: sum(g for age, g in ages.items() if age <= k) for i, ages in by_age.items()}
             if all(self._agrees(place, kept) for place in self.targets):
-                return (
+                return [
                     f"each error is walked back over {k} step{'s' if k != 1 else ''} only: gradients of truncated "
                     "backpropagation are not those of the loss"
-                )
-        return ""
+                ]
+        return []
 
 
 def _limit(stated: Mapping[Place, np.ndarray]) -> float:
