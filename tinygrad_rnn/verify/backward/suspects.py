@@ -23,8 +23,8 @@ from .mistakes import Change, Mistakes, pulled, sides
 from .relations import close
 from .truth import Truth
 
-#: so many operations may be passed in all sweeps of a search: some ten seconds
-MOST_VISITS = 1_500_000
+#: so many operations may be passed in all sweeps of a search: some five seconds
+MOST_VISITS = 500_000
 
 
 class Search:
