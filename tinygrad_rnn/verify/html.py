@@ -171,7 +171,8 @@ def _strip(row: Row, of_length: list[Step], T: int) -> str:
         cells.append(
             f'<li class="{_CLASSES[first.verdict]}" title="{hint}"><i>{at}</i><b>{SIGNS[first.verdict]}</b></li>'
         )
-    return f'<ol class="strip" aria-label="verdict by time step, T = {T}">{"".join(cells)}</ol>'
+    length = f", T = {T}" if T else ""  # hand-written code has lengths of its own
+    return f'<ol class="strip" aria-label="verdict by time step{length}">{"".join(cells)}</ol>'
 
 
 def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
