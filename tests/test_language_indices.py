@@ -246,3 +246,31 @@ def test_a_loss_of_numbers_and_logarithms_counts_every_sample_once():
         values = {p: v[sample : sample + 1] if v.ndim == 1 else v[:, [sample]] for p, v in given.items()}
         total += model.unroll(4, values={**values, **run.parameters}).loss.item()
     assert run.loss.item() == pytest.approx(total, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("condition", "steps"),
+    [
+        ("k = 0..T-1", [0, 1, 2, 3, 4]),
+        ("k = 2..T+1", [2, 3, 4, 5, 6]),
+        ("0 <= k < T", [0, 1, 2, 3, 4]),
+        ("k >= 0", [0, 1, 2, 3, 4, 5]),
+        ("k <= 20", [1, 2, 3, 4, 5]),
+        ("k > T-20", [1, 2, 3, 4, 5]),
+        ("t = 0", [0]),
+    ],
+)
+def test_an_end_that_is_written_stands_as_written(condition, steps):
+    """A sum over 0..T-1 is not one over 1..T-1; an end that says nothing of the sequence's own leaves that."""
+    over = parse(f"s = sum({condition}, 1)\nL = s").forward[0].rhs.over
+    assert over.steps({"T": 5}) == steps
+    held = [at for at in range(-3, 10) if all(c.holds({over.variable: at, "T": 5}) for c in over.constraints)]
+    assert held == steps
+
+
+def test_a_recurrence_may_be_written_from_step_0_on():
+    text = "sizes: x = 3, h = 4\nh[t+1] = tanh(W @ h[t] + U @ x[t+1])    for t = 0..T-1\nL = sum(h[T])\ngradients:\n"
+    right = "dh[T] = ones_like(h[T])\ndh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1]    for 0 <= t < T\n"
+    sums = "dW = sum(t = {}..T-1, diag(1 - h[t+1]**2) @ dh[t+1] @ h[t].T)"
+    assert tg.verify(text + right + sums.format(0)).verdict == "PROVED"
+    assert tg.verify(text + right + sums.format(1)).verdict == "FAIL"

@@ -134,7 +134,8 @@ class Comparison:
 class Condition:
     """The steps an equation or a sum covers: those of `within` at which `variable` passes every test.
 
-    `descending`: they are taken from the last to the first, which matters in a product of matrices; the tests then
+    A test that names another end than `within` does stands as written: `k = 0..T-1` begins at 0 although the steps of
+    the sequence begin at 1, while `t <= 20` leaves the end at T. `descending`: they are taken from the last to the first, which matters in a product of matrices; the tests then
     begin with the bound above and the bound below, as in `j = T..k+1`.
     """
 
@@ -156,11 +157,27 @@ class Condition:
     def constraints(self) -> tuple[Constraint, ...]:
         """What the condition says of its variable: the range, then the tests."""
         variable = affine(self.variable)
-        return (*self.within.constraints(variable), *(test.of(variable) for test in self.tests))
+        low, high = self.within.constraints(variable)
+        ends = [end for end, stands in ((low, self._begins), (high, self._ends)) if stands]
+        return (*ends, *(test.of(variable) for test in self.tests))
+
+    @property
+    def _begins(self) -> bool:
+        """Whether it begins where the range does: no test gives another end so many steps before or after that one."""
+        return not self._limited((">", ">=", "="), self.within.first)
+
+    @property
+    def _ends(self) -> bool:
+        return not self._limited(("<", "<=", "="), self.within.last)
+
+    def _limited(self, relations: tuple[str, ...], end: Affine) -> bool:
+        tests = [test for test in self.tests if test.relation in relations and not test.modulus]
+        return any(test.bound.terms == end.terms for test in tests)
 
     def steps(self, times: Mapping[str, int]) -> list[int]:
         """The steps that pass, in order (see `descending`); the bounds are looked up in `times`."""
-        low, high = self.within.first.at(times), self.within.last.at(times)
+        lows = [self.within.first.at(times)] if self._begins else []
+        highs = [self.within.last.at(times)] if self._ends else []
         others: list[tuple[Comparison, int]] = []
         for test in self.tests:
             value = test.bound.at(times)
@@ -168,9 +185,10 @@ class Condition:
                 others.append((test, value))
                 continue
             if test.relation in ("=", ">", ">="):
-                low = max(low, value + (test.relation == ">"))
+                lows.append(value + (test.relation == ">"))
             if test.relation in ("=", "<", "<="):
-                high = min(high, value - (test.relation == "<"))
+                highs.append(value - (test.relation == "<"))
+        low, high = max(lows), min(highs)
         steps = range(high, low - 1, -1) if self.descending else range(low, high + 1)
         return [step for step in steps if all(_passes(step, test, value) for test, value in others)]
 
