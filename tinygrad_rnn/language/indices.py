@@ -135,8 +135,9 @@ class Condition:
     """The steps an equation or a sum covers: those of `within` at which `variable` passes every test.
 
     A test that names another end than `within` does stands as written: `k = 0..T-1` begins at 0 although the steps of
-    the sequence begin at 1, while `t <= 20` leaves the end at T. `descending`: they are taken from the last to the first, which matters in a product of matrices; the tests then
-    begin with the bound above and the bound below, as in `j = T..k+1`.
+    the sequence begin at 1, while `t <= 20` leaves the end at T. `descending`: they are taken from the last to the
+    first, which matters in a product of matrices; the tests then begin with the bound above and the bound below, as in
+    `j = T..k+1`.
     """
 
     variable: str
