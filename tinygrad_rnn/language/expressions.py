@@ -338,6 +338,8 @@ class Document:
     vectors: str = ""
     #: columns, where a name is a matrix with a column for each sample; else an equation holds for each sample
     batch: str = ""
+    #: how many columns there are, where given values say it; 0 leaves the choice
+    samples: int = 0
     #: what helpers are the gradients of, where that is no quantity dX: found by `verify`, never written in a file
     plays: Mapping[str, str] = field(default_factory=dict)
     #: the quantities among them that stand for an expression of the file

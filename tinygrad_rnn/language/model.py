@@ -55,6 +55,8 @@ class Model:
         """How many columns a name has in a file of batches: as stated, else no size of the file; 0 in any other."""
         if stated is not None or not self.document.batch:
             return stated or 0
+        if self.document.samples:
+            return self.document.samples
         sizes = {number for size in self.document.sizes.values() for number in (size.rows, size.columns)}
         return next(count for count in range(3, len(sizes) + 6) if count not in sizes)
 

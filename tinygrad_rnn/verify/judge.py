@@ -24,7 +24,7 @@ from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
 from .helpers import with_parts
 from .mutants import certify
-from .otherwise import otherwise
+from .otherwise import in_columns, otherwise
 from .probe import Probe
 from .remarks import remarks
 from .repairs import Repairs
@@ -63,7 +63,7 @@ def judge(
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
     with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
-        claims, chosen = _prepared(model, T, lengths, values)
+        claims, chosen = _prepared(in_columns(model, values), T, lengths, values)
         return _Judge(claims, chosen, seeds, scale, values).report(T is not None, certified)
 
 

@@ -1,17 +1,23 @@
 """What an equation would be if the file were read in another way: other powers, or a single sample.
 
-A form with two readings (the power of a square matrix, a product of such over time) has a verdict under each, and both
-are told where they differ. A wrong equation that is right for a batch of one is told so.
+Values of several columns make a file one of batches. A form with two readings (the power of a square matrix, a product
+of such over time) has a verdict under each, and both are told where they differ. A wrong equation that is right for a
+batch of one is told so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from ..language import Equation, Model
+from ..core.errors import LanguageError
+from ..language import Document, Equation, Model
 from ..language.conventions import READINGS
 from ..language.expressions import Call, Expr, Number, Sum, walk
 from ..language.powers import powers
+from ..models import read_any
 from .report import FAIL, PASS
 
 
@@ -26,6 +32,21 @@ def otherwise(equation: Equation, model: Model, verdict: str, judged: Callable[[
     if verdict == FAIL and model.convention.samples and judged(Model(model.document, samples=0)) == PASS:
         told.append(f"it is right for a batch of 1 only, not for {model.convention.samples} columns")
     return told
+
+
+def in_columns(model: Model | Document | str | Path, values: Mapping[Any, Any] | None) -> Model | Document | str | Path:
+    """What is judged: as given, or as a file of batches if `values` of several columns are given."""
+    if not values:
+        return model
+    document = model.document if isinstance(model, Model) else model if isinstance(model, Document) else read_any(model)
+    for gradients in (document.gradients, ()):  # a line of them that cannot be read does not matter here
+        try:
+            known = Model(replace(document, gradients=gradients))
+        except LanguageError:
+            continue
+        columns = known.columns_in(values)
+        return model if columns == 1 or known.convention.rows else replace(document, batch="columns", samples=columns)
+    return model
 
 
 def _readings(model: Model, equation: Equation, verdict: str) -> Iterator[str]:

@@ -21,6 +21,10 @@ def remarks(
         notes.append(f"T = {T} cannot show {shown} with both its ends: use T = {shortest} or more")
     if one_length is not None:
         notes.append(f"one length was used, T = {T}: what holds at this length alone is not seen")
+    if model.found_rows:
+        notes.append("vectors are read as rows: as columns they do not fit (say so by   vectors: rows)")
+    if model.document.samples:
+        notes.append(f"{model.document.samples} columns are given: names are matrices with a column for each sample")
     notes += _read_but_not_stated(rows)
     alike = _alike(model, tried)
     if alike:

@@ -200,9 +200,10 @@ def _replaced(size: Size, model: Model, name: str, chosen: Mapping[Dimension, in
     if key is None:
         return size
     rows, columns = classes[key]
+    along = columns if model.convention.rows and size.columns is None else rows
     return replace(
         size,
-        rows=chosen.get(rows, size.rows),
+        rows=chosen.get(along, size.rows),
         columns=None if size.columns is None else chosen.get(columns, size.columns),
     )
 
