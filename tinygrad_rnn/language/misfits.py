@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, int]
 LONGEST_CHAIN = 5
 #: so many ways to write a product otherwise are proposed
-MOST_MENDS = 12
+MOST_MENDS = 48
 
 
 @dataclass(frozen=True)

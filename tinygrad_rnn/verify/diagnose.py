@@ -5,7 +5,7 @@ An explanation is told only when the equation, so corrected, was put into the fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import comb
@@ -23,7 +23,7 @@ from .cases import said as where
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
 from .labels import undeclared_label
-from .repairs import Repairs
+from .repairs import Repairs, others
 from .report import EXTRA, FAIL, MISSING, RIGHT, WRONG, Diagnosis, TermVerdict
 from .stories import Story, joined_sentences, right_terms
 from .terms import Term, Values, joined, terms_of
@@ -47,6 +47,7 @@ MOST_PAIRS = 20_000
 class Matching:
     """User terms that are right, user terms that are not, right terms that the user does not have."""
 
+    written: list[Term] = field(default_factory=list)
     agreed: list[tuple[list[Term], list[TrueTerm]]] = field(default_factory=list)
     left: list[tuple[Term, np.ndarray]] = field(default_factory=list)
     absent: list[tuple[TrueTerm, np.ndarray]] = field(default_factory=list)
@@ -55,6 +56,11 @@ class Matching:
     def right(self) -> list[Term]:
         """The user's terms that are right."""
         return [term for mine, _ in self.agreed for term in mine]
+
+    def but(self, changed: Mapping[int, Term | None]) -> list[Term]:
+        """The terms as written, some (by their `id`) in another form, or left out."""
+        terms = (changed.get(id(term), term) for term in self.written)
+        return [term for term in terms if term is not None]
 
     @property
     def open(self) -> int:
@@ -67,6 +73,11 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     values = Values(_witnesses(equation, probes), equation)
     if not values.places:
         return None
+    if _is_dead(values):
+        livelier = [probe for probe in others(probes) if _fails(equation, probe)]
+        alive = next((probe for probe in livelier if not _is_dead(Values([probe], equation))), None)
+        if alive is not None:
+            values, probes = Values([alive], equation), [alive, *probes]
     label = undeclared_label(equation, probes)
     if label is not None:
         return label
@@ -85,10 +96,33 @@ def _witnesses(equation: Equation, probes: Sequence[Probe]) -> list[Probe]:
     """A probe of each length on which the equation fails: there its terms are compared."""
     chosen: dict[str, Probe] = {}
     for probe in probes:
-        steps = probe.model.steps_of(equation, probe.run.lengths)
-        if any(probe.judge(equation, step).verdict == FAIL for step in steps):
+        if _fails(equation, probe):
             chosen.setdefault(str(probe.run.lengths), probe)
     return list(chosen.values()) or [probes[0]]
+
+
+def _fails(equation: Equation, probe: Probe) -> bool:
+    steps = probe.model.steps_of(equation, probe.run.lengths)
+    return any(probe.judge(equation, step).verdict == FAIL for step in steps)
+
+
+def _is_dead(values: Values) -> bool:
+    """Whether what is stated, or a term of it or of the right equation, is 0 wherever it stands: such a probe is no
+    witness for it.
+    """
+    terms = [values.of(term.expr) for term in terms_of(values.equation.rhs)]
+    for keep in vocabularies(values.model, values.equation):
+        try:
+            true = true_terms(values.model, values.equation, keep)
+        except TinygradError:
+            continue
+        terms += [values.of(each.term.expr, each.stands) for each in true if _stands_somewhere(each, values)]
+        break
+    return values.is_zero(values.truth) or any(value is not None and values.is_nothing(value) for value in terms)
+
+
+def _stands_somewhere(true: TrueTerm, values: Values) -> bool:
+    return any(true.stands(probe.run.lengths, step) for probe, step in values.places)
 
 
 def _stories(matchings: list[Matching], values: Values) -> Iterator[Story]:
@@ -136,7 +170,7 @@ def best_matching(values: Values) -> Matching | None:
 
 
 def _match(values: Values, terms: list[Term], truth: list[TrueTerm]) -> Matching | None:
-    matching = Matching()
+    matching = Matching(terms)
     for term in terms:
         value = values.of(term.expr)
         if value is None:
@@ -200,7 +234,7 @@ def _explanations(matching: Matching, values: Values) -> Iterator[Story]:
             TermVerdict(str(term), WRONG, "the sign of the right-hand side is wrong", correction=str(term.opposite))
             for term, _ in left
         ]
-        terms = [*matching.right, *turned[::-1]]
+        terms = matching.but({id(term): term.opposite for term, _ in left})
         yield Story(SIGN, said, right_terms(matching.right) + verdicts, values.with_terms(terms))
     yield from _lost_parentheses(matching, values)
     if len(left) <= MOST_WRONG:
@@ -210,7 +244,8 @@ def _explanations(matching: Matching, values: Values) -> Iterator[Story]:
 def _extra(matching: Matching, values: Values) -> Story:
     verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in matching.left]
     says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
-    return Story("extra term", says, right_terms(matching.right) + verdicts, values.with_terms(matching.right))
+    terms = matching.but({id(term): None for term, _ in matching.left})
+    return Story("extra term", says, right_terms(matching.right) + verdicts, values.with_terms(terms))
 
 
 def _missing(matching: Matching, values: Values) -> Story:
@@ -224,7 +259,7 @@ def _missing(matching: Matching, values: Values) -> Story:
         sentences.append(f"the term `{true}` is missing{at}")
     at_an_end = all(_at_an_end(true, values) for true in absent)
     kind = BOUNDARY if at_an_end else "missing term"
-    return Story(kind, "; ".join(sentences), verdicts, _with(matching.right, absent, values))
+    return Story(kind, "; ".join(sentences), verdicts, _with(matching.written, absent, values))
 
 
 def _at_an_end(true: TrueTerm, values: Values) -> bool:
@@ -292,8 +327,9 @@ def _story(
     lacking = [true for true, _ in absent]
     verdicts += [TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}") for true in lacking]
     sentences = [fix.sentence for _, fix in fixes] + joined_sentences(unexplained, [true.term for true in lacking])
-    terms = [*matching.right, *(fix.term for _, fix in fixes)]
-    equations = _with(terms, lacking, values)
+    changed: dict[int, Term | None] = {id(term): None for term in unexplained}
+    changed |= {id(term): fix.term for term, fix in fixes}
+    equations = _with(matching.but(changed), lacking, values)
     return Story(fixes[0][1].kind, "; ".join(sentences), verdicts, equations)
 
 
@@ -321,7 +357,7 @@ def _lost_parentheses(matching: Matching, values: Values) -> Iterator[Story]:
             says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
             short = "parentheses are missing"
             verdicts = [TermVerdict(str(t), WRONG, short, correction=str(term)) for t in (one, two)]
-            terms = [*matching.right, term]
+            terms = matching.but({id(one): term, id(two): None})
             yield Story(PARENTHESES, says, right_terms(matching.right) + verdicts, values.with_terms(terms))
 
 
@@ -340,7 +376,8 @@ def _replaced(matching: Matching, values: Values) -> Story:
     elif len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term):
         kind = FACTOR
     says = "; ".join(joined_sentences(wrong, [true.term for true in absent]))
-    equations = _with(matching.right, absent, values) if matching.open else []
+    terms = matching.but({id(term): None for term in wrong})
+    equations = _with(terms, absent, values) if matching.open else []
     return Story(kind, says, verdicts, equations)
 
 

@@ -152,7 +152,9 @@ def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
         bias = 0 if _is_gradient(expr) else 1
         for i, factor in enumerate(factor for factor in setting.pool if not _is_gradient(factor)):
             scaled = [_diag(factor, expr), Binary(NOWHERE, "*", expr, factor, NOWHERE)]
-            if beside == "*" or not (setting.diag or beside):
+            if isinstance(factor, Number):
+                scaled = [Binary(NOWHERE, "*", factor, expr, NOWHERE)]
+            elif beside == "*" or not (setting.diag or beside):
                 scaled.reverse()
             for changed in scaled:
                 yield Edit(changed, FACTOR, None, factor, 50 + i + bias)
@@ -237,6 +239,8 @@ def _products(expr: Expr, factors: list[Expr], ops: list[str], pool: Sequence[Ex
         left = ops[1:] if i == 0 else [*ops[: i - 1], *ops[i:]]
         if i == 0 and ops[0] == "/":
             continue
+        if isinstance(factor, Unary) and factor.op == "-":  # its sign stays
+            yield Edit(negated(product(rest, left)), FACTOR, factor.operand, None, 45)
         yield Edit(product(rest, left), FACTOR, factor, None, 45)
     yield from _pairs(factors, ops, pool)
     if len(set(ops)) > 1:

@@ -11,7 +11,6 @@ from ..language import Equation, Model
 from ..language.expressions import Ref, walk
 from ..language.indices import Step, numbers
 from ..language.printer import text
-from ..language.source import listed
 from .cases import in_pieces
 from .cases import said as where
 from .diagnose import best_matching
@@ -36,7 +35,7 @@ def explained(report: Report, line: int) -> str:
     """
     row = next((row for row in report.rows if row.line == line), None)
     if row is None or report.subject is None:
-        lines = listed([str(row.line) for row in report.rows])
+        lines = ", ".join(str(row.line) for row in report.rows)
         raise GraphError(f"no gradient equation stands on line {line}; they stand on {lines}")
     model = with_parts(report.subject)
     equation = next((e for e in model.gradients if (e.name, e.line) == (row.name, row.line)), None)

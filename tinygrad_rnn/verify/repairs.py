@@ -107,3 +107,21 @@ def further(probes: Sequence[Probe]) -> list[Probe]:
             first.derived["further"] = [type(first)(first.model, run)]
     found: list[Probe] = first.derived["further"]
     return found
+
+
+#: factors of the random values of other probes
+SCALES = (1.0, 0.3, 3.0, 0.1)
+
+
+def others(probes: Sequence[Probe]) -> Iterator[Probe]:
+    """Probes of the same length with other values, and without the bounds of the file, which may hold everything where
+    it is flat.
+    """
+    first = probes[0]
+    model = Model(replace(first.model.document, bounds={})) if first.model.document.bounds else first.model
+    for seed, scale in enumerate(SCALES):
+        try:
+            run = model.unroll(first.run.T, seed=5000 + seed, scale=scale, lengths=first.run.lengths)
+        except TinygradError:
+            continue
+        yield type(first)(model, run)

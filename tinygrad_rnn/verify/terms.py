@@ -103,8 +103,16 @@ def _multiplied_out(expr: Expr, split: frozenset[str]) -> list[tuple[int, Expr]]
 
 
 def joined(terms: Sequence[Term]) -> Expr:
-    """The sum of terms as one expression; 0 for none."""
-    return total((term.sign, term.inner) for term in terms)
+    """The sum of terms as one expression; 0 for none. A sign in front of a term's first factor is the term's."""
+    return total(_signed(term) for term in terms)
+
+
+def _signed(term: Term) -> tuple[int, Expr]:
+    factors, ops = factors_of(term.inner)
+    first = factors[0]
+    if len(factors) > 1 and isinstance(first, Unary):
+        return (-term.sign if first.op == "-" else term.sign), product([first.operand, *factors[1:]], ops)
+    return term.sign, term.inner
 
 
 class Values:
@@ -211,6 +219,10 @@ class Values:
     def is_zero(self, value: np.ndarray) -> bool:
         """Whether a value is 0 at every place."""
         return not np.any(value)
+
+    def is_nothing(self, value: np.ndarray) -> bool:
+        """Whether a value is 0, or as good as that, beside what is true."""
+        return bool(np.max(np.abs(value), initial=0.0) <= CLOSE * np.max(np.abs(self.truth), initial=0.0))
 
 
 def _reading(probe: Probe) -> Callable[[str, Step], Operand]:

@@ -1,0 +1,169 @@
+"""Laws of explanations: what is told is true, in the words of the file, and its correction was judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.test_verify_corpus import applied
+from tinygrad_rnn.core.errors import GraphError
+from tinygrad_rnn.language import parse
+from tinygrad_rnn.language.expressions import Unary, walk
+from tinygrad_rnn.verify.explain import explained
+from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.verify.repairs import Repairs
+from tinygrad_rnn.verify.report import Report, Row
+
+#: what was written wrongly, what has to be said of it, and what the corrected right-hand side is (by hand)
+CASES = {
+    "an index that is no t": (
+        "indices: k = 1..K\nsizes: h = 4, o = 3\nh[k] = tanh(W @ h[k-1] + x[k])\no[k] = V @ h[k]\n"
+        "L = sum(k, squared_error(o[k], y[k]))\ngradients:\n"
+        "dW = diag(1 - h[K]**2) @ dh[K] @ h[K-1].T",
+        "should be `sum(k, diag(1 - h[k]**2) @ dh[k] @ h[k-1].T)`",
+        "sum(k, diag(1 - h[k]**2) @ dh[k] @ h[k-1].T)",
+    ),
+    "a hinge": (
+        "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\nL = sum(t, sum(relu(1 - y[t] * h[t])))\n"
+        "gradients:\ndh[T] = -2 * y[T] * relu'(1 - y[T] * h[T])",
+        "the factor `2` does not belong",
+        None,
+    ),
+    "one step apart, lacking terms of the others": (
+        "sizes: h = 4, o = 3, a = 2\nh[t] = tanh(W @ h[t-1])\na = softmax([v.T @ h[T-1]; v.T @ h[T]])\n"
+        "o = V @ (rows(a, 1, 1) * h[T-1] + rows(a, 2, 2) * h[T])\nL = squared_error(o, y)\ngradients:\n"
+        "dh[T-1] = W.T @ diag(1 - h[T]**2) @ dh[T]",
+        "is missing",
+        None,
+    ),
+    "a target that is no label": (
+        "sizes: h = 4, y_hat = 3\nh[t] = tanh(W @ h[t-1] + x[t])\ny_hat[t] = softmax(V @ h[t])\n"
+        "L = sum(t, -y[t].T @ log(y_hat[t]))\ngradients:\ndy_hat[t] = y_hat[t] - y[t]",
+        "should be `-(y[t] / y_hat[t])`",
+        "-(y[t] / y_hat[t])",
+    ),
+    "a sign before a matrix": (
+        "sizes: h = 4\nh[t] = tanh(-W @ h[t-1] + x[t])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+        "dh[t] = -W @ diag(1 - h[t+1]**2) @ dh[t+1] + 2 * h[t]    for t < T",
+        "`W` should be `W.T`",
+        "-(W.T @ diag(1 - h[t+1]**2) @ dh[t+1]) + 2 * h[t]    for t < T",
+    ),
+    "bounds that saturate": (
+        "sizes: x = 3, h = 4\nbounds: 100 < b < 200\nh[t] = tanh(W @ h[t-1] + U @ x[t] + b)\n"
+        "L = sum(t, sum(h[t]**2))\ngradients:\ndh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + h[t]    for t < T",
+        "the factor `2` is missing in `h[t]`",
+        "W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + 2 * h[t]    for t < T",
+    ),
+    "a last step forgotten": (
+        "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\ndh[t] = 2 * h[t]",
+        "is missing for t < T",
+        "2 * h[t] + W.T @ (dh[t+1] * (1 - h[t+1]**2))    for t < T\ndh[T] = 2 * h[T]",
+    ),
+    "a mean of as many entries as it has here": (
+        "sizes: h = 4\nh[t] = tanh(W @ h[t-1] + x[t])\nL = mean(t, sum(h[t]**2))\ngradients:\ndh[T] = 2 * h[T]",
+        "`2 * h[T]`",
+        "2 * h[T] / T",
+    ),
+}
+
+
+def wrong(source: str, **how) -> tuple[Report, Row]:
+    report = judge(source + "\n", how.get("T"), seeds=2, certified=False)
+    (row,) = report.failed
+    return report, row
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_explanation_is_true_and_its_correction_passes(case):
+    source, said, right = CASES[case]
+    report, row = wrong(source)
+    assert said in row.explanation
+    assert row.correction is not None
+    assert report.subject is not None
+    if right is not None:
+        assert row.correction == f"{row.name} = {right}"
+    again = judge(applied(report.subject, row), None, seeds=2, certified=False)
+    assert {r.verdict for r in again.rows} == {"PASS"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_correction_repeats_what_was_written_or_has_two_signs_in_a_row(case):
+    report, row = wrong(CASES[case][0])
+    assert report.subject is not None
+    header = f"indices: {', '.join(f'{k} = {v}' for k, v in report.subject.document.indices.items())}\n"
+    for equation in parse(header + str(row.correction) + "\n").forward:
+        assert equation.text != row.text
+        pairs = ((node, child) for node in walk(equation.rhs) for child in node.children)
+        assert not any(isinstance(node, Unary) and isinstance(child, Unary) for node, child in pairs)
+
+
+# -- what an input is taken to be --------------------------------------------------------------------------------------
+OUTSIDE = (
+    "sizes: x = 3, h = 4, yhat = 5\n{labels}h[t] = tanh(W @ h[t-1] + U @ x[t])\nz[t] = V @ h[t]\n"
+    "yhat[t] = softmax(z[t])\nL = sum(t, -y[t].T @ log(yhat[t]))\ngradients:\ndz[t] = {dz}"
+)
+
+
+@pytest.mark.parametrize(("kind", "dz"), [("simplex", "yhat[t] - y[t]"), ("one-hot", "yhat[t] - y[t] * y[t]")])
+def test_what_is_right_for_labels_only_is_told_with_how_to_declare_them(kind, dz):
+    """By hand: d(-y.T log softmax(z)) = softmax(z) sum(y) - y, and y * y = y where y is 0 or 1."""
+    row = wrong(OUTSIDE.format(labels="", dz=dz))[1]
+    assert (row.mistake, f"`labels: y {kind}`" in row.explanation) == ("label", True)
+    declared = judge(OUTSIDE.format(labels=f"labels: y {kind}\n", dz=dz), None, seeds=2, certified=False)
+    assert {r.verdict for r in declared.rows} == {"PASS"}
+
+
+# -- proposals for shapes that do not fit ------------------------------------------------------------------------------
+SQUARE = "sizes: h = 3\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("dW = sum(t, h[t-1] @ diag(1 - h[t]**2) @ dh[t].T)", "dW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)"),
+        ("dW = sum(t, dh[t].T @ h[t-1])", None),  # every order and transpose lacks the slope
+    ],
+)
+def test_a_proposal_for_shapes_is_told_only_if_it_is_right(written, right):
+    document = parse(SQUARE + written + "\n")
+    with pytest.raises(tg.LanguageError) as caught:
+        tg.Model(document)
+    (equation,) = document.gradients
+    bare = tg.Model(replace(document, gradients=()))
+    hint, correction = Repairs(equation, [Probe(bare, bare.unroll(4))]).mended(caught.value)
+    assert len(caught.value.mends) > 0
+    assert correction == right
+    assert bool(hint) == (right is not None)
+
+
+# -- one line in full --------------------------------------------------------------------------------------------------
+def test_one_line_is_explained_in_full():
+    source = SQUARE + "dh[T] = 2 * h[T]\ndh[t] = W @ diag(1 - h[t+1]**2) @ dh[t+1] + 2 * h[t]    for t < T\n"
+    report = tg.verify(source)
+    said = explained(report, 6)
+    for part in (
+        "dh[t] on line 6: FAIL",
+        "W is 3 x 3",
+        "derived     dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + 2 * h[t]    for t < T",
+        "right    2 * h[t]",
+        "should be   W.T @ diag(1 - h[t+1]**2) @ dh[t+1]",
+        "t = 1, ",
+        "difference",
+    ):
+        assert part in said
+    right = explained(report, 5)
+    assert "dh[T] on line 5: PASS" in right
+    assert "2 * h[T]   is   2 * h[T]" in right
+    with pytest.raises(GraphError, match="they stand on 5, 6"):
+        explained(report, 4)
+
+
+def test_values_at_the_first_wrong_step_are_those_of_the_equation():
+    source = SQUARE + "dh[T] = 3 * h[T]\n"
+    report = tg.verify(source, T=3)
+    h = tg.load(source).unroll(3)["h", 3].numpy().reshape(-1)
+    assert np.array2string(3 * h, precision=4) in explained(report, 5)
