@@ -55,11 +55,12 @@ def stories_alone(values: Values) -> Iterator[Story]:
 def _pool(term: Term, values: Values) -> list[Expr]:
     """Factors that stand beside the gradients a term names: what is known of the derivatives of those quantities."""
     quantities = values.model.quantities
-    pool = pool_of([], [term.body])
+    gradients = values.gradients
+    pool = pool_of([], [term.body], gradients)
     for node in walk(term.body):
         base = quantities.base(node.key) if isinstance(node, Ref) else None
         if isinstance(node, Ref) and base is not None and base[1]:
-            pool += known_forms(Ref(node.span, base[0], node.index, node.more))
+            pool += known_forms(Ref(node.span, base[0], node.index, node.more), gradients)
     return list(dict.fromkeys(pool))
 
 

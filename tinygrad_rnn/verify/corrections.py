@@ -60,7 +60,7 @@ def corrected(
     term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]
 ) -> Iterator[tuple[Fix, np.ndarray]]:
     """The corrections of a term that reach one of the goals, likeliest first, with the values they reach."""
-    setting = Setting(pool, _running(term, values), writes_diag(values.model))
+    setting = Setting(pool, _running(term, values), writes_diag(values.model), values.gradients)
     for fix in _all(term, setting, values):
         reached = values.reaches(fix.term.expr, goals)
         if reached is not None:
@@ -166,22 +166,18 @@ def _at_step(expr: Expr, before: Affine, after: Affine) -> Expr:
     return map_refs(expr, moved)
 
 
-def pool_of(right: Sequence[Expr], wrong: Sequence[Expr]) -> list[Expr]:
+def pool_of(right: Sequence[Expr], wrong: Sequence[Expr], gradients: frozenset[str]) -> list[Expr]:
     """Factors to try: those of the right terms first, then known derivatives of what the wrong terms mention."""
     found: list[Expr] = []
     for expr in right:
         for node in walk(expr):
             parts, ops = factors_of(node)
-            plain = [part for part in parts if not _reads_gradient(part)]
+            plain = [part for part in parts if not names(part) & gradients]
             if 1 < len(plain) < len(parts) and set(ops) == {"*"}:
                 found.append(product(plain, ["*"] * (len(plain) - 1)))
             found += parts
             if isinstance(node, Call) and node.function == "diag":
                 found.append(node.args[0])
     for expr in wrong:
-        found += known_forms(expr)
-    return [expr for expr in dict.fromkeys(found) if isinstance(expr, Ref) or not _reads_gradient(expr)][:48]
-
-
-def _reads_gradient(expr: Expr) -> bool:
-    return any(name.startswith("d") for name in names(expr))
+        found += known_forms(expr, gradients)
+    return [expr for expr in dict.fromkeys(found) if isinstance(expr, Ref) or not names(expr) & gradients][:48]

@@ -70,7 +70,7 @@ class Matching:
 
 def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     """The diagnosis of a failed equation, its correction tried on all probes; None for one that covers no step."""
-    values = Values(_witnesses(equation, probes), equation)
+    values = Values(_witnesses(equation, probes), equation).readable
     if not values.places:
         return None
     if _is_dead(values):
@@ -250,7 +250,7 @@ def _extra(matching: Matching, values: Values) -> Story:
 
 def _missing(matching: Matching, values: Values) -> Story:
     verdicts, sentences = right_terms(matching.right), []
-    absent = _grouped(matching.absent)
+    absent = _grouped(matching.absent, values.gradients)
     for true in absent:
         at = where(true, values.model)
         steps = [step for probe, step in values.places if true.stands(probe.run.lengths, step) and step is not None]
@@ -275,13 +275,9 @@ def _with(terms: Sequence[Term], absent: Sequence[TrueTerm], values: Values) -> 
     return in_pieces(values.equation, terms, absent, values.model)
 
 
-def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]]) -> list[TrueTerm]:
+def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]], gradients: frozenset[str]) -> list[TrueTerm]:
     """Terms without a gradient (softmax(o) - onehot(y)) belong together; the others stand alone."""
-    whole = [
-        true
-        for true, _ in absent
-        if not any(name.startswith("d") for name in names(true.term.body)) and true.term.over is None
-    ]
+    whole = [true for true, _ in absent if not names(true.term.body) & gradients and true.term.over is None]
     if len(whole) < 2 or any(true.domains != whole[0].domains for true in whole):
         return [true for true, _ in absent]
     together = replace(whole[0], term=Term(1, joined([true.term for true in whole])))
@@ -293,7 +289,7 @@ def _one_by_one(matching: Matching, values: Values) -> Iterator[Story]:
     fixes: list[tuple[Term, Fix]] = []
     unexplained: list[Term] = []
     absent = list(matching.absent)
-    pool = pool_of([true.term.body for true, _ in absent], [term.body for term, _ in matching.left])
+    pool = pool_of([t.term.body for t, _ in absent], [term.body for term, _ in matching.left], values.gradients)
     last = len(matching.left) - 1
     for n, (term, value) in enumerate(matching.left):
         goals = [v for _, v in absent]

@@ -37,13 +37,18 @@ class Edit:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a term stands: factors to replace by or to add, the index variables that run there and over what, and
-    whether its file writes `diag(v) @ dh` rather than `dh * v`.
+    """Where a term stands: factors to replace by or to add, the index variables that run there and over what, whether
+    its file writes `diag(v) @ dh` rather than `dh * v`, and which names are gradients.
     """
 
     pool: Sequence[Expr] = ()
     running: Mapping[str, Range] = field(default_factory=dict)
     diag: bool = True
+    gradients: frozenset[str] = frozenset()
+
+    def is_gradient(self, expr: Expr) -> bool:
+        """Whether an expression is a gradient by its name."""
+        return isinstance(expr, Ref) and expr.name in self.gradients
 
 
 def edits(expr: Expr, setting: Setting) -> list[Edit]:
@@ -143,14 +148,14 @@ def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
         yield from _other_exponents(expr)
     factors, ops = factors_of(expr)
     if len(factors) > 1:
-        yield from _products(expr, factors, ops, setting.pool)
+        yield from _products(expr, factors, ops, setting)
     for i, factor in enumerate(setting.pool):
-        if factor != expr and _is_gradient(factor) == _is_gradient(expr):
+        if factor != expr and setting.is_gradient(factor) == setting.is_gradient(expr):
             alike = _one_less(expr) and _one_less(factor)  # 1 - h for 1 - h**2
             yield Edit(factor, FACTOR, expr, factor, (47 if alike else 60) + i)
     if not isinstance(expr, Number):
-        bias = 0 if _is_gradient(expr) else 1
-        for i, factor in enumerate(factor for factor in setting.pool if not _is_gradient(factor)):
+        bias = 0 if setting.is_gradient(expr) else 1
+        for i, factor in enumerate(factor for factor in setting.pool if not setting.is_gradient(factor)):
             scaled = [_diag(factor, expr), Binary(NOWHERE, "*", expr, factor, NOWHERE)]
             if isinstance(factor, Number):
                 scaled = [Binary(NOWHERE, "*", factor, expr, NOWHERE)]
@@ -158,10 +163,6 @@ def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
                 scaled.reverse()
             for changed in scaled:
                 yield Edit(changed, FACTOR, None, factor, 50 + i + bias)
-
-
-def _is_gradient(expr: Expr) -> bool:
-    return isinstance(expr, Ref) and expr.name.startswith("d")
 
 
 def _diag(factor: Expr, expr: Expr) -> Expr:
@@ -222,7 +223,7 @@ def _sums(expr: Binary) -> Iterator[Edit]:
         yield Edit(swapped, SIGN, expr, swapped, 32 if isinstance(expr.left, Number) else 29)
 
 
-def _products(expr: Expr, factors: list[Expr], ops: list[str], pool: Sequence[Expr]) -> Iterator[Edit]:
+def _products(expr: Expr, factors: list[Expr], ops: list[str], setting: Setting) -> Iterator[Edit]:
     """Factors in another order, one factor less."""
     for i in range(len(factors) - 1):
         if ops[i] == "@":
@@ -242,22 +243,22 @@ def _products(expr: Expr, factors: list[Expr], ops: list[str], pool: Sequence[Ex
         if isinstance(factor, Unary) and factor.op == "-":  # its sign stays
             yield Edit(negated(product(rest, left)), FACTOR, factor.operand, None, 45)
         yield Edit(product(rest, left), FACTOR, factor, None, 45)
-    yield from _pairs(factors, ops, pool)
+    yield from _pairs(factors, ops, setting)
     if len(set(ops)) > 1:
         for i in range(1, len(factors) - 1):
             grouped = product([*factors[:i], product(factors[i:], ops[i:])], ops[:i])
             yield Edit(grouped, PARENTHESES, expr, grouped, 41)
 
 
-def _pairs(factors: list[Expr], ops: list[str], pool: Sequence[Expr]) -> Iterator[Edit]:
+def _pairs(factors: list[Expr], ops: list[str], setting: Setting) -> Iterator[Edit]:
     """Two neighbouring factors dropped, or replaced by one."""
     for i in range(1, len(factors) - 1):
         if ops[i - 1] == ops[i] == "*":
             both = product(factors[i : i + 2], ["*"])
             dropped = product([*factors[:i], *factors[i + 2 :]], [*ops[: i - 1], *ops[i + 1 :]])
             yield Edit(dropped, FACTOR, both, None, 46)
-            for k, factor in enumerate(pool):
-                if not _is_gradient(factor):
+            for k, factor in enumerate(setting.pool):
+                if not setting.is_gradient(factor):
                     replaced = [*factors[:i], factor, *factors[i + 2 :]]
                     yield Edit(product(replaced, [*ops[:i], *ops[i + 1 :]]), FACTOR, both, factor, 70 + k)
 
@@ -279,11 +280,11 @@ def parenthesised(first: Expr, sign: int, second: Expr) -> Iterator[Edit]:
             yield Edit(whole, PARENTHESES, None, inner, 80)
 
 
-def known_forms(expr: Expr) -> list[Expr]:
+def known_forms(expr: Expr, gradients: frozenset[str]) -> list[Expr]:
     """Factors that stand in derivatives of what a term mentions: 1 - h**2, h * (1 - h), …"""
     found: list[Expr] = []
     for ref in dict.fromkeys(node for node in walk(expr) if isinstance(node, Ref) and node.index is not None):
-        if ref.name.startswith("d"):
+        if ref.name in gradients:
             continue
         one = Number(NOWHERE, 1)
         square = Binary(NOWHERE, "**", ref, Number(NOWHERE, 2), NOWHERE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,15 +122,34 @@ class Values:
     Forward quantities and reference gradients are read as plain arrays. `places` are the probes and steps in order.
     """
 
-    def __init__(self, probes: Sequence[Probe], equation: Equation) -> None:
+    def __init__(
+        self, probes: Sequence[Probe], equation: Equation, places: Sequence[tuple[Probe, Step]] | None = None
+    ) -> None:
         self.probes, self.equation = list(probes), equation
-        self.places: list[tuple[Probe, Step]] = [
-            (probe, step) for probe in self.probes for step in probe.model.steps_of(equation, probe.run.lengths)
-        ]
+        self.places: list[tuple[Probe, Step]] = (
+            [(probe, step) for probe in self.probes for step in probe.model.steps_of(equation, probe.run.lengths)]
+            if places is None
+            else list(places)
+        )
         truths = [probe.truth(equation, step).value for probe, step in self.places]
         self.shapes = [truth.shape for truth in truths]
         self._starts = np.cumsum([0, *(truth.size for truth in truths)])
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
+
+    @property
+    def readable(self) -> Values:
+        """The same at those places only at which the equation has a value: not where it reads beyond the ends."""
+        places = [pair for place, pair in enumerate(self.places) if self.at(self.equation.rhs, place) is not None]
+        return Values(self.probes, self.equation, places) if 0 < len(places) < len(self.places) else self
+
+    @cached_property
+    def gradients(self) -> frozenset[str]:
+        """The names that are gradients: of quantities, and of what helpers are the gradients of."""
+        quantities = self.model.quantities
+        equations = (equation for equation in self.model.gradients)
+        read = {name for equation in equations for name in (*names(equation.rhs), equation.target.name)}
+        known = {f"d{name}" for name, _ in quantities.used}
+        return frozenset(n for n in read | known if quantities.base((n, True)) or quantities.base((n, False)))
 
     @property
     def probe(self) -> Probe:
