@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seeds", type=_positive, default=3, help="number of random probes (default 3)")
     verify.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
     verify.add_argument("--html", metavar="OUT", help="also write the report as one self-contained page")
+    verify.add_argument("--explain", type=_positive, metavar="LINE", help="show the equation on this line in full")
     verify.set_defaults(run=_verify)
 
     derive = commands.add_parser("derive", help="derive the gradient equations of FILE")
@@ -158,7 +159,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     report = _judged(arguments.files[0], arguments)
     if arguments.html:
         write_atomically(Path(arguments.html), report.to_html().encode())
-    if arguments.json:
+    if arguments.explain:
+        from .verify.explain import explained
+
+        print(explained(report, arguments.explain))
+    elif arguments.json:
         print(json.dumps(report.to_dict(), allow_nan=False))
     else:
         show(report, sys.stdout)
@@ -184,8 +189,8 @@ def _verify_all(arguments: argparse.Namespace) -> int:
     """Every file by itself, then one line for each; the worst of them is the exit code."""
     from .verify.terminal import show
 
-    if arguments.html:
-        raise GraphError("--html writes the page of one file, not of several")
+    if arguments.html or arguments.explain:
+        raise GraphError("--html and --explain are for one file, not for several")
     verdicts: list[tuple[str, str]] = []
     files: list[dict[str, Any]] = []
     for file in arguments.files:

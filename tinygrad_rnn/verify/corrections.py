@@ -13,7 +13,7 @@ from ..language.affine import Affine, affine
 from ..language.expressions import Call, Expr, Ref, Sum, Time, walk
 from ..language.indices import Comparison, Condition, Range
 from ..language.printer import text
-from ..language.rewriting import factors_of, map_refs, names, product
+from ..language.rewriting import factors_of, map_refs, names, negated, product
 from ..language.source import NOWHERE
 from .edits import (
     FACTOR,
@@ -87,10 +87,11 @@ def _edited(edit: Edit, term: Term, values: Values) -> Fix:
     if edit.written is term.body:  # the whole of it, and its sign: nothing to add
         return Fix(edit.kind, _sentence(edit, term, values), "", fixed, edit.written, edit.meant)
     within = f" in `{quoted(term.body, values)}`"
+    whole = fixed.body if fixed.sign == term.sign else negated(fixed.body)
     return Fix(
         edit.kind,
         _sentence(edit, term, values),
-        f"{within}, which makes it `{text(fixed.body)}`",
+        f"{within}, which makes it `{text(whole)}`",
         fixed,
         edit.written,
         edit.meant,

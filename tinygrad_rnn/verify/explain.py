@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +21,15 @@ from .report import FAIL, Report, Row
 from .terms import Values
 from .truth import true_terms, vocabularies
 
+if TYPE_CHECKING:
+    from .notes import Notes
+
 WIDTH = 12
 #: larger arrays are shown by their corners
 MOST_ENTRIES = 64
 
 
-def explained(report: Report, line: int) -> str:
+def explained(found: Report | Notes, line: int) -> str:
     """Everything that is known of the gradient equation on a line. Raises `GraphError` for a line that has none.
 
     >>> import tinygrad_rnn as tg
@@ -33,9 +37,11 @@ def explained(report: Report, line: int) -> str:
     >>> print(explained(tg.verify(file), 5).split("the right")[0])
     dW on line 5: FAIL
     """
-    row = next((row for row in report.rows if row.line == line), None)
-    if row is None or report.subject is None:
-        lines = ", ".join(str(row.line) for row in report.rows)
+    reports = [found] if isinstance(found, Report) else [block.report for block in found.blocks if block.report]
+    rows = [(report, row) for report in reports for row in report.rows]
+    report, row = next(((report, row) for report, row in rows if row.line == line), (None, None))
+    if report is None or row is None or report.subject is None:
+        lines = ", ".join(str(row.line) for _, row in rows)
         raise GraphError(f"no gradient equation stands on line {line}; they stand on {lines}")
     model = with_parts(report.subject)
     equation = next((e for e in model.gradients if (e.name, e.line) == (row.name, row.line)), None)
@@ -43,7 +49,7 @@ def explained(report: Report, line: int) -> str:
     if equation is None or not row.steps:  # it has no shapes that fit, or no steps
         said = [row.why, row.explanation] if row.why else [row.explanation]
         return "\n".join([*parts, *_part("why", [part for part in said if part])])
-    probe = Probe(model, model.unroll(report.T))
+    probe = Probe(model, model.unroll(report.T, lengths=dict(report.lengths[0]) if report.lengths else None))
     parts += _part("shapes", list(_shapes(model, equation)))
     parts += _part("derived", _derived(model, equation))
     parts += _part("terms", list(_terms(row, equation, probe)))
