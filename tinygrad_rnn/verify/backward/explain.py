@@ -18,7 +18,7 @@ from .compare import Comparison
 from .confirm import elsewhere
 from .relations import Clipped, clipped, related
 from .subject import Subject
-from .suspects import Search
+from .suspects import FEW_VISITS, MOST_VISITS, Search
 from .truth import Truth, on_a_kink
 
 #: so many gradients are listed by name
@@ -86,11 +86,18 @@ class Explanation:
     def _confirmed(self, search: Search) -> str:
         """The first mistake that explains everything here and at other inputs."""
         other: Search | None = None
-        for i, sentence in enumerate(search.mistakes()):
+        visits = FEW_VISITS if self._one_relation() else MOST_VISITS
+        for i, sentence in enumerate(search.mistakes(visits)):
             other = elsewhere(self.subject, self.stated, self.eps) if i == 0 else other
             if other is None or other.confirms(sentence):
                 return sentence
         return ""
+
+    def _one_relation(self) -> bool:
+        """Whether all that is wrong is so by the same relation, such as a factor."""
+        failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
+        relations = {related(p, self.stated[p], self.truth, self.eps, self._lengths()) for p in failed}
+        return len(relations) == 1 and "" not in relations
 
     def _kink(self) -> str:
         """How the inputs stand on a kink of the forward function, so that nothing is wrong for certain."""

@@ -25,6 +25,8 @@ from .truth import Truth
 
 #: so many operations may be passed in all sweeps of a search: some five seconds
 MOST_VISITS = 500_000
+#: and so many where the numbers alone tell already what is wrong
+FEW_VISITS = 50_000
 
 
 class Search:
@@ -53,9 +55,9 @@ class Search:
         """Whether the user's gradients are right with another derivative at a kink."""
         return next((change.sentence for change in sides(self.nodes) if self._explains(change)), "")
 
-    def mistakes(self) -> Iterator[str]:
-        """The sentences of all changes that explain all gradients, the likeliest first."""
-        for change in islice(self.changes, MOST_VISITS // len(self.nodes)):
+    def mistakes(self, visits: int = MOST_VISITS) -> Iterator[str]:
+        """The sentences of all changes that explain all gradients, the likeliest first, as far as `visits` go."""
+        for change in islice(self.changes, visits // len(self.nodes)):
             if self._explains(change):
                 yield change.sentence
         yield from self._truncated(self.changes.steps)
