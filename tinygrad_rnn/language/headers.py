@@ -88,9 +88,10 @@ def read_names(source: Source, line: Line, names: dict[str, Span]) -> None:
 
 
 def read_labels(source: Source, line: Line, labels: dict[str, Label]) -> None:
-    """`y one-hot`, `p simplex`."""
+    """`y one-hot`, `y[t] one-hot`, `p simplex`."""
     for entry in entries(line):
-        kind = "".join(token.text for token in entry[1:])
+        closes = next((at for at, token in enumerate(entry) if token.text == "]"), 0)  # its index says nothing more
+        kind = "".join(token.text for token in entry[closes + 1 :])
         if entry[0].kind != "name" or kind.replace("onehot", "one-hot") not in LABELS:
             raise source.error("this declares no label", _span(entry), hint=_LABEL_HINT)
         if entry[0].text in labels:
