@@ -176,6 +176,19 @@ def test_a_loss_of_one_step_leaves_the_others_zero_and_says_so():
     assert "dh[T] = 0" in found
 
 
+def test_what_only_some_lengths_end_with_is_stated_as_zero_in_the_others():
+    clock = "h[t] = tanh(V @ h[t-1] + U @ s[t])    for t % 3 = 0\nh[t] = h[t-1]    for t % 3 != 0\n"
+    found = lines(f"sizes: s = 3, h = 2\ns[t] = tanh(W @ s[t-1])\n{clock}L = sum(t, sum(h[t]**2))")
+    assert "ds[t] = 0    for t = T and t % 3 != 0" in found
+
+
+@pytest.mark.parametrize("steps", [12, 40])
+def test_a_long_chain_of_equations_keeps_its_names(steps):
+    chain = [f"a{i}[t] = tanh(a{i - 1}[t])" for i in range(1, steps)]
+    found = lines("\n".join(["sizes: h = 3", "a0[t] = W @ h[t-1]", *chain, f"h[t] = a{steps - 1}[t]", "L = sum(h[T])"]))
+    assert max(map(len, found)) < 120
+
+
 @pytest.mark.parametrize(
     ("forward", "why"),
     [

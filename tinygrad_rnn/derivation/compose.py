@@ -14,7 +14,6 @@ from ..language.affine import affine
 from ..language.indices import Constraint
 from ..system import Clause, Domain, System
 from .adjoint import Key, Share, shares_of
-from .algebra import Algebra
 from .forms import ONE, Symbol, is_zero
 from .lengths import at_length
 from .reading import Reader
@@ -168,22 +167,32 @@ def reader_of(share: Share) -> Key:
 ROUNDS = 4
 
 
-def without_zeros(shares: Mapping[Key, list[Share]], kept: Collection[Key], algebra: Algebra) -> dict[Key, list[Share]]:
+def without_zeros(shares: Mapping[Key, list[Share]], kept: Collection[Key]) -> dict[Key, list[Share]]:
     """The shares less those that read a gradient where it is zero, because nothing reads its quantity there.
 
-    Where zeros go on from step to step (a loss that reads h[1] alone) they are left, and are stated as such.
+    Where zeros go on from step to step (a loss that reads h[1] alone), or depend on what T is a multiple of, they are
+    left, and are stated as such.
     """
-    before = {key: list(found) for key, found in shares.items()}
+    untouched = {key: list(found) for key, found in shares.items()}
+    before = untouched
     for _ in range(ROUNDS):
         live = {key: _live(before.get(key, [])) for key in kept}
-        after = {key: [part for share in found for part in _alive(share, live)] for key, found in before.items()}
+        parted = {key: [_alive(share, live) for share in found] for key, found in before.items()}
         if all(
-            len(after[key]) == len(found) and all(a is b for a, b in zip(after[key], found, strict=True))
-            for key, found in before.items()
+            parts == [share] for key, found in before.items() for share, parts in zip(found, parted[key], strict=True)
         ):
-            return after
-        before = after
-    return {key: list(found) for key, found in shares.items()}
+            return before
+        if any(_by_length(part) for found in parted.values() for parts in found for part in parts):
+            return untouched
+        before = {key: [part for parts in found for part in parts] for key, found in parted.items()}
+    return untouched
+
+
+def _by_length(share: Share) -> bool:
+    """Whether a share depends on the length alone, so that it is there in some sequences only."""
+    values = {name: value for name in share.variables if (value := share.domain.value_of(name)) and value.fixed}
+    constraints = share.domain.substituted(values).constraints
+    return any(not c.affine.running and (c.modulus or c.kind == "!=") for c in constraints)
 
 
 def _axis(place: int) -> str:

@@ -129,6 +129,10 @@ class Derivation:
         writer = Writer(self.model, style)
         long = Domain.of(*(Constraint(">=", affine(name, -self._shortest)) for name in self.model.lengths(1)))
         values, domain = region.told(long)
+        alone = [str(c) for c in domain.constraints if not c.affine.running]
+        if alone:
+            told = f"{self.prefix}{key[0]} is this only in sequences with {' and '.join(alone)}"
+            raise DerivationError(f"{told}: no condition of the language says that")
         indices = tuple(index.substituted(values) for index in region.indices)
         variables = tuple(dict.fromkeys(name for index in indices for name in index.running))
         target = Ref(NOWHERE, self.prefix + key[0], indices[0] if indices else None, indices[1:])

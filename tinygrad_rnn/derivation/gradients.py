@@ -44,7 +44,7 @@ class Gradients:
         self.algebra.by_rows = model.convention.rows
         self.algebra.distributions = distributions(model)
         self.adjoint = Adjoint(self.system, self.reader, asked)
-        self.shares = without_zeros(self.adjoint.shares, self.adjoint.kept, self.algebra)
+        self.shares = without_zeros(self.adjoint.shares, self.adjoint.kept)
         self._regions: dict[Key, tuple[Region, ...]] = {}
 
     def axes(self, key: Key) -> tuple[str, ...]:

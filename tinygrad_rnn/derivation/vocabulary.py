@@ -35,7 +35,10 @@ def default_names(model: Model) -> list[str]:
         if key in quantities.boundary_only:
             continue
         uses = readers.get(key[0], [])
-        if not (len(uses) == 1 and uses[0][1]) and uses:
+        inner = (
+            len(uses) == 1 and uses[0][1] and not all(_activated(equation.rhs) for equation in quantities.defined[key])
+        )
+        if uses and not inner:
             kept.append(key[0])
     return list(dict.fromkeys(kept))
 
@@ -60,6 +63,11 @@ def _summands(expr: Expr) -> list[Expr]:
         else:
             found.append(node)
     return found
+
+
+def _activated(rhs: Expr) -> bool:
+    """Whether a right-hand side is one function, entry by entry, so that what is so computed is no pre-activation."""
+    return isinstance(rhs, Call) and FUNCTIONS[rhs.function].rule == "same"
 
 
 def _entrywise(rhs: Expr, ref: Ref) -> bool:
