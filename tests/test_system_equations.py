@@ -297,6 +297,16 @@ def test_a_number_of_each_step_becomes_an_input():
     assert text(write_equations(total).model.document).splitlines()[-1] == "L = sum(t, k_1[t] * sum(h[t]**2))"
 
 
+def test_layers_above_each_other_are_no_loop():
+    layers = [tg.tensor(np.eye(3) * n, name=f"W{n}") for n in range(1, 5)]
+    a = tg.tensor(np.ones(3), name="x", requires_grad=False)
+    for W in layers:
+        a = np.tanh(W @ a)
+    assert text(write_equations(np.sum(a)).model.document).splitlines()[-1] == (
+        "L = sum(tanh(W4 @ tanh(W3 @ tanh(W2 @ tanh(W1 @ x)))))"
+    )
+
+
 # -- what cannot be written --------------------------------------------------------------------------------------------
 def looped(step: Callable[[tg.Tensor, Any], Any], shape: tuple[int, ...] = (H,), T: int = 6) -> tg.Tensor:
     W, h = tg.tensor(np.eye(H), name="W"), np.ones(shape)
@@ -325,6 +335,11 @@ def test_loops_of_two_lengths_are_refused_with_a_way_out():
         g = np.sin(W @ g + h)
     with pytest.raises(DerivationError, match=r"two loops with 9 and 6 steps.*two indices"):
         write_equations(np.sum(g))
+
+
+def test_a_function_without_examples_says_what_it_needs():
+    with pytest.raises(DerivationError, match=r"gru needs examples of its arguments: missing a required argument: 'x'"):
+        tg.derive(gru)
 
 
 def test_a_loop_that_stops_by_a_value_is_refused():

@@ -130,7 +130,7 @@ def write_equations(
         place: v for place, v in collected.values.items() if (place[0] if type(place) is tuple else place) in used
     }
     found = Equations(model, writer.clock.T, writer.axes.count, values, collected.nodes, tuple(notes), writer.axes)
-    _check(found, loss)
+    _check(found, loss, recorded.loss)
     return found
 
 
@@ -268,14 +268,23 @@ class _Collected:
         return "\n".join([*header, "", used, ""])
 
 
-def _check(found: Equations, loss: Tensor) -> None:
-    """The equations have to give what was recorded, values and gradients; anything else is a mistake of this writer."""
+def _check(found: Equations, loss: Tensor, rewritten: Tensor) -> None:
+    """The equations have to give what was recorded, values and gradients; anything else is a mistake of this writer.
+
+    What all samples share a run counts for each of them and the recorded loss once: there the gradients of what each
+    sample has are compared.
+    """
     run = found.run()
     for (name, step), node in found.nodes.items():
         place = name if step is None else (name, step)
         if place in run and node.dtype.kind == "f":
             _agree(f"{name} at {step}", np.asarray(run[place].value), found.value(name, step))
-    if found.axes.shared:  # a run counts for each sample what the recorded loss counts once
+    if found.axes.shared:
+        places = [p for p, node in found.nodes.items() if p[1] is not None and node.op is not None and p in run]
+        mine = gradients(run.loss, [run[place] for place in places])
+        theirs = gradients(rewritten, [found.nodes[place] for place in places])
+        for (name, step), g, truth in zip(places, mine, theirs, strict=True):
+            _agree(f"the gradient of {name} at {step}", found.turned(name, step, np.asarray(g)), np.asarray(truth))
         return
     _agree("the loss", np.asarray(run.loss.value), np.asarray(plain(loss.value)))
     learned = {name: node for (name, step), node in found.nodes.items() if step is None and is_learned(node)}

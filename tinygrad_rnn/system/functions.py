@@ -236,7 +236,13 @@ def _named(function: Callable[..., Any], examples: Any) -> dict[str, Any]:
         return dict(examples)
     examples = [examples] if isinstance(examples, np.ndarray | float | Tensor) else list(examples)
     target = function.forward if hasattr(function, "forward") else function
-    bound = inspect.signature(target).bind(*examples)
+    try:
+        bound = inspect.signature(target).bind(*examples)
+    except TypeError as error:
+        what = getattr(function, "__name__", type(function).__name__)
+        raise DerivationError(
+            f"{named} needs examples of its arguments: {error}; give them as examples=(...)"
+        ) from None
     found: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         kind = inspect.signature(target).parameters[name].kind

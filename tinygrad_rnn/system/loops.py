@@ -17,6 +17,7 @@ from ..core.graph import Graph
 from ..core.scope import Scope
 from ..core.tensor import Tensor
 from ..core.timeline import is_constant
+from .samples import is_learned
 
 #: so often a thing has to be done to be called a loop
 FEWEST = 3
@@ -62,13 +63,16 @@ def _steps(nodes: list[Tensor]) -> dict[int, int]:
             break
         start, period, count = run
         start, count = _phase([nodes[i] for i in left], start, period, count)
+        inner = left[start : start + period * count]
+        if _own_parameters([nodes[i] for i in inner], period):  # layers of a network, one above the other
+            left = np.concatenate([left[:start], left[start + period * count :]])
+            continue
         if counts and count not in counts and period > 1:
             (others,) = counts
             raise DerivationError(
                 f"two loops with {others} and {count} steps: equations here run along one length; mark the steps of "
                 "the main loop with tg.steps, or derive from an equation file with two indices"
             )
-        inner = left[start : start + period * count]
         if count in counts or not counts:
             counts[count] = start, period
             backwards = _counts_down([nodes[i] for i in inner])
@@ -76,6 +80,16 @@ def _steps(nodes: list[Tensor]) -> dict[int, int]:
                 found[nodes[i].id] = count - k // period if backwards else k // period + 1
         left = np.concatenate([left[:start], left[start + period * count :]])
     return found
+
+
+def _own_parameters(nodes: list[Tensor], period: int) -> bool:
+    """Whether repetitions read a parameter each, which no step of a loop does."""
+    pairs = zip(nodes, nodes[period:], strict=False)
+    return any(
+        is_learned(x) and is_learned(y) and x is not y
+        for a, b in pairs
+        for x, y in zip(a.inputs, b.inputs, strict=False)
+    )
 
 
 def _kind(node: Tensor) -> Any:
