@@ -241,7 +241,7 @@ def _named(function: Callable[..., Any], examples: Any) -> dict[str, Any]:
     except TypeError as error:
         what = getattr(function, "__name__", type(function).__name__)
         raise DerivationError(
-            f"{named} needs examples of its arguments: {error}; give them as examples=(...)"
+            f"{what} needs examples of its arguments: {error}; give them as examples=(...)"
         ) from None
     found: dict[str, Any] = {}
     for name, value in bound.arguments.items():
