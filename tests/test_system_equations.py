@@ -297,6 +297,25 @@ def test_a_number_of_each_step_becomes_an_input():
     assert text(write_equations(total).model.document).splitlines()[-1] == "L = sum(t, k_1[t] * sum(h[t]**2))"
 
 
+def test_what_one_step_or_none_has_is_read_by_all_as_it_is():
+    """A recording of 8 steps holds neither 8 nor t+7: contexts, the last state and penalties of each step."""
+    rng = np.random.default_rng(0)
+    W, V, c, R = (
+        tg.tensor(rng.normal(size=s), name=n) for n, s in {"W": (4, 4), "V": (5, 4), "c": 5, "R": (4, 3)}.items()
+    )
+    k, h, states, y = tg.name("k", np.tanh(R @ rng.normal(size=3))), np.zeros(4), [], rng.normal(size=(8, 5))
+    for t in range(8):
+        h = np.tanh(W @ h + k)
+        states.append(0.5 * np.sum((V @ h + c - y[t]) ** 2))
+    o = V @ h
+    found = tg.derive(sum(states) + sum(np.sum((o - y[t]) ** 2) for t in range(8)) + sum(np.sum(c) for _ in range(8)))
+    assert set(found.text().splitlines()) >= {
+        "dv = 2 * T * v - 2 * sum(t, k_2[t])",
+        "dk = sum(t, diag(1 - h[t]**2) @ dh[t])",
+        "dc = T * c + T * ones_like(c) + sum(t, V @ h[t] - k_1[t])",
+    }
+
+
 def test_layers_above_each_other_are_no_loop():
     layers = [tg.tensor(np.eye(3) * n, name=f"W{n}") for n in range(1, 5)]
     a = tg.tensor(np.ones(3), name="x", requires_grad=False)

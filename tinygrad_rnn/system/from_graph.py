@@ -97,7 +97,11 @@ class Writer:
             return self.numbers.form(i.value, node) if i.value is not None else self.reading(slot, at)
         if i.op.name in SUMS and block != BODY:
             away = i.op.name == "subtract"
-            parts = [self.totals.terms(ref, block, at, away and bool(j)) for j, ref in enumerate(i.inputs)]
+            same = len(i.inputs) == len(node.inputs)  # a run of steps is one reference to many nodes
+            parts = [
+                self.totals.terms(ref, block, at, away and bool(j), node.inputs[j] if same else None)
+                for j, ref in enumerate(i.inputs)
+            ]
             total = self.totals.written([term for part in parts for term in part])
             if total.pooled and self.axes.has_samples(node):
                 raise DerivationError(

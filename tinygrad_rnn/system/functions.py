@@ -240,9 +240,7 @@ def _named(function: Callable[..., Any], examples: Any) -> dict[str, Any]:
         bound = inspect.signature(target).bind(*examples)
     except TypeError as error:
         what = getattr(function, "__name__", type(function).__name__)
-        raise DerivationError(
-            f"{what} needs examples of its arguments: {error}; give them as examples=(...)"
-        ) from None
+        raise DerivationError(f"{what} needs examples of its arguments: {error}; give them as examples=(...)") from None
     found: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         kind = inspect.signature(target).parameters[name].kind

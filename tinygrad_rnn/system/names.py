@@ -40,6 +40,7 @@ class Names:
         self.aliases = self._names_of_entries()
         self._given()
         self._states()
+        self._read_by_steps()
         self._read_twice()
         self._at_the_ends()
 
@@ -136,6 +137,14 @@ class Names:
             if self.of_body(p) is None and not _entry(it.body[p]):
                 wish = next((name for name in _STATES if name not in self._taken), "v")
                 self.of["body", p] = self.free(wish)
+
+    def _read_by_steps(self) -> None:
+        """What stands after some steps and is read by others."""
+        it = self.recurrence
+        reads = [ref for block in (it.body, *it.first, *it.last) for i in block for ref in i.inputs]
+        for p in sorted({ref.position for ref in reads if isinstance(ref, After)}):
+            if ("after", p) not in self.of:
+                self.of["after", p] = self.free("v")
 
     def _read_twice(self) -> None:
         for block, slots in (("body", self.recurrence.body), ("after", self.recurrence.after)):

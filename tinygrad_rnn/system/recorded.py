@@ -225,12 +225,14 @@ def _differing_by_name(loss: Tensor) -> Tensor:
 
 def _differing(graph: Graph) -> dict[tuple[int, int], tuple[int, int]]:
     """Node and number of the input -> position in the step and number of the input, for constants that differ."""
-    try:
-        lists = Timeline(graph).lists
-    except FoldError:
+    steps: dict[Any, list[Tensor]] = {}
+    for node in graph.nodes:
+        if node.scope.step is not None and not is_constant(node):
+            steps.setdefault(node.scope.step, []).append(node)
+    if not steps:
         return {}
     kinds: dict[tuple[Any, ...], list[list[Tensor]]] = {}
-    for nodes in lists:
+    for nodes in steps.values():
         kinds.setdefault(tuple(node.op for node in nodes), []).append(nodes)
     alike = max(kinds.values(), key=lambda steps: (len(steps), len(steps[0])))
     found: dict[tuple[int, int], tuple[int, int]] = {}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.recurrence import After, At, Each, Here, Reference, Shift
+from ..core.tensor import Tensor
 from .names import Names
 from .samples import Axes
 from .times import AFTER, BODY, NOW, Block, Clock, Time, over
@@ -27,6 +28,7 @@ class Term:
     first: Time | None
     last: Time | None = None
     negative: bool = False
+    node: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Totals:
         names: Names,
         axes: Axes,
         running: dict[int, Running],
-        form: Callable[[Reference, Block, Time | None], Form],
+        form: Callable[[Reference, Block, Time | None, Tensor | None], Form],
     ) -> None:
         self.clock, self.names, self.axes, self.running, self.form = clock, names, axes, running, form
 
@@ -120,13 +122,15 @@ class Totals:
         """Everything that is added up where a reference stands."""
         return self.written(self.terms(ref, block, at))
 
-    def terms(self, ref: Reference, block: Block, at: Time | None, negative: bool = False) -> list[Term]:
+    def terms(
+        self, ref: Reference, block: Block, at: Time | None, negative: bool = False, node: Tensor | None = None
+    ) -> list[Term]:
         """What is added up where a reference stands: itself, or the terms of the sum that it means."""
         clock = self.clock
-        stack: list[tuple[Reference, Block, Time | None, bool]] = [(ref, block, at, negative)]
+        stack: list[tuple[Reference, Block, Time | None, bool, Tensor | None]] = [(ref, block, at, negative, node)]
         found: list[Term] = []
         while stack:
-            ref, block, at, negative = stack.pop()
+            ref, block, at, negative, node = stack.pop()
             if isinstance(ref, Each):
                 first, last = clock.span(ref.start, ref.stop)
                 found += [Term(Here(p), BODY, first, last, negative) for p in ref.positions]
@@ -136,17 +140,16 @@ class Totals:
                 running = self.running[position]
                 for other, taken in running.added:
                     found.append(Term(other, BODY, clock.first, clock.last, negative != taken))
-                stack.append((clock.it.initial[position, running.shift], AFTER, None, negative))
+                stack.append((clock.it.initial[position, running.shift], AFTER, None, negative, None))
                 continue
             i = None if home is None or home == BODY else clock.instructions(home)[position]
-            if i is not None and i.op is not None and i.op.name in SUMS and i.name is None:
-                away = i.op.name == "subtract"
-                stack += [
-                    (x, home or AFTER, time, negative != (away and bool(j)))
-                    for j, x in reversed([*enumerate(i.inputs)])
-                ]
+            if home is not None and i is not None and i.op is not None and i.op.name in SUMS and i.name is None:
+                inputs, away = clock.node((*home, position)).inputs, i.op.name == "subtract"
+                for j in reversed(range(len(i.inputs))):
+                    one = inputs[j] if len(inputs) == len(i.inputs) else None
+                    stack.append((i.inputs[j], home, time, negative != (away and bool(j)), one))
             else:
-                found.append(Term(ref, block, at, None, negative))
+                found.append(Term(ref, block, at, None, negative, node))
         return found
 
     def _meant(self, ref: Reference, block: Block, at: Time | None) -> tuple[Block | None, int, Time | None]:
@@ -162,13 +165,14 @@ class Totals:
 
     def written(self, terms: list[Term]) -> Form:
         """Terms as a sum; neighbours in time that say the same are one."""
-        alone = [(self.form(term.ref, term.block, term.first), term.negative) for term in terms if term.last is None]
+        single = [term for term in terms if term.last is None]
+        alone = [(self.form(term.ref, term.block, term.first, term.node), term.negative) for term in single]
         alone = [(form, negative) for form, negative in alone if form.number != 0.0]
         total: Form | None = None
         for term in terms:
             if term.first is not None and term.last is not None:
                 first, last, alone = self._widened(term, term.first, term.last, alone)
-                body = self.form(term.ref, BODY, NOW)
+                body = self.form(term.ref, BODY, NOW, None)
                 part = Form(f"sum({over(first, last)}, {body.text})", axes=body.axes, pooled=body.pooled)
                 total = self._plus(total, part, term.negative)
         for form, negative in alone:
@@ -192,7 +196,7 @@ class Totals:
             for time in (first.moved(-1), last.moved(1)):
                 if not 1 <= time.number(self.clock.T) <= self.clock.T:
                     continue
-                body = self.form(term.ref, BODY, time)
+                body = self.form(term.ref, BODY, time, None)
                 same = ((form.text, negative) == (body.text, term.negative) for form, negative in left)
                 match = next((n for n, found in enumerate(same) if found), None)
                 if match is not None:
