@@ -93,3 +93,17 @@ def test_the_header_is_printed():
     document = parse(OUTSIDE.format(labels="labels: y one-hot", dz="yhat[t] - y[t]"))
     assert "labels: y one-hot" in text(document)
     assert parse(text(document)) == document
+
+
+@pytest.mark.parametrize("header", ["labels: y one-hot", "sizes: y = 5"])
+def test_a_file_with_labels_as_columns_is_compiled_over_time(header):
+    model = load(
+        f"sizes: x = 4, h = 3\n{header}\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
+        "L = sum(t, cross_entropy(V @ h[t], y[t]))\n" + ("sizes: V = 5 x 3" if "y =" not in header else "")
+    )
+    run, fast = model.unroll(6, batch=2), model.compile()
+    values = {name: node.numpy() for name, node in run.parameters.items()} | {("h", 0): run["h", 0].numpy()}
+    values |= {name: np.stack([run[name, t].numpy() for t in range(1, 7)]) for name in ("x", "y")}
+    loss, _ = fast(values)
+    np.testing.assert_allclose(loss, run.loss.numpy(), rtol=1e-12)
+    assert fast.forms == ["folded"]

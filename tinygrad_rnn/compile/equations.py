@@ -103,10 +103,11 @@ class _Recorder:
         return {} if self.reasons else {n: 0 for n, key in enumerate(self.keys) if key in self.places.over}
 
     def unrolled(self, arrays: list[Any], lengths: Mapping[str, int]) -> Any:
-        """The model's run with these values."""
+        """The model's run with these values, which may be changed ones: no label is checked."""
         values = {self._place(key, lengths): array for key, array in zip(self.keys, arrays, strict=True)}
         batch = self.places.batch(self.keys, arrays)
-        return self.model.unroll(next(iter(lengths.values())), batch=batch, values=values, lengths=lengths)
+        T = next(iter(lengths.values()))
+        return self.model.unroll(T, batch=batch, values=values, lengths=lengths, checked=False)
 
     def _place(self, key: Key, lengths: Mapping[str, int]) -> Key:
         return (key, self.places.end(key, lengths)) if key in self.places.last else key

@@ -131,6 +131,7 @@ class Model:
         values: Mapping[Any, Any] | None = None,
         scale: float = 1.0,
         lengths: Mapping[str, int] | None = None,
+        checked: bool = True,
     ) -> Run:
         """Run the model over the steps 1 to T and record the graph.
 
@@ -139,8 +140,9 @@ class Model:
 
         Values are random (`seed`, `scale`) unless `values` gives them: for a parameter by name; for an input by name,
         as a sequence over the steps, or by (name, step); for an initial state by (name, step), as ("h", 0). A column
-        takes shape (n,), (n, 1) or (n, batch). Raises `LanguageError` for circular definitions and for steps outside
-        the sequence, `ShapeError` for values that do not fit.
+        takes shape (n,), (n, 1) or (n, batch); given labels are what the file declares, unless `checked` is False.
+        Raises `LanguageError` for circular definitions and for steps outside the sequence, `ShapeError` for values that
+        do not fit.
 
         >>> import tinygrad_rnn as tg
         >>> from tinygrad_rnn.language import load
@@ -149,7 +151,7 @@ class Model:
         >>> run["h", 3].shape, sorted(run.parameters)
         ((2, 1), ['W'])
         """
-        return Unroller(self, self.lengths(T, lengths), seed, batch, values, scale).run()
+        return Unroller(self, self.lengths(T, lengths), seed, batch, values, scale, checked).run()
 
     def compile(self, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:
         """The loss and its gradients as a fast function of all values by name, for any length and batch size.

@@ -99,7 +99,7 @@ def _before(quantities: Quantities, place: Place) -> bool:
 
 
 class Unroller(Resolver):
-    """Builds a `Run`."""
+    """Builds a `Run`; with `checked`, given labels have to be what the file declares."""
 
     contract = False
 
@@ -111,6 +111,7 @@ class Unroller(Resolver):
         batch: int,
         values: Mapping[Any, Any] | None,
         scale: float,
+        checked: bool = True,
     ) -> None:
         for name, length in lengths.items():
             if not 1 <= length <= MOST_STEPS or batch < 1:
@@ -126,7 +127,7 @@ class Unroller(Resolver):
         #: how many samples there are, in columns of their own or in those of the matrices
         self.samples = columns or batch
         self.model, self.seed, self.batch, self.scale = model, seed, batch, scale
-        self.given = dict(values or {})
+        self.given, self.checked = dict(values or {}), checked
         self._check_given()
         quantities = model.quantities
         self.coverage = {
@@ -247,6 +248,8 @@ class Unroller(Resolver):
                 raise ShapeError(f"{place[0]} takes class numbers from 0 to {entries - 1}, or columns")
             made = np.eye(entries)[value.reshape(-1)]
             return made if columns > 1 else made.T
+        if not self.checked:
+            return value
         kind = self.model.quantities.labels[place[0], place[1] is not None]
         sums = value if value.ndim < 2 else value.T if columns > 1 else value
         sums = sums.sum(axis=0)
