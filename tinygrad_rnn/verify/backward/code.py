@@ -34,9 +34,9 @@ _STANDARD = Path(inspect.__file__).resolve().parent
 
 def functions_of(function: Any) -> list[FunctionType]:
     """The user's functions that a function can reach, itself first; methods by way of objects it reads."""
-    found: dict[int, FunctionType] = {}
-    _collect(function, DEEPEST, found, set())
-    return list(found.values())
+    functions: dict[int, FunctionType] = {}
+    _collect(function, DEEPEST, functions, set())
+    return list(functions.values())
 
 
 def cells_of(functions: list[FunctionType]) -> list[CellType]:
@@ -103,15 +103,15 @@ def _variables(frame: FrameType) -> Iterator[tuple[str, Tensor, bool]]:
         yield from ((f"{word}[t]", part, False) for part in parts if isinstance(part, Tensor))
 
 
-def _collect(thing: Any, depth: int, found: dict[int, FunctionType], seen: set[int]) -> None:
+def _collect(thing: Any, depth: int, functions: dict[int, FunctionType], seen: set[int]) -> None:
     if depth < 0 or id(thing) in seen:
         return
     seen.add(id(thing))
     for function in _functions_behind(thing):
         if function.__code__.co_filename and not is_library(function.__code__.co_filename):
-            found.setdefault(id(function), function)
+            functions.setdefault(id(function), function)
             for value in _read_by(function):
-                _collect(value, depth - 1, found, seen)
+                _collect(value, depth - 1, functions, seen)
 
 
 def _functions_behind(thing: Any) -> Iterator[Any]:

@@ -67,11 +67,11 @@ class Results:
         return {key: value for key, value in returned.items() if not (key in LOSS and key not in self.known)}
 
     def _renamed(self, returned: Any, names: Mapping[str, Any]) -> dict[str, Any]:
-        held = returned if isinstance(returned, Mapping) else _members(returned)
-        lacking = [key for key in names if key not in held]
+        members = returned if isinstance(returned, Mapping) else _members(returned)
+        lacking = [key for key in names if key not in members]
         if lacking:
-            raise GraphError(f"names= speaks of {lacking[0]!r}; backward returned {', '.join(map(str, held))}")
-        return {str(names[key]): held[key] for key in names if names[key] is not None}
+            raise GraphError(f"names= speaks of {lacking[0]!r}; backward returned {', '.join(map(str, members))}")
+        return {str(names[key]): members[key] for key in names if names[key] is not None}
 
     def _in_order(self, returned: Any, names: list[str | None]) -> dict[str, Any]:
         parts = list(returned) if isinstance(returned, (tuple, list)) else [returned]

@@ -146,8 +146,8 @@ class _Numpy:
     """numpy, but for the functions that make arrays to be written into."""
 
     def __getattr__(self, name: str) -> Any:
-        made = getattr(np, name)
-        return _MAKERS.get(name, made)
+        original = getattr(np, name)
+        return _MAKERS.get(name, original)
 
 
 def _made(make: Any) -> Any:
