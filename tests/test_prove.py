@@ -1,10 +1,16 @@
 """What is proved is right for every length and size; what is right is proved. Truth: algebra by hand."""
 
+from dataclasses import replace
+
 import pytest
 
+import tinygrad_rnn as tg
 from tinygrad_rnn import models
+from tinygrad_rnn.core.errors import LanguageError
 from tinygrad_rnn.derivation.prove import Budget, prove
 from tinygrad_rnn.language import Model, load
+from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.verify.mutants import _changed
 
 VANILLA = """sizes: x = 3, h = 4, o = 5
 a[t] = b + W @ h[t-1] + U @ x[t]
@@ -71,6 +77,11 @@ RIGHT = {
     "copies": VANILLA + "dW[t] = (dh[t] * (1 - h[t]**2)) @ h[t-1].T\ndW = sum(t, dW[t])",
     "a helper of its reader": VANILLA.split("dh[T]")[0]
     + "delta[t] = dh[t] * (1 - h[t]**2)\ndh[T] = V.T @ do[T]\ndh[t] = W.T @ delta[t+1] + V.T @ do[t]    for t < T",
+    "a helper defined by itself": VANILLA.split("dh[T]")[0] + "delta[T] = (V.T @ do[T]) * (1 - h[T]**2)\n"
+    "delta[t] = (V.T @ do[t] + W.T @ delta[t+1]) * (1 - h[t]**2)    for t < T\ndW = sum(t, delta[t] @ h[t-1].T)",
+    "two helpers defined by each other": VANILLA.split("dh[T]")[0]
+    + "g[T+1] = 0 * b\ng[t] = V.T @ do[t] + W.T @ delta[t+1]\n"
+    "delta[T+1] = 0 * b\ndelta[t] = g[t] * (1 - h[t]**2)\ndW = sum(t, delta[t] @ h[t-1].T)",
     "softmax by hand": VANILLA.split("do[t]")[0] + "do[t] = exp(o[t] - logsumexp(o[t])) - onehot(y[t])",
     "a relu's mask from its result": RELU + "da[T] = dh[T] * relu'(h[T])",
     "a definition read backwards": CELL + "dz_f[t] = dc[t] * (c[t] - i[t] * g[t]) * (1 - f[t])",
@@ -125,6 +136,11 @@ WRONG = {
     "gradients:\ndh[T] = m[T]",
     "by a helper that ends": VANILLA + "g[t] = do[t]    for t <= 20\ng[t] = 2 * do[t]    for t > 20\ndc = sum(t, g[t])",
     "by a helper that is stated up to step 20": VANILLA + "g[t] = do[t]    for t <= 20\ndc = sum(t, g[t])",
+    "by a helper defined by itself that is right for twenty steps": VANILLA.split("dh[T]")[0]
+    + "delta[T] = (V.T @ do[T]) * (1 - h[T]**2)\n"
+    + "delta[t] = (V.T @ do[t] + W.T @ delta[t+1]) * (1 - h[t]**2)    for T-20 <= t < T\n"
+    + "delta[t] = V.T @ do[t]    for t < T-20\ndW = sum(t, delta[t] @ h[t-1].T)",
+    "by a helper that goes round": VANILLA + "delta[t] = delta[t]\ndW = sum(t, delta[t] @ h[t-1].T)",
     "by a step that does not exist": VANILLA + "dU = sum(t, ((dh[t] + 0 * dh[t+1]) * (1 - h[t]**2)) @ x[t].T)",
     "by a circle": VANILLA + "dV = dV",
     "by a circle at one step": VANILLA.replace("dh[T] = V.T @ do[T]", "dh[T] = 0.5 * dh[T] + 0.5 * V.T @ do[T]").rsplit(
@@ -150,3 +166,20 @@ WRONG = {
 def test_what_is_wrong_at_some_length_size_or_value_is_not_proved(text: str) -> None:
     model, equation = last(text)
     assert not prove(model, equation, Budget(seconds=3.0)).proved
+
+
+@pytest.mark.parametrize("name", ["vanilla", "leaky_tau"])
+def test_no_mutant_is_proved_that_differs_at_some_length(name: str) -> None:
+    document = models.load_any(name).document
+    for place, equation in enumerate(document.gradients):
+        for _, rhs in list(_changed(equation.rhs))[::5]:
+            others = list(document.gradients)
+            others[place] = replace(equation, rhs=rhs)
+            try:
+                wrong = load(text(replace(document, gradients=tuple(others))))
+            except LanguageError:  # it does not even have a shape
+                continue
+            if prove(wrong, wrong.gradients[place], Budget(seconds=1.0)).proved:
+                for T in (3, 8, 15):
+                    row = next(r for r in tg.verify(wrong, T=T, seeds=1).rows if r.line == wrong.gradients[place].line)
+                    assert row.verdict in ("PASS", "PROVED"), f"{equation.name} = {text(rhs)}, T = {T}"

@@ -66,7 +66,7 @@ class _Writing:
 
     def __init__(self, proof: Proof, knowledge: Knowledge, work: Work, clause: Clause) -> None:
         self.model, self.proof, self.knowledge, self.work, self.clause = proof.model, proof, knowledge, work, clause
-        self.stated = Stated(knowledge.book, knowledge.gradients, work, Domain.of())
+        self.stated = Stated(knowledge.book, knowledge.gradients, work, Domain.of(), knowledge.disguised)
         self.definition: Definition = self.stated.written(clause)
         self.context = self.definition.domain
         self.scene = Scene(knowledge.book, knowledge.names, self.context)
@@ -88,6 +88,7 @@ class _Writing:
         else:
             lines.append(self._line(truth, NOTHING))
         rules = [words(f"{name} put in") for name in (*self.stated.helpers, *self.proof.put_in)]
+        rules += [words(f"{key[0]} is d{self.knowledge.disguised[key][0]}") for key in self.stated.taken]
         rules += meanings(self.proof.equation.rhs)
         if _shown(lines[-1].value) != text(self.proof.equation.rhs):
             lines.append(Line(self.proof.equation.rhs, tuple(rules) or (REORDERED,)))

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from ..language import Equation, Model
 from ..language.affine import affine
 from ..language.indices import Constraint
+from ..language.quantities import Key
 from ..system.domain import Domain
 from ..system.system import Clause
+from .disguised import goes_one_way
 from .entries.arithmetic import ZERO, Unprovable, Work, added, scaled
 from .entries.definitions import Definition
 from .entries.slopes import key_of
@@ -89,7 +91,8 @@ class _Attempt:
     def __init__(self, knowledge: Knowledge, work: Work, equation: Equation, shortest: int) -> None:
         self.knowledge, self.work, self.equation, self.shortest = knowledge, work, equation, shortest
         self.book, self.gradients = knowledge.book, knowledge.gradients
-        self.stated = Stated(self.book, self.gradients, work, _longer(self.book.model, shortest))
+        lengths = _longer(self.book.model, shortest)
+        self.stated = Stated(self.book, self.gradients, work, lengths, knowledge.disguised)
 
     def proof(self) -> Proof:
         model, equation = self.book.model, self.equation
@@ -118,11 +121,33 @@ class _Attempt:
         if definition.domain.is_empty:
             return []
         self._check_circle(definition)
+        for helper in [
+            h for h in self.stated.taken if self.knowledge.certain.get(h, LONGEST_START + 1) > self.shortest
+        ]:
+            self._prove_disguised(helper)
         truth = truth_of(self.knowledge, clause, definition, role, self.work)
         search = Search(self.knowledge, definition.domain, self.work)
         difference = added([definition.value, scaled(truth, -1)])
         search.vanishes(difference, lambda: refuted(self.book.model, self.equation))
         return search.put_in
+
+    def _prove_disguised(self, helper: Key) -> None:
+        """Prove that a helper is a gradient by another name: each of its equations is right for the gradient."""
+        base = self.knowledge.disguised[helper]
+        told = f"the helper {helper[0]} is defined by itself, and not proved to be d{base[0]}"
+        values = []
+        for clause in self.book.system.gradients[helper]:
+            definition = self.stated.written(clause)
+            values.append((definition.value, clause.indices, definition.domain))
+            truth = self.gradients.of(Entry(base[0], clause.indices, definition.entries), self.work)
+            search = Search(self.knowledge, definition.domain, self.work)
+            try:
+                search.vanishes(added([definition.value, scaled(truth, -1)]), lambda: None)
+            except Unprovable as why:
+                raise Unprovable(f"{told}: {why}") from None
+        if not goes_one_way(values, f"d{base[0]}"):
+            raise Unprovable(f"{told}: it does not read itself at later steps only")
+        self.knowledge.certain[helper] = self.shortest
 
     def _check_circle(self, definition: Definition) -> None:
         """Raise `Unprovable` if an equation reads what it states."""

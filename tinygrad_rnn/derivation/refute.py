@@ -19,7 +19,7 @@ from ..language.indices import Step
 APART = 1e-6
 
 
-class _Point:
+class Point:
     """One random run of a model and the gradients of its loss, as numbers."""
 
     def __init__(self, model: Model) -> None:
@@ -42,8 +42,9 @@ class _Point:
 
 
 @lru_cache(maxsize=16)
-def _point(model: Model) -> _Point:
-    return _Point(model)
+def point_of(model: Model) -> Point:
+    """The random run of a model, made once."""
+    return Point(model)
 
 
 def refuted(model: Model, equation: Equation) -> str | None:
@@ -59,7 +60,7 @@ def refuted(model: Model, equation: Equation) -> str | None:
         return None
     with np.errstate(all="ignore"):
         try:
-            point = _point(model)
+            point = point_of(model)
             for step in model.steps_of(equation, point.run.lengths):
                 stated = np.asarray(plain(point.evaluator.right_hand_side(equation, step, point.lookup)))
                 truth = point.gradients.get((base[0], step))

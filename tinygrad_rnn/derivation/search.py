@@ -7,12 +7,14 @@ difference is taken up first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from heapq import heappop, heappush
 
 from ..language import Model
+from ..language.quantities import Key
 from ..system.domain import Domain
+from .disguised import disguised
 from .entries.arithmetic import Exhausted, Unprovable, Work, multiplied, of
 from .entries.definitions import Definitions
 from .entries.gradients import Gradients
@@ -33,13 +35,18 @@ class Knowledge:
     book: Definitions
     gradients: Gradients
     names: Names
+    #: helpers that are gradients by another name, each with the quantity; those that turn out not to be are taken out
+    disguised: dict[Key, Key]
+    #: those of them for which this is proved, and from which length on
+    certain: dict[Key, int] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=16)
 def knowledge_of(model: Model) -> Knowledge:
     """What is known of a model, gathered once."""
-    book = Definitions(model)
-    return Knowledge(book, Gradients(book), Names(book))
+    helpers = disguised(model)
+    book = Definitions(model, helpers.values())
+    return Knowledge(book, Gradients(book), Names(book), helpers)
 
 
 class Search:

@@ -7,6 +7,7 @@ nothing is stated is no proof.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..language.affine import Affine
@@ -28,8 +29,13 @@ from .entries.vanishing import without_implied
 class Stated:
     """What the names in gradient equations of one model mean."""
 
-    def __init__(self, book: Definitions, gradients: Gradients, work: Work, lengths: Domain) -> None:
+    def __init__(
+        self, book: Definitions, gradients: Gradients, work: Work, lengths: Domain, disguised: Mapping[Key, Key]
+    ) -> None:
         self.book, self.gradients, self.work = book, gradients, work
+        self.disguised = disguised  # helpers that are gradients by another name
+        #: those of them that were read
+        self.taken: dict[Key, None] = {}
         self.lengths = lengths  # what is asked of them
         self.quantities = book.model.quantities
         self.helpers: list[str] = []
@@ -98,13 +104,18 @@ class Stated:
         return without_implied(self.gradients.copy(Entry(base[0], (), places), step, self.work), context)
 
     def _helper(self, ref: Ref, places: tuple[Affine, ...], context: Domain) -> Polynomial:
-        if ref.key in self._open:
-            raise Unprovable(f"the helper {ref.name} is defined by itself")
+        """A helper by its own equations, on the steps that these claim."""
         clauses = self.book.system.gradients.get(ref.key, ())
         if ref.key[1]:
             missing = uncovered(context, [claim for clause in clauses for claim in clause.claimed(ref.indices)])
             if missing:
                 raise _unstated(ref, missing[0], context)
+        base = self.disguised.get(ref.key)
+        if base is not None:
+            self.taken[ref.key] = None
+            return self._gradient(Ref(ref.span, f"d{base[0]}", ref.index, ref.more), base, places, context)
+        if ref.key in self._open:
+            raise Unprovable(f"the helper {ref.name} is defined by itself")
         if ref.name not in self.helpers:
             self.helpers.append(ref.name)
         self._open.append(ref.key)
@@ -112,6 +123,13 @@ class Stated:
         self._open.pop()
         parts = [self.book.at(definition, ref.indices, places, self.work) for definition in definitions]
         return without_implied(added(parts), context)
+
+    def _gradient(self, ref: Ref, base: Key, places: tuple[Affine, ...], context: Domain) -> Polynomial:
+        """A gradient where its quantity exists, and 0 beyond."""
+        unit = of(Entry(ref.name, ref.indices, places))
+        steps = self.book.existence.steps(base, ref.indices)
+        outside = uncovered(context, steps)
+        return self._inside(unit, steps, outside, context) if outside else unit
 
     def _check(self, definition: Definition) -> None:
         """That functions and quotients are asked for nothing that is not certain, or that the forward asks for too."""

@@ -5,7 +5,7 @@ What follows from them stands beside this: gradients in `gradients`, names for f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ...language import Model
@@ -48,7 +48,7 @@ class Definition:
 class Definitions:
     """The forward equations of one model as polynomials, each worked out when it is first needed."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kept: Iterable[Key] = ()) -> None:
         self.model, self.system = model, System.of(model)
         self.sizes = Sizes(model)
         self.existence = Existence(self.system.forward)
@@ -69,7 +69,7 @@ class Definitions:
         named = [e.target.key for e in model.gradients] + [r.key for e in model.gradients for r in refs(e)]
         bases = {key: quantities.base(key) for key in named}
         #: the quantities whose gradients the file speaks of; those of the others are put in
-        self.kept = frozenset(base for key, base in bases.items() if base is not None and base[1] == key[1])
+        self.kept = frozenset(base for key, base in bases.items() if base is not None and base[1] == key[1]) | set(kept)
 
     def _length(self, key: Key) -> Affine | None:
         """The number of entries of a column, or of a row."""
