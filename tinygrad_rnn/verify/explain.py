@@ -47,8 +47,9 @@ def explained(found: Report | Notes, line: int) -> str:
     equation = next((e for e in model.gradients if (e.name, e.line) == (row.name, row.line)), None)
     parts = [f"{row.name} on line {line}: {row.verdict}", *_part("written", [row.text])]
     if equation is None or not row.steps:  # it has no shapes that fit, or no steps
-        said = [row.why, row.explanation] if row.why else [row.explanation]
-        return "\n".join([*parts, *_part("why", [part for part in said if part])])
+        said = [row.mistake, *row.excerpt.splitlines(), row.why, row.explanation]
+        parts += _part("why", [part for part in said if part])
+        return "\n".join([*parts, *_part("corrected", (row.correction or "").splitlines())])
     probe = Probe(model, model.unroll(report.T, lengths=dict(report.lengths[0]) if report.lengths else None))
     parts += _part("shapes", list(_shapes(model, equation)))
     parts += _part("derived", _derived(model, equation))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from ..core.errors import DerivationError
 from ..derivation import DIAG, HADAMARD, Gradients, default_names
@@ -18,8 +17,10 @@ from .helpers import in_own_words
 from .terms import Term
 
 Keep = tuple[str, ...]
-#: gradients derived so far, by model: in which vocabulary, and whether common factors are multiplied in
-_DERIVED: WeakKeyDictionary[Model, dict[tuple[Keep, bool], Gradients | DerivationError]] = WeakKeyDictionary()
+#: so many derivations are kept, the latest
+KEPT = 16
+#: gradients derived last: of which model, in which vocabulary, and whether common factors are multiplied in
+_DERIVED: dict[tuple[int, Keep, bool], tuple[Model, Gradients | DerivationError]] = {}
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,15 @@ def writes_diag(model: Model) -> bool:
 
 
 def _gradients(model: Model, keep: Keep, fine: bool) -> Gradients:
-    known = _DERIVED.setdefault(model, {})
-    if (keep, fine) not in known:
+    key = (id(model), keep, fine)  # the model is kept beside, so that its id stays its own
+    if key not in _DERIVED:
         try:
-            known[keep, fine] = Gradients(model, keep, fine)
+            _DERIVED[key] = model, Gradients(model, keep, fine)
         except DerivationError as error:
-            known[keep, fine] = error
-    gradients = known[keep, fine]
+            _DERIVED[key] = model, error
+        for oldest in list(_DERIVED)[:-KEPT]:
+            del _DERIVED[oldest]
+    gradients = _DERIVED[key][1]
     if isinstance(gradients, DerivationError):
         raise gradients
     return gradients
