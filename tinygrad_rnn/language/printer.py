@@ -84,7 +84,8 @@ def _chain(expr: Binary) -> str:
     for node in operators:
         here = LEVELS[node.op]
         power = node.op == "**"
-        if binds < here + power or mixed(before, node.op):
+        turned = power and isinstance(node.left, Transpose)  # (W.T)**2: a power of the transpose, said so
+        if binds < here + power or mixed(before, node.op) or turned:
             said = f"({said})"
         before = node.op
         right = _within(node.right, SIGN if power else here + 1)
