@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import cache
 
 import pytest
 
@@ -12,7 +11,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify.judge import judge
 
-from .shipped import DERIVED, SMALL
+from .shipped import SMALL
 
 SHIPPED = {
     *("vanilla", "output_to_hidden", "single_output", "leaky"),
@@ -50,18 +49,6 @@ def test_the_published_derivation_passes(name, T):
     report = judge(resolve(name), long_enough(name, T), seeds=3 if name in SMALL else 1, certified=certified)
     assert report.ok, str(report)
     assert report.probe is not None or not certified
-
-
-@pytest.mark.parametrize("name", DERIVED)
-@every_length
-def test_the_derived_equations_pass(name, T):
-    report = judge(tg.load(derived(name)), long_enough(name, T), seeds=1, certified=False)
-    assert report.ok, str(report)
-
-
-@cache
-def derived(name: str) -> str:
-    return tg.derive(resolve(name)).document()
 
 
 @every_model
