@@ -7,14 +7,41 @@ exponent that is no whole number, is always taken entry by entry; what the value
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import add, mul, sub, truediv
 
 from .expressions import Binary, Call, Expr, Number, Sum, Time, Transpose, Unary, spine, walk
+
+_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": add,
+    "-": sub,
+    "*": mul,
+    "/": truediv,
+}
 
 
 def is_number(expr: Expr) -> bool:
     """Whether it is made of numbers and times alone: 2, T-t, -1/2."""
     return all(isinstance(node, Number | Time | Unary | Binary) for node in walk(expr))
+
+
+def constant(expr: Expr) -> float | None:
+    """The value of an expression of numbers alone, as 2 * 3 - 6; None for any other, and where it has none."""
+    values: dict[int, float] = {}
+    for node in walk(expr):
+        parts = [values[id(child)] for child in node.children]
+        try:
+            if isinstance(node, Number):
+                values[id(node)] = float(node.value)
+            elif isinstance(node, Unary):
+                values[id(node)] = -parts[0] if node.op == "-" else parts[0]
+            elif isinstance(node, Binary) and node.op in _ARITHMETIC:
+                values[id(node)] = _ARITHMETIC[node.op](*parts)
+            else:
+                return None
+        except ArithmeticError:
+            return None
+    return values[id(expr)]
 
 
 def contexts(operators: Sequence[Binary], factor: bool) -> list[tuple[bool, bool]]:

@@ -36,6 +36,11 @@ class Claims:
     faults: tuple[Fault, ...] = ()
     again: tuple[tuple[Equation, Model], ...] = ()
 
+    @property
+    def others(self) -> list[Equation]:
+        """The equations of the file that the model leaves out."""
+        return [*(fault.equation for fault in self.faults), *(equation for equation, _ in self.again)]
+
 
 def claims_of(document: Document, lengths: Sequence[Mapping[str, int]] = ()) -> Claims:
     """The claims of a document. Raises `LanguageError` for what is wrong outside of its gradient equations.

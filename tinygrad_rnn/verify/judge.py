@@ -80,11 +80,11 @@ def _prepared(
         document = model if isinstance(model, Document) else read_any(model)
         claims = claims_of(document)
     claims = replace(claims, model=with_parts(claims.model))
-    chosen = trials(claims.model, T, lengths, values)
+    chosen = trials(claims.model, T, lengths, values, claims.others)
     if any(overlaps(claims.model, trial.lengths) for trial in chosen):  # from some length on
         claims = claims_of(document, [trial.lengths for trial in chosen])
         claims = replace(claims, model=with_parts(claims.model))
-        chosen = trials(claims.model, T, lengths, values)
+        chosen = trials(claims.model, T, lengths, values, claims.others)
     if not _stated(claims.model) and not claims.faults and not claims.again:
         hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
         raise LanguageError(
@@ -112,6 +112,7 @@ class _Judge:
         self.claims, self.model, self.trials = claims, claims.model, chosen
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
+        self._others: dict[int, list[Probe]] = {}
         #: the probes of each length, in the order of the lengths
         self.groups: list[list[Probe]] = []
         for probe in self.probes:
@@ -128,6 +129,7 @@ class _Judge:
         rows = [self.row(equation) for equation in equations]
         order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
         rows = [self._proved(e, _in_order(e, row, order)) for e, row in zip(equations, rows, strict=True)]
+        rows = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
         certificate = None
         shortest = max(SHORTEST, reach(model) + 2)
         T = self.probes[0].run.T
@@ -171,7 +173,8 @@ class _Judge:
 
     def _explained(self, equation: Equation, row: Row) -> Row:
         """A row that fails, with what is wrong; the probes at which it shows come first."""
-        probes = [probe for probe in self.probes if _states(probe.model, equation)]
+        drawn = [*self.probes, *(probe for probes in self._others.values() for probe in probes)]
+        probes = [probe for probe in drawn if _states(probe.model, equation)]
         found = diagnose(equation, sorted(probes, key=lambda probe: not _fails(probe, equation)))
         if found is None:
             return row
@@ -202,9 +205,9 @@ class _Judge:
 
     def _order(self, failing: Collection[int]) -> Usable:
         """The circles and gaps, at every length; what fails by itself makes no circle of those that read it."""
-        total = Usable()
+        total, again = Usable(), [equation for equation, _ in self.claims.again]
         for group in self.groups:
-            total = total + usable(group[0].model, group[0].run, failing)
+            total = total + usable(group[0].model, group[0].run, failing, again)
         return total
 
     def _proved(self, equation: Equation, row: Row) -> Row:
@@ -213,6 +216,25 @@ class _Judge:
             return row
         proof = prove(self.model, equation)
         return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof)
+
+    def _witnessed(self, equation: Equation, row: Row) -> Row:
+        """A row that passes, if at each step some probe could have shown a mistake; others are drawn where none could.
+
+        What is zero, saturated or flat on all of them is undecided there.
+        """
+        steps = list(row.steps)
+        for trial in self.trials:
+            probes = [p for p in self.probes if p.run.lengths == trial.lengths and _states(p.model, equation)]
+            for step in trial.model.steps_of(equation, trial.lengths) if _states(trial.model, equation) else ():
+                if any(probe.witnesses(equation, step) for probe in probes):
+                    continue
+                more = [probe for probe in self._other_probes(trial) if probe.witnesses(equation, step)]
+                said = "a term is zero or flat on every probe"
+                told = Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
+                found = _worst_step([probe.judge(equation, step) for probe in more]) if more else told
+                steps = [found if (old.t, old.T) == (found.t, found.T) else old for old in steps]
+        row = replace(row, steps=steps, verdict=_overall(steps))
+        return self._explained(equation, row) if row.verdict == FAIL else row
 
     # -- all equations together ---------------------------------------------------------------------------------------
     def _certified(self, equations: list[Equation], rows: list[Row]) -> tuple[Certificate, list[Row]]:
@@ -224,15 +246,13 @@ class _Judge:
         trial, probes = self.trials[0], self.groups[0]
         model, lengths = trial.model, trial.lengths
         strong = [Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)) for n in range(2)]
-        more: list[Probe] = []
         total, decided = Certificate(), []
         for equation, row in zip(equations, rows, strict=True):
             if self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
                 same = [probe for probe in probes if _states(probe.model, equation)]
                 found = certify(equation, same, strong)
                 if not found.ok:
-                    more = more or self._other_probes(trial)
-                    found = certify(equation, same + more, strong)
+                    found = certify(equation, same + self._other_probes(trial), strong)
                 total += found
                 if not found.ok and row.verdict == PASS:
                     row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {found.survivors[0]}")
@@ -241,8 +261,11 @@ class _Judge:
 
     def _other_probes(self, trial: Trial) -> list[Probe]:
         """Probes of other seeds and, where none was asked for, of other scales."""
-        scales = OTHER_SCALES if self.scale == 1.0 else (self.scale,) * len(OTHER_SCALES)
-        return [self._probe(trial, OTHER_SEEDS + seed, scale) for seed, scale in enumerate(scales)]
+        if id(trial) not in self._others:
+            scales = OTHER_SCALES if self.scale == 1.0 else (self.scale,) * len(OTHER_SCALES)
+            drawn = [self._probe(trial, OTHER_SEEDS + seed, scale) for seed, scale in enumerate(scales)]
+            self._others[id(trial)] = drawn
+        return self._others[id(trial)]
 
     def _follow_through(self, equations: list[Equation]) -> list[Row]:
         """Every equation again, now with the user's own values on its right-hand side: what a mistake does
@@ -318,7 +341,9 @@ def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
     chosen = trials(alone, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
     single = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values)
     row = single._proved(equation, single.row(equation))
-    first = next(e for e in judge.model.gradients if e.target.key == equation.target.key)
+    claimed = set(equation.covers(lengths))
+    rivals = [other for other in judge.model.gradients if other.target.key == equation.target.key]
+    first = next((other for other in rivals if claimed & set(other.covers(lengths))), rivals[0])
     differ = row.verdict == FAIL or judge.row(first).verdict == FAIL
     said = f"stated on line {first.line} too, and the two {'differ' if differ else 'agree'}"
     return replace(row, why=said)

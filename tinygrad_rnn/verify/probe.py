@@ -82,6 +82,13 @@ class Probe:
             return Gradient(np.zeros(()), np.zeros(()))
         return self.reference.whole(base[0], step) if whole else self.reference.of(base[0], step)
 
+    def witnesses(self, equation: Equation, step: Time) -> bool:
+        """Whether a mistake in a term of the equation would show at this step."""
+        base = self.model.quantities.base(equation.target.key)
+        if base is None or self.model.role(equation) == "copy":
+            return True
+        return self.reference.alive(base[0], step)
+
     def judge(self, equation: Equation, step: Time) -> Step:
         """The verdict on one equation at one step, its right-hand side seeing reference values."""
         with np.errstate(all="ignore"):

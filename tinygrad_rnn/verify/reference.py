@@ -17,6 +17,7 @@ from ..core.tensor import Tensor
 from ..language import Run
 from ..language.indices import Step
 from .gradcheck import STEP, pushed
+from .liveness import alive
 from .magnitude import EPS, SAFETY, magnitudes
 from .report import EngineCheck
 
@@ -55,6 +56,7 @@ class Reference:
         self._named = frozenset(node.id for node in ancestors(recorded) if node.name is not None)
         self._copies: dict[str, dict[Any, Tensor]] = {}
         self._found: dict[tuple[Place, bool], Gradient] = {}
+        self._may_differ: dict[int, bool] = {}
 
     def has(self, name: str, step: Step) -> bool:
         """Whether the loss can be differentiated with respect to this quantity."""
@@ -66,6 +68,13 @@ class Reference:
         if (place, False) not in self._found:
             self._found[place, False] = self._gradient(self._recorded[place])
         return self._found[place, False]
+
+    def alive(self, name: str, step: Step) -> bool:
+        """Whether the gradient and each of its terms can be told from zero on this run: see `liveness`."""
+        node = self._recorded.get((name, step))
+        if node is None:
+            return True
+        return alive(node, self.of(name, step).size, self._may_differ, whole=step is None)
 
     def any_of(self, name: str) -> Gradient:
         """The gradient with respect to a quantity at the last of its steps, for its shape."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..language import Model
+from ..language.expressions import Sum, walk
 from ..language.indices import numbers
+from ..language.printer import text
+from ..system.domain import Domain
 from .report import Row
 from .trials import SHORTEST, Trial
+
+#: so many steps without an equation are named one by one
+MOST_STEPS = 4
 
 
 def remarks(
@@ -26,11 +32,13 @@ def remarks(
     if model.document.samples:
         notes.append(f"{model.document.samples} columns are given: names are matrices with a column for each sample")
     notes += _read_but_not_stated(rows)
+    notes += never_holds(model)
     alike = _alike(model, tried)
     if alike:
         notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
     stated = {model.quantities.base(e.target.key) for e in model.gradients}
-    missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + _steps_left_out(model, T)
+    left = _steps_left_out(model, rows, tried[0].lengths)
+    missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + left
     missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
     if missing:
         notes.append(f"not stated, so not judged: {', '.join(missing)}")
@@ -62,21 +70,37 @@ def _alike(model: Model, tried: Sequence[Trial]) -> str:
     return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
 
 
-def _steps_left_out(model: Model, T: int) -> list[str]:
+def _steps_left_out(model: Model, rows: Sequence[Row], lengths: Mapping[str, int]) -> list[str]:
     """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
-    found = []
-    for key, equations in model.quantities.stated.items():
+    missing = []
+    T = next(iter(lengths.values()))
+    for key in model.quantities.stated:
         base = model.quantities.base(key)
         if base is None or not key[1] or not base[1]:
             continue
-        quantities, lengths = model.quantities, model.lengths(T)
-        exists = quantities.coverage(quantities.defined.get(base, []), lengths)
-        stated = quantities.coverage(equations, lengths)
+        quantities = model.quantities
+        mine = [row for row in rows if row.name.partition("[")[0] == key[0]]
+        stated = {step.t for row in mine for step in row.steps if step.T == T}
         ranges = quantities.ranges_of(base[0])
-        for step in exists:
+        left = []
+        for step in quantities.coverage(quantities.defined.get(base, []), lengths):
             inside = all(within.holds(i, lengths) for i, within in zip(numbers(step), ranges, strict=True))
             if inside and step not in stated:
                 pairs = zip(numbers(step), ranges, strict=True)
                 at = [str(within.last if i == within.last.at(lengths) else i) for i, within in pairs]
-                found.append(f"{key[0]}[{', '.join(at)}]")
-    return found
+                left.append(f"{key[0]}[{', '.join(at)}]")
+        missing += left if len(left) <= MOST_STEPS else [*left[:2], "…", left[-1]]
+    return missing
+
+
+def never_holds(model: Model) -> list[str]:
+    """Conditions, of equations or of sums in them, that no length makes true."""
+    said = []
+    for equation in (*model.forward, *model.gradients):
+        around = list(equation.when)
+        for condition in (*around, *(node.over for node in walk(equation.rhs) if isinstance(node, Sum))):
+            outer = () if condition in around else around
+            domain = Domain.of(*condition.constraints, *(c for each in outer for c in each.constraints))
+            if condition.tests and domain.is_empty:
+                said.append(f"the condition {text(condition)} of {equation.name} (line {equation.line}) never holds")
+    return list(dict.fromkeys(said))

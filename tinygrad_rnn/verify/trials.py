@@ -6,7 +6,7 @@ different, where the forward equations leave them free. How a verdict follows st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,8 +45,11 @@ def trials(
     T: int | None = None,
     lengths: Mapping[str, int] | None = None,
     values: Mapping[Any, Any] | None = None,
+    also: Sequence[Equation] = (),
 ) -> list[Trial]:
     """The trials of a model: two of other lengths and sizes, or one for a given T; sizes stay where `values` are given.
+
+    What the equations of `also` mention counts too: those of the file that the model leaves out.
 
     >>> from tinygrad_rnn.language import load
     >>> model = load("sizes: x = 3, h = 4\\nh[t] = tanh(W @ h[t-1] + U @ x[t])\\nL = sum(h[T])")
@@ -59,42 +62,41 @@ def trials(
             raise GraphError(f"this model has no length {name}: it has {', '.join(model.lengths(1))}")
         if not 1 <= length <= MOST_STEPS:
             raise GraphError(f"a derivation is judged over 1 to {MOST_STEPS:,} steps, not over {name} = {length}")
-    numbers = numbers_of(model)
-    free = _free(numbers, max(SHORTEST, reach(model) + 2))
+    free = _free(numbers_of(model, also), max(SHORTEST, reach(model, also) + 2))
     chosen = [model.lengths(T, lengths)] if T else _lengths(list(model.lengths(1)), free, lengths or {})
     used = {n for each in chosen for length in each.values() for n in (length - 1, length, length + 1)}
     one = two = Claims(model)
     if not values:
         one = _apart(model, used) or one
-        two = resized(model, used | _literals(model)) or one
+        two = resized(model, used | _literals(model, also)) or one
     if len(chosen) == 1 and two is one:
         return [Trial(one.model, chosen[0], one.faults)]
     return [Trial(one.model, chosen[0], one.faults), Trial(two.model, chosen[-1], two.faults)]
 
 
 # -- what a file mentions ---------------------------------------------------------------------------------------------
-def reach(model: Model) -> int:
+def reach(model: Model, also: Sequence[Equation] = ()) -> int:
     """How long a sequence has to be at least: its longest delay, and every step that an equation names."""
     offsets = [0, model.longest_delay]
-    for equation in (*model.forward, *model.gradients):
+    for equation in (*model.forward, *model.gradients, *also):
         for index in _indices(equation):
             beyond = 1 if index.variable is None and index.constant > 0 else 0
             offsets.append(abs(index.constant) - beyond)
     return max(offsets)
 
 
-def numbers_of(model: Model) -> set[int]:
+def numbers_of(model: Model, also: Sequence[Equation] = ()) -> set[int]:
     """Every whole number that the file mentions: in formulas, indices, conditions and sizes."""
-    found = _literals(model)
+    found = _literals(model, also)
     for size in model.document.sizes.values():
         found |= {size.rows, size.columns or 1}
     return found | {n for shape in model.shapes.values() for n in shape}
 
 
-def _literals(model: Model) -> set[int]:
+def _literals(model: Model, also: Sequence[Equation] = ()) -> set[int]:
     """The whole numbers of the equations."""
     found: set[int] = set()
-    for equation in (*model.forward, *model.gradients):
+    for equation in (*model.forward, *model.gradients, *also):
         found |= {int(n.value) for n in walk(equation.rhs) if isinstance(n, Number) and float(n.value).is_integer()}
         found |= {abs(index.constant) for index in _indices(equation)}
     return found
