@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seeds", type=_positive, default=3, help="number of random probes (default 3)")
     verify.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
     verify.add_argument("--html", metavar="OUT", help="also write the report as one self-contained page")
+    verify.add_argument("--proof", action="store_true", help="show the proof of each equation that is proved")
+    verify.add_argument("--latex", action="store_true", help="with --proof: in LaTeX")
     verify.add_argument("--explain", type=_positive, metavar="LINE", help="show the equation on this line in full")
     verify.set_defaults(run=_verify)
 
@@ -163,12 +165,30 @@ def _verify(arguments: argparse.Namespace) -> int:
         from .verify.explain import explained
 
         print(explained(report, arguments.explain))
+    elif arguments.proof:
+        print(_proofs(report, arguments.latex))
     elif arguments.json:
         print(json.dumps(report.to_dict(), allow_nan=False))
     else:
         show(report, sys.stdout)
         _wrote(arguments.html)
     return _code(report.verdict)
+
+
+def _proofs(report: Report | Notes, in_latex: bool) -> str:
+    """The proof of every equation, or why there is none."""
+    from .derivation.proof import latex, written
+    from .verify.report import Report
+
+    reports = [report] if isinstance(report, Report) else [block.report for block in report.blocks if block.report]
+    shown = []
+    for row in (row for each in reports for row in each.rows):
+        if row.proof is None:
+            why = row.why or "only what passes is proved"
+            shown.append(f"% {row.name}: {row.verdict}" if in_latex else f"{row.name}: {row.verdict}, no proof: {why}")
+        else:
+            shown.append((latex(row.proof) if in_latex else written(row.proof)).rstrip())
+    return "\n\n".join(shown)
 
 
 def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
@@ -189,8 +209,8 @@ def _verify_all(arguments: argparse.Namespace) -> int:
     """Every file by itself, then one line for each; the worst of them is the exit code."""
     from .verify.terminal import show
 
-    if arguments.html or arguments.explain:
-        raise GraphError("--html and --explain are for one file, not for several")
+    if arguments.html or arguments.explain or arguments.proof:
+        raise GraphError("--html, --explain and --proof are for one file, not for several")
     verdicts: list[tuple[str, str]] = []
     files: list[dict[str, Any]] = []
     for file in arguments.files:

@@ -1,0 +1,216 @@
+"""What a verdict is: files that agree with every number at one length or size, go round in circles, or leave gaps."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.models import load_any
+from tinygrad_rnn.testing import assert_derivation
+from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verify.trials import trials
+
+FORWARD = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
+SQUARES = FORWARD + "L = sum(t, sum(h[t]**2))\ngradients:\n"
+#: by hand: h[t] is read by the loss, and by h[t+1] through W and the tanh
+LAST = "dh[T] = 2*h[T]\n"
+BEFORE = "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + 2*h[t]"
+GIVEN = "given: dh\n"
+
+#: each is right at some length, size or step only; the truth is the derivative taken by hand
+ONLY_SOMEWHERE = {
+    "T = 4 is a size": FORWARD + "L = mean((h[T]-y)**2)\ngradients:\ndh[T] = 2*(h[T]-y)/T\n",
+    "a number for T": FORWARD + "L = mean(t, sum(h[t]**2))\ngradients:\ndh[T] = 2*h[T]/4\n",
+    "T - 1 for a number": FORWARD + "L = 3*sum(h[T]**2)\ngradients:\ndh[T] = 2*(T-1)*h[T]\n",
+    "four steps written out": GIVEN
+    + SQUARES
+    + "dU = "
+    + " + ".join(f"diag(1 - h[{t}]**2) @ dh[{t}] @ x[{t}].T" for t in (1, 2, 3, 4)),
+    "T = 4 alone": SQUARES + "dh[T] = 2*h[T] + (T-4)*h[T]\n",
+    "up to step 12": SQUARES
+    + LAST
+    + f"{BEFORE}    for t < T and t <= 12\ndh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1]    for 12 < t < T\n",
+    "even T": SQUARES + "dh[T] = 2*h[T] + (1 - 2/T * sum(t % 2 = 0, 1)) * h[T]\n",
+    "square W": "sizes: h = 4\nh[t] = W @ h[t-1]\nL = sum(h[T])\ngradients:\ndh[T] = ones_like(h[T])\n"
+    "dh[t] = W @ dh[t+1]    for t < T\n",
+    "h[0] = 0": "sizes: h = 4\ngiven: dh\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+    "dW = sum(t > 1, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)\n",
+    "S = T + 1": "sizes: g = 4, h = 3\nindices: t = 1..T, s = 1..S\nh[t] = tanh(W @ h[t-1])\ng[s] = tanh(V @ g[s-1])\n"
+    "L = sum(h[T]**2) + mean(s, sum(g[s]))\ngradients:\ndg[S] = ones_like(g[S])/(T+1)\n",
+    "the loss is flat on some probes": "sizes: h = 3, o = 1\nh[t] = tanh(W @ h[t-1])\no = v.T @ h[T]\n"
+    "L = maximum(0, 1 - o)\ngradients:\ndo = -1.6 * (sign(1 - o) + 1)/2\n",
+    "beside a boundary of its own": "sizes: h = 3\nh[t] = tanh(W @ h[t-1])\nL = sum(h[T]) + sum(h[T-1])\ngradients:\n"
+    "dh[T] = ones_like(h[T])\ndh[T-1] = ones_like(h[T-1])\n"
+    "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1]    for t < T-1\n",
+    "two equations that overlap from T = 14 on": SQUARES
+    + LAST
+    + BEFORE
+    + "    for t < T\ndh[t] = 3*h[t]    for 12 < t < T\n",
+}
+
+
+@pytest.mark.parametrize("case", ONLY_SOMEWHERE)
+def test_what_is_right_somewhere_only_fails(case):
+    report = tg.verify(ONLY_SOMEWHERE[case])
+    assert report.verdict == "FAIL", str(report)
+    assert not report.ok
+
+
+#: every equation agrees with the true values, and the file computes nothing
+UNUSABLE = {
+    "itself": (SQUARES + "dh[t] = dh[t]\n", "CIRCULAR"),
+    "a parameter by itself": (SQUARES + "dW = dW\n", "CIRCULAR"),
+    "through a helper": (SQUARES + "g[t] = dh[t]\ndh[t] = g[t]\n", "CIRCULAR"),
+    "through three helpers": (SQUARES + "p[t] = q[t]\nq[t] = r[t]\nr[t] = dh[t]\ndh[t] = p[t]\n", "CIRCULAR"),
+    "half of itself": (SQUARES + LAST + f"dh[t] = .5*dh[t] + .5*({BEFORE[8:]})    for t < T\n", "CIRCULAR"),
+    "copies nobody states": (SQUARES + "dW = sum(t, dW[t])\n", "INCOMPLETE"),
+    "no recurrence": (SQUARES + "dW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)\n", "INCOMPLETE"),
+    "a recurrence that ends": (SQUARES + LAST + BEFORE + "    for t < T and t <= 12\n", "INCOMPLETE"),
+    "no last step": (SQUARES + BEFORE + "    for t < T\n", "INCOMPLETE"),
+    "a condition that never holds": (
+        SQUARES + LAST + BEFORE + "    for t < T\ndh[t] = 0    for t > T\n",
+        "INCONCLUSIVE",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_equations_that_compute_nothing_are_no_pass(case):
+    text, verdict = UNUSABLE[case]
+    report = tg.verify(text)
+    assert report.verdict == verdict, str(report)
+    assert not report.ok
+
+
+def test_each_line_of_an_incomplete_file_keeps_its_verdict_and_all_gaps_are_told_at_once():
+    report = tg.verify(SQUARES + BEFORE + "\ndU = sum(t, dU[t])\n")
+    assert [(row.verdict, row.needs) for row in report.rows] == [
+        ("INCONCLUSIVE", ("h[T+1]", "dh[T+1]")),
+        ("PASS", ("dU[t]",)),
+    ]
+    (note,) = [note for note in report.notes if note.startswith("read but neither stated nor given")]
+    assert all(name in note for name in ("h[T+1]", "dh[T+1]", "dU[t]"))
+    assert report.to_dict()["equations"][1]["needs"] == ["dU[t]"]
+
+
+def test_what_is_declared_given_is_no_gap():
+    stated = "dW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)\n"
+    assert tg.verify(SQUARES + stated).verdict == "INCOMPLETE"
+    assert tg.verify(GIVEN + SQUARES + stated).ok
+    with pytest.raises(tg.LanguageError, match="dq is the gradient of no quantity"):
+        tg.verify(GIVEN.replace("dh", "dq") + SQUARES + stated)
+
+
+# -- shapes -----------------------------------------------------------------------------------------------------------
+TYPES = {
+    "a product for a diagonal": ("dh[t] = W @ (1 - h[t+1]**2) @ dh[t+1]    for t < T", "SCALAR"),
+    "the gradient before the diagonal": ("dh[t] = W.T @ dh[t+1] @ diag(1 - h[t+1]**2)    for t < T", "SCALAR"),
+    "wrong for numbers too": ("dh[t] = 2 * W @ (1 - h[t+1]**2) @ dh[t+1]    for t < T", "ILL-TYPED"),
+    "well typed and wrong": ("dh[t] = W @ diag(1 - h[t+1]**2) @ dh[t+1]    for t < T", "FAIL"),
+}
+
+
+@pytest.mark.parametrize("case", TYPES)
+def test_what_holds_for_numbers_alone_is_scalar(case):
+    equation, verdict = TYPES[case]
+    report = tg.verify(
+        f"sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(h[T]**2)\ngradients:\ndh[T] = 2*h[T]\n{equation}\n"
+    )
+    assert report.rows[1].verdict == report.verdict == verdict, str(report)
+    assert report.rows[0].verdict == "PROVED"
+
+
+def test_declared_sizes_that_are_equal_by_chance_hide_no_transpose():
+    text = "sizes: x = 4, h = 4\n" + GIVEN + SQUARES.partition("\n")[2]
+    assert tg.verify(text + "dU = sum(t, (dh[t] * (1 - h[t]**2)) @ x[t].T)\n").ok
+    turned = tg.verify(text + "dU = sum(t, x[t] @ (dh[t] * (1 - h[t]**2)).T)\n")
+    assert turned.verdict == "FAIL"
+
+
+# -- lengths and sizes ------------------------------------------------------------------------------------------------
+def test_lengths_fit_no_number_of_the_file_and_differ_in_parity():
+    for name in ("vanilla", "attention", "delay", "two_dimensional", "ntm"):
+        model = load_any(name)
+        first, second = (trial.lengths for trial in trials(model))
+        mentioned = {n for shape in model.shapes.values() for n in shape}
+        main = next(iter(first))
+        assert (first[main] + second[main]) % 2
+        for lengths in (first, second):
+            for length in lengths.values():
+                assert not mentioned & {length - 1, length, length + 1}
+            assert len({*lengths.values()}) == len(lengths)
+            if len(lengths) > 1:
+                one, other = lengths.values()
+                assert abs(one - other) > 1
+
+
+def test_the_report_names_lengths_sizes_and_shapes():
+    report = tg.verify("vanilla", seeds=1)
+    said = str(report)
+    assert "T = 7 and 8" in said
+    assert "sizes tried: x = 3, h = 4, o = 5 and x = 4, h = 5, o = 3" in said
+    assert "4 x 3: U" in said
+    found = report.to_dict()
+    assert found["lengths"] == [{"T": 7}, {"T": 8}]
+    assert (found["T"], found["shapes"]["W"]) == (7, "4 x 4")
+    assert {step["T"] for row in found["equations"] for step in row["steps"]} == {7, 8}
+
+
+def test_one_length_is_said_to_be_one():
+    report = tg.verify("vanilla", T=5, seeds=1)
+    assert [dict(lengths) for lengths in report.lengths] == [{"T": 5}]
+    assert any("one length was used, T = 5" in note for note in report.notes)
+    assert not any("one length" in note for note in tg.verify("vanilla", seeds=1).notes)
+
+
+def test_other_lengths_may_be_given():
+    report = tg.verify("encoder_decoder", lengths={"S": 5}, seeds=1)
+    assert {lengths["S"] for lengths in report.lengths} == {5}
+    with pytest.raises(tg.GraphError, match="no length R"):
+        tg.verify("vanilla", lengths={"R": 5})
+
+
+def test_assertions_use_the_same_lengths():
+    assert_derivation(SQUARES + LAST)
+    with pytest.raises(AssertionError, match="FAIL"):
+        assert_derivation(ONLY_SOMEWHERE["a number for T"])
+
+
+# -- probes that can tell nothing -------------------------------------------------------------------------------------
+def test_a_probe_on_which_a_term_is_zero_is_no_witness():
+    """tanh(100) is 1 to the last digit, so that its slope, and with it a term of dh[t], is zero on every probe."""
+    report = tg.verify(
+        "sizes: h = 3\nbounds: 100 < b < 200\nh[t] = tanh(b + W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+        "dh[T] = 2*h[T]\ndh[t] = 7*W @ ((1 - h[t+1]**2) * dh[t+1]) + 2*h[t]    for t < T\n",
+        seeds=1,
+    )
+    assert [row.verdict for row in report.rows] == ["PROVED", "INCONCLUSIVE"]
+    assert "zero or flat" in str(report)
+
+
+def test_a_zero_of_the_file_itself_is_no_dead_probe():
+    """Nothing reads b, and h[0] is zero, by the form of the equations."""
+    text = "sizes: h = 3\nh[0] = 0\nh[t] = tanh(W @ h[t-1] + v)\nL = sum(h[T]) + 0 * sum(b)\ngradients:\n"
+    assert tg.verify(text.replace("+ 0 * sum(b)", "") + "dh[T] = ones_like(h[T])\n").ok
+
+
+def test_a_constant_divisor_of_zero_is_an_error_with_its_place():
+    with pytest.raises(tg.LanguageError, match="divides by zero") as caught:
+        tg.verify("sizes: h = 3\nh[t] = tanh(W @ h[t-1]) / (2 - 2)\nL = sum(h[T])\ngradients:\ndh[T] = 0\n")
+    assert (caught.value.line, caught.value.column) == (2, 28)
+
+
+# -- cost -------------------------------------------------------------------------------------------------------------
+def test_the_work_grows_with_the_length_and_no_faster():
+    def calls(T: int) -> int:
+        profile = cProfile.Profile()
+        profile.enable()
+        judge(SQUARES + LAST + BEFORE + "    for t < T\n", T, 1)
+        profile.disable()
+        return pstats.Stats(profile).total_calls
+
+    calls(10)  # what is made once is made here
+    assert calls(80) <= 2.3 * calls(40)
