@@ -15,6 +15,7 @@ from tinygrad_rnn.language.printer import text
 from tinygrad_rnn.system.equations import Equations, write_equations
 from tinygrad_rnn.system.functions import equations_of
 
+from .backward_passes import single_precision_gru, vectors
 from .compile_layers import ROWS
 
 D, H, K, N = 3, 4, 5, 2
@@ -314,6 +315,33 @@ def test_what_one_step_or_none_has_is_read_by_all_as_it_is():
         "dk = sum(t, diag(1 - h[t]**2) @ dh[t])",
         "dc = T * c + T * ones_like(c) + sum(t, V @ h[t] - k_1[t])",
     }
+
+
+def test_students_passes_are_written_as_they_are():
+    rng = np.random.default_rng(0)
+    shapes = {"U": (4, 3), "W": (4, 4), "V": (2, 4), "b": 4, "c": 2}
+    given = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    given |= {"xs": [rng.normal(size=3) for _ in range(5)], "ys": [rng.normal(size=2) for _ in range(5)]}
+    lines = text(equations_of(vectors.forward, given).model.document).splitlines()
+    assert lines[-2:] == [
+        "h[t] = tanh(U @ xs[t] + W @ h[t-1] + b)",
+        "L = sum(t, 0.5 * sum((V @ h[t] + c - ys[t])**2) / T)",
+    ]
+    parameters = single_precision_gru.init_params(3, 4)
+    given = {"p": parameters, "X": rng.normal(size=(6, 2, 3)), "h0": rng.normal(size=(2, 4)), "y": np.ones((2, 4))}
+    lines = text(equations_of(single_precision_gru.gru_loss, given).model.document).splitlines()
+    assert "h[t] = (1 - g[t]) * n[t] + g[t] * h[t-1]" in lines
+
+
+def test_data_of_each_step_under_names_of_their_own_are_one_input():
+    W, total = tg.tensor(np.eye(3), name="W"), 0.0
+    h = tg.tensor(np.ones(3), name="h0")
+    for t, x in enumerate([tg.tensor(np.ones(3) * n, name=f"x{n}") for n in range(1, 7)]):
+        with tg.step(t):
+            h = tg.name("h", np.tanh(W @ (h + x)) * x)
+            total = total + np.sum(h)
+    lines = text(write_equations(total).model.document).splitlines()
+    assert {"n[t] = tanh(W @ (h[t-1] + x[t]))", "h[t] = n[t] * x[t]"} <= set(lines)
 
 
 def test_layers_above_each_other_are_no_loop():

@@ -220,7 +220,7 @@ class _Collected:
         shapes = {name: self._shape(node) for (name, _), node in self.nodes.items()}
         numbers = [name for name, value in self.writer.numbers.constants.items() if not isinstance(value, Tensor)]
         shapes |= dict.fromkeys(numbers, (1, 1))
-        single = set(numbers) | {name for (name, _), node in self.nodes.items() if len(self.axes.of(node)) < 2}
+        single = {name for name, shape in shapes.items() if shape and self._is_vector(shape)}
         columns = {name: str(max(shape)) for name, shape in shapes.items() if shape and name in single}
         matrices = {name: f"{shape[0]} x {shape[1]}" for name, shape in shapes.items() if shape and name not in single}
         stepped = {name: size for name, size in columns.items() if any((name, t) in self.nodes for t in (1, 2))}
@@ -239,6 +239,10 @@ class _Collected:
             }
             return load(self._text({**sizes, **wrong})) if wrong else model
         return load(self._text({**columns, **matrices}))
+
+    def _is_vector(self, shape: tuple[int, int]) -> bool:
+        """Whether a size alone says it: n x 1, or 1 x n in a file of rows."""
+        return shape[0] == 1 if self.axes.rows else shape[1] == 1
 
     @staticmethod
     def _typed(model: Model, name: str) -> tuple[int, int] | None:

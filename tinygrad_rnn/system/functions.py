@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compile.record import Leaf, candidates, changed, cut
+from ..compile.record import Entries, Leaf, candidates, changed, cut
 from ..core.errors import DerivationError, TinygradError
 from ..core.graph import Graph
 from ..core.scope import ROOT, entered, step, steps
@@ -257,6 +257,8 @@ def _places(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _places(part, str(key))
+    elif _is_sequence(value):
+        yield name, np.stack([plain(part) for part in value])
     elif isinstance(value, list | tuple):
         for n, part in enumerate(value, start=1):
             yield from _places(part, f"{name}_{n}")
@@ -268,9 +270,20 @@ def _is_value(value: Any) -> bool:
     return isinstance(value, np.ndarray | float | np.floating | Tensor)
 
 
+def _is_sequence(value: Any) -> bool:
+    """Whether a list has an entry for each step: numbers or vectors of one shape. Matrices are layers, more often."""
+    if not isinstance(value, list | tuple) or len(value) < 3:
+        return False
+    numbers = all(isinstance(part, int | np.integer) or _is_value(part) for part in value)
+    shapes = {np.shape(plain(part)) for part in value} if numbers else set()
+    return len(shapes) == 1 and all(len(shape) < 2 or shape[1] == 1 for shape in shapes)
+
+
 def _rebuilt(value: Any, tensors: Iterator[Tensor]) -> Any:
     if isinstance(value, Mapping):
         return {key: _rebuilt(part, tensors) for key, part in value.items()}
+    if _is_sequence(value):
+        return Entries(next(tensors))
     if isinstance(value, list | tuple):
         return type(value)([_rebuilt(part, tensors) for part in value])
     return next(tensors) if _is_value(value) else value

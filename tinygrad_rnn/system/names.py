@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..core.recurrence import After, At, Here, Instruction, Reference, Root, Shift
 from ..core.tensor import Tensor
@@ -157,8 +157,10 @@ class Names:
                 work.append(sum(inner) + (i.op is not None and i.op.name not in _PLAIN))
                 if (block, p) in self.of or (block == "body" and p in {*self.running, *self.aliases}):
                     work[p] = 0
-                elif uses[p] > 1 and work[p] > 1:
-                    self.of[block, p] = self.free("v")
+                    continue
+                gate = _gate(slots, p) if block == "body" else ""
+                if (gate and sum(inner) > (3 if _spelled_out(i) else 0)) or (uses[p] > 1 and work[p] > 1):
+                    self.of[block, p] = self.free(gate or "v")
                     work[p] = 0
 
     def _at_the_ends(self) -> None:
@@ -179,6 +181,29 @@ class Names:
                 named = {self.of.get(("end", step, q)) for q, _ in enumerate(block)}
                 if name is not None and name not in named and i.op is not None and i.op is other.op:
                     self.of.setdefault(("end", step, p), name)
+
+
+def _gate(step: Sequence[Instruction], p: int) -> str:
+    """What an activation is called that nobody named: g for a sigmoid, n for any other; empty for what is none."""
+    i = step[p]
+    if i.op is None:
+        return ""
+    if i.op.name in ("tanh", "relu", "softplus"):
+        return "n"
+    return "g" if i.op.name == "sigmoid" or _is_sigmoid(step, i) else ""
+
+
+def _spelled_out(i: Instruction) -> bool:
+    return i.op is not None and i.op.name in ("divide", "reciprocal")
+
+
+def _is_sigmoid(step: Sequence[Instruction], i: Instruction) -> bool:
+    """Whether it is 1 / (1 + exp(-z)), spelled out."""
+    if not _spelled_out(i) or not isinstance(i.inputs[-1], Here):
+        return False
+    below = step[i.inputs[-1].position]
+    exps = [step[r.position].op for r in below.inputs if isinstance(r, Here)]
+    return below.op is not None and below.op.name == "add" and any(op is not None and op.name == "exp" for op in exps)
 
 
 def _spelled(place: str) -> str:

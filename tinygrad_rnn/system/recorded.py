@@ -6,6 +6,7 @@ as equations with an index of their own do, and the names and scopes that people
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -201,15 +202,16 @@ def _entries_as_read(loss: Tensor) -> Tensor:
 
 # -- what differs -----------------------------------------------------------------------------------------------------
 def _differing_by_name(loss: Tensor) -> Tensor:
-    """Numbers and arrays without a name that differ from step to step, as inputs of the steps."""
+    """Numbers, arrays and data that are others at each step, as inputs of the steps."""
     graph = Graph(loss)
+    differing = _differing(graph)
     names = {node.name for node in graph.nodes}
     fresh = (name for name in (f"k_{n}" for n in range(1, 10_000)) if name not in names)
-    differing = _differing(graph)
-    called: dict[tuple[int, int], str] = {}
-    for place in differing.values():
-        if place not in called:
-            called[place] = next(fresh)
+    called: dict[tuple[int, ...], str] = {}
+    for group, leaves in differing.values():
+        if group not in called:
+            called[group] = _common_name(leaves) or next(fresh)
+    made: dict[tuple[int, int], Tensor] = {}
 
     def change(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
         slots = [j for j in range(len(inputs)) if (node.id, j) in differing]
@@ -217,29 +219,48 @@ def _differing_by_name(loss: Tensor) -> Tensor:
             return None
         given = list(inputs)
         for j in slots:
-            given[j] = Tensor(inputs[j].value, None, (), None, called[differing[node.id, j]], node.scope, False)
+            key = inputs[j].id, id(node.scope)
+            if key not in made:
+                name = called[differing[node.id, j][0]]
+                made[key] = Tensor(inputs[j].value, None, (), None, name, node.scope, False)
+            given[j] = made[key]
         return Tensor(node.value, node.op, tuple(given), node.params, node.name, node.scope, node.requires_grad)
 
     return copied(loss, change) if differing else loss
 
 
-def _differing(graph: Graph) -> dict[tuple[int, int], tuple[int, int]]:
-    """Node and number of the input -> position in the step and number of the input, for constants that differ."""
+def _common_name(leaves: list[Tensor]) -> str:
+    """`x` of x1, x2, x3."""
+    stems = {re.sub(r"_?\d+$", "", leaf.name or "") for leaf in leaves}
+    return stems.pop() if len(stems) == 1 else ""
+
+
+def _differing(graph: Graph) -> dict[tuple[int, int], tuple[tuple[int, ...], list[Tensor]]]:
+    """Node and number of the input -> what stands there at the steps (ids, and leaves), for leaves outside of the steps
+    that differ."""
     steps: dict[Any, list[Tensor]] = {}
     for node in graph.nodes:
         if node.scope.step is not None and not is_constant(node):
             steps.setdefault(node.scope.step, []).append(node)
-    if not steps:
-        return {}
     kinds: dict[tuple[Any, ...], list[list[Tensor]]] = {}
     for nodes in steps.values():
         kinds.setdefault(tuple(node.op for node in nodes), []).append(nodes)
-    alike = max(kinds.values(), key=lambda steps: (len(steps), len(steps[0])))
-    found: dict[tuple[int, int], tuple[int, int]] = {}
-    for p, node in enumerate(alike[0]):
-        for j, x in enumerate(node.inputs):
-            others = [nodes[p].inputs[j] for nodes in alike if j < len(nodes[p].inputs)]
-            constants = is_constant(x) and all(is_constant(y) and y.shape == x.shape for y in others)
-            if constants and any(not same_value(x.value, y.value) for y in others):
-                found.update({(nodes[p].id, j): (p, j) for nodes in alike})
+    found: dict[tuple[int, int], tuple[tuple[int, ...], list[Tensor]]] = {}
+    alike = max(kinds.values(), key=lambda steps: (len(steps), len(steps[0])), default=[])
+    for p, node in enumerate(alike[0] if alike else []):
+        for j in range(len(node.inputs)):
+            leaves = [nodes[p].inputs[j] for nodes in alike if j < len(nodes[p].inputs)]
+            if _are_others(leaves):
+                group = tuple(x.id for x in leaves)
+                found.update({(nodes[p].id, j): (group, leaves) for nodes in alike})
     return found
+
+
+def _are_others(leaves: list[Tensor]) -> bool:
+    """Whether these are numbers or arrays of one shape that differ, or a vector or data of its own at each step."""
+    if any(x.op is not None or x.scope.step is not None or x.shape != leaves[0].shape for x in leaves):
+        return False
+    if all(map(is_constant, leaves)):
+        return any(not same_value(x.value, leaves[0].value) for x in leaves)
+    data = all(not x.requires_grad or x.ndim < 2 or 1 in x.shape for x in leaves)
+    return data and len(leaves) > 2 and len({x.id for x in leaves}) == len(leaves)
