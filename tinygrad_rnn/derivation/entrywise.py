@@ -37,16 +37,24 @@ class Entrywise:
         letters = [str(self.names[name]) for name in (str(ROW), str(COLUMN)) if name in p.free]
         return f"entry ({', '.join(letters)})" if letters else ""
 
-    def text(self, p: Polynomial) -> str:
-        """The polynomial as text."""
-        return _Text(self).polynomial(p, self.names)
+    def text(self, p: Polynomial, names: Mapping[str, Affine] | None = None) -> str:
+        """The polynomial as text, `names` being the letters of its free variables."""
+        return _Text(self).polynomial(p, self.names if names is None else names)
+
+    def open_names(self, p: Polynomial) -> dict[str, Affine]:
+        """Letters for the free variables, also for those of sums that stand open."""
+        names, others = dict(self.names), list(self.others)
+        for name in sorted(p.free):
+            if "~" in name and name not in names:
+                names[name] = affine(others.pop(0))
+        return names
 
     def latex(self, p: Polynomial) -> str:
         """The polynomial in LaTeX."""
         return _Latex(self).polynomial(p, self.names)
 
 
-def _steps_in(unit: Unit) -> frozenset[str]:
+def steps_in(unit: Unit) -> frozenset[str]:
     """The variables that stand for steps in a unit."""
     match unit:
         case Entry():
@@ -54,11 +62,11 @@ def _steps_in(unit: Unit) -> frozenset[str]:
         case Index():
             return frozenset([unit.name])
         case Apply():
-            return frozenset().union(*(_steps_in(inner) for inner in unit.argument.units()))
+            return frozenset().union(*(steps_in(inner) for inner in unit.argument.units()))
         case Repeated():
             return frozenset([unit.index])
         case Bound():
-            return frozenset().union(*(_steps_in(inner) for inner, _ in unit.factors))
+            return frozenset().union(*(steps_in(inner) for inner, _ in unit.factors))
     return frozenset()
 
 
@@ -74,7 +82,7 @@ class _Text:
         """All terms, with signs between them."""
         parts = []
         for term in collected_terms(p):
-            steps = {name for unit, _ in (*term.factors, *term.differences) for name in _steps_in(unit)}
+            steps = {name for unit, _ in (*term.factors, *term.differences) for name in steps_in(unit)}
             known = {**names, **self._letters(sorted(term.bound), steps, term.domain, names)}
             size = abs(term.number)
             factors = [self.factor(unit, exponent, known) for unit, exponent in term.factors if exponent > 0]
@@ -136,7 +144,8 @@ class _Text:
             case Entry():
                 return self.entry(unit, names)
             case Index():
-                return str(affine(unit.name).substituted(names))
+                counted = unit.name.startswith("N'")
+                return f"rows({unit.name[2:]})" if counted else str(affine(unit.name).substituted(names))
             case Apply(function="^"):
                 return f"({self.polynomial(unit.argument, names)})"
             case Apply():

@@ -21,6 +21,7 @@ from .entries.gradients import Gradients
 from .entries.names import Names
 from .entries.units import Apply, Bound, Entry, Factors, Polynomial, Unit
 from .entries.vanishing import Rest, remainder, without_implied
+from .wording import left_over
 
 #: so many differences are taken up
 MOST_TRIED = 40
@@ -69,7 +70,13 @@ class Search:
             return
         why = refuted()
         if why is not None:
-            raise Unprovable(f"{_told(self.first)}; {why}", self._where)
+            raise Unprovable(f"{self._told}; {why}", self._where)
+        try:
+            self._put_in_more(start)
+        except Exhausted as why:
+            raise Exhausted(f"{self._told}, and {why}") from None
+
+    def _put_in_more(self, start: Polynomial) -> None:
         waiting: list[tuple[int, int, Polynomial, tuple[str, ...]]] = [(len(start.terms), 0, start, ())]
         seen, count = {start.text}, 0
         while waiting and count < MOST_TRIED:
@@ -83,7 +90,11 @@ class Search:
                 if left.text not in seen and len(left.terms) <= MOST_GROWTH * len(start.terms) + MOST_GROWTH:
                     seen.add(left.text)
                     heappush(waiting, (len(left.terms) + 2 * len(path), len(seen), left, (*path, name)))
-        raise Unprovable(_told(self.first), self._where)
+        raise Unprovable(self._told, self._where)
+
+    @property
+    def _told(self) -> str:
+        return left_over(self.first, self.book.model, self.context)
 
     @property
     def _where(self) -> Domain | None:
@@ -169,10 +180,3 @@ def divisors(p: Polynomial) -> list[tuple[Unit, int]]:
 
 def _negative(factors: Factors) -> list[tuple[Unit, int]]:
     return [(unit, e) for unit, e in factors if isinstance(e, int) and e < 0 and isinstance(unit, Apply | Bound)]
-
-
-def _told(rest: Rest | str | None) -> str:
-    if not isinstance(rest, Rest):
-        return rest or "a difference is left"
-    units = " * ".join(unit.text for unit, _ in rest.factors) or "1"
-    return f"what is left of the difference, {rest.number} times {units}, is not 0 where {rest.domain}"

@@ -24,6 +24,8 @@ from .entries.gradients import Gradients
 from .entries.slopes import key_of
 from .entries.units import Apply, Entry, Polynomial, Unit
 from .entries.vanishing import without_implied
+from .entrywise import Entrywise
+from .wording import steps
 
 
 class Stated:
@@ -136,13 +138,12 @@ class Stated:
         for kind, argument in definition.asked:
             if self._certain(kind, argument, definition.domain):
                 continue
+            said = Entrywise(self.book.model, definition.domain).text(argument)
             if kind != "/":
-                raise Unprovable(f"{kind}({argument}) is defined only where its argument is positive")
-            if not argument:
-                raise Unprovable("it divides by 0")
+                raise Unprovable(f"{kind}({said}) is defined only where its argument is positive")
             reasons = [self.book.signs.vanishing(unit) for unit in argument.units()]
             why = next((reason for reason in reasons if reason), "and nothing says that this is not 0")
-            raise Unprovable(f"it divides by {argument}, {why}")
+            raise Unprovable(f"it divides by {said}, {why}" if argument else "it divides by 0")
 
     def _certain(self, kind: str, argument: Polynomial, context: Domain, seen: frozenset[str] = frozenset()) -> bool:
         """Whether what is asked of an argument holds by its form, or is asked by the forward equations too.
@@ -184,10 +185,5 @@ def _counts(argument: Polynomial, context: Domain) -> bool:
 
 
 def _unstated(ref: Ref, missing: Domain, context: Domain) -> Unprovable:
-    return Unprovable(f"it reads {ref}, which nothing states where {_said(missing, context)}", missing)
-
-
-def _said(domain: Domain, context: Domain) -> str:
-    """What a part of a context has of its own."""
-    own = [str(c) for c in sorted(domain.constraints, key=str) if not context.implies(c)]
-    return " and ".join(own) or "it stands"
+    where = steps(missing, context)
+    return Unprovable(f"it reads {ref}, which nothing states{f' where {where}' if where else ''}", missing)
