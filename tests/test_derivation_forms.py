@@ -189,6 +189,13 @@ def test_a_long_chain_of_equations_keeps_its_names(steps):
     assert max(map(len, found)) < 120
 
 
+def test_what_would_have_too_many_terms_is_refused_and_says_what_would_help():
+    doubled = [f"a{i}[t] = tanh(a{i - 1}[t]) * sigmoid(a{i - 1}[t])" for i in range(1, 20)]
+    forward = "\n".join(["sizes: h = 3", "a0[t] = W @ h[t-1]", *doubled, "h[t] = a19[t]", "L = sum(h[T])"])
+    with pytest.raises(DerivationError, match=r"the gradient of \w+ has 201 terms more .* keep the gradients of"):
+        tg.derive(forward, keep=["h"])
+
+
 @pytest.mark.parametrize(
     ("forward", "why"),
     [

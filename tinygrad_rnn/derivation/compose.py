@@ -16,6 +16,7 @@ from ..system import Clause, Domain, System
 from .adjoint import Key, Share, shares_of
 from .forms import ONE, Symbol, is_zero
 from .lengths import at_length
+from .limits import Limits
 from .reading import Reader
 
 
@@ -25,8 +26,8 @@ class Adjoint:
     `kept` are the keys whose gradients may appear, `added` the names that had to be kept beside those asked for.
     """
 
-    def __init__(self, system: System, reader: Reader, keep: Collection[str]) -> None:
-        self.system, self.reader, self.algebra = system, reader, reader.algebra
+    def __init__(self, system: System, reader: Reader, keep: Collection[str], limits: Limits) -> None:
+        self.system, self.reader, self.algebra, self.limits = system, reader, reader.algebra, limits
         loss = reader.model.quantities.loss
         if loss is None:
             raise DerivationError("there is no loss: one number without index that nothing else reads, called L")
@@ -40,7 +41,10 @@ class Adjoint:
         self.shares: dict[Key, list[Share]] = {loss: [Share(loss, (), (), Domain.of(), ONE, None)]}
         for key in order:
             if key != loss:
-                self.shares[key] = list(self._composed(key))
+                self.shares[key] = []
+                for share in self._composed(key):
+                    self.shares[key].append(share)
+                    limits.check(key[0], len(self.shares[key]) - len(self.direct[key]))
 
     # -- who reads whom -----------------------------------------------------------------------------------------------
     def _direct_shares(self) -> dict[Key, list[Share]]:
@@ -49,6 +53,7 @@ class Adjoint:
         shares: dict[Key, list[Share]] = {}
         clauses = [clause for found in self.system.forward.values() for clause in found]
         for number, clause in enumerate(clauses):
+            self.limits.check(clause.equation.target.name)
             handed = [share for share in shares_of(clause, self.reader, number) if share.key not in fixed]
             for share in handed:
                 shares.setdefault(share.key, []).append(share.solved(self.algebra))

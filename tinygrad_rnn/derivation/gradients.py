@@ -13,6 +13,7 @@ from ..system import Domain, System
 from .adjoint import Key, Share
 from .algebra import RULES, Algebra
 from .compose import Adjoint, reader_of, without_zeros
+from .limits import Limits
 from .naming import Quotients, distributions
 from .reading import Reader
 from .regions import Region, regions_of
@@ -43,7 +44,8 @@ class Gradients:
         self.reader.algebra = self.algebra
         self.algebra.by_rows = model.convention.rows
         self.algebra.distributions = distributions(model)
-        self.adjoint = Adjoint(self.system, self.reader, asked)
+        self.limits = Limits()
+        self.adjoint = Adjoint(self.system, self.reader, asked, self.limits)
         self.shares = without_zeros(self.adjoint.shares, self.adjoint.kept)
         self._regions: dict[Key, tuple[Region, ...]] = {}
 
@@ -80,6 +82,7 @@ class Gradients:
     def _cut(
         self, key: Key, axes: Sequence[str], shares: Sequence[Share], defined: Sequence[Domain]
     ) -> tuple[Region, ...]:
+        self.limits.check(key[0])
         indices = self.model.document.indices
         limits = [limit for axis in axes for limit in indices.get(axis, Range()).constraints(affine(axis))]
         regions = regions_of(shares, axes, _apart(defined), Domain.of(*limits), self.algebra)
