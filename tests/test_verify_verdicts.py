@@ -5,12 +5,14 @@ from __future__ import annotations
 import cProfile
 import pstats
 
+import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.models import load_any
 from tinygrad_rnn.testing import assert_derivation
-from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verify.budget import Budget
+from tinygrad_rnn.verify.judge import _Judge, judge
 from tinygrad_rnn.verify.trials import trials
 
 FORWARD = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
@@ -214,3 +216,44 @@ def test_the_work_grows_with_the_length_and_no_faster():
 
     calls(10)  # what is made once is made here
     assert calls(80) <= 2.3 * calls(40)
+
+
+# -- numbers too small for eps to say anything -------------------------------------------------------------------------
+def test_a_rounding_among_subnormal_numbers_is_no_mistake():
+    """(2.3e-200 * 4.4e-122) * .51 and 2.3e-200 * (4.4e-122 * .51) differ by the last unit there is, 5e-324."""
+    values = {"c": np.array([[2.3e-200], [1.0]]), "v": np.array([[0.3], [0.7]]), "d": 4.4e-122, "e": 0.51}
+    assert (values["c"][0, 0] * values["d"]) * values["e"] != values["c"][0, 0] * (values["d"] * values["e"])
+    text = "sizes: v = 2, c = 2, d = 1, e = 1\nL = sum(c * v * d * e)\ngradients:\ndv = (c * d) * e\n"
+    assert [row.verdict for row in tg.verify(text, values=values).rows] == ["PROVED"]
+    wrong = tg.verify(text.replace("(c * d) * e", "(c * d) * e * e"), values=values)
+    assert [row.verdict for row in wrong.rows] == ["FAIL"]
+
+
+def test_the_engine_is_not_blamed_where_the_complex_step_underflows():
+    """The slope of log(sigmoid(x)) at -700 is 1; sigmoid(-700) times the complex step is no number above zero."""
+    report = tg.verify(
+        "sizes: x = 1\nbounds: -702 < x < -698\ninputs: x\na = log(sigmoid(x))\nL = sum(a)\ngradients:\nda = 1\n", T=3
+    )
+    assert "DISAGREE" not in str(report)
+    assert report.verdict in ("INCONCLUSIVE", "PROVED")
+
+
+# -- budgets ----------------------------------------------------------------------------------------------------------
+def test_what_is_too_large_is_named_before_it_is_made():
+    text = "sizes: h = 1\nindices: i = 1..I, j = 1..J, k = 1..K\nh[i, j, k] = tanh(w * h[i-1, j, k])\n"
+    text += "L = sum(h[I, J, K])\n"
+    with pytest.raises(tg.LanguageError, match=r"h\[i, j, k\] has 8,000,000 terms at I = 200"):
+        tg.verify(text + "gradients:\ndh[I, J, K] = 1\n", T=200, lengths={"J": 200, "K": 200})
+
+
+def test_a_spent_budget_keeps_what_was_found(monkeypatch):
+    monkeypatch.setattr(Budget, "spent", property(lambda self: len(judged) > 1))
+    judged: list[str] = []
+    by_value = _Judge.by_value
+    monkeypatch.setattr(
+        _Judge, "by_value", lambda self, equation: judged.append(equation.name) or by_value(self, equation)
+    )
+    report = tg.verify("vanilla", seeds=1)
+    assert [row.verdict for row in report.rows] == ["PASS", "PASS", *["INCONCLUSIVE"] * 6]
+    assert report.verdict == "INCONCLUSIVE"
+    assert "not reached" in str(report)

@@ -8,6 +8,7 @@ is INCONCLUSIVE. At which lengths and sizes this is tried stands in `trials`, wh
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..derivation.prove import prove
 from ..language import Document, Equation, Model
 from ..language.expressions import Size
 from ..models import read_any
+from .budget import PROOF_SECONDS, Budget
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
 from .helpers import with_parts
@@ -110,6 +112,7 @@ class _Judge:
         values: Mapping[Any, Any] | None = None,
     ) -> None:
         self.claims, self.model, self.trials = claims, claims.model, chosen
+        self.budget, self.for_proofs = Budget(), 0.0
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
         self._others: dict[int, list[Probe]] = {}
@@ -161,6 +164,9 @@ class _Judge:
     # -- one equation -------------------------------------------------------------------------------------------------
     def row(self, equation: Equation) -> Row:
         """The verdict on an equation at all its steps, at every length and size."""
+        if self.budget.spent:
+            said = f"not reached: what stands above took all of {self.budget.seconds:.0f} s"
+            return replace(self._begun(equation, INCONCLUSIVE, []), why=said)
         row = self.by_value(equation)
         faults = [fault for trial in self.trials for fault in trial.faults if fault.equation is equation]
         if faults and row.verdict != FAIL:
@@ -214,7 +220,11 @@ class _Judge:
         """The row with its proof, if it passes and there is one."""
         if row.verdict != PASS or row.needs:
             return row
+        if self.budget.spent or self.for_proofs > PROOF_SECONDS:
+            return replace(row, why=f"no proof was tried: those above took {self.for_proofs:.0f} s")
+        start = time.process_time()
         proof = prove(self.model, equation)
+        self.for_proofs += time.process_time() - start
         return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof)
 
     def _witnessed(self, equation: Equation, row: Row) -> Row:
@@ -248,7 +258,9 @@ class _Judge:
         strong = [Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)) for n in range(2)]
         total, decided = Certificate(), []
         for equation, row in zip(equations, rows, strict=True):
-            if self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
+            if self.budget.spent:
+                total += Certificate(uncertified=(equation.name,))
+            elif self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
                 same = [probe for probe in probes if _states(probe.model, equation)]
                 found = certify(equation, same, strong)
                 if not found.ok:

@@ -18,8 +18,8 @@ from .report import FAIL, INCONCLUSIVE, PASS, Step
 
 #: a bound above this share of the gradient could hide a mistake: nothing is concluded from it
 BLUNT = 1e-6
-#: terms below this have bounds among the subnormal numbers
-SMALLEST = 1e-290
+#: terms below this have bounds among the subnormal numbers, where eps says nothing: no bound is smaller than the floor
+SMALLEST, FLOOR = 1e-290, 1e-300
 
 
 @dataclass
@@ -116,7 +116,7 @@ class Probe:
         if 0.0 < float(np.max(size, initial=0.0)) < SMALLEST:
             said = "values are too small to be told from 0"
             return Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, self.run.T)
-        bounds = SAFETY * EPS * size
+        bounds = SAFETY * EPS * size + FLOOR
         found = _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
         return replace(found, T=self.run.T)
 

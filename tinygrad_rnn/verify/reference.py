@@ -26,6 +26,8 @@ Place = tuple[str, Step]
 COARSEST = 1e-6
 #: gradients are compared with the complex step by name, all steps at once; of many, so many names at once
 MANY, FEW_GROUPS = 1000, 6
+#: a number below this times the complex step may be zero
+UNDERFLOW = 1e-200
 #: the complex step leaves its square behind
 LEFT_BEHIND = 1e4 * STEP**2
 
@@ -130,9 +132,18 @@ def compared(
             error = abs(stated - wanted)
             if not np.isfinite(error + size):
                 return EngineCheck(len(nodes), float("nan"), False)
-            ok = ok and error <= SAFETY * EPS * size + LEFT_BEHIND
+            if error > SAFETY * EPS * size + LEFT_BEHIND:
+                if _underflows(graph):
+                    return EngineCheck(len(nodes), float("nan"), False)
+                ok = False
             worst = max(worst, error / size if size > LEFT_BEHIND else 0.0)
     return EngineCheck(len(nodes), worst, ok)
+
+
+def _underflows(graph: Graph) -> bool:
+    """Whether a value is so small that its slope times the complex step is zero."""
+    sizes = (np.abs(np.asarray(node.value, dtype=float)) for node in graph.nodes)
+    return any(bool(np.any((size > 0.0) & (size < UNDERFLOW))) for size in sizes)
 
 
 def _together(nodes: Sequence[Tensor]) -> list[list[int]]:

@@ -128,7 +128,9 @@ class EngineCheck:
 
     def __str__(self) -> str:
         if self.worst != self.worst:
-            return "engine and complex step cannot be compared: values of this probe are not finite"
+            return (
+                "engine and complex step cannot be compared: values of this probe are not finite, or too small for it"
+            )
         verdict = "agree to rounding" if self.ok else "DISAGREE"
         compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
         return f"engine and complex step {verdict}: {compared}"
