@@ -171,6 +171,14 @@ def test_nothing_that_is_zero_is_written():
     assert not any(line.startswith(("dh[T] =", "do[T] =")) or "@ 0" in line for line in found)
 
 
+def test_what_is_left_without_its_mean_adds_up_to_nothing():
+    found = lines(
+        "sizes: h = 4\na[t] = W @ h[t-1]\nm[t] = mean(a[t])\nv[t] = sqrt(mean((a[t] - m[t])**2) + 0.001)\n"
+        "h[t] = tanh(g * (a[t] - m[t]) / v[t] + b)\nL = sum(t, sum(h[t]**2))"
+    )
+    assert not any("sum(a[t] - m[t])" in line for line in found)
+
+
 def test_a_loss_of_one_step_leaves_the_others_zero_and_says_so():
     found = lines("sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(h[1])")
     assert "dh[T] = 0" in found

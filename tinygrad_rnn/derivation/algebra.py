@@ -74,6 +74,8 @@ class Algebra:
         self.naming = naming
         #: the quantities whose entries add up to one
         self.distributions: frozenset[str] = frozenset()
+        #: the quantities that are the mean of the entries of something: their variables, and the mean
+        self.means: Mapping[str, tuple[tuple[str, ...], Form]] = {}
         #: whether vectors are rows
         self.by_rows = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .forms import ONE, SCALAR, Apply, Chain, Flip, Form, Padded, Product, Rows, Sum, Symbol, is_zero, zero
+from .forms import ONE, SCALAR, Apply, Chain, Flip, Form, Padded, Product, Rows, Sum, Symbol, factors_of, is_zero, zero
 
 if TYPE_CHECKING:
     from .algebra import Algebra
@@ -22,6 +22,8 @@ def entries(algebra: Algebra, form: Form) -> Form:
         return form
     if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
         return algebra.combine([(c, entries(algebra, part)) for c, part in algebra.filled(form)])
+    if isinstance(form, Sum) and algebra.means and _without_mean(algebra, form):
+        return zero(SCALAR)
     if isinstance(form, Apply) and form.function in ("onehot", "softmax"):
         return ONE
     if isinstance(form, Symbol) and form.name in algebra.distributions:
@@ -31,6 +33,21 @@ def entries(algebra: Algebra, form: Form) -> Form:
     if isinstance(form, Product):
         return _entries_of_product(algebra, form)
     return Apply(SCALAR, "sum", (form,))
+
+
+def _without_mean(algebra: Algebra, form: Sum) -> bool:
+    """Whether a sum is what is left of a vector without its mean, so that its entries add up to nothing."""
+    terms = []
+    for c, part in algebra.filled(form):
+        factors: list[Factor] = []
+        for f, n in factors_of(part):
+            known = algebra.means.get(f.name) if isinstance(f, Symbol) and not f.cotangent and n == 1 else None
+            if known is None or not isinstance(f, Symbol):
+                factors.append((f, n))
+            else:
+                factors.append((algebra.substituted(known[1], dict(zip(known[0], f.indices, strict=True))), n))
+        terms.append((c, entries(algebra, algebra.product(factors))))
+    return is_zero(algebra.combine(terms))
 
 
 def _entries_of_product(algebra: Algebra, form: Product) -> Form:

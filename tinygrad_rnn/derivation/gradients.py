@@ -14,7 +14,7 @@ from .adjoint import Key, Share
 from .algebra import RULES, Algebra
 from .compose import Adjoint, reader_of, without_zeros
 from .limits import Limits
-from .naming import Quotients, distributions
+from .naming import Quotients, distributions, means
 from .reading import Reader
 from .regions import Region, regions_of
 from .vocabulary import vocabulary
@@ -44,6 +44,7 @@ class Gradients:
         self.reader.algebra = self.algebra
         self.algebra.by_rows = model.convention.rows
         self.algebra.distributions = distributions(model)
+        self.algebra.means = means(self.system, self.reader)
         self.limits = Limits()
         self.adjoint = Adjoint(self.system, self.reader, asked, self.limits)
         self.shares = without_zeros(self.adjoint.shares, self.adjoint.kept)

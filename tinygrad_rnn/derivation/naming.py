@@ -57,6 +57,19 @@ def distributions(model: Model) -> frozenset[str]:
     return frozenset(found)
 
 
+def means(system: System, reader: Reader) -> dict[str, tuple[tuple[str, ...], Form]]:
+    """What is the mean of the entries of something, by its name: its index variables, and what the mean is of."""
+    found: dict[str, tuple[tuple[str, ...], Form]] = {}
+    for (name, _), clauses in system.forward.items():
+        rhs = clauses[0].equation.rhs
+        plain = all(index.simple and index.running and not index.constant for index in clauses[0].indices)
+        if len(clauses) == 1 and plain and isinstance(rhs, Call) and rhs.function == "mean":
+            fresh = {variable: reader.fresh(variable) for variable in clauses[0].variables}
+            form = reader.form(rhs, {variable: affine(other) for variable, other in fresh.items()})
+            found[name] = tuple(fresh[str(index.variable)] for index in clauses[0].indices), form
+    return found
+
+
 def _adds_up_to_one(rhs: Expr) -> bool:
     if isinstance(rhs, Stack):
         return all(isinstance(part, Number) for part in rhs.parts) and sum(part.value for part in rhs.parts) == 1  # type: ignore[attr-defined]
