@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,19 @@ from tests.test_verify_corpus import applied
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.core.errors import GraphError
 from tinygrad_rnn.language import parse
-from tinygrad_rnn.language.expressions import Unary, walk
+from tinygrad_rnn.language.expressions import Equation, Unary, walk
+from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.models import resolve
+from tinygrad_rnn.verify.diagnose import diagnose
 from tinygrad_rnn.verify.explain import explained
+from tinygrad_rnn.verify.helpers import with_parts
 from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verify.mutants import _mutants
 from tinygrad_rnn.verify.probe import Probe
 from tinygrad_rnn.verify.repairs import Repairs
 from tinygrad_rnn.verify.report import Report, Row
+from tinygrad_rnn.verify.terms import joined, terms_of
+from tinygrad_rnn.verify.truth import TrueTerm
 
 #: what was written wrongly, what has to be said of it, and what the corrected right-hand side is (by hand)
 CASES = {
@@ -100,6 +108,43 @@ def test_no_correction_repeats_what_was_written_or_has_two_signs_in_a_row(case):
         assert equation.text != row.text
         pairs = ((node, child) for node in walk(equation.rhs) for child in node.children)
         assert not any(isinstance(node, Unary) and isinstance(child, Unary) for node, child in pairs)
+
+
+@pytest.mark.parametrize("name", ["vanilla", "leaky", "gru_after", "conditional", "recursive", "encoder_decoder"])
+def test_every_wrong_version_of_a_right_equation_is_given_a_correction_that_passes(name):
+    """One mutant of each equation, at random; the correction is tried at a length the diagnosis has not seen."""
+    model, rng = tg.load(resolve(name)), random.Random(name)
+    for number, stated in enumerate(model.gradients):
+        terms = [TrueTerm(term, stated) for term in terms_of(stated.rhs)]
+        said, mutant = rng.choice(list(_mutants(terms)))
+        changed = replace(stated, rhs=joined([true.term for true in mutant]))
+        gradients = tuple(changed if equation is stated else equation for equation in model.gradients)
+        try:
+            wrong_model = with_parts(tg.Model(parse(text(replace(model.document, gradients=gradients)))))
+        except tg.LanguageError:
+            continue  # no shapes fit
+        equation = wrong_model.gradients[number]
+        probes = [Probe(wrong_model, wrong_model.unroll(T, seed=T)) for T in (4, 5)]
+        if not any(_fails(equation, probe) for probe in probes):
+            continue  # it says the same, or reads what does not exist
+        diagnosis = diagnose(equation, probes)
+        assert diagnosis is not None
+        assert diagnosis.correction is not None, f"{said}: {text(changed)}"
+        seven = Probe(wrong_model, wrong_model.unroll(7, seed=7))
+        assert Repairs(equation, [seven]).applied(corrections(wrong_model, diagnosis.correction)) is not None
+
+
+def corrections(model: tg.Model, said: str) -> list[Equation]:
+    indices = ", ".join(f"{name} = {within}" for name, within in model.document.indices.items())
+    return list(parse(f"indices: {indices}\n{said}\n").forward)
+
+
+def _fails(equation: Equation, probe: Probe) -> bool:
+    steps = probe.model.steps_of(equation, probe.run.lengths)
+    try:
+        return any(probe.judge(equation, step).verdict == "FAIL" for step in steps)
+    except tg.LanguageError:
+        return False
 
 
 # -- what an input is taken to be --------------------------------------------------------------------------------------

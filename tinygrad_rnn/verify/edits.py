@@ -138,7 +138,7 @@ def _with_factor(factors: Sequence[Expr], ops: Sequence[str], place: int, factor
 def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
     if isinstance(expr, Ref) and expr.index is not None:
         yield from _other_steps(expr, setting)
-    if isinstance(expr, Ref | Transpose | Call):
+    if isinstance(expr, Ref | Transpose) or (isinstance(expr, Call) and expr.function != "diag"):
         yield Edit(transposed(expr), TRANSPOSE, expr, transposed(expr), 20)
     if isinstance(expr, Binary) and expr.op in "+-":
         yield from _sums(expr)
