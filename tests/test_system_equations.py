@@ -333,6 +333,28 @@ def test_students_passes_are_written_as_they_are():
     assert "h[t] = (1 - g[t]) * n[t] + g[t] * h[t-1]" in lines
 
 
+def test_a_loss_that_picks_the_probability_of_each_target_is_a_product_with_a_label():
+    def loss_fun(inputs, targets, W, U, V):
+        h, loss = np.zeros((4, 1)), 0.0
+        for t in range(len(inputs)):
+            x = np.zeros((5, 1))
+            x[inputs[t]] = 1
+            h = np.tanh(U @ x + W @ h)
+            p = np.exp(V @ h) / np.sum(np.exp(V @ h))
+            loss += -np.log(p[targets[t], 0])
+        return loss
+
+    found = equations_of(
+        loss_fun, {"inputs": [0, 3, 2, 1, 4], "targets": [1, 2, 3, 4, 0]} | arrays(W=(4, 4), U=(4, 5), V=(5, 4))
+    )
+    assert text(found.model.document).splitlines()[1:] == [
+        "labels: y_1 one-hot",
+        "",
+        "h[t] = tanh(U @ k_1[t] + W @ h[t-1])",
+        "L = sum(t, -log(sum(exp(V @ h[t]) / sum(exp(V @ h[t])) * y_1[t])))",
+    ]
+
+
 def test_data_of_each_step_under_names_of_their_own_are_one_input():
     W, total = tg.tensor(np.eye(3), name="W"), 0.0
     h = tg.tensor(np.ones(3), name="h0")

@@ -267,6 +267,8 @@ class _Collected:
         header = [f"source: {'; '.join(self.notes)}"] if self.notes else []
         header += ["vectors: rows"] if self.axes.rows else []
         header += [f"sizes: {', '.join(f'{name} = {size}' for name, size in sizes.items())}"] if sizes else []
+        picks = [f"{name} one-hot" for name in self.recorded.one_hot]
+        header += [f"labels: {', '.join(picks)}"] if picks else []
         header += [f"inputs: {', '.join(self.inputs)}"] if self.inputs else []
         header += [f"fixed: {', '.join(self.fixed)}"] if self.fixed else []
         return "\n".join([*header, "", used, ""])

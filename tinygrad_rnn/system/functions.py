@@ -89,13 +89,19 @@ class _Recording:
         self.tensors: list[Tensor] = []
         #: whether arguments that are no sequences are learned: not where the function has parameters of its own
         self.learns_arguments = True
+        #: whether whole numbers are given as they are; what is computed from them is then data of each step
+        self.plain_numbers = False
         self.reasons: list[str] = []
 
     def candidates(self) -> Iterator[dict[int, int]]:
         """Which arguments may be sequences, and along which axis: those that the steps read by entries, and whatever
         else is as long as another."""
         seen: list[dict[int, int]] = []
-        loss = self.run({}, 0, {}, 0)
+        try:
+            loss = self.run({}, 0, {}, 0)
+        except (TypeError, IndexError, ValueError):  # whole numbers may have to be what they are, to pick with
+            self.plain_numbers = True
+            loss = self.run({}, 0, {}, 0)
         made_outside = {leaf.id for leaf in Graph(loss).parameters} - {leaf.id for leaf in self.tensors}
         self.learns_arguments = not made_outside
         try:
@@ -104,8 +110,9 @@ class _Recording:
             yield seen[0]
         except DerivationError as error:
             self.reasons.append(str(error))
-        for times in candidates([leaf for leaf in self.leaves if np.ndim(leaf.array)]):
-            if times not in seen:
+        lists = {n: 0 for n, (name, _) in enumerate(self.places) if _is_sequence(self.given.get(name))}
+        for times in [lists, *candidates([leaf for leaf in self.leaves if np.ndim(leaf.array)])]:
+            if times and times not in seen:
                 yield times
 
     def run(
@@ -136,7 +143,8 @@ class _Recording:
             self.tensors = [
                 tensor(values[n], name=name, requires_grad=learned[n]) for n, (name, _) in enumerate(self.places)
             ]
-            args = _rebuilt(self.given, iter(self.tensors))
+            given = [x.value if self.plain_numbers and x.dtype.kind in "iu" else x for x in self.tensors]
+            args = _rebuilt(self.given, iter(given))
             return _loss(self.function(**args) if isinstance(args, dict) else self.function(*args), self.name)
 
     def equations(self, times: Mapping[int, int]) -> Equations:
@@ -279,11 +287,12 @@ def _is_sequence(value: Any) -> bool:
     return len(shapes) == 1 and all(len(shape) < 2 or shape[1] == 1 for shape in shapes)
 
 
-def _rebuilt(value: Any, tensors: Iterator[Tensor]) -> Any:
+def _rebuilt(value: Any, tensors: Iterator[Any]) -> Any:
     if isinstance(value, Mapping):
         return {key: _rebuilt(part, tensors) for key, part in value.items()}
     if _is_sequence(value):
-        return Entries(next(tensors))
+        whole = next(tensors)
+        return Entries(whole) if isinstance(whole, Tensor) else list(whole)
     if isinstance(value, list | tuple):
         return type(value)([_rebuilt(part, tensors) for part in value])
     return next(tensors) if _is_value(value) else value

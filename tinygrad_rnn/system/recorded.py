@@ -44,7 +44,9 @@ class Recorded:
         #: the leaf that each was, and its axis of time
         self.origins: list[tuple[Tensor, int]] = []
         loss = _entries_as_read(taken_apart(self._by_entries(loss, times)))
-        self.loss = _differing_by_name(loss)
+        #: the names of inputs that pick an entry each
+        self.one_hot: list[str] = []
+        self.loss = _differing_by_name(self._picks_as_products(loss))
         self.graph = Graph(self.loss)
         self.timed = any(node.scope.step is not None for node in self.graph.nodes)
         if not self.timed:  # nothing repeats: equations without time
@@ -93,6 +95,34 @@ class Recorded:
         if not isinstance(rewritten, Tensor):
             raise DerivationError("the loss is a sequence, not one number: add it up over time")
         return rewritten
+
+    def _picks_as_products(self, loss: Tensor) -> Tensor:
+        """`p[k]`, where k is another number at each step, as the sum of p times an input: a one at that entry."""
+        nodes = Graph(loss).nodes
+        names = {node.name for node in nodes}
+        called: dict[int, str] = {}
+        for step in zip(*_alike_steps(nodes), strict=True):
+            picks = [node.params["index"] for node in step if node.op is PRIMITIVES["getitem"] and node.params]
+            single = len(picks) == len(step) and all(node.size == 1 and node.inputs[0].op is not None for node in step)
+            if single and any(pick != picks[0] for pick in picks):
+                free = next(name for n in range(1, 10_000) if (name := f"y_{n}") not in names)
+                names.add(free)
+                self.one_hot.append(free)
+                called.update((node.id, free) for node in step)
+
+        def change(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+            if node.id not in called:
+                return None
+            (x,) = inputs
+            one = np.zeros(x.shape)
+            one[(node.params or {})["index"]] = 1.0
+            chosen = Tensor(one, None, (), None, called[node.id], node.scope, False)
+            picked: Any = np.sum(x * chosen)
+            picked = picked if picked.shape == node.shape else np.reshape(picked, node.shape)
+            picked.name = node.name
+            return picked
+
+        return copied(loss, change) if called else loss
 
 
 class NoTime:
@@ -238,15 +268,8 @@ def _common_name(leaves: list[Tensor]) -> str:
 def _differing(graph: Graph) -> dict[tuple[int, int], tuple[tuple[int, ...], list[Tensor]]]:
     """Node and number of the input -> what stands there at the steps (ids, and leaves), for leaves outside of the steps
     that differ."""
-    steps: dict[Any, list[Tensor]] = {}
-    for node in graph.nodes:
-        if node.scope.step is not None and not is_constant(node):
-            steps.setdefault(node.scope.step, []).append(node)
-    kinds: dict[tuple[Any, ...], list[list[Tensor]]] = {}
-    for nodes in steps.values():
-        kinds.setdefault(tuple(node.op for node in nodes), []).append(nodes)
+    alike = _alike_steps(graph.nodes)
     found: dict[tuple[int, int], tuple[tuple[int, ...], list[Tensor]]] = {}
-    alike = max(kinds.values(), key=lambda steps: (len(steps), len(steps[0])), default=[])
     for p, node in enumerate(alike[0] if alike else []):
         for j in range(len(node.inputs)):
             leaves = [nodes[p].inputs[j] for nodes in alike if j < len(nodes[p].inputs)]
@@ -254,6 +277,18 @@ def _differing(graph: Graph) -> dict[tuple[int, int], tuple[tuple[int, ...], lis
                 group = tuple(x.id for x in leaves)
                 found.update({(nodes[p].id, j): (group, leaves) for nodes in alike})
     return found
+
+
+def _alike_steps(all_nodes: Iterable[Tensor]) -> list[list[Tensor]]:
+    """The nodes of those steps, most of all, that have the same operations."""
+    steps: dict[Any, list[Tensor]] = {}
+    for node in all_nodes:
+        if node.scope.step is not None and not is_constant(node):
+            steps.setdefault(node.scope.step, []).append(node)
+    kinds: dict[tuple[Any, ...], list[list[Tensor]]] = {}
+    for nodes in steps.values():
+        kinds.setdefault(tuple(node.op for node in nodes), []).append(nodes)
+    return max(kinds.values(), key=lambda steps: (len(steps), len(steps[0])), default=[])
 
 
 def _are_others(leaves: list[Tensor]) -> bool:
