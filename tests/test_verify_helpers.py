@@ -102,6 +102,13 @@ def test_helpers_of_shipped_derivations_have_their_parts(name, parts):
     assert {helper: bodies[node] for helper, node in model.document.plays.items()} == parts
 
 
+def test_nothing_that_is_shown_has_a_name_that_the_file_has_not():
+    report = judge(tg.load(resolve("gru")), None, seeds=2, certified=False)
+    assert report.subject is not None
+    assert set(report.shapes) == set(tg.load(resolve("gru")).shapes)
+    assert [text(e) for e in report.subject.forward] == [text(e) for e in tg.load(resolve("gru")).forward]
+
+
 def test_a_helper_that_is_no_gradient_has_no_part():
     source = (
         "sizes: h = 3\nh[t] = tanh(W @ h[t-1])\nL = sum(h[T])\ngradients:\nD[t] = diag(1 - h[t]**2)\n"

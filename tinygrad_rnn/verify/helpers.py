@@ -43,7 +43,7 @@ def with_parts(model: Model) -> Model:
         nodes = _Nodes(model.document)
         whole = Model(nodes.document)
         parts = _parts(model, whole)
-        return Model(_document(model, nodes, parts)) if parts else model
+        return _called_alike(Model(_document(model, nodes, parts)), model) if parts else model
     except TinygradError:  # an expression that cannot stand by itself, or a model that does not run
         return model
 
@@ -137,6 +137,21 @@ def _document(model: Model, nodes: _Nodes, parts: Mapping[str, Key]) -> Document
         forward.append(replace(equation, target=target, rhs=written_out(equation.rhs)))
     plays = {helper: called.get(name, name) for helper, (name, _) in parts.items()}
     return replace(nodes.original, forward=tuple(forward), plays=plays, unnamed=tuple(called.values()))
+
+
+def as_written(model: Model) -> Model:
+    """The model without the quantities that stand for expressions: for whatever is shown of it."""
+    document = model.document
+    if not document.plays:
+        return model
+    forward = [e for e in document.forward if e.target.name not in document.unnamed]
+    written = tuple(replace(equation, rhs=in_own_words(equation.rhs, document)) for equation in forward)
+    return _called_alike(Model(replace(document, forward=written, plays={}, unnamed=())), model)
+
+
+def _called_alike(model: Model, other: Model) -> Model:
+    model.name = other.name
+    return model
 
 
 def in_own_words(expr: Expr, document: Document) -> Expr:

@@ -24,7 +24,7 @@ from ..models import read_any
 from .budget import PROOF_SECONDS, Budget
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
-from .helpers import with_parts
+from .helpers import as_written, with_parts
 from .mutants import certify
 from .otherwise import in_columns, otherwise
 from .probe import Probe
@@ -155,7 +155,7 @@ class _Judge:
             certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
             rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
-            subject=model,
+            subject=as_written(model),
             shortest=min(shortest, LONGEST),
             lengths=tuple(dict(group[0].run.lengths) for group in self.groups),
             sizes=tuple(trial.sizes for trial in self.trials),
