@@ -179,6 +179,14 @@ def test_what_is_left_without_its_mean_adds_up_to_nothing():
     assert not any("sum(a[t] - m[t])" in line for line in found)
 
 
+@pytest.mark.parametrize(
+    "loss", ["sum(h[12]**2) + sum(h[T])", "sum(t < T-9, sum(h[t]**2))", "sum(t > 11, sum(h[t]**2))"]
+)
+def test_steps_far_from_both_ends_are_checked_where_there_are_such(loss):
+    derivation = tg.derive(f"sizes: h = 3\nh[t] = tanh(W @ h[t-1])\nL = {loss}")
+    assert wrong(derivation.document(), 17, {}) == wrong(derivation.document(), 24, {}) == []
+
+
 def test_a_loss_of_one_step_leaves_the_others_zero_and_says_so():
     found = lines("sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(h[1])")
     assert "dh[T] = 0" in found

@@ -26,6 +26,9 @@ from .regions import Region, restaged
 from .witness import check
 from .writing import DIAG, HADAMARD, Writer
 
+#: conditions that shorter sequences need are spelled out, so that no two equations claim a step of these
+SPELLED = 6
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -127,8 +130,9 @@ class Derivation:
 
     def _equation(self, key: Key, region: Region, style: str) -> Equation:
         writer = Writer(self.model, style)
-        long = Domain.of(*(Constraint(">=", affine(name, -self._shortest)) for name in self.model.lengths(1)))
-        values, domain = region.told(long)
+        long, known = self._lengths_from(self._shortest), self._lengths_from(min(self._shortest, SPELLED))
+        values, domain = region.told(known)
+        domain = Domain.of(*(c for c in domain.constraints if c.affine.running or not long.implies(c)))
         alone = [str(c) for c in domain.constraints if not c.affine.running]
         if alone:
             told = f"{self.prefix}{key[0]} is this only in sequences with {' and '.join(alone)}"
@@ -138,8 +142,12 @@ class Derivation:
         target = Ref(NOWHERE, self.prefix + key[0], indices[0] if indices else None, indices[1:])
         form = self.gradients.algebra.substituted(region.form, values)
         rhs = self._filled(key, indices, form, writer.expr(form, domain, variables))
-        when = writer.conditions(domain, variables, long)
+        when = writer.conditions(domain, variables, known)
         return Equation(target, when, rhs, NOWHERE, ranges=self.model.document.indices)
+
+    def _lengths_from(self, least: int) -> Domain:
+        """What is known of the lengths when each is at least so long."""
+        return Domain.of(*(Constraint(">=", affine(name, -least)) for name in self.model.lengths(1)))
 
     def _filled(self, key: Key, indices: tuple[Affine, ...], form: Form, rhs: Expr) -> Expr:
         """A number that stands for a whole column or matrix: times ones of its shape."""
@@ -228,7 +236,7 @@ class Derivation:
     def verify(self) -> None:
         """Check the printed equations against numbers, once; raise `DerivationError` if they do not agree."""
         if not self._checked:
-            check(self._document(), self.model.name)
+            check(self._document(), self.model.name, self._shortest)
             self._checked = True
 
 

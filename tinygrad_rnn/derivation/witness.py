@@ -15,6 +15,7 @@ from ..core.autodiff import gradients
 from ..core.errors import DerivationError, LanguageError
 from ..core.tensor import plain
 from ..language import Equation, Evaluator, Model, Run, parse
+from ..language.expressions import Ref, walk
 from ..language.indices import Step
 from ..language.source import Source
 
@@ -24,11 +25,15 @@ CLOSE = 1e-6
 SMALLEST = 1e-9
 
 
-def lengths_to_try(model: Model) -> list[dict[str, int]]:
-    """Three lengths that show every delay and its ends, told apart from every size, one even and one odd among them."""
+def lengths_to_try(model: Model, least: int = 1) -> list[dict[str, int]]:
+    """Three lengths, from `least` on, that show every delay and its ends and have every step that is read by number,
+    told apart from every size, one even and one odd among them.
+    """
     sizes = {n for shape in model.shapes.values() for n in shape}
+    refs = [node for e in model.forward for node in walk(e.rhs) if isinstance(node, Ref)]
+    steps = [index.constant for ref in refs for index in ref.indices if not index.terms]
     found: list[dict[str, int]] = []
-    T = max(3, model.longest_delay + 2)
+    T = max(3, least, model.longest_delay + 2, *steps)
     while len(found) < 3:
         if T not in sizes or max(sizes) < T:
             found.append(model.lengths(T, _others(model, T, len(found))))
@@ -42,11 +47,11 @@ def _others(model: Model, T: int, turn: int) -> dict[str, int]:
     return {name: max(2, T + (2, -1, 1)[turn] + place) for place, name in enumerate(names)}
 
 
-def refute(text: str, name: str, first_line: int = 0) -> str | None:
-    """Why a file of equations with gradients is wrong, as one sentence; None if nothing speaks against it."""
+def refute(text: str, name: str, least: int = 1) -> str | None:
+    """Why a file of equations with gradients is wrong from a length on, as one sentence; None if nothing says so."""
     try:
         model = Model(parse(Source(text, name)))
-        for lengths in lengths_to_try(model):
+        for lengths in lengths_to_try(model, least):
             T, *_ = lengths.values()
             run = model.unroll(T, seed=T, lengths=lengths)
             with np.errstate(all="ignore"):
@@ -97,9 +102,9 @@ def _said(equation: Equation, step: Step) -> str:
     return equation.text or f"{equation.name} at {step}"
 
 
-def check(text: str, name: str) -> None:
-    """Raise `DerivationError` where numbers speak against a derivation."""
-    why = refute(text, name)
+def check(text: str, name: str, least: int = 1) -> None:
+    """Raise `DerivationError` where numbers speak against a derivation that holds from the length `least` on."""
+    why = refute(text, name, least)
     if why is not None:
         raise DerivationError(
             f"the derivation of {name} does not pass its own check, which is a mistake of this program: {why}"
