@@ -112,6 +112,7 @@ class _Judge:
         values: Mapping[Any, Any] | None = None,
     ) -> None:
         self.claims, self.model, self.trials = claims, claims.model, chosen
+        self.written = as_written(self.model)
         self.budget, self.for_proofs = Budget(), 0.0
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
@@ -155,7 +156,7 @@ class _Judge:
             certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
             rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
-            subject=as_written(model),
+            subject=self.written,
             shortest=min(shortest, LONGEST),
             lengths=tuple(dict(group[0].run.lengths) for group in self.groups),
             sizes=tuple(trial.sizes for trial in self.trials),
@@ -223,7 +224,8 @@ class _Judge:
         if self.budget.spent or self.for_proofs > PROOF_SECONDS:
             return replace(row, why=f"no proof was tried: those above took {self.for_proofs:.0f} s")
         start = time.process_time()
-        proof = prove(self.model, equation)
+        plays = equation.target.name in self.model.document.plays  # only there an expression has to have a name
+        proof = prove(self.model if plays else self.written, equation)
         self.for_proofs += time.process_time() - start
         return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof)
 
