@@ -73,10 +73,12 @@ def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Pro
         try:
             return _Attempt(knowledge, work, equation, shortest).proof()
         except Unprovable as refusal:
-            where = refusal.where
-            if where is None or shortest == LONGEST_START or not (where & _longer(model, shortest + 1)).is_empty:
+            where = refusal.where or Domain.of()
+            longer = range(shortest + 1, LONGEST_START + 1)
+            enough = next((k for k in longer if (where & _longer(model, k)).is_empty), None)
+            if enough is None:
                 return Proof(model, equation, False, str(refusal))
-            shortest += 1
+            shortest = enough
 
 
 def _longer(model: Model, shortest: int) -> Domain:

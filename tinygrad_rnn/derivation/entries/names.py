@@ -147,16 +147,22 @@ class Names:
         work = self.book.work(200_000, 60.0)
         raw = [p for clauses in self.book.system.forward.values() for c in clauses for p in self._written_as(c, work)]
         for pattern in sorted(raw, key=lambda pattern: len(pattern.unit.text)):
-            argument = self.settled(pattern.unit.argument, pattern.domain, work)
-            unit = _single(
-                of(Apply("^", argument))
-                if pattern.unit.function == "^"
-                else apply(pattern.unit.function, argument, work)
-            )
-            if unit is not None:
-                found.setdefault(unit.skeleton, []).append(replace(pattern, unit=unit))
-        self._known = None
+            self._note(pattern, work)
+        self._known = None  # from here on quotients are put in as well, inside functions too
+        for pattern in [pattern for same in found.values() for pattern in same]:
+            self._note(pattern, work)
         return found
+
+    def _note(self, pattern: _Pattern, work: Work) -> None:
+        """Add a pattern, with what stands inside it settled."""
+        assert self._patterns is not None
+        argument = self.settled(pattern.unit.argument, pattern.domain, work)
+        root = pattern.unit.function == "^"
+        unit = _single(of(Apply("^", argument)) if root else apply(pattern.unit.function, argument, work))
+        if unit is not None:
+            same = self._patterns.setdefault(unit.skeleton, [])
+            if all(other.unit != unit or other.definition is not pattern.definition for other in same):
+                same.append(replace(pattern, unit=unit))
 
     def _written_as(self, clause: Clause, work: Work) -> list[_Pattern]:
         """The unit that an equation gives a name to, and the same with what it is a function of put in."""
