@@ -102,14 +102,20 @@ class Entries:
         if node.op == "**":
             return self._power(node, row, column, context, factor)
         left = self._operand(node.left, node, row, column, context, sides[0])
-        right = self._operand(node.right, node, row, column, context, sides[1])
         if node.op == "/":
-            right = self._inverse(right)
-        return multiplied([left, right], self.work)
+            return multiplied([left, self._inverse(node.right, row, column, context)], self.work)
+        return multiplied([left, self._operand(node.right, node, row, column, context, sides[1])], self.work)
 
-    def _inverse(self, p: Polynomial) -> Polynomial:
+    def _inverse(self, part: Expr, row: Place, column: Place, context: Domain) -> Polynomial:
+        """1 over an expression; a power is not multiplied out before."""
+        base, exponent = part, 1
+        whole = self.sizes.shapes.convention.reading != "matrix"
+        if whole and isinstance(part, Binary) and part.op == "**" and isinstance(part.right, Number):
+            value = part.right.value
+            base, exponent = (part.left, value) if isinstance(value, int) and value > 0 else (part, 1)
+        p = self._operand(base, part, row, column, context, False)
         self.asked.append(("/", p))
-        return arithmetic.power(p, -1, self.work)
+        return arithmetic.power(p, -exponent, self.work)
 
     def _matrix_product(self, left: Expr, right: Expr, row: Place, column: Place, context: Domain) -> Polynomial:
         size = self.sizes.of(left)[1]
