@@ -61,7 +61,7 @@ def judge(
     certified: bool = True,
     lengths: Mapping[str, int] | None = None,
 ) -> Report:
-    """See `tinygrad_rnn.verify`."""
+    """See `tinygrad_rnn.verify`; unless `certified`, numbers alone are compared: no proofs, no mutants."""
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
     with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
@@ -132,7 +132,8 @@ class _Judge:
         model, equations = self.model, _stated(self.model)
         rows = [self.row(equation) for equation in equations]
         order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
-        rows = [self._proved(e, _in_order(e, row, order)) for e, row in zip(equations, rows, strict=True)]
+        rows = [_in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
+        rows = [self._proved(e, row) if certified else row for e, row in zip(equations, rows, strict=True)]
         rows = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
         certificate = None
         shortest = max(SHORTEST, reach(model) + 2)
