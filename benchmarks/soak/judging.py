@@ -52,6 +52,7 @@ class Tally:
     findings: list[Finding] = field(default_factory=list)
     folder: Path | None = None
     kept: int = 0
+    files: int = 0
 
     def count(self, title: str, verdict: str) -> None:
         self.counts.setdefault(title, Counter())[verdict] += 1

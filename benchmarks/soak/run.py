@@ -1,13 +1,13 @@
 """The soak: random files by the thousand, and what must never happen to one of them.
 
-python -m benchmarks soak [--seed N] [--count N] [--save FOLDER] [right] [wrong] [prove] [derived] [domains]
+python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--save FOLDER] [right] [wrong] [prove] [derived] [domains]
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all if none is named")
     parser.add_argument("--seed", type=int, default=0, help="where the random numbers start (0)")
     parser.add_argument("--count", type=int, default=100, help="files of each part, domains ten times as many (100)")
+    parser.add_argument("--minutes", type=float, default=None, help="end each part after so long, with what it has")
     parser.add_argument("--save", type=Path, default=None, help="a folder for the files that were judged wrongly")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
@@ -32,15 +33,15 @@ def main(arguments: list[str]) -> None:
     for part in options.parts or PARTS:
         folder = options.save / part if options.save else None
         start = time.perf_counter()
-        tally = soak(part, options.seed, options.count, folder)
-        print(f"## {part}: {options.count} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
+        tally = soak(part, options.seed, options.count, folder, options.minutes)
+        print(f"## {part}: {tally.files} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
         print(report(tally), flush=True)
 
 
-def soak(part: str, seed: int, count: int, folder: Path | None = None) -> Tally:
+def soak(part: str, seed: int, count: int, folder: Path | None = None, minutes: float | None = None) -> Tally:
     """One part of it; the seeds of its files are `SEED-0`, `SEED-1`, …"""
     tally = Tally(folder=folder)
-    seeds = _seeds(seed, count if part != "domains" else 10 * count)
+    seeds = _seeds(seed, count if part != "domains" else 10 * count, tally, minutes)
     match part:
         case "right":
             judging.judge_right(seeds, tally)
@@ -69,5 +70,10 @@ def report(tally: Tally) -> str:
     return "\n".join([text, "", *(lines or ["Nothing was found."]), ""])
 
 
-def _seeds(seed: int, count: int) -> Iterable[str]:
-    return (f"{seed}-{number}" for number in range(count))
+def _seeds(seed: int, count: int, tally: Tally, minutes: float | None) -> Iterator[str]:
+    start = time.perf_counter()
+    for number in range(count):
+        if minutes is not None and time.perf_counter() - start > 60 * minutes:
+            return
+        tally.files += 1
+        yield f"{seed}-{number}"
