@@ -62,7 +62,7 @@ def report(tally: Tally) -> str:
     verdicts = sorted({verdict for counter in tally.counts.values() for verdict in counter})
     rows = []
     for title, counter in sorted(tally.counts.items()):
-        proved, decided = counter["PROVED"], sum(counter.values()) - counter["refused"]
+        proved, decided = counter["PROVED"] + counter["PROVED if"], sum(counter.values()) - counter["refused"]
         share = f"{proved / decided:.0%}" if proved else ""
         rows.append([title, *(str(counter[verdict] or "") for verdict in verdicts), share])
     text = table.aligned(["", *verdicts, "proved"], rows)
