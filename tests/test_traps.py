@@ -12,7 +12,6 @@ CASES = list(cases())
 LENGTHS = ({"T": 5, "S": 8}, {"T": 6, "S": 4}, {"T": 25, "S": 9}, {"T": 160, "S": 3})
 
 
-@pytest.mark.xfail(strict=False, reason="the judge does not ask all of this yet")
 @pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
 def test_each_equation_gets_the_verdict_it_deserves(case):
     report = tg.verify(case.text)

@@ -59,8 +59,12 @@ def derive(file: File, shapes: Mapping[str, Shape]) -> list[Equation]:
     order += [name for name, share in read.items() if name not in order and not share.pattern and name not in labels]
     equations: list[Equation] = []
     for name in order:
-        if name in read:
-            equations += _assembled(name, [share for share in shares if share.name == name], file)
+        own = [share for share in shares if share.name == name]
+        if own:
+            equations += _assembled(name, own, file)
+        elif name in file.defined:  # what nothing reads has a gradient too
+            axes = _axes(name, file)
+            equations.append(Equation("d" + name, tuple(map(Index.read, axes)), num(0)))
     return equations
 
 

@@ -1,6 +1,6 @@
 """The soak: random files by the thousand, and what must never happen to one of them.
 
-    python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--save FOLDER] [PART ...]
+python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--save FOLDER] [PART ...]
 """
 
 from __future__ import annotations
