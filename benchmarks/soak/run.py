@@ -1,6 +1,6 @@
 """The soak: random files by the thousand, and what must never happen to one of them.
 
-python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--save FOLDER] [PART ...]
+python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--verdicts] [--save FOLDER] [PART ...]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="where the random numbers start (0)")
     parser.add_argument("--count", type=int, default=100, help="files of each part, domains ten times as many (100)")
     parser.add_argument("--minutes", type=float, default=None, help="end each part after so long, with what it has")
+    parser.add_argument("--verdicts", action="store_true", help="verdicts alone: no explanations, one probe a length")
     parser.add_argument("--save", type=Path, default=None, help="a folder for the files that were judged wrongly")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
@@ -33,14 +34,21 @@ def main(arguments: list[str]) -> None:
     for part in options.parts or PARTS:
         folder = options.save / part if options.save else None
         start = time.perf_counter()
-        tally = soak(part, options.seed, options.count, folder, options.minutes)
+        tally = soak(part, options.seed, options.count, folder, options.minutes, options.verdicts)
         print(f"## {part}: {tally.files} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
         print(report(tally), flush=True)
 
 
-def soak(part: str, seed: int, count: int, folder: Path | None = None, minutes: float | None = None) -> Tally:
+def soak(
+    part: str,
+    seed: int,
+    count: int,
+    folder: Path | None = None,
+    minutes: float | None = None,
+    verdicts_only: bool = False,
+) -> Tally:
     """One part of it; the seeds of its files are `SEED-0`, `SEED-1`, …"""
-    tally = Tally(folder=folder)
+    tally = Tally(folder=folder, verdicts_only=verdicts_only)
     seeds = _seeds(seed, count if part != "domains" else 10 * count, tally, minutes)
     match part:
         case "right":
