@@ -83,7 +83,7 @@ class Search:
             _, _, p, path = heappop(waiting)
             count += 1
             for name, better in self._moves(p):
-                left, _ = self._reduced(better)
+                left, _ = self._reduced(better, frozenset(told.partition("[")[0] for told in (*path, name)))
                 if not left:
                     self.put_in = [*path, name]
                     return
@@ -100,10 +100,12 @@ class Search:
     def _where(self) -> Domain | None:
         return self.first.domain if isinstance(self.first, Rest) else None
 
-    def _reduced(self, difference: Polynomial) -> tuple[Polynomial, Rest | str | None]:
-        """A difference in normal form, without what vanishes."""
+    def _reduced(
+        self, difference: Polynomial, spelled: frozenset[str] = frozenset()
+    ) -> tuple[Polynomial, Rest | str | None]:
+        """A difference in normal form, without what vanishes; what was put in (`spelled`) is not named again."""
         known = without_implied(difference, self.context)
-        settled = self.names.settled(known, self.context, self.work)
+        settled = self.names.settled(known, self.context, self.work, spelled)
         return remainder(without_implied(settled, self.context), self.context, self.work)
 
     def _moves(self, p: Polynomial) -> Iterator[tuple[str, Polynomial]]:

@@ -42,10 +42,20 @@ class Names:
         self.book = book
         self._patterns: dict[str, list[_Pattern]] | None = None
         self._known: frozenset[str] | None = None
+        self._spelled: frozenset[str] = frozenset()
         self._put_in: dict[Key, Definition | None] = {}
 
-    def settled(self, p: Polynomial, context: Domain, work: Work) -> Polynomial:
-        """A polynomial with names in the place of the functions they are defined by, quotients put in, `stop` gone."""
+    def settled(self, p: Polynomial, context: Domain, work: Work, spelled: frozenset[str] | None = None) -> Polynomial:
+        """A polynomial with names in the place of the functions they are defined by, quotients put in, `stop` gone.
+
+        The names in `spelled` stand for nothing.
+        """
+        if spelled is not None and spelled != self._spelled:
+            before, self._spelled = self._spelled, spelled
+            try:
+                return self.settled(p, context, work)
+            finally:
+                self._spelled = before
         parts = []
         for (domain, factors), number in p.terms.items():
             inner = context & domain
@@ -110,6 +120,8 @@ class Names:
     def named(self, unit: Apply, exponent: Exponent, context: Domain) -> tuple[Entry, Exponent] | None:
         """The entry that is defined as this unit, at indices that the definition covers; None if there is none."""
         for pattern in self.patterns.get(unit.skeleton, ()):
+            if pattern.definition.clause.equation.target.name in self._spelled:
+                continue
             times = arithmetic.whole(Fraction(exponent) / Fraction(pattern.exponent))
             values = matched(pattern.definition.variables, pattern.unit, unit) if isinstance(times, int) else None
             if values is None or not isinstance(times, int):
