@@ -702,7 +702,7 @@ def test_notes_end_with_the_code_of_their_worst_block(run, file, second, code):
     path = file(NOTES.format(VANILLA, second), "notes.md")
     answer = run("verify", path, "--seeds", 1)
     assert (answer.code, answer.err) == (code, "")
-    assert "Mine (vanilla RNN): PASS" in answer.out
+    assert "Mine (vanilla RNN): PROVED" in answer.out
     found = json.loads(run("verify", path, "--seeds", 1, "--json").out)
     assert found["ok"] is (code == 0)
     assert [block["heading"] for block in found["blocks"]] == ["Mine", "Yours"]

@@ -101,3 +101,11 @@ def test_cells_exclude_each_other_and_say_the_gradient_at_every_step(name):
         stepped = {step for name, step in probe.reference.places if name == key[0] and (step is not None) == key[1]}
         missing = [step for step in stepped - seen if np.any(probe.reference.of(key[0], step).value)]
         assert missing == [], f"{key[0]} has a gradient there"
+
+
+def test_the_time_a_derivation_is_kept_does_not_count(monkeypatch):
+    """A derivation that is asked again a day later is not out of time."""
+    derivation = Derivation(shipped("vanilla"))
+    clock = derivation.gradients.limits
+    monkeypatch.setattr(clock, "_since", clock._since - 86_400.0)
+    assert derivation.cells("c", False)

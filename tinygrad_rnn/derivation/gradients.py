@@ -46,7 +46,8 @@ class Gradients:
         self.algebra.distributions = distributions(model)
         self.algebra.means = means(self.system, self.reader)
         self.limits = Limits()
-        self.adjoint = Adjoint(self.system, self.reader, asked, self.limits)
+        with self.limits.running():
+            self.adjoint = Adjoint(self.system, self.reader, asked, self.limits)
         self.shares = without_zeros(self.adjoint.shares, self.adjoint.kept)
         self._regions: dict[Key, tuple[Region, ...]] = {}
 
@@ -83,10 +84,11 @@ class Gradients:
     def _cut(
         self, key: Key, axes: Sequence[str], shares: Sequence[Share], defined: Sequence[Domain]
     ) -> tuple[Region, ...]:
-        self.limits.check(key[0])
         indices = self.model.document.indices
-        limits = [limit for axis in axes for limit in indices.get(axis, Range()).constraints(affine(axis))]
-        regions = regions_of(shares, axes, _apart(defined), Domain.of(*limits), self.algebra)
+        bounds = [bound for axis in axes for bound in indices.get(axis, Range()).constraints(affine(axis))]
+        with self.limits.running():
+            self.limits.check(key[0])
+            regions = regions_of(shares, axes, _apart(defined), Domain.of(*bounds), self.algebra)
         nothing = self.algebra.combine([], self.model.shapes_.names[key])
         return tuple(region if region.shares else replace(region, form=nothing) for region in regions)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from ..core.errors import DerivationError
@@ -13,17 +15,24 @@ SHARES = 200
 
 
 class Limits:
-    """The limits of one derivation, from when it is made."""
+    """The limits of one derivation: of all the time that is spent on it, not of how long it is kept."""
 
     def __init__(self, seconds: float = SECONDS, shares: int = SHARES) -> None:
         self.seconds, self.shares = seconds, shares
-        self._end = monotonic() + seconds
+        self._spent, self._since = 0.0, monotonic()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time until the end of the block."""
+        self._since = monotonic()
+        yield
+        self._spent += monotonic() - self._since
 
     def check(self, name: str, shares: int = 0) -> None:
         """Raise `DerivationError` if time runs out at the gradient of `name`, or so many shares are too many for it."""
         if shares > self.shares:
             told = f"the gradient of {name} has {shares} terms more when others are put in"
             raise DerivationError(f"{told}: keep the gradients of more names")
-        if monotonic() > self._end:
+        if self._spent + monotonic() - self._since > self.seconds:
             told = f"this derivation takes more than {self.seconds:g} s; it came as far as the gradient of {name}"
             raise DerivationError(f"{told}: split the model, or keep the gradients of more names")
