@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from benchmarks.soak.forms import Equation, Form, Index, Test
+from benchmarks.soak.forms import Equation, Form, Index, Over, Test
 from benchmarks.soak.reading import File, Unread
 from benchmarks.soak.shapes import shape_of
 
@@ -206,9 +206,8 @@ class World:
         return self.evaluate(form, times)
 
     def _over(self, form: Form, times: Mapping[str, int]) -> np.ndarray:
-        low, high = self.file.ranges.get(form.data.variable) or next(iter(self.file.ranges.values()))
         terms = []
-        for step in range(low.at(self.lengths), high.at(self.lengths) + 1):
+        for step in self._steps(form.data, times):
             inner = {**times, form.data.variable: step}
             if all(test.holds(inner) for test in form.data.tests):
                 terms.append(self.evaluate(form.args[0], inner))
@@ -216,6 +215,19 @@ class World:
             return self._product(form.args[0], terms)
         whole = sum(terms, np.zeros((1, 1, 1), complex))
         return whole if form.data.kind == "sum" else whole / len(terms)
+
+    def _steps(self, over: Over, times: Mapping[str, int]) -> range:
+        """What a sum runs over: from the one bound to the other where it has both, else what its variable runs over."""
+        here = Index(((over.variable, 1),))
+        bounds = [
+            (test.relation, test.right.at(times)) for test in over.tests if test.left == here and not test.modulus
+        ]
+        lows = [at + (relation == ">") for relation, at in bounds if relation in (">", ">=")]
+        highs = [at - (relation == "<") for relation, at in bounds if relation in ("<", "<=")]
+        if lows and highs:
+            return range(max(lows), min(highs) + 1)
+        low, high = self.file.ranges.get(over.variable) or next(iter(self.file.ranges.values()))
+        return range(low.at(self.lengths), high.at(self.lengths) + 1)
 
     def _product(self, body: Form, terms: list[np.ndarray]) -> np.ndarray:
         """Of matrices in the order of the steps, the first on the left; the empty one is the identity."""

@@ -441,9 +441,15 @@ def _sum_ranges(form: Form, setting: Setting) -> Form | None:
 
 @rule("a sum shifted")
 def _sum_shifted(form: Form, setting: Setting) -> Form | None:
-    """`sum(t > 1, f(t))` as `sum(t < T, f(t+1))` and back."""
-    if form.op != "over" or form.data.kind != "sum" or len(form.data.tests) != 1:
+    """`sum(t > 1, f(t))` as `sum(t < T, f(t+1))` and back; `sum(t, f(t))` as `sum(t = 0..T-1, f(t+1))`."""
+    if form.op != "over" or form.data.kind != "sum" or len(form.data.tests) > 1:
         return None
+    if not form.data.tests:
+        name = form.data.variable
+        low, high = setting.file.ranges[name]
+        here, by = Index.read(name), setting.rng.choice((-1, 1))
+        both = (Test(here, ">=", low.moved(-by)), Test(here, "<=", high.moved(-by)))
+        return over(name, put(form.args[0], {name: here.moved(by)}), both)
     (test,), name = form.data.tests, form.data.variable
     low, high = setting.file.ranges[name]
     here = Index.read(name)
