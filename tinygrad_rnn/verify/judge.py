@@ -27,7 +27,7 @@ from .diagnose import diagnose
 from .helpers import as_written, with_parts
 from .mutants import certify
 from .otherwise import in_columns, otherwise
-from .probe import Probe
+from .probe import Drawn, Probe
 from .remarks import remarks
 from .repairs import Repairs
 from .report import (
@@ -258,7 +258,7 @@ class _Judge:
         """
         trial, probes = self.trials[0], self.groups[0]
         model, lengths = trial.model, trial.lengths
-        strong = [Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)) for n in range(2)]
+        strong = Drawn(lambda n: Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)), 2)
         total, decided = Certificate(), []
         for equation, row in zip(equations, rows, strict=True):
             if self.budget.spent:

@@ -7,7 +7,7 @@ probes can tell has survived, and then this probe proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,21 +30,22 @@ if TYPE_CHECKING:
 NOTICED = 1e-9
 
 
-def certify(equation: Equation, probes: Sequence[Probe], strong: Sequence[Probe]) -> Certificate:
-    """Run the mutants of one equation on the probes; `strong` ones of the same length decide which are wrong."""
+def certify(equation: Equation, probes: Sequence[Probe], strong: Iterable[Probe]) -> Certificate:
+    """Run the mutants of one equation on the probes; of those that none notices `strong` probes of the same length,
+    which are not drawn before, decide which are wrong.
+    """
     on_probes = [Values([probe], equation) for probe in probes]
-    on_strong = [Values([probe], equation) for probe in strong]
-    truth = _stated(on_strong) or _derived(equation, strong[0])
+    truth = _stated(on_probes) or _derived(equation, probes[0])
     if not truth:
         return Certificate(uncertified=(equation.name,))
     total = Certificate()
     for name, mutant in _mutants(truth):
-        if not any(_noticed(values, mutant) for values in on_strong):
-            total += Certificate(equivalent=1)
-        elif any(_noticed(values, mutant) for values in on_probes):
+        if any(_noticed(values, mutant) for values in on_probes):
             total += Certificate(1, 1)
-        else:
+        elif any(_noticed(Values([probe], equation), mutant) for probe in strong):
             total += Certificate(1, 0, 0, (f"{equation.name}: {name}",))
+        else:
+            total += Certificate(equivalent=1)
     return total
 
 
@@ -65,11 +66,11 @@ def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
     return False
 
 
-def _stated(on_strong: Sequence[Values]) -> list[TrueTerm]:
+def _stated(on_probes: Sequence[Values]) -> list[TrueTerm]:
     """The terms of the equation as stated, if it is right; else none."""
-    equation = on_strong[0].equation
+    equation = on_probes[0].equation
     stated = [TrueTerm(term, equation) for term in terms_of(equation.rhs)]
-    return [] if any(_noticed(values, stated) for values in on_strong) else stated
+    return [] if any(_noticed(values, stated) for values in on_probes) else stated
 
 
 def _derived(equation: Equation, probe: Probe) -> list[TrueTerm]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -134,3 +135,17 @@ def _judged(step: Time, errors: np.ndarray, bounds: np.ndarray, scale: float) ->
     if scale and float(np.max(bounds)) > BLUNT * scale:
         return Step(step, INCONCLUSIVE, error, bound, "rounding could hide a mistake of this size")
     return Step(step, PASS, error, bound)
+
+
+class Drawn(Iterable[Probe]):
+    """Probes that are drawn when they are looked at, once."""
+
+    def __init__(self, draw: Callable[[int], Probe], count: int) -> None:
+        self.draw, self.count = draw, count
+        self.drawn: list[Probe] = []
+
+    def __iter__(self) -> Iterator[Probe]:
+        for n in range(self.count):
+            if n == len(self.drawn):
+                self.drawn.append(self.draw(n))
+            yield self.drawn[n]
