@@ -335,6 +335,8 @@ def _intervals(
         if not moduli or (starts[start] == end and not end.terms):
             yield starts[start], end, (), {**lengths, axis: start}
             continue
+        if len(moduli) > 1:
+            raise Unread("two clocks of different periods")
         (modulus,) = moduli
         for remainder in range(modulus):
             residue = Test(Index.read(axis), "=", Index((), remainder), modulus)
