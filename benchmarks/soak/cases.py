@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
 
-from benchmarks.soak import adjoint, models
+from benchmarks.soak import (
+    adjoint,
+    models,
+    slopes_and_sums,  # noqa: F401  its rules enter the table as it is imported
+)
 from benchmarks.soak.forms import Equation, Index, Test, walk
 from benchmarks.soak.mutants import MUTATIONS, mutate
 from benchmarks.soak.numeric import World
