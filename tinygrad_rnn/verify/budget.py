@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from ..core.errors import LanguageError
 from ..language import Equation, Model
 from ..language.expressions import Sum, walk
+from ..language.indices import Range
 
-#: so many values in one run: that of the LSTM over 1000 steps has 13,000
-MOST_VALUES = 2_000_000
+#: so many values in one run, some 10 minutes and 3 GB: the LSTM over 1000 steps makes 50,000 in 50 s
+MOST_VALUES, QUICK_VALUES = 400_000, 20_000
 #: seconds for one file
 SECONDS = 600.0
 #: seconds of them for all proofs
@@ -35,34 +35,37 @@ class Budget:
 
 
 def values_of(equation: Equation, lengths: Mapping[str, int]) -> int:
-    """How many terms an equation has at all its steps, counted from the ranges alone."""
+    """How many terms an equation has at all its steps, counted from the ranges alone.
 
-    def steps(names: list[str]) -> int:
-        ranges = [equation.ranges[name] for name in names if name in equation.ranges]
-        return prod(max(0, within.last.at(lengths) - within.first.at(lengths) + 1) for within in ranges)
+    >>> from tinygrad_rnn.language import parse
+    >>> values_of(parse("h[t] = sum(k, sum(j, x[j])) + sum(k, x[k])").forward[0], {"T": 10})
+    1100
+    """
 
-    sums = [node.over.within for node in walk(equation.rhs) if isinstance(node, Sum)]
-    nested = prod(max(1, within.last.at(lengths) - within.first.at(lengths) + 1) for within in sums)
-    return steps(equation.running) * nested
+    def steps(within: Range) -> int:
+        return max(1, within.last.at(lengths) - within.first.at(lengths) + 1)
+
+    counts: dict[int, int] = {}
+    for node in walk(equation.rhs):
+        inside = sum(counts[id(child)] for child in node.children)
+        counts[id(node)] = steps(node.over.within) * max(1, inside) if isinstance(node, Sum) else inside
+    ranges = (equation.ranges[name] for name in equation.running if name in equation.ranges)
+    return prod(steps(within) for within in ranges) * max(1, counts[id(equation.rhs)])
 
 
 def check_size(model: Model, lengths: Mapping[str, int]) -> None:
-    """Raises `LanguageError`, naming the equation, where a run would make too many values."""
-    for equation in (*model.forward, *model.gradients):
-        count = values_of(equation, lengths)
-        if count > MOST_VALUES:
-            said = ", ".join(f"{name} = {length}" for name, length in lengths.items())
-            raise model.document.source.error(
-                f"{equation.name} has {count:,} terms at {said}, more than {MOST_VALUES:,}",
-                equation.span,
-                hint="use a smaller --T, or --lengths for the other sequences",
-            )
+    """Raises `LanguageError`, naming the largest equation, where a run would make too many values."""
+    counts = {equation: values_of(equation, lengths) for equation in (*model.forward, *model.gradients)}
+    if sum(counts.values()) > MOST_VALUES:
+        largest = max(counts, key=lambda equation: counts[equation])
+        said = ", ".join(f"{name} = {length}" for name, length in lengths.items())
+        raise model.document.source.error(
+            f"{largest.name} has {counts[largest]:,} terms at {said}; all equations together may have {MOST_VALUES:,}",
+            largest.span,
+            hint="use a smaller --T, or --lengths for the other sequences",
+        )
 
 
-def fits(model: Model, lengths: Mapping[str, int]) -> bool:
-    """Whether a run of these lengths is small enough."""
-    try:
-        check_size(model, lengths)
-    except LanguageError:
-        return False
-    return True
+def is_quick(model: Model, lengths: Mapping[str, int]) -> bool:
+    """Whether a run of these lengths is small enough to be chosen without being asked for."""
+    return sum(values_of(equation, lengths) for equation in (*model.forward, *model.gradients)) <= QUICK_VALUES

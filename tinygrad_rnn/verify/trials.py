@@ -16,7 +16,7 @@ from ..language.affine import Affine
 from ..language.dimensions import Dimension
 from ..language.expressions import Number, Ref, Size, Sum, Time, walk
 from ..language.unroll import MOST_STEPS
-from .budget import check_size, fits
+from .budget import check_size, is_quick
 from .claims import Claims, Fault, claims_of
 
 #: a derivation shows its recurrence, its last and its first step from here on
@@ -65,9 +65,11 @@ def trials(
             raise GraphError(f"a derivation is judged over 1 to {MOST_STEPS:,} steps, not over {name} = {length}")
     free = _free(numbers_of(model, also), max(SHORTEST, reach(model, also) + 2))
     chosen = [model.lengths(T, lengths)] if T else _lengths(list(model.lengths(1)), free, lengths or {})
-    if not T and not all(fits(model, each) for each in chosen):  # shorter ones, although the file may mention them
+    if not T and not all(is_quick(model, each) for each in chosen):  # shorter ones, although the file may mention them
         shortest = max(SHORTEST, reach(model, also) + 2)
-        chosen = _lengths(list(model.lengths(1)), list(range(shortest, LONGEST)), lengths or {})
+        pairs = ((shortest, shortest + 2), (shortest + 1, shortest + 3))
+        names = list(enumerate(model.lengths(1)))
+        chosen = [{name: each[n % 2] for n, name in names} | dict(lengths or {}) for each in pairs]
     for each in chosen:
         check_size(model, each)
     used = {n for each in chosen for length in each.values() for n in (length - 1, length, length + 1)}
