@@ -40,9 +40,15 @@ class Trap:
         return {name_of(line) for line, _ in self.lines} | self.without
 
     @property
+    def largest(self) -> int:
+        """The largest number in it: it may say something of so many steps."""
+        said = " ".join(line for line, _ in self.lines)
+        return max(map(int, re.findall(r"(?<![\w.])\d+(?!\w)", said)), default=0)
+
+    @property
     def long(self) -> bool:
         """Whether it asks for more steps than the others."""
-        return any(int(number) > 10 for line, _ in self.lines for number in re.findall(r"(?<![\w.])\d+(?!\w)", line))
+        return self.largest > 10
 
 
 @dataclass
