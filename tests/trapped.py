@@ -46,6 +46,11 @@ class Trap:
         return max(map(int, re.findall(r"(?<![\w.])\d+(?!\w)", said)), default=0)
 
     @property
+    def proofs(self) -> bool:
+        """Whether more than numbers is asked."""
+        return self.expected == "unproved"
+
+    @property
     def long(self) -> bool:
         """Whether it asks for more steps than the others."""
         return self.largest > 10
@@ -69,6 +74,8 @@ class Case:
     text: str
     rows: dict[int, tuple[str, str]]
     file: str = ""
+    #: whether the prover is asked, too
+    proofs: bool = False
 
 
 def name_of(line: str) -> str:
@@ -114,7 +121,7 @@ def cases() -> Iterator[Case]:
         for trap in corpus.traps:
             for pack in packs if not trap.alone else []:
                 apart = not any(trap.states & other.states or other.alone or other.long != trap.long for other in pack)
-                if apart and (trap.expected == "ILL-TYPED") == (pack[0].expected == "ILL-TYPED"):
+                if apart and trap.proofs == pack[0].proofs:
                     pack.append(trap)
                     break
             else:
@@ -133,7 +140,7 @@ def _case(corpus: Corpus, traps: list[Trap]) -> Case:
             rows[len(lines)] = (trap.title, "any" if expected.startswith("file") else expected)
     whole = next((trap.expected.removeprefix("file ") for trap in traps if trap.expected.startswith("file ")), "")
     title = f"{corpus.name}: {traps[0].title}" + (f" and {len(traps) - 1} more" if len(traps) > 1 else "")
-    return Case(title, "\n".join(lines) + "\n", rows, whole)
+    return Case(title, "\n".join(lines) + "\n", rows, whole, traps[0].proofs)
 
 
 def as_expected(expected: str, verdict: str) -> bool:

@@ -55,7 +55,7 @@ class Tally:
     folder: Path | None = None
     kept: int = 0
     files: int = 0
-    #: leave explanations and the certificate of the probe out: verdicts alone, several times as fast
+    #: numbers alone, without explanations, proofs and the certificate of the probe: several times as fast
     verdicts_only: bool = False
 
     def verify(self, text: str) -> Any:

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="where the random numbers start (0)")
     parser.add_argument("--count", type=int, default=100, help="files of each part, domains ten times as many (100)")
     parser.add_argument("--minutes", type=float, default=None, help="end each part after so long, with what it has")
-    parser.add_argument("--verdicts", action="store_true", help="verdicts alone: no explanations, one probe a length")
+    parser.add_argument("--verdicts", action="store_true", help="numbers alone: no explanations, no proofs")
     parser.add_argument("--save", type=Path, default=None, help="a folder for the files that were judged wrongly")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
