@@ -42,6 +42,11 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
+def _below(x: np.ndarray) -> np.ndarray:
+    """-|x|, as an analytic function on each side of 0."""
+    return np.where(x.real > 0, -x, x)
+
+
 def _diag(x: np.ndarray) -> np.ndarray:
     return x * np.eye(x.shape[-2])
 
@@ -54,7 +59,7 @@ CALLS = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "relu": _relu,
-    "softplus": lambda x: np.log(1 + np.exp(x)),
+    "softplus": lambda x: np.maximum(x.real, 0) + (x - x.real) * (x.real > 0) + np.log(1 + np.exp(_below(x))),
     "exp": np.exp,
     "log": np.log,
     "log1p": lambda x: np.log(1 + x),
