@@ -224,3 +224,18 @@ def test_values_at_the_first_wrong_step_are_those_of_the_equation():
     report = tg.verify(source, T=3)
     h = tg.load(source).unroll(3)["h", 3].numpy().reshape(-1)
     assert np.array2string(3 * h, precision=4) in explained(report, 5)
+
+
+def test_a_correction_that_would_go_round_is_not_told():
+    """`da[t] = da[t]` agrees with every number; what is right and can be used is `ds[t] * s[t] * (1 - s[t])`."""
+    text = """sizes: x = 4, s = 2, y = 2
+a[t] = U @ x[t] + W @ s[t-1] + b
+s[t] = sigmoid(a[t])
+L = sum(t, squared_error(s[t], y[t]))
+gradients:
+ds[t] = W.T @ da[t+1] + s[t] - y[t]    for t < T
+ds[T] = s[T] - y[T]
+da[t] = da[t] * s[t] * (1 - s[t])
+"""
+    (row,) = tg.verify(text).failed
+    assert row.correction == "da[t] = ds[t] * s[t] * (1 - s[t])"

@@ -20,6 +20,8 @@ MOST_VALUES, QUICK_VALUES = 400_000, 20_000
 SECONDS = 600.0
 #: seconds of them for all proofs
 PROOF_SECONDS = 60.0
+#: seconds of them for all mutants
+MUTANT_SECONDS = 30.0
 
 
 @dataclass

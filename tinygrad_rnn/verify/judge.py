@@ -21,7 +21,7 @@ from ..derivation.prove import prove
 from ..language import Document, Equation, Model
 from ..language.expressions import Size
 from ..models import read_any
-from .budget import PROOF_SECONDS, Budget
+from .budget import MUTANT_SECONDS, PROOF_SECONDS, Budget
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
 from .helpers import as_written, with_parts
@@ -260,14 +260,13 @@ class _Judge:
         model, lengths = trial.model, trial.lengths
         strong = Drawn(lambda n: Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)), 2)
         total, decided = Certificate(), []
+        budget = Budget(MUTANT_SECONDS)
         for equation, row in zip(equations, rows, strict=True):
-            if self.budget.spent:
-                total += Certificate(uncertified=(equation.name,))
-            elif self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
+            if self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
                 same = [probe for probe in probes if _states(probe.model, equation)]
-                found = certify(equation, same, strong)
+                found = certify(equation, same, strong, budget)
                 if not found.ok:
-                    found = certify(equation, same + self._other_probes(trial), strong)
+                    found = certify(equation, same + self._other_probes(trial), strong, budget)
                 total += found
                 if not found.ok and row.verdict == PASS:
                     row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {found.survivors[0]}")

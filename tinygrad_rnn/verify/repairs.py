@@ -15,6 +15,7 @@ from ..core.errors import LanguageError, TinygradError
 from ..language import Equation, Model, parse
 from ..language.printer import text
 from .report import FAIL, PASS
+from .usable import usable
 
 if TYPE_CHECKING:
     from .probe import Probe
@@ -40,7 +41,13 @@ class Repairs:
             passes = all(self._passes(again, probe) for probe in self._on())
         except (TinygradError, LookupError):  # a step that does not exist is read there: not a correction
             return None
-        return "\n".join(texts) if passes else None
+        return "\n".join(texts) if passes and not self._circular(again) else None
+
+    def _circular(self, equations: Sequence[Equation]) -> bool:
+        """Whether the file as mended would go round at these equations: then they are right and compute nothing."""
+        probe = self.probes[0]
+        mended = self._mended(equations, probe.model)
+        return any(id(equation) in usable(mended, probe.run).circles for equation in equations)
 
     def mended(self, error: LanguageError) -> tuple[str, str | None]:
         """The hint for an equation whose shapes do not fit, and the corrected equation: the likeliest proposal of the

@@ -145,6 +145,8 @@ class Certificate:
     equivalent: int = 0
     survivors: tuple[str, ...] = ()
     uncertified: tuple[str, ...] = ()
+    #: equations with mutants that were not tried for want of time
+    untried: tuple[str, ...] = ()
 
     def __add__(self, other: Certificate) -> Certificate:
         return Certificate(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
@@ -158,6 +160,8 @@ class Certificate:
         text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
         if self.uncertified:
             text += f" (none could be made of {', '.join(self.uncertified)})"
+        if self.untried:
+            text += f" (not all were tried, for want of time, of {', '.join(self.untried)})"
         return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
 
 
