@@ -237,5 +237,7 @@ ds[t] = W.T @ da[t+1] + s[t] - y[t]    for t < T
 ds[T] = s[T] - y[T]
 da[t] = da[t] * s[t] * (1 - s[t])
 """
-    (row,) = tg.verify(text).failed
+    report = tg.verify(text + "db = sum(t, da[t])\n")
+    (row,) = report.failed
     assert row.correction == "da[t] = ds[t] * s[t] * (1 - s[t])"
+    assert report.reach().endswith("these cannot be computed by the file alone: ds[t], db")

@@ -195,10 +195,7 @@ def _follows(before: Step, step: Step) -> bool:
 
 def _foot(report: Report) -> Iterator[str]:
     if report.followed:
-        names = [row.name for row in report.follow if row.name in set(report.downstream)]
-        listed = ", ".join(f"<code>{escape(name)}</code>" for name in dict.fromkeys(names))
-        wrong = f"these come out wrong as well: {listed}" if names else "no other equation comes out wrong"
-        yield f"Followed through with your own values, {wrong}."
+        yield report.reach(lambda name: f"<code>{escape(name)}</code>").replace("followed", "Followed", 1) + "."
     yield f"{escape(str(report.engine)).replace('engine', 'Engine', 1)}."
     if report.said_sizes:
         yield f"Sizes tried: {escape(report.said_sizes)}."

@@ -47,9 +47,7 @@ def _body(report: Report, depth: int) -> Iterator[str]:
     for row in report.failed:
         yield from _section(row, depth + 1)
     if report.followed:
-        names = ", ".join(code(name) for name in report.downstream)
-        wrong = f"these come out wrong as well: {names}" if names else "no other equation comes out wrong"
-        yield f"\nFollowed through with your own values, {wrong}."
+        yield f"\n{report.reach(code).replace('followed', 'Followed', 1)}."
     yield f"\n- {escaped(str(report.engine))}"
     if report.said_sizes:
         yield f"- sizes tried: {escaped(report.said_sizes)}"

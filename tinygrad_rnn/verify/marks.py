@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from ..core.errors import LanguageError
 from ..language import Equation, Model, parse
@@ -91,11 +92,15 @@ def expression(said: str, model: Model | None = None) -> Expr | None:
     """An expression quoted in a report, in the indices of the model, or None if it is none."""
     ranges = model.document.indices if model is not None else MAIN
     header = f"indices: {', '.join(f'{name} = {within}' for name, within in ranges.items())}\n"
-    try:
-        (equation,) = parse(f"{header}q[{', '.join(ranges)}] = {said}\n").forward
-    except (LanguageError, ValueError):
-        return None
-    return equation.rhs
+    for count in range(len(ranges), -1, -1):  # a letter that a sum binds has no value around it
+        for free in combinations(ranges, count):
+            target = f"q[{', '.join(free)}]" if free else "q"
+            try:
+                (equation,) = parse(f"{header}{target} = {said}\n").forward
+            except (LanguageError, ValueError):
+                continue
+            return equation.rhs
+    return None
 
 
 def quoted(sentence: str) -> Iterator[tuple[str, bool]]:

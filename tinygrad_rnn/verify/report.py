@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -262,6 +262,17 @@ class Report:
         if not wrong:
             return []
         return [row.name for row in self.follow if row.verdict == FAIL and (row.name, row.line) not in wrong]
+
+    def reach(self, quoted: Callable[[str], str] = str) -> str:
+        """What the mistakes do downstream, in words; empty where nothing was followed through."""
+        if not self.followed:
+            return ""
+        wrong = {(row.name, row.line) for row in self.failed}
+        unknown = [row.name for row in self.follow if row.verdict == INCONCLUSIVE and (row.name, row.line) not in wrong]
+        names = [", ".join(map(quoted, dict.fromkeys(some))) for some in (self.downstream, unknown)]
+        said = [f"these come out wrong as well: {names[0]}"] if names[0] else []
+        said += [f"these cannot be computed by the file alone: {names[1]}"] if names[1] else []
+        return f"followed through with your own values, {'; '.join(said) or 'no other equation comes out wrong'}"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready data."""

@@ -149,12 +149,7 @@ def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
 
 def _reach(report: Report) -> list[str]:
     """What the mistakes do downstream."""
-    if not report.followed:
-        return []
-    if not report.downstream:
-        return ["followed through with your own values, no other equation comes out wrong"]
-    said = f"followed through with your own values, these come out wrong as well: {', '.join(report.downstream)}"
-    return _wrapped(said, "")
+    return _wrapped(report.reach(), "") if report.followed else []
 
 
 def _equation(said: str, margin: str) -> Iterator[str]:
