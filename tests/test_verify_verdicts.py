@@ -257,3 +257,23 @@ def test_a_spent_budget_keeps_what_was_found(monkeypatch):
     assert [row.verdict for row in report.rows] == ["PASS", "PASS", *["INCONCLUSIVE"] * 6]
     assert report.verdict == "INCONCLUSIVE"
     assert "not reached" in str(report)
+
+
+SQUARES = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+STEP = "dh[T] = 2*h[T]\ndh[t] = 2*h[t] + W.T @ diag(1-h[t+1]**2) @ dh[t+1] + {} for t < T\n"
+LATE = {
+    "two ends of one sum, from T = 26 on": STEP.format("sum(k > 12 and k < T-12, h[k])"),
+    "two sums, from T = 42 on": "given: dh\ndU = sum(t, diag(1-h[t]**2) @ dh[t] @ x[t].T)"
+    " + sum(t > 3, sum(k > t+37, h[k] @ x[t].T))\n",
+    "two remainders, from T = 35 on": STEP.format("sum(k % 7 = 0 and k % 5 = 0, h[k])"),
+    "three helpers, from T = 29 on": "g[t] = sum(k > t+9, h[k])\ng[t] = 0*h[t] for t > T-9\nf[t] = g[t+9]\n"
+    "f[t] = 0*h[t] for t > T-9\ne[t] = f[t+9]\ne[t] = 0*h[t] for t > T-9\n" + STEP.format("e[t]"),
+}
+
+
+@pytest.mark.parametrize("gradients", LATE.values(), ids=LATE.keys())
+def test_lengths_are_long_enough_for_conditions_together(gradients):
+    """Each names only small numbers, and what is wrong begins later than any of them says by itself."""
+    head, _, tail = gradients.rpartition("given: dh\n")
+    text = SQUARES.replace("gradients:\n", "given: dh\ngradients:\n") if "given" in gradients else SQUARES
+    assert judge(text + head + tail, None, 1).verdict == "FAIL"

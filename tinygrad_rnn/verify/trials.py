@@ -6,23 +6,21 @@ different, where the forward equations leave them free. How a verdict follows st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.errors import GraphError, LanguageError
 from ..language import Equation, Model
-from ..language.affine import Affine
 from ..language.dimensions import Dimension
-from ..language.expressions import Number, Ref, Size, Sum, Time, walk
+from ..language.expressions import Number, Size, walk
 from ..language.unroll import MOST_STEPS
 from .budget import check_size, is_quick
 from .claims import Claims, Fault, claims_of
+from .reach import LONGEST, indices_of, reach
 
 #: a derivation shows its recurrence, its last and its first step from here on
 SHORTEST = 3
-#: no longer sequence is chosen
-LONGEST = 400
 #: sizes come from here on: 1 is another type, and 2 is a number that formulas are full of
 SMALLEST_SIZE = 3
 
@@ -83,16 +81,6 @@ def trials(
 
 
 # -- what a file mentions ---------------------------------------------------------------------------------------------
-def reach(model: Model, also: Sequence[Equation] = ()) -> int:
-    """How long a sequence has to be at least: its longest delay, and every step that an equation names."""
-    offsets = [0, model.longest_delay]
-    for equation in (*model.forward, *model.gradients, *also):
-        for index in _indices(equation):
-            beyond = 1 if index.variable is None and index.constant > 0 else 0
-            offsets.append(abs(index.constant) - beyond)
-    return max(offsets)
-
-
 def numbers_of(model: Model, also: Sequence[Equation] = ()) -> set[int]:
     """Every whole number that the file mentions: in formulas, indices, conditions and sizes."""
     found = _literals(model, also)
@@ -106,23 +94,8 @@ def _literals(model: Model, also: Sequence[Equation] = ()) -> set[int]:
     found: set[int] = set()
     for equation in (*model.forward, *model.gradients, *also):
         found |= {int(n.value) for n in walk(equation.rhs) if isinstance(n, Number) and float(n.value).is_integer()}
-        found |= {abs(index.constant) for index in _indices(equation)}
+        found |= {abs(index.constant) for index in indices_of(equation)}
     return found
-
-
-def _indices(equation: Equation) -> Iterator[Affine]:
-    """Every index of an equation: of what it defines and reads, of its conditions and those of its sums."""
-    yield from equation.target.indices
-    conditions = list(equation.when)
-    for node in walk(equation.rhs):
-        if isinstance(node, Ref):
-            yield from node.indices
-        elif isinstance(node, Time):
-            yield node.index
-        elif isinstance(node, Sum):
-            conditions.append(node.over)
-    for condition in conditions:
-        yield from (test.bound for test in condition.tests)
 
 
 # -- lengths ----------------------------------------------------------------------------------------------------------
