@@ -125,6 +125,32 @@ def test_what_holds_for_numbers_alone_is_scalar(case):
     assert report.rows[0].verdict == "PROVED"
 
 
+def test_every_line_whose_shapes_do_not_fit_has_the_verdict_that_it_has_alone():
+    """By hand, with every size 1: dh[t] and dW hold, the other two do not."""
+    lines = [
+        "dh[T] = 2*h[T] @ h[T]",
+        "dh[t] = 2*h[t] + dh[t+1] @ W.T @ diag(1 - h[t+1]**2) for t < T",
+        "dW = sum(t, h[t-1] @ diag(1 - h[t]**2) @ dh[t])",
+        "dU = sum(t, 3 * x[t] @ dh[t])",
+    ]
+    wanted = ["ILL-TYPED", "SCALAR", "SCALAR", "ILL-TYPED"]
+    assert [tg.verify(SQUARES + line + "\n").rows[0].verdict for line in lines] == wanted
+    assert [row.verdict for row in tg.verify(SQUARES + "\n".join(lines) + "\n").rows] == wanted
+
+
+def test_what_reads_a_helper_without_a_meaning_is_not_blamed_for_it():
+    report = tg.verify(GIVEN + SQUARES + "g[t] = W @ x[t]\ndU = sum(t, g[t] @ x[t].T)\ndW = sum(t, dh[t] @ x[t])\n")
+    assert [row.verdict for row in report.rows] == ["ILL-TYPED", "INCONCLUSIVE", "ILL-TYPED"]
+
+
+def test_a_line_whose_shapes_do_not_fit_is_stated_all_the_same():
+    before = BEFORE.replace("W.T", "W @ x[t]") + "    for t < T\n"
+    report = tg.verify(SQUARES + LAST + before + "dW = dh[1] @ h[0]\ndU = 3\n")
+    assert [row.verdict for row in report.rows] == ["PROVED", "ILL-TYPED", "ILL-TYPED", "ILL-TYPED"]
+    assert report.needs == []
+    assert "stated" not in str(report)
+
+
 def test_declared_sizes_that_are_equal_by_chance_hide_no_transpose():
     text = "sizes: x = 4, h = 4\n" + GIVEN + SQUARES.partition("\n")[2]
     assert tg.verify(text + "dU = sum(t, (dh[t] * (1 - h[t]**2)) @ x[t].T)\n").ok

@@ -1,8 +1,8 @@
 """Which gradient equations of a file can be judged: one bad line ends nothing.
 
 What has no meaning by itself (shapes that do not fit, a left side that is no quantity, a name that is defined nowhere)
-is set aside with its error, and so is what reads it; a gradient stated twice is two claims, each judged alone. The
-forward equations have to be right: without them there is nothing to judge by.
+is set aside with its error, and so is what reads a helper that is set aside; a gradient stated twice is two claims,
+each judged alone. The forward equations have to be right: without them there is nothing to judge by.
 """
 
 from __future__ import annotations
@@ -67,14 +67,16 @@ def claims_of(document: Document, lengths: Sequence[Mapping[str, int]] = ()) -> 
             removed.append((wrong, error))
     faults: list[Fault] = []
     again: list[tuple[Equation, Model]] = []
-    nowhere: set[Key] = set()
+    nowhere: set[Key] = set()  # the helpers among them: a gradient has its meaning from what it is the gradient of
     for equation, fault in removed:
         alone = _alone(equation, kept, document, lengths)
         if alone is not None:
             again.append((equation, alone))
             continue
         reads_it = any(ref.key in nowhere for ref in refs(equation))
-        nowhere.add(equation.target.key)
+        key = equation.target.key
+        if model.quantities.base(key) is None and key not in model.quantities.defined:
+            nowhere.add(key)
         faults.append(Fault(equation, INCONCLUSIVE if reads_it else ILL_TYPED, fault))
     return Claims(model, tuple(faults), tuple(again))
 

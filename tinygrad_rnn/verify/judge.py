@@ -153,7 +153,7 @@ class _Judge:
             self.seeds,
             rows,
             _worst_check([probe.reference.check(seed) for seed, probe in enumerate(self.probes)]),
-            remarks(model, self.trials, rows, shortest, T if one_length else None),
+            remarks(model, self.trials, rows, self.claims.others, shortest, T if one_length else None),
             certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
             rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
@@ -213,9 +213,9 @@ class _Judge:
 
     def _order(self, failing: Collection[int]) -> Usable:
         """The circles and gaps, at every length; what fails by itself makes no circle of those that read it."""
-        total, again = Usable(), [equation for equation, _ in self.claims.again]
+        total = Usable()
         for group in self.groups:
-            total = total + usable(group[0].model, group[0].run, failing, again)
+            total = total + usable(group[0].model, group[0].run, failing, self.claims.others)
         return total
 
     def _proved(self, equation: Equation, row: Row) -> Row:

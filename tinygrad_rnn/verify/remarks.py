@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..language import Model
+from ..language import Equation, Model
 from ..language.expressions import Sum, walk
 from ..language.indices import numbers
 from ..language.printer import text
@@ -17,9 +17,16 @@ MOST_STEPS = 4
 
 
 def remarks(
-    model: Model, tried: Sequence[Trial], rows: Sequence[Row], shortest: int, one_length: int | None
+    model: Model,
+    tried: Sequence[Trial],
+    rows: Sequence[Row],
+    others: Sequence[Equation],
+    shortest: int,
+    one_length: int | None,
 ) -> list[str]:
-    """What is told about a derivation beside its verdicts; `one_length`: the length, where one alone was asked for."""
+    """What is told about a derivation beside its verdicts. `others`: the gradient equations that the model leaves out;
+    `one_length`: the length, where one alone was asked for.
+    """
     T = next(iter(tried[0].lengths.values()))
     notes = []
     if shortest > T:
@@ -36,8 +43,8 @@ def remarks(
     alike = _alike(model, tried)
     if alike:
         notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
-    stated = {model.quantities.base(e.target.key) for e in model.gradients}
-    left = _steps_left_out(model, rows, tried[0].lengths)
+    stated = {model.quantities.base(e.target.key) for e in (*model.gradients, *others)}
+    left = _steps_left_out(model, rows, others, tried[0].lengths)
     missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + left
     missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
     if missing:
@@ -70,7 +77,9 @@ def _alike(model: Model, tried: Sequence[Trial]) -> str:
     return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
 
 
-def _steps_left_out(model: Model, rows: Sequence[Row], lengths: Mapping[str, int]) -> list[str]:
+def _steps_left_out(
+    model: Model, rows: Sequence[Row], others: Sequence[Equation], lengths: Mapping[str, int]
+) -> list[str]:
     """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
     missing = []
     T = next(iter(lengths.values()))
@@ -81,6 +90,7 @@ def _steps_left_out(model: Model, rows: Sequence[Row], lengths: Mapping[str, int
         quantities = model.quantities
         mine = [row for row in rows if row.name.partition("[")[0] == key[0]]
         stated = {step.t for row in mine for step in row.steps if step.T == T}
+        stated.update(step for other in others if other.target.key == key for step in other.covers(lengths))
         ranges = quantities.ranges_of(base[0])
         left = []
         for step in quantities.coverage(quantities.defined.get(base, []), lengths):

@@ -31,9 +31,9 @@ class Usable:
         return Usable(other.circles | self.circles, {key: list(dict.fromkeys(names)) for key, names in both.items()})
 
 
-def usable(model: Model, run: Run, failing: Collection[int] = (), again: Iterable[Equation] = ()) -> Usable:
+def usable(model: Model, run: Run, failing: Collection[int] = (), others: Iterable[Equation] = ()) -> Usable:
     """The circles and the gaps of a model's gradient equations, at the lengths of a run; equations with the ids
-    `failing` are wrong in themselves and make no circle, those of `again` state steps that others state as well.
+    `failing` are wrong in themselves and make no circle, `others` are those of the file that the model leaves out.
 
     >>> from tinygrad_rnn.language import load
     >>> forward = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\n"
@@ -44,7 +44,7 @@ def usable(model: Model, run: Run, failing: Collection[int] = (), again: Iterabl
     """
     evaluator = Evaluator(model, run)
     reads: dict[Place, list[Place]] = {}
-    twice = {(equation.target.name, step) for equation in again for step in equation.covers(run.lengths) or [None]}
+    outside = {(equation.target.name, step) for equation in others for step in equation.covers(run.lengths) or [None]}
     stated_by: dict[Place, Equation] = {}
     missing: dict[int, dict[Place, None]] = {}
     for equation in model.gradients:
@@ -55,7 +55,7 @@ def usable(model: Model, run: Run, failing: Collection[int] = (), again: Iterabl
             for place, _, _ in evaluator.needs(equation, step):
                 if _is_stated(model, evaluator, place):
                     reads[here] += [] if id(equation) in failing else [place]
-                elif place not in run.values and place not in twice and not _is_given(model, evaluator, place):
+                elif place not in run.values and place not in outside and not _is_given(model, evaluator, place):
                     missing.setdefault(id(equation), {})[place] = None
     found = Usable()
     for circle in _circles(reads):
