@@ -241,3 +241,34 @@ da[t] = da[t] * s[t] * (1 - s[t])
     (row,) = report.failed
     assert row.correction == "da[t] = ds[t] * s[t] * (1 - s[t])"
     assert report.reach().endswith("these cannot be computed by the file alone: ds[t], db")
+
+
+# -- letters other than t ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("stated", "said", "right"),
+    [
+        (
+            "dh[k] = 2 * h[k] + W.T @ diag(1 - h[k]**2) @ dh[k+1]    for k < T",
+            "`h[k]` should be `h[k+1]`",
+            "dh[k] = 2 * h[k] + W.T @ diag(1 - h[k+1]**2) @ dh[k+1]    for k < T",
+        ),
+        (
+            "dh[k] = 2 * h[k]",
+            "is missing for k < T",
+            "dh[k] = 2 * h[k] + W.T @ (dh[k+1] * (1 - h[k+1]**2))    for k < T\ndh[T] = 2 * h[T]",
+        ),
+    ],
+)
+def test_an_equation_in_a_letter_that_is_not_declared_is_explained_in_this_letter(stated, said, right):
+    report, row = wrong(f"sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\n{stated}")
+    assert said in row.explanation
+    assert row.correction == right
+    assert "wrong at k = 1 to 5 (T = 6)" in str(report)
+
+
+def test_a_length_is_called_by_its_name():
+    forward = "indices: k = 1..K\nsizes: h = 4\nh[k] = tanh(W @ h[k-1])\nL = sum(k, sum(h[k]**2))\n"
+    report, _ = wrong(f"{forward}gradients:\ndh[K] = 2 * h[K]\ndh[k] = 2 * h[k]    for k < K")
+    for said in (str(report), report.to_markdown(), report.to_html()):
+        assert "K = 6" in said
+        assert "T = 6" not in said

@@ -73,6 +73,13 @@ class Quantities:
         """The index variables of a quantity (or, for dX, of X)."""
         return self.axes.get(name) or self.axes.get(name[1:]) or (next(iter(self.document.indices)),)
 
+    def axes_in(self, equation: Equation) -> tuple[str, ...]:
+        """The index variables of what an equation states, in its own letters: k of `dh[k]` where no k is declared."""
+        axes = self.axes_named(equation.target.name)
+        pairs = zip(axes, equation.target.indices, strict=False)
+        own = tuple(str(index) if index.running == (str(index),) else axis for axis, index in pairs)
+        return own or axes
+
     def ranges_of(self, name: str) -> tuple[Range, ...]:
         """What the indices of a quantity (or, for dX, of X) run over."""
         return tuple(self.document.indices[axis] for axis in self.axes_named(name))

@@ -171,7 +171,7 @@ def _strip(row: Row, of_length: list[Step], T: int) -> str:
         cells.append(
             f'<li class="{_CLASSES[first.verdict]}" title="{hint}"><i>{at}</i><b>{SIGNS[first.verdict]}</b></li>'
         )
-    length = f", T = {T}" if T else ""  # hand-written code has lengths of its own
+    length = f", {row.length} = {T}" if T else ""  # hand-written code has lengths of its own
     return f'<ol class="strip" aria-label="verdict by time step{length}">{"".join(cells)}</ol>'
 
 

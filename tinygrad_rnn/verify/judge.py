@@ -207,9 +207,9 @@ class _Judge:
 
     def _begun(self, equation: Equation, verdict: str, steps: list[Step]) -> Row:
         model = self.model
-        axes = model.quantities.axes_named(equation.target.name)
+        axes, length = model.quantities.axes_in(equation), next(iter(model.lengths(1)))
         role = model.role(equation)
-        return Row(equation.name, equation.line, verdict, steps, equation.text, role, axes=axes)
+        return Row(equation.name, equation.line, verdict, steps, equation.text, role, axes=axes, length=length)
 
     def _order(self, failing: Collection[int]) -> Usable:
         """The circles and gaps, at every length; what fails by itself makes no circle of those that read it."""

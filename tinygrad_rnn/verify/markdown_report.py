@@ -92,7 +92,7 @@ def _section(row: Row, depth: int) -> Iterator[str]:
     wrong, right = row.at(FAIL), row.at(PASS)
     if wrong:
         where = f"Wrong at {row.time} = {', '.join(map(str, wrong))}"
-        where += f" (T = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
+        where += f" ({row.length} = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
         yield where + (f"; right at {row.time} = {', '.join(map(str, right))}." if right else ".")
     if row.explanation or row.mistake:
         kind = f"**{escaped(row.mistake)}**: " if row.mistake else ""

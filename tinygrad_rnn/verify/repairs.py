@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import LanguageError, TinygradError
 from ..language import Equation, Model, parse
+from ..language.indices import MAIN
 from ..language.printer import text
 from .report import FAIL, PASS
 from .usable import usable
@@ -71,9 +72,11 @@ class Repairs:
         return Model(replace(model.document, gradients=(*stated, *equations)))
 
     def _read(self, said: str) -> Equation:
-        indices = ", ".join(f"{name} = {within}" for name, within in self.model.document.indices.items())
+        ranges = self.model.document.indices
+        indices = ", ".join(f"{name} = {within}" for name, within in ranges.items())
+        header = "" if ranges == MAIN else f"indices: {indices}\n"  # without one, any letter may run as t does
         try:
-            (equation,) = parse(f"indices: {indices}\n{said}\n").forward
+            (equation,) = parse(f"{header}{said}\n").forward
         except ValueError:
             raise LanguageError("this is not one equation", self.model.document.source.name) from None
         return equation

@@ -86,6 +86,8 @@ class Row:
     correction: str | None = None
     #: what its steps count: t, or the pair t, s
     axes: tuple[str, ...] = ("t",)
+    #: what the length of a sequence is called, which each step has as `T`
+    length: str = "T"
     #: what it reads that is neither stated nor given, as `dh[T+1]`
     needs: tuple[str, ...] = ()
     #: where a line that has no meaning goes wrong: the line, underlined, and both shapes

@@ -137,7 +137,7 @@ def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
     wrong, right = row.at(FAIL), row.at(PASS)
     if wrong:
         where = f"wrong at {row.time} = {_listed(wrong)}"
-        where += f" (T = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
+        where += f" ({row.length} = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
         yield margin + where + (f"; right at {row.time} = {_listed(right)}" if right else "")
     if row.explanation or row.mistake:
         said = ": ".join(part for part in (row.mistake, row.explanation) if part)
