@@ -183,3 +183,10 @@ def test_no_mutant_is_proved_that_differs_at_some_length(name: str) -> None:
                 for T in (3, 8, 15):
                     row = next(r for r in tg.verify(wrong, T=T, seeds=1).rows if r.line == wrong.gradients[place].line)
                     assert row.verdict in ("PASS", "PROVED"), f"{equation.name} = {text(rhs)}, T = {T}"
+
+
+def test_a_chain_of_400_equations_is_refused_with_a_reason_instead_of_recursing():
+    chain = "\n".join(f"q{i}[t] = q{i - 1}[t]" for i in range(2, 400))
+    forward = f"sizes: h = 2\nq1[t] = W @ h[t-1]\n{chain}\nh[t] = tanh(q399[t])\nL = sum(h[T])\n"
+    model = load(f"{forward}gradients:\ndh[T] = ones_like(h[T])")
+    assert prove(model, model.gradients[0]).reason.startswith("nested too deep: between dh and dq")

@@ -15,6 +15,9 @@ from .slopes import key_of, slope
 from .sums import polynomial_renamed, substituted, summed
 from .units import Entry, Polynomial
 
+#: so many quantities may lie between one and the nearest whose gradients are kept: each is put in inside the last
+LONGEST_CHAIN = 100
+
 
 class Gradients:
     """The gradients of one model, each worked out when it is first needed."""
@@ -27,7 +30,7 @@ class Gradients:
         """The derivative of the loss by an entry of a quantity, in the gradients of the `kept` quantities.
 
         It is the sum over everything that reads the entry. Raises `Unprovable` where it goes round through gradients
-        that are not kept.
+        that are not kept, and where too many of these are put in one inside the other.
         """
         key = key_of(target)
         if key == self.book.model.quantities.loss:
@@ -35,6 +38,12 @@ class Gradients:
         if key in path:
             names = ", ".join(f"d{name}" for name, _ in (*path[path.index(key) :], key))
             raise Unprovable(f"gradients that are stated nowhere go round: {names}")
+        if len(path) >= LONGEST_CHAIN:
+            first, last = path[0][0], path[-1][0]
+            raise Unprovable(
+                f"nested too deep: between d{first} and d{last} {LONGEST_CHAIN} gradients are put in one inside the "
+                "other, because none of them is stated"
+            )
         if key not in self._gradients:
             before = set(work.assumptions)
             value = self._gradient(key, work, (*path, key))
