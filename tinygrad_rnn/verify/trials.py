@@ -64,12 +64,9 @@ def trials(
     free = _free(numbers_of(model, also), max(SHORTEST, reach(model, also) + 2))
     chosen = [model.lengths(T, lengths)] if T else _lengths(list(model.lengths(1)), free, lengths or {})
     if not T and not all(is_quick(model, each) for each in chosen):  # shorter ones, although the file may mention them
-        shortest = max(SHORTEST, reach(model, also) + 2)
-        pairs = ((shortest, shortest + 2), (shortest + 1, shortest + 3))
-        names = list(enumerate(model.lengths(1)))
-        chosen = [{name: each[n % 2] for n, name in names} | dict(lengths or {}) for each in pairs]
+        chosen = _shortest(model, max(SHORTEST, reach(model, also) + 2), lengths or {})
     for each in chosen:
-        check_size(model, each)
+        check_size(model, each, asked=bool(T or lengths))
     used = {n for each in chosen for length in each.values() for n in (length - 1, length, length + 1)}
     one = two = Claims(model)
     if not values:
@@ -119,6 +116,18 @@ def _lengths(names: list[str], free: list[int], given: Mapping[str, int]) -> lis
             if abs(chosen[1][name] - second) < 2 or chosen[1][name] in list(chosen[1].values())[:-1]:
                 chosen[1][name] = next(n for n in free if n > max(chosen[1].values()) + 1)
     return [{name: given.get(name, each[name]) for name in names} for each in chosen]
+
+
+def _shortest(model: Model, shortest: int, given: Mapping[str, int]) -> list[dict[str, int]]:
+    """Two choices of the shortest lengths, each even once and odd once; two apart where that is quick, else by one."""
+    chosen: list[dict[str, int]] = []
+    for pairs in (((0, 2), (1, 3)), ((0, 1), (1, 0))):
+        offsets = [[pair[place % 2] for pair in pairs] for place in range(len(model.lengths(1)))]
+        names = list(zip(model.lengths(1), offsets, strict=True))
+        chosen = [{name: given.get(name, shortest + each[n]) for name, each in names} for n in (0, 1)]
+        if all(is_quick(model, each) for each in chosen):
+            break
+    return chosen
 
 
 def _given_steps(model: Model, values: Mapping[Any, Any] | None) -> int | None:
