@@ -209,6 +209,7 @@ def test_a_broken_rule_of_the_engine_is_noticed_and_never_passes(monkeypatch, ru
     assert "DISAGREE" in str(report)
     assert not report.ok
     assert report.verdict == "INCONCLUSIVE"
+    assert not report.failed
     assert report.to_dict()["engine"]["ok"] is False
 
 

@@ -231,6 +231,24 @@ def test_a_constant_divisor_of_zero_is_an_error_with_its_place():
     assert (caught.value.line, caught.value.column) == (2, 28)
 
 
+def test_a_line_that_fails_makes_the_file_fail_where_the_loss_is_outside_of_its_domain():
+    forward = "sizes: h = 4, x = 3, y = 5\nz[t] = V @ h[t]\nh[t] = tanh(W @ h[t-1] + U @ x[t])\np[t] = softmax(z[t])\n"
+    report = tg.verify(forward + "L = sum(t, -log(sum(y[t] * p[t])))\ngradients:\ndz[t] = p[t] - y[t]\n")
+    assert [row.verdict for row in report.rows] == [report.verdict] == ["FAIL"]
+    assert not report.engine.ok
+    assert "DISAGREE" not in str(report)
+    assert "`log` is outside of its domain" in str(report)
+
+
+def test_values_on_a_kink_are_not_blamed_on_the_engine():
+    """h + |b - h| is b where h is below b: from then on the two are equal."""
+    forward = "sizes: h = 4\nh[t] = h[t-1] + maximum(b, h[t-1]) - minimum(b, h[t-1])\nL = sum(h[T])\ngradients:\n"
+    right, wrong = tg.verify(forward + "dh[T] = ones_like(h[T])\n"), tg.verify(forward + "dh[T] = h[T]\n")
+    assert (right.verdict, wrong.verdict) == ("INCONCLUSIVE", "FAIL")
+    assert "stands exactly on a kink" in str(right)
+    assert "DISAGREE" not in str(right)
+
+
 # -- cost -------------------------------------------------------------------------------------------------------------
 def test_the_work_grows_with_the_length_and_no_faster():
     def calls(T: int) -> int:

@@ -35,7 +35,7 @@ from .backward.truth import (
 )
 from .magnitude import EPS, magnitudes
 from .reference import compared
-from .report import FAIL, INCONCLUSIVE, PASS, EngineCheck, Report, Row, Step
+from .report import FAIL, INCONCLUSIVE, PASS, EngineCheck, Report, Row, Step, trusted
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,15 @@ def _report(subject: Subject, name: str) -> tuple[Report, list[Place], Truth]:
     comparisons = {place: compare(place, results.gradients[place], truth, eps) for place in places}
     rows = _without_zeros(_rows(comparisons), truth)
     explanation = Explanation(rows, comparisons, results.gradients, truth, subject, eps)
-    rows = explanation.rows + [Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed]
+    check = _check(truth, places)
+    rows = trusted(explanation.rows, check) + [
+        Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed
+    ]
     notes = [*explanation.notes, *_notes(subject, truth, results), *_unreached(subject, results)]
     if eps > EPS:
         notes.insert(0, f"computed in {dtype}: rounding is counted in units of {eps:.1e}")
     last = max((step for _, step in places if step is not None), default=0)
-    report = Report(name, "hand-written code", last, 0, rows, _check(truth, places), notes, shortest=0)
+    report = Report(name, "hand-written code", last, 0, rows, check, notes, shortest=0)
     return report, places, truth
 
 

@@ -28,6 +28,7 @@ from .helpers import as_written, with_parts
 from .mutants import certify
 from .otherwise import in_columns, otherwise
 from .probe import Drawn, Probe
+from .reference import worst_of
 from .remarks import remarks
 from .repairs import Repairs
 from .report import (
@@ -40,10 +41,10 @@ from .report import (
     RIGHT_VERDICTS,
     SCALAR,
     Certificate,
-    EngineCheck,
     Report,
     Row,
     Step,
+    trusted,
 )
 from .trials import LONGEST, SHORTEST, Trial, reach, trials
 from .usable import Usable, usable
@@ -135,6 +136,7 @@ class _Judge:
         rows = [_in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
         rows = [self._proved(e, row) if certified else row for e, row in zip(equations, rows, strict=True)]
         rows = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
+        check = worst_of([probe.reference.check(seed) for seed, probe in enumerate(self.probes)])
         certificate = None
         shortest = max(SHORTEST, reach(model) + 2)
         T = self.probes[0].run.T
@@ -145,14 +147,14 @@ class _Judge:
         for equation in model.gradients:
             if model.role(equation) == "helper" and id(equation) in order.circles:
                 rows.append(_in_order(equation, self._begun(equation, INCONCLUSIVE, []), order))
-        rows.sort(key=lambda row: row.line)
+        rows = sorted(trusted(rows, check), key=lambda row: row.line)
         return Report(
             model.name,
             model.document.source.name,
             T,
             self.seeds,
             rows,
-            _worst_check([probe.reference.check(seed) for seed, probe in enumerate(self.probes)]),
+            check,
             remarks(model, self.trials, rows, self.claims.others, shortest, T if one_length else None),
             certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
@@ -391,8 +393,3 @@ def _overall(steps: list[Step]) -> str:
 def _worst_step(found: list[Step]) -> Step:
     rank = {FAIL: 2, INCONCLUSIVE: 1, PASS: 0}
     return max(found, key=lambda step: (rank[step.verdict], step.error - step.bound))
-
-
-def _worst_check(checks: list[EngineCheck]) -> EngineCheck:
-    worst = float(np.max([c.worst for c in checks]))  # numpy's max keeps a nan
-    return EngineCheck(sum(c.gradients for c in checks), worst, all(c.ok for c in checks))

@@ -16,6 +16,7 @@ from ..core.graph import Graph, ancestors
 from ..core.tensor import Tensor
 from ..language import Run
 from ..language.indices import Step
+from .backward.mistakes import sides
 from .gradcheck import STEP, pushed
 from .liveness import alive
 from .magnitude import EPS, SAFETY, magnitudes
@@ -118,6 +119,7 @@ def compared(
     rng = np.random.default_rng(seed)
     graph = Graph(loss)
     worst, ok = 0.0, True
+    outside = _outside_its_domain(graph)
     for group in _together(nodes):
         for _ in range(2 if len(nodes) <= MANY else 1):
             directions = [rng.standard_normal(nodes[i].shape) for i in group]
@@ -130,14 +132,44 @@ def compared(
             if not size < (scale + 1.0) / EPS:  # over many steps the terms can outgrow any number, and explain anything
                 size = COARSEST / (SAFETY * EPS) * scale + 1.0
             error = abs(stated - wanted)
-            if not np.isfinite(error + size):
-                return EngineCheck(len(nodes), float("nan"), False)
+            if outside or not np.isfinite(error + size):
+                return EngineCheck(len(nodes), float("nan"), False, outside)
             if error > SAFETY * EPS * size + LEFT_BEHIND:
                 if _underflows(graph):
                     return EngineCheck(len(nodes), float("nan"), False)
                 ok = False
             worst = max(worst, error / size if size > LEFT_BEHIND else 0.0)
-    return EngineCheck(len(nodes), worst, ok)
+    return EngineCheck(len(nodes), worst, ok, "" if ok else _on_a_kink(graph))
+
+
+def _outside_its_domain(graph: Graph) -> str:
+    """Which operation has no real value, as the logarithm of a negative number; empty where the loss has one."""
+    if not np.any(np.isnan([_real(output) for output in graph.outputs])):
+        return ""
+    first = next(
+        node for node in graph.nodes
+        if np.any(np.isnan(_real(node))) and not any(np.any(np.isnan(_real(x))) for x in node.inputs)
+    )  # fmt: skip
+    if first.op is None or not all(np.all(np.isfinite(_real(x))) for x in first.inputs):
+        return ""
+    return f"the loss has no value on a probe: `{first.op.name}` is outside of its domain there"
+
+
+def _real(node: Tensor) -> np.ndarray:
+    return np.asarray(node.value, dtype=float)
+
+
+def _on_a_kink(graph: Graph) -> str:
+    """Whether a function of the graph has two slopes where it is; empty if none has."""
+    kinks = any(sides(list(graph.nodes)))
+    return "a value of a probe stands exactly on a kink, where the two take different sides" if kinks else ""
+
+
+def worst_of(checks: Sequence[EngineCheck]) -> EngineCheck:
+    """The checks of several probes as one; what is about the file explains it only where it explains every probe."""
+    worst = float(np.max([c.worst for c in checks]))  # numpy's max keeps a nan
+    why = "" if any(c.refuted for c in checks) else next((c.why for c in checks if c.why), "")
+    return EngineCheck(sum(c.gradients for c in checks), worst, all(c.ok for c in checks), why)
 
 
 def _underflows(graph: Graph) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..language.indices import Step as Time
@@ -121,14 +121,23 @@ class Row:
 @dataclass(frozen=True)
 class EngineCheck:
     """The engine against the complex step: how many gradients, the largest difference as a share of the terms (nan when
-    values are not finite), and whether rounding explains it.
+    values are not finite), whether rounding explains it, and what about the file explains it where rounding
+    does not: a loss outside of its domain, a kink.
     """
 
     gradients: int
     worst: float
     ok: bool
+    why: str = ""
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the two differ for no reason of the file, so that nothing can be judged by the engine."""
+        return not self.ok and not self.why and self.worst == self.worst
 
     def __str__(self) -> str:
+        if self.why:
+            return f"engine and complex step cannot be compared: {self.why}"
         if self.worst != self.worst:
             return (
                 "engine and complex step cannot be compared: values of this probe are not finite, or too small for it"
@@ -136,6 +145,19 @@ class EngineCheck:
         verdict = "agree to rounding" if self.ok else "DISAGREE"
         compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
         return f"engine and complex step {verdict}: {compared}"
+
+
+def trusted(rows: list[Row], engine: EngineCheck) -> list[Row]:
+    """The rows, none of which fails by a reference that is itself refuted."""
+    said = "engine and complex step disagree, so that nothing can be judged by them"
+    if not engine.refuted:
+        return rows
+    undecided = []
+    for row in rows:
+        steps = [replace(step, verdict=INCONCLUSIVE) if step.verdict == FAIL else step for step in row.steps]
+        failed = row.verdict == FAIL
+        undecided.append(replace(row, verdict=INCONCLUSIVE, steps=steps, why=said) if failed else row)
+    return undecided
 
 
 @dataclass(frozen=True)
@@ -230,15 +252,14 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The first of `ORDER` that applies; nothing is concluded where engine and complex step disagree, where the
-        probe notices too little, or where the sequence is too short.
+        """The first of `ORDER` that applies; nothing passes where engine and complex step disagree, where the probe
+        notices too little, or where the sequence is too short.
         """
-        if not self.engine.ok:
-            return INCONCLUSIVE
         found = {row.verdict for row in self.rows}
         if self.needs:
             found.add(INCOMPLETE)
-        if not self.rows or (self.probe is not None and not self.probe.ok) or self.shortest > self.T:
+        blind = self.probe is not None and not self.probe.ok
+        if not self.rows or not self.engine.ok or blind or self.shortest > self.T:
             found.add(INCONCLUSIVE)
         return next(verdict for verdict in ORDER if verdict in found)
 
