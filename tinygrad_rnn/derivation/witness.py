@@ -17,6 +17,7 @@ from ..core.tensor import plain
 from ..language import Equation, Evaluator, Model, Run, parse
 from ..language.expressions import Ref, walk
 from ..language.indices import Step
+from ..language.operations import MOST_UNASKED, operations, operations_of
 from ..language.source import Source
 
 #: numbers that differ by less than this share of their size are the same
@@ -36,7 +37,11 @@ def lengths_to_try(model: Model, least: int = 1) -> list[dict[str, int]]:
     T = max(3, least, model.longest_delay + 2, *steps)
     while len(found) < 3:
         if T not in sizes or max(sizes) < T:
-            found.append(model.lengths(T, _others(model, T, len(found))))
+            lengths = model.lengths(T, _others(model, T, len(found)))
+            if operations(model, lengths) > MOST_UNASKED:  # of many sequences: the others as short as they can be
+                others = {name: 2 + (place + len(found)) % 2 for place, name in enumerate(list(lengths)[1:])}
+                lengths = model.lengths(T, others)
+            found.append(lengths)
         T += 1
     return found
 
@@ -48,10 +53,14 @@ def _others(model: Model, T: int, turn: int) -> dict[str, int]:
 
 
 def refute(text: str, name: str, least: int = 1) -> str | None:
-    """Why a file of equations with gradients is wrong from a length on, as one sentence; None if nothing says so."""
+    """Why a file of equations with gradients is wrong from a length on, as one sentence; None if nothing says so.
+
+    Raises `DerivationError` where trying it would take too many operations.
+    """
     try:
         model = Model(parse(Source(text, name)))
         for lengths in lengths_to_try(model, least):
+            _check_size(model, lengths)
             T, *_ = lengths.values()
             run = model.unroll(T, seed=T, lengths=lengths)
             with np.errstate(all="ignore"):
@@ -61,6 +70,17 @@ def refute(text: str, name: str, least: int = 1) -> str | None:
     except LanguageError as error:
         return f"it cannot be read: {error}"
     return None
+
+
+def _check_size(model: Model, lengths: Mapping[str, int]) -> None:
+    counts = {equation: operations_of(equation, lengths) for equation in (*model.forward, *model.gradients)}
+    if sum(counts.values()) > MOST_UNASKED:
+        largest = max(counts, key=lambda equation: counts[equation])
+        said = ", ".join(f"{name} = {length}" for name, length in lengths.items())
+        raise DerivationError(
+            f"the derivation of {model.name} cannot be checked, so it is not shown: {largest.name} takes "
+            f"{counts[largest]:,} operations at {said}, where all equations together may take {MOST_UNASKED:,}"
+        )
 
 
 def _wrong(model: Model, run: Run) -> str | None:

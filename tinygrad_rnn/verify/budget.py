@@ -9,15 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 
-from ..language import Equation, Model
-from ..language.expressions import Sum, walk
-from ..language.indices import Range
+from ..language import Model
+from ..language.operations import MOST_UNASKED, operations, operations_of
 
-#: so many operations in one run that was asked for, some 10 minutes and 3 GB: the LSTM over 1000 steps does 185,000 in
-#: 50 s; in a run whose lengths nobody chose; and in one that takes a few seconds
-MOST, MOST_UNASKED, QUICK = 2_000_000, 200_000, 100_000
+#: so many operations in one run that was asked for, some 10 minutes and 3 GB; and in one that takes some seconds
+MOST, QUICK = 2_000_000, 100_000
 #: seconds for one file
 SECONDS = 600.0
 #: seconds of them for all proofs
@@ -36,25 +33,6 @@ class Budget:
     @property
     def spent(self) -> bool:
         return time.monotonic() - self.start > self.seconds
-
-
-def operations_of(equation: Equation, lengths: Mapping[str, int]) -> int:
-    """How many operations an equation does at all its steps, reading included, counted from the ranges alone.
-
-    >>> from tinygrad_rnn.language import parse
-    >>> operations_of(parse("h[t] = sum(k, sum(j, x[j])) + sum(k, x[k])").forward[0], {"T": 10})
-    1230
-    """
-
-    def steps(within: Range) -> int:
-        return max(1, within.last.at(lengths) - within.first.at(lengths) + 1)
-
-    counts: dict[int, int] = {}
-    for node in walk(equation.rhs):
-        inside = sum(counts[id(child)] for child in node.children)
-        counts[id(node)] = 1 + (steps(node.over.within) if isinstance(node, Sum) else 1) * inside
-    ranges = (equation.ranges[name] for name in equation.running if name in equation.ranges)
-    return prod(steps(within) for within in ranges) * counts[id(equation.rhs)]
 
 
 def check_size(model: Model, lengths: Mapping[str, int], asked: bool = True) -> None:
@@ -78,4 +56,4 @@ def check_size(model: Model, lengths: Mapping[str, int], asked: bool = True) -> 
 
 def is_quick(model: Model, lengths: Mapping[str, int]) -> bool:
     """Whether a run of these lengths is small enough to be chosen without being asked for."""
-    return sum(operations_of(equation, lengths) for equation in (*model.forward, *model.gradients)) <= QUICK
+    return operations(model, lengths) <= QUICK
