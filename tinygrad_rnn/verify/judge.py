@@ -20,6 +20,7 @@ from ..core.errors import GraphError, LanguageError
 from ..derivation.prove import prove
 from ..language import Document, Equation, Model
 from ..language.expressions import Size
+from ..language.quantities import Key, refs
 from ..models import read_any
 from .budget import MUTANT_SECONDS, PROOF_SECONDS, Budget
 from .claims import Claims, Fault, claims_of
@@ -134,7 +135,8 @@ class _Judge:
         rows = [self.row(equation) for equation in equations]
         order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
         rows = [_in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
-        rows = [self._proved(e, row) if certified else row for e, row in zip(equations, rows, strict=True)]
+        wrong = {e.target.key: row.line for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL}
+        rows = [self._proved(e, row, wrong) if certified else row for e, row in zip(equations, rows, strict=True)]
         rows = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
         check = worst_of([probe.reference.check(seed) for seed, probe in enumerate(self.probes)])
         certificate = None
@@ -220,17 +222,20 @@ class _Judge:
             total = total + usable(group[0].model, group[0].run, failing, self.claims.others)
         return total
 
-    def _proved(self, equation: Equation, row: Row) -> Row:
-        """The row with its proof, if it passes and there is one."""
+    def _proved(self, equation: Equation, row: Row, wrong: Mapping[Key, int]) -> Row:
+        """The row with its proof, if it passes and there is one; what reads a helper that is `wrong` has none."""
         if row.verdict != PASS or row.needs:
             return row
         if self.budget.spent or self.for_proofs > PROOF_SECONDS:
-            return replace(row, why=f"no proof was tried: those above took {self.for_proofs:.0f} s")
+            return replace(row, unproved=f"none was tried: those above took {self.for_proofs:.0f} s")
+        for ref in refs(equation):
+            if ref.key in wrong and ref.name in self.model.document.plays:
+                return replace(row, unproved=f"it reads {ref}, which is wrong on line {wrong[ref.key]}")
         start = time.process_time()
         plays = equation.target.name in self.model.document.plays  # only there an expression has to have a name
         proof = prove(self.model if plays else self.written, equation)
         self.for_proofs += time.process_time() - start
-        return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof)
+        return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof, unproved=proof.reason)
 
     def _witnessed(self, equation: Equation, row: Row) -> Row:
         """A row that passes, if at each step some probe could have shown a mistake; others are drawn where none could.

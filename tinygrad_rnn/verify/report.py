@@ -94,6 +94,8 @@ class Row:
     excerpt: str = ""
     #: whether it is proved for every length and size, if that was tried
     proof: Proof | None = field(default=None, repr=False, compare=False)
+    #: why an equation that passes is not proved
+    unproved: str = ""
 
     @property
     def time(self) -> str:
@@ -359,6 +361,8 @@ def _equation(row: Row) -> dict[str, Any]:
         "correction": row.correction,
         "needs": list(row.needs),
         "assumptions": list(row.proof.assumptions) if row.proof else [],
+        "why": row.why or (row.worst.why if row.worst else ""),
+        "unproved": row.unproved,
         "terms": [_term(term) for term in row.terms],
         "steps": [
             {"t": s.t, "T": s.T, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)}

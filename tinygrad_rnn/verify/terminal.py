@@ -127,6 +127,8 @@ def _table(report: Report, rows: list[Row], paint: _Paint) -> Iterator[str]:
         yield f"  {row.name}{' ' * (width - _columns(row.name))}{line}  {paint(row.verdict, 12)}  {figures}".rstrip()
         if row.verdict in WRONG_VERDICTS or row.excerpt:
             yield from _details(row, " " * (width + 4), paint)
+        elif row.verdict == PASS and row.unproved:
+            yield from _wrapped(f"not proved: {row.unproved}", " " * (width + 4))
 
 
 def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
