@@ -345,3 +345,13 @@ def test_lengths_are_long_enough_for_conditions_together(gradients):
     head, _, tail = gradients.rpartition("given: dh\n")
     text = SQUARES.replace("gradients:\n", "given: dh\ngradients:\n") if "given" in gradients else SQUARES
     assert judge(text + head + tail, None, 1).verdict == "FAIL"
+
+
+def test_it_is_said_why_an_equation_that_passes_is_not_proved():
+    forward = "sizes: x = 3, s = 4\nf[t] = sigmoid(U @ x[t])\ns[t] = f[t] * s[t-1]\nL = sum(t, sum(s[t]))\ngradients:\n"
+    gates = "ds[T] = ones_like(s[T])\nds[t] = ones_like(s[t]) + ds[t+1] * f[t+1]    for t < T\n"
+    helper = "delta[t] = ds[t] * s[t-1] * f[t]\ndU = sum(t, delta[t] @ x[t].T)"
+    report = tg.verify(forward + gates + helper)
+    (last,) = (row for row in report.to_dict()["equations"] if row["name"] == "dU")
+    assert (last["verdict"], last["unproved"]) == ("PASS", "it reads delta[t], which is wrong on line 8")
+    assert "not proved: it reads delta[t], which is wrong on line 8" in str(report)

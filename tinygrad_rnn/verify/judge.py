@@ -45,7 +45,9 @@ from .report import (
     Report,
     Row,
     Step,
+    overall,
     trusted,
+    worst_step,
 )
 from .trials import LONGEST, SHORTEST, Trial, reach, trials
 from .usable import Usable, usable
@@ -206,8 +208,8 @@ class _Judge:
         for group in self.groups:
             able = [probe for probe in group if _states(probe.model, equation)]
             for step in able[0].model.steps_of(equation, able[0].run.lengths) if able else ():
-                steps.append(_worst_step([probe.judge(equation, step) for probe in able]))
-        return self._begun(equation, _overall(steps), steps)
+                steps.append(worst_step([probe.judge(equation, step) for probe in able]))
+        return self._begun(equation, overall(steps), steps)
 
     def _begun(self, equation: Equation, verdict: str, steps: list[Step]) -> Row:
         model = self.model
@@ -251,9 +253,9 @@ class _Judge:
                 more = [probe for probe in self._other_probes(trial) if probe.witnesses(equation, step)]
                 said = "a term is zero or flat on every probe"
                 told = Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
-                found = _worst_step([probe.judge(equation, step) for probe in more]) if more else told
+                found = worst_step([probe.judge(equation, step) for probe in more]) if more else told
                 steps = [found if (old.t, old.T) == (found.t, found.T) else old for old in steps]
-        row = replace(row, steps=steps, verdict=_overall(steps))
+        row = replace(row, steps=steps, verdict=overall(steps))
         return self._explained(equation, row) if row.verdict == FAIL else row
 
     # -- all equations together ---------------------------------------------------------------------------------------
@@ -298,8 +300,8 @@ class _Judge:
             for group in self.groups:
                 same = [probe for probe in group if _states(probe.model, equation)]
                 for step in same[0].model.steps_of(equation, same[0].run.lengths) if same else ():
-                    steps.append(_worst_step([probe.follow(equation, step) for probe in same]))
-            rows.append(Row(equation.name, equation.line, _overall(steps), steps, equation.text))
+                    steps.append(worst_step([probe.follow(equation, step) for probe in same]))
+            rows.append(Row(equation.name, equation.line, overall(steps), steps, equation.text))
         return rows
 
 
@@ -361,7 +363,7 @@ def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
     lengths = judge.trials[0].lengths
     chosen = trials(alone, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
     single = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values)
-    row = single._proved(equation, single.row(equation))
+    row = single._proved(equation, single.row(equation), {})
     claimed = set(equation.covers(lengths))
     rivals = [other for other in judge.model.gradients if other.target.key == equation.target.key]
     first = next((other for other in rivals if claimed & set(other.covers(lengths))), rivals[0])
@@ -387,14 +389,3 @@ def _in_order(equation: Equation, row: Row, order: Usable) -> Row:
         return row
     said = f"it reads itself: `{order.circles[id(equation)]}`"
     return replace(row, verdict=CIRCULAR, mistake="circle", explanation=said)
-
-
-# -- the worst of several ---------------------------------------------------------------------------------------------
-def _overall(steps: list[Step]) -> str:
-    verdicts = {step.verdict for step in steps}
-    return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
-
-
-def _worst_step(found: list[Step]) -> Step:
-    rank = {FAIL: 2, INCONCLUSIVE: 1, PASS: 0}
-    return max(found, key=lambda step: (rank[step.verdict], step.error - step.bound))

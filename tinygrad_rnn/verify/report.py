@@ -384,3 +384,16 @@ def _term(term: TermVerdict) -> dict[str, Any]:
 def _number(x: float) -> float | None:
     """JSON knows no nan."""
     return x if x == x and abs(x) != float("inf") else None
+
+
+# -- the worst of several ---------------------------------------------------------------------------------------------
+def overall(steps: list[Step]) -> str:
+    """The verdict on an equation from those on its steps."""
+    verdicts = {step.verdict for step in steps}
+    return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
+
+
+def worst_step(found: list[Step]) -> Step:
+    """The step that says most against an equation, of several probes."""
+    rank = {FAIL: 2, INCONCLUSIVE: 1, PASS: 0}
+    return max(found, key=lambda step: (rank[step.verdict], step.error - step.bound))
