@@ -234,7 +234,8 @@ def judge_derived(seeds: Iterable[str], tally: Tally) -> None:
             continue
         whole = text + "gradients:\n" + "\n".join(map(_said, equations)) + "\n"
         tally.count("derivations", _compared(whole, shapes, seed, tally))
-        parameters = {e.name for e in file.gradients if not e.indices and e.name[1:] not in file.defined}
+        given = {name.strip() for name in file.headers.get("inputs", "").split(",")} | file.defined
+        parameters = {e.name for e in file.gradients if not e.indices and e.name[1:] not in given}
         left_out = parameters - {_said(equation).partition("=")[0].strip() for equation in equations}
         if left_out:
             tally.find("gradient left out", seed, ", ".join(sorted(left_out)), whole)
