@@ -226,7 +226,7 @@ def _difference(form: Form, setting: Setting) -> Iterator[Form]:
 def _length(form: Form, setting: Setting) -> Iterator[Form]:
     """`2 * T` for what has 8 in it when T is 4."""
     if setting.shape(form) == NUMBER or form.op == "ref":
-        yield mul(form, Form("/", (time("T"), num(setting.rng.choice((4, 5, 6, 7))))))
+        yield mul(form, Form("/", (time(setting.file.lengths[0]), num(setting.rng.choice((4, 5, 6, 7))))))
 
 
 @mutation("another function")
