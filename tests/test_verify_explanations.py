@@ -272,3 +272,37 @@ def test_a_length_is_called_by_its_name():
     for said in (str(report), report.to_markdown(), report.to_html()):
         assert "K = 6" in said
         assert "T = 6" not in said
+
+
+# -- terms that belong at some steps -----------------------------------------------------------------------------------
+SHARE = "W.T @ diag(1 - h[t+1]**2) @ dh[t+1]"
+
+
+@pytest.mark.parametrize(
+    ("forward", "said", "extra", "lacking"),
+    [
+        # a stop cuts the share of h[2], and of no other
+        (
+            "h[t] = tanh(W @ h[t-1] + x[t])    for t != 3\nh[3] = tanh(W @ stop(h[2]) + x[3])",
+            f"the term `{SHARE}` does not belong at t = 2 (`stop` in line 3)",
+            (2,),
+            None,
+        ),
+        # from step 5 on the matrix is 2 W
+        (
+            "h[t] = tanh(W @ h[t-1] + x[t])\nh[t] = tanh(2 * W @ h[t-1] + x[t])    for t >= 5",
+            f"`{SHARE}` should be `2 * ({SHARE})` for 3 < t < T",
+            (4, 5, 6, 7),
+            (4, 5, 6, 7),
+        ),
+    ],
+)
+def test_a_term_that_belongs_at_some_steps_is_told_with_the_others(forward, said, extra, lacking):
+    stated = f"dh[T] = 2 * h[T]\ndh[t] = 2 * h[t] + {SHARE}    for t < T"
+    report, row = wrong(f"sizes: x = 4, h = 4\n{forward}\nL = sum(t, sum(h[t]**2))\ngradients:\n{stated}")
+    assert row.explanation == said
+    steps = {term.verdict: term.steps for term in row.terms}
+    assert (steps["extra"], steps.get("missing")) == (extra, lacking)
+    assert report.subject is not None
+    again = judge(applied(report.subject, row), None, seeds=2, certified=False)
+    assert {r.verdict for r in again.rows} <= {"PASS", "PROVED"}

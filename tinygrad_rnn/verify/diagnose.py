@@ -19,13 +19,13 @@ from ..language.printer import text
 from ..language.rewriting import names
 from .alone import stories_alone
 from .cases import in_pieces
-from .cases import said as where
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
 from .labels import undeclared_label
+from .misplaced import misplaced, missing, told
 from .repairs import Repairs, others
-from .report import EXTRA, FAIL, MISSING, RIGHT, WRONG, Diagnosis, TermVerdict
-from .stories import Story, joined_sentences, right_terms
+from .report import EXTRA, FAIL, RIGHT, WRONG, Diagnosis, TermVerdict
+from .stories import Story, right_terms
 from .terms import Term, Values, joined, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
 
@@ -226,6 +226,8 @@ def _explanations(matching: Matching, values: Values) -> Iterator[Story]:
         yield _extra(matching, values)
     if not left or not absent:
         return
+    if len(misplaced(left, absent, values)) == len(left):
+        yield _replaced(matching, values)
     if len(left) > 1 and values.same(-_total(left), _total(absent)):
         turned = [term.opposite for term, _ in left]
         told = text(joined(turned[::-1]))
@@ -252,11 +254,8 @@ def _missing(matching: Matching, values: Values) -> Story:
     verdicts, sentences = right_terms(matching.right), []
     absent = _grouped(matching.absent, values.gradients)
     for true in absent:
-        at = where(true, values.model)
-        steps = [step for probe, step in values.places if true.stands(probe.run.lengths, step) and step is not None]
-        some = () if true.everywhere else tuple(dict.fromkeys(steps))
-        verdicts.append(TermVerdict(str(true), MISSING, f"is missing{at}", steps=some))
-        sentences.append(f"the term `{true}` is missing{at}")
+        verdicts.append(missing(true, values))
+        sentences.append(f"the term `{true}` {verdicts[-1].explanation}")
     at_an_end = all(_at_an_end(true, values) for true in absent)
     kind = BOUNDARY if at_an_end else "missing term"
     return Story(kind, "; ".join(sentences), verdicts, _with(matching.written, absent, values))
@@ -319,14 +318,13 @@ def _story(
     values: Values,
 ) -> Story:
     verdicts = right_terms(matching.right) + [fix.verdict(term) for term, fix in fixes]
-    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in unexplained]
-    lacking = [true for true, _ in absent]
-    verdicts += [TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}") for true in lacking]
-    sentences = [fix.sentence for _, fix in fixes] + joined_sentences(unexplained, [true.term for true in lacking])
+    wrong = [pair for pair in matching.left if any(pair[0] is term for term in unexplained)]
+    others, sentences, _ = told(wrong, absent, values)
+    sentences = [fix.sentence for _, fix in fixes] + sentences
     changed: dict[int, Term | None] = {id(term): None for term in unexplained}
     changed |= {id(term): fix.term for term, fix in fixes}
-    equations = _with(matching.but(changed), lacking, values)
-    return Story(fixes[0][1].kind, "; ".join(sentences), verdicts, equations)
+    equations = _with(matching.but(changed), [true for true, _ in absent], values)
+    return Story(fixes[0][1].kind, "; ".join(sentences), verdicts + others, equations)
 
 
 def _without(
@@ -359,22 +357,21 @@ def _lost_parentheses(matching: Matching, values: Values) -> Iterator[Story]:
 
 def _replaced(matching: Matching, values: Values) -> Story:
     """The wrong terms for the right ones, as a whole."""
-    wrong, absent = [term for term, _ in matching.left], [true for true, _ in matching.absent]
-    verdicts = right_terms(matching.right)
-    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in wrong]
-    verdicts += [TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}") for true in absent]
+    found, sentences, (wrong, absent) = told(matching.left, matching.absent, values)
+    verdicts = right_terms(matching.right) + found
     if len(wrong) == 1 and all(true.everywhere for true in absent):
         correction = text(joined([true.term for true in absent]))
         verdicts = [replace(v, correction=correction) if v.verdict == WRONG else v for v in verdicts]
     kind = "wrong term"
     if values.equation.fixed:
         kind = BOUNDARY
+    elif not wrong and not absent:
+        kind = "extra term"
     elif len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term):
         kind = FACTOR
-    says = "; ".join(joined_sentences(wrong, [true.term for true in absent]))
-    terms = matching.but({id(term): None for term in wrong})
-    equations = _with(terms, absent, values) if matching.open else []
-    return Story(kind, says, verdicts, equations)
+    terms = matching.but({id(term): None for term, _ in matching.left})
+    equations = _with(terms, [true for true, _ in matching.absent], values) if matching.open else []
+    return Story(kind, "; ".join(sentences), verdicts, equations)
 
 
 def _share_a_factor(a: Term, b: Term) -> bool:

@@ -29,11 +29,10 @@ def right_terms(terms: Sequence[Term]) -> list[TermVerdict]:
     return [TermVerdict(str(term), RIGHT, "") for term in terms]
 
 
-def joined_sentences(wrong: Sequence[Term], right: Sequence[Term]) -> list[str]:
-    """What is wrong and what is right instead, where one cannot be had from the other."""
-    written, meant = (", ".join(f"`{term}`" for term in terms) for terms in (wrong, right))
+def joined_sentences(wrong: Sequence[Term], right: Sequence[str]) -> list[str]:
+    """What is wrong and what is right instead (quoted, and where it stands), where one cannot be had from the other."""
     if wrong and right:
-        return [f"{written} should be {meant}"]
+        return [f"{', '.join(f'`{term}`' for term in wrong)} should be {', '.join(right)}"]
     return [f"the term `{term}` does not belong here" for term in wrong] + [
-        f"the term `{term}` is missing" for term in right
+        f"the term {meant} is missing" for meant in right
     ]
