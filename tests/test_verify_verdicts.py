@@ -229,6 +229,33 @@ def test_a_constant_divisor_of_zero_is_an_error_with_its_place():
     with pytest.raises(tg.LanguageError, match="divides by zero") as caught:
         tg.verify("sizes: h = 3\nh[t] = tanh(W @ h[t-1]) / (2 - 2)\nL = sum(h[T])\ngradients:\ndh[T] = 0\n")
     assert (caught.value.line, caught.value.column) == (2, 28)
+    with pytest.raises(tg.LanguageError, match="divides by zero") as caught:
+        tg.verify(SQUARES + "dW = W @ h[1]\ndh[T] = 2*h[T] / (2 - 2)\n")
+    assert (caught.value.line, caught.value.column) == (6, 19)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "why"),
+    [
+        ("sin(h[t]) = 3", "sin(h[t])", "sin is a function, not a quantity"),
+        ("3 = 4", "3", "starts with what it defines"),
+        ("T = 2*h[T]", "T", "T is a time, not a quantity"),
+        ("W.T = 0", "W.T", "cannot stand on the left"),
+        ("dh[S] = h[T]", "dh[S]", "S is not a length"),
+        (" = 2*h[T]", "= 2*h[T]", "starts with what it defines"),
+    ],
+)
+def test_a_left_side_that_is_no_quantity_is_a_verdict_of_its_line(line, name, why):
+    report = tg.verify(SQUARES + f"dh[T] = 2*h[T]\n{line}\ndh[T-1] = h[1]\n")
+    assert [(row.name, row.verdict) for row in report.rows] == [
+        ("dh[T]", "PROVED"), (name, "ILL-TYPED"), ("dh[T-1]", "FAIL"),
+    ]  # fmt: skip
+    assert why in str(report)
+    assert why in report.to_markdown()
+    assert why in report.to_html()
+    assert [row.verdict for row in tg.verify(SQUARES + line + "\n").rows] == ["ILL-TYPED"]
+    with pytest.raises(tg.LanguageError, match=why):  # what reads no verdicts refuses the file
+        tg.load(SQUARES + line + "\n")
 
 
 def test_a_line_that_fails_makes_the_file_fail_where_the_loss_is_outside_of_its_domain():

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.errors import LanguageError
 from .affine import Affine
 from .indices import MAIN, Condition, Lengths, Range, Step, as_lengths, grid, numbers
 from .source import Source, Span
@@ -314,6 +315,16 @@ class Label:
 
 
 @dataclass(frozen=True)
+class NoQuantity:
+    """A line under `gradients:` whose left side, `name`, is no quantity: what is the matter stands in `error`."""
+
+    name: str
+    line: int
+    text: str
+    error: LanguageError = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Document:
     """One model as written: header, forward equations, gradient equations.
 
@@ -346,6 +357,8 @@ class Document:
     unnamed: tuple[str, ...] = ()
     #: gradients that are given rather than derived, as `dh`, and where that is declared
     given: Mapping[str, Span] = field(default_factory=dict)
+    #: lines that state the gradient of nothing: `verify` judges what else there is, a `Model` has none of them
+    no_quantities: tuple[NoQuantity, ...] = ()
 
     def lengths(self, T: int, given: Lengths | None = None) -> dict[str, int]:
         """How long each sequence is: T, or the first length if none is called T; each further one is one longer."""

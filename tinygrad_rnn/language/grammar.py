@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
+from ..core.errors import LanguageError
 from .conditions import clauses, lengths_of, parse_condition, read_affines
 from .conventions import VECTORS
-from .expressions import Bounds, Document, Equation, Expr, Label, Ref, Size
+from .expressions import Bounds, Document, Equation, Expr, Label, NoQuantity, Ref, Size
 from .formula import parse_formula
 from .functions import FUNCTIONS, REDUCTIONS
 from .headers import read_bounds, read_indices, read_labels, read_names, read_sizes
@@ -35,7 +36,8 @@ _TARGET = "expected a name on the left, as in h[t] = …, h[0] = … or L = …"
 
 
 def parse(source: Source | str) -> Document:
-    """Read one model. Raises `LanguageError` at the first thing that cannot be read.
+    """Read one model. Raises `LanguageError` at the first thing that cannot be read; but a left side under `gradients:`
+    that is no quantity is kept, with its error, in `no_quantities`.
 
     >>> document = parse("model: decay\\nsizes: h = 2\\nh[t] = tanh(h[t-1])\\nL = sum(t, sum(h[t]))")
     >>> document.model, [equation.name for equation in document.forward]
@@ -58,6 +60,7 @@ class _Reader:
         self.labels: dict[str, Label] = {}
         self.given: dict[str, Span] = {}
         self.sections: dict[str, list[Equation]] = {"forward": [], "gradients": []}
+        self.no_quantities: list[NoQuantity] = []
         self.section = "forward"
         tokens = 0
         for line in lines(source):
@@ -88,6 +91,7 @@ class _Reader:
             self.headers.get("vectors", ""),
             self.headers.get("batch", ""),
             given=self.given,
+            no_quantities=tuple(self.no_quantities),
         )
 
     @property
@@ -97,7 +101,7 @@ class _Reader:
 
     def _read(self, line: Line) -> None:
         if not line.key:
-            self.sections[self.section].append(self._equation(line))
+            self._read_equation(line)
         elif line.key == "sizes":
             read_sizes(self.source, line, self.sizes)
         elif line.key == "indices":
@@ -133,16 +137,26 @@ class _Reader:
             raise self.source.error(f"unknown header {line.key[:40]}:", line.span, hint=hint)
 
     # -- equations ----------------------------------------------------------------------------------------------------
-    def _equation(self, line: Line) -> Equation:
-        tokens = line.tokens
-        equals = _at_top(tokens, ("=",))
+    def _read_equation(self, line: Line) -> None:
+        equals = _at_top(line.tokens, ("=",))
         if equals is None:
             raise self.source.error(
                 "this is not an equation", line.span, hint="expected name = formula, or a header such as sizes:"
             )
-        target = self._target(tokens[:equals], line.span)
+        left = line.tokens[:equals]
+        try:
+            target = self._target(left, line.span)
+        except LanguageError as error:
+            if self.section != "gradients":
+                raise
+            name = self.source.quote(left[0].span.to(left[-1].span) if left else line.span)
+            self.no_quantities.append(NoQuantity(name, line.span.line, self.source.quote(line.span), error))
+        else:
+            self.sections[self.section].append(self._equation(line, target, equals))
+
+    def _equation(self, line: Line, target: Ref, equals: int) -> Equation:
+        tokens = line.tokens
         bound = list(dict.fromkeys(str(index.variable) for index in target.indices if not index.fixed))
-        self._check_target(target, bound)
         body, condition = _cut_condition(tokens[equals + 1 :])
         when = self._conditions(condition, target, bound) if condition else ()
         facts = [fact for limit in when for fact in limit.constraints]
@@ -165,9 +179,11 @@ class _Reader:
         if tokens[1].text != "[" or tokens[-1].text != "]" or len(tokens) < 4:
             raise self.source.error("this cannot stand on the left", tokens[1].span, hint=_TARGET)
         index, *more = read_affines(self.source, tokens[2:-1], span)
-        return Ref(span, name, index, tuple(more))
+        target = Ref(span, name, index, tuple(more))
+        self._check_target(target)
+        return target
 
-    def _check_target(self, target: Ref, bound: list[str]) -> None:
+    def _check_target(self, target: Ref) -> None:
         lengths = lengths_of(self.ranges)
         for index in target.indices:
             name = index.variable

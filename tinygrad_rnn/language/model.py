@@ -37,6 +37,8 @@ class Model:
     """
 
     def __init__(self, document: Document, reading: str = "place", samples: int | None = None) -> None:
+        if document.no_quantities:
+            raise document.no_quantities[0].error
         self.document = document
         self.name = document.model or Path(document.source.name).stem
         self.forward: tuple[Equation, ...] = document.forward

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import add, mul, sub, truediv
 
 from .expressions import Binary, Call, Expr, Number, Sum, Time, Transpose, Unary, spine, walk
+from .source import Source
 
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": add,
@@ -23,6 +24,13 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
 def is_number(expr: Expr) -> bool:
     """Whether it is made of numbers and times alone: 2, T-t, -1/2."""
     return all(isinstance(node, Number | Time | Unary | Binary) for node in walk(expr))
+
+
+def check_divisor(node: Binary, source: Source) -> None:
+    """Raises `LanguageError` for a divisor of numbers alone that is zero."""
+    if node.op == "/" and constant(node.right) == 0:
+        hint = "a number divided by zero is no number: no probe has a value here"
+        raise source.error("this divides by zero", node.right.span, hint=hint)
 
 
 def constant(expr: Expr) -> float | None:

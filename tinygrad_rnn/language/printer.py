@@ -134,8 +134,9 @@ def _document(document: Document) -> str:
     headers.append(("given", ", ".join(document.given)))
     lines = [f"{key}: {value}" for key, value in headers if value]
     lines += ["", *(text(equation) for equation in document.forward)]
-    if document.gradients:
-        lines += ["", "gradients:", *(text(equation) for equation in document.gradients)]
+    stated = [*(text(equation) for equation in document.gradients), *(left.text for left in document.no_quantities)]
+    if stated:
+        lines += ["", "gradients:", *stated]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

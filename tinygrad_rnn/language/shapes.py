@@ -13,7 +13,7 @@ from .expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, 
 from .function_types import RULES
 from .functions import FUNCTIONS
 from .misfits import Misfits
-from .powers import constant, is_number
+from .powers import check_divisor, is_number
 from .quantities import Key, Quantities
 
 LARGEST = 10_000_000
@@ -229,9 +229,7 @@ class Shapes:
             case Binary(op="**"):
                 return self._power(node, types, equation)
             case Binary():
-                if node.op == "/" and constant(node.right) == 0:
-                    hint = "a number divided by zero is no number: no probe has a value here"
-                    raise self.source.error("this divides by zero", node.right.span, hint=hint)
+                check_divisor(node, self.source)
                 return self._pair(node, types, equation)
             case Call():
                 return self._call(node, types, equation)

@@ -2,7 +2,8 @@
 
 What has no meaning by itself (shapes that do not fit, a left side that is no quantity, a name that is defined nowhere)
 is set aside with its error, and so is what reads a helper that is set aside; a gradient stated twice is two claims,
-each judged alone. The forward equations have to be right: without them there is nothing to judge by.
+each judged alone. The forward equations have to be right: without them there is nothing to judge by. A number divided
+by zero is an error of the file wherever it stands.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from ..core.errors import LanguageError
 from ..language import Equation, Model
-from ..language.expressions import Document
+from ..language.expressions import Binary, Document, NoQuantity, walk
+from ..language.powers import check_divisor
 from ..language.quantities import Key, refs
 from .report import ILL_TYPED, INCONCLUSIVE
 
@@ -29,12 +31,14 @@ class Fault:
 @dataclass(frozen=True)
 class Claims:
     """The model of all equations that have a meaning together, the equations that have none, and those that state once
-    more what others state, each with a model of its own in which it takes their place.
+    more what others state, each with a model of its own in which it takes their place; and the lines whose left
+    side is no quantity.
     """
 
     model: Model
     faults: tuple[Fault, ...] = ()
     again: tuple[tuple[Equation, Model], ...] = ()
+    no_quantities: tuple[NoQuantity, ...] = ()
 
     @property
     def others(self) -> list[Equation]:
@@ -43,7 +47,8 @@ class Claims:
 
 
 def claims_of(document: Document, lengths: Sequence[Mapping[str, int]] = ()) -> Claims:
-    """The claims of a document. Raises `LanguageError` for what is wrong outside of its gradient equations.
+    """The claims of a document. Raises `LanguageError` for what is wrong outside of its gradient equations, and
+    for a divisor that is zero.
 
     `lengths`: overlaps are looked for at these lengths too.
 
@@ -53,6 +58,10 @@ def claims_of(document: Document, lengths: Sequence[Mapping[str, int]] = ()) -> 
     >>> sorted((fault.equation.name, fault.verdict) for fault in claims.faults)
     [('dW', 'ILL-TYPED'), ('dq', 'ILL-TYPED')]
     """
+    no_quantities, document = document.no_quantities, replace(document, no_quantities=())
+    for node in (node for equation in document.gradients for node in walk(equation.rhs)):
+        if isinstance(node, Binary):
+            check_divisor(node, document.source)
     kept, removed = list(document.gradients), []
     while True:
         try:
@@ -78,7 +87,7 @@ def claims_of(document: Document, lengths: Sequence[Mapping[str, int]] = ()) -> 
         if model.quantities.base(key) is None and key not in model.quantities.defined:
             nowhere.add(key)
         faults.append(Fault(equation, INCONCLUSIVE if reads_it else ILL_TYPED, fault))
-    return Claims(model, tuple(faults), tuple(again))
+    return Claims(model, tuple(faults), tuple(again), no_quantities)
 
 
 def _check_coverage(model: Model, lengths: Sequence[Mapping[str, int]]) -> None:

@@ -91,7 +91,7 @@ def _prepared(
         claims = claims_of(document, [trial.lengths for trial in chosen])
         claims = replace(claims, model=with_parts(claims.model))
         chosen = trials(claims.model, T, lengths, values, claims.others)
-    if not _stated(claims.model) and not claims.faults and not claims.again:
+    if not (_stated(claims.model) or claims.faults or claims.again or claims.no_quantities):
         hint = "add a section   gradients:   with equations such as   dW = sum(t, ...)"
         raise LanguageError(
             "there is nothing to verify: no gradient equation is stated", document.source.name, hint=hint
@@ -147,6 +147,8 @@ class _Judge:
         if certified and shortest <= T:
             certificate, rows = self._certified(equations, rows)
         rows += [_faulty(fault, self) for fault in self.claims.faults]
+        for left in self.claims.no_quantities:
+            rows.append(_told(Row(left.name, left.line, ILL_TYPED, [], left.text, role=""), left.error))
         rows += [_again(equation, alone, self) for equation, alone in self.claims.again]
         for equation in model.gradients:
             if model.role(equation) == "helper" and id(equation) in order.circles:

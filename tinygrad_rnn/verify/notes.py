@@ -135,7 +135,7 @@ def judge_model(model: Model, T: int | None = None, seeds: int = 3) -> Report:
 def _judged(source: Source, block: Any, T: int | None, seeds: int, lengths: Mapping[str, int] | None) -> Block:
     try:
         document: Document = parse(source)
-        if not document.gradients:
+        if not document.gradients and not document.no_quantities:
             return Block(block.heading, block.first_line, None, "no gradients are stated here", EMPTY)
         named = replace(document, model=document.model or block.heading)
         return Block(block.heading, block.first_line, judge(named, T, seeds, lengths=lengths))

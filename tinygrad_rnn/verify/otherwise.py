@@ -41,7 +41,7 @@ def in_columns(model: Model | Document | str | Path, values: Mapping[Any, Any] |
     document = model.document if isinstance(model, Model) else model if isinstance(model, Document) else read_any(model)
     for gradients in (document.gradients, ()):  # a line of them that cannot be read does not matter here
         try:
-            known = Model(replace(document, gradients=gradients))
+            known = Model(replace(document, gradients=gradients, no_quantities=()))
         except LanguageError:
             continue
         columns = known.columns_in(values)
