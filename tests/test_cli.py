@@ -121,6 +121,20 @@ def test_standard_input_is_read(file):
     assert "vanilla RNN: PROVED" in done.stdout
 
 
+def test_derive_reads_standard_input_and_tells_so(file, run):
+    with file(VANILLA).open() as stream:
+        done = in_a_shell("derive", "-", stdin=stream)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run("derive", file(VANILLA)).out
+    assert "expected a path, or - for standard input" in run("derive", "nowhere.rnn").err
+
+
+def test_a_number_that_is_none_is_told_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["verify", "--T", "abc", "vanilla"])
+    assert "argument --T: a whole number from 1 on is needed" in capsys.readouterr().err
+
+
 def test_several_files_make_one_summary_and_the_worst_exit_code(run, file):
     broken = file("h[t] = \n", "broken.rnn")
     answer = run("verify", "vanilla", WRONG, broken, "--seeds", 1)

@@ -274,3 +274,8 @@ def test_a_recurrence_may_be_written_from_step_0_on():
     sums = "dW = sum(t = {}..T-1, diag(1 - h[t+1]**2) @ dh[t+1] @ h[t].T)"
     assert tg.verify(text + right + sums.format(0)).verdict == "PROVED"
     assert tg.verify(text + right + sums.format(1)).verdict == "FAIL"
+
+
+def test_a_condition_on_a_multiple_is_said_to_be_unsupported():
+    with pytest.raises(tg.LanguageError, match=r"a condition on 2\*t is not supported"):
+        parse("h[t] = W @ h[t-1] for 2*t < T+20\nL = sum(h[T])")

@@ -323,9 +323,7 @@ def test_nested_sums_are_counted_before_they_are_run():
     text = f"sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = {nested}\ngradients:\ndh[T] = 2*h[T]"
     with pytest.raises(tg.LanguageError, match=r"L takes 1,\d{3},\d{3} operations at T = 4"):
         tg.verify(text)
-    with pytest.raises(
-        tg.DerivationError, match=r"cannot be checked, so it is not shown: L takes"
-    ):
+    with pytest.raises(tg.DerivationError, match=r"cannot be checked, so it is not shown: L takes"):
         tg.derive(text).text()
 
 

@@ -20,6 +20,7 @@ from . import __version__
 from .core.errors import GraphError, TinygradError
 
 if TYPE_CHECKING:
+    from .language.source import Source
     from .verify.notes import Notes
     from .verify.report import Report
 
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=_verify)
 
     derive = commands.add_parser("derive", help="derive the gradient equations of FILE")
-    derive.add_argument("file", metavar="FILE", help=_FILE)
+    derive.add_argument("file", metavar="FILE", help=f"{_FILE}; - for standard input")
     form = derive.add_mutually_exclusive_group()
     form.add_argument("--latex", action="store_true", help="print a LaTeX align* environment")
     form.add_argument("--steps", action="store_true", help="show how each equation comes about, one rewrite a line")
@@ -109,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     derive.set_defaults(run=_derive)
 
     draw = commands.add_parser("draw", help="draw the graph of FILE, unfolded or as a circuit")
-    draw.add_argument("file", metavar="FILE", help=_FILE)
+    draw.add_argument("file", metavar="FILE", help=f"{_FILE}; - for standard input")
     draw.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write: .svg, .pdf, .png or .dot")
     draw.add_argument("--steps", type=_positive, help="time steps to unfold (default 4; 3 beside a circuit)")
     draw.add_argument("--level", choices=["named", "op"], default="named", help="named quantities, or every operation")
@@ -132,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.strip().isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError("a whole number from 1 on is needed")
     return number
@@ -191,12 +192,18 @@ def _proofs(report: Report | Notes, in_latex: bool) -> str:
     return "\n\n".join(shown)
 
 
-def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
+def _source_of(file: str) -> Source:
+    """The text of a FILE: a path, a shipped model's name, or - for standard input."""
     from .models import resolve
-    from .verify.notes import from_stream, judge_file
+    from .verify.notes import from_path, from_stream
 
-    source = from_stream(sys.stdin.buffer) if file == "-" else resolve(file)
-    return judge_file(source, T=arguments.T, seeds=arguments.seeds, lengths=arguments.lengths)
+    return from_stream(sys.stdin.buffer) if file == "-" else from_path(resolve(file))
+
+
+def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
+    from .verify.notes import judge_file
+
+    return judge_file(_source_of(file), T=arguments.T, seeds=arguments.seeds, lengths=arguments.lengths)
 
 
 def _code(verdict: str) -> int:
@@ -240,12 +247,13 @@ def _verify_all(arguments: argparse.Namespace) -> int:
 def _derive(arguments: argparse.Namespace) -> int:
     from .derivation import derive
     from .draw.files import write_atomically
+    from .language import load
     from .models import resolve
 
     path = resolve(arguments.file)
-    derivation = derive(path, keep=arguments.keep, style=arguments.style)
+    derivation = derive(load(_source_of(arguments.file)), keep=arguments.keep, style=arguments.style)
     if arguments.output:
-        if Path(arguments.output).exists() and Path(arguments.output).samefile(path):
+        if arguments.file != "-" and Path(arguments.output).exists() and Path(arguments.output).samefile(path):
             raise TinygradError(f"{path} is the file that is read: give another name to -o")
         write_atomically(Path(arguments.output), derivation.file().encode())
         _wrote(arguments.output)
@@ -269,9 +277,8 @@ def _rewrites(steps: Sequence[tuple[str, str]]) -> Iterable[str]:
 def _draw(arguments: argparse.Namespace) -> int:
     from .draw import write
     from .language import load
-    from .models import resolve
 
-    model = load(resolve(arguments.file))
+    model = load(_source_of(arguments.file))
     folded = "both" if arguments.both else arguments.folded
     graph = model if folded else model.unroll(arguments.steps or 4)
     steps = arguments.steps if folded else None

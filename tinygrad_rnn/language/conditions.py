@@ -170,7 +170,14 @@ def _test(
     a, b = read_affine(source, left, where, _CONDITION_HINT), read_affine(source, right, where, _CONDITION_HINT)
     if b.coefficient(variable) > a.coefficient(variable):
         a, b, relation = b, a, MIRRORED[relation]
-    if a.coefficient(variable) - b.coefficient(variable) != 1:
+    times = a.coefficient(variable) - b.coefficient(variable)
+    if times > 1:
+        raise source.error(
+            f"a condition on {times}*{variable} is not supported",
+            where,
+            hint=f"compare {variable} itself: {variable} < T",
+        )
+    if times != 1:
         raise source.error(f"this says nothing about {variable}", where, hint=_CONDITION_HINT)
     return Comparison(relation, b.without(variable) - a.without(variable))
 

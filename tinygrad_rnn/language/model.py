@@ -187,8 +187,8 @@ class Model:
         return self.quantities.role(equation)
 
 
-def load(source: str | Path) -> Model:
-    """Read a model from a path, or from a text that has more than one line.
+def load(source: str | Path | Source) -> Model:
+    """Read a model from a path, or from a text that has more than one line (or is a `Source`).
 
     In Markdown (`.md`) the model is the block fenced as `rnn`. Raises `LanguageError` for anything that cannot be read:
     its message has file, line, column, a caret and what was expected.
@@ -200,9 +200,9 @@ def load(source: str | Path) -> Model:
     return Model(read(source))
 
 
-def read(source: str | Path) -> Document:
+def read(source: str | Path | Source) -> Document:
     """As `load`, but the document alone: names and shapes are not looked at."""
-    text = _read(source)
+    text = source if isinstance(source, Source) else _read(source)
     if not _is_markdown(text):
         return parse(text)
     found = blocks(text)

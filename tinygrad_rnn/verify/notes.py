@@ -113,7 +113,7 @@ def judge_file(
     >>> notes.ok, [(block.heading, block.line, block.verdict) for block in notes.blocks]
     (False, [('Echo', 3, 'FAIL')])
     """
-    source = path if isinstance(path, Source) else _read(Path(path))
+    source = path if isinstance(path, Source) else from_path(Path(path))
     found = blocks(source)
     if Path(source.name).suffix.lower() not in MARKDOWN and not (source.name == STDIN and found):
         return judge(parse(source), T, seeds, lengths=lengths)
@@ -143,7 +143,8 @@ def _judged(source: Source, block: Any, T: int | None, seeds: int, lengths: Mapp
         return Block(block.heading, block.first_line, None, str(error))
 
 
-def _read(path: Path) -> Source:
+def from_path(path: Path) -> Source:
+    """The text of a file that a command names; raises `LanguageError` where it cannot be read."""
     try:
         with path.open("rb") as file:  # one byte more than is allowed, so that a device or a huge file ends too
             return Source.from_bytes(file.read(LARGEST_FILE + 1), str(path))
