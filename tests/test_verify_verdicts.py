@@ -125,6 +125,29 @@ def test_what_holds_for_numbers_alone_is_scalar(case):
     assert report.rows[0].verdict == "PROVED"
 
 
+@pytest.mark.parametrize(
+    ("scalar", "typed"),
+    [
+        (
+            "dh[t] = 2 * h[t] + dh[t+1] * W * (1 - h[t+1]**2)    for t < T",
+            "dh[t] = W.T @ (dh[t+1] * (1 - h[t+1]**2)) + 2 * h[t]    for t < T",
+        ),
+        ("dW = sum(t, dh[t] * (1 - h[t]**2) * h[t-1])", "dW = sum(t, (dh[t] * (1 - h[t]**2)) @ h[t-1].T)"),
+        (
+            "dW = sum(t, h[t-1] @ diag(1 - h[t]**2) @ dh[t])",
+            "dW = sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)",
+        ),
+    ],
+)
+def test_what_is_scalar_is_shown_in_its_typed_form(scalar, typed):
+    """The formulas of one neuron, as textbooks print them, beside those of columns."""
+    text = "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\ndh[T] = 2 * h[T]\n"
+    row = tg.verify(text + scalar + "\n").rows[1]
+    assert row.explanation.startswith("it holds only where every size is 1: ")
+    assert (row.verdict, row.correction) == ("SCALAR", typed)
+    assert tg.verify(text + typed + "\n").rows[1].verdict in ("PASS", "PROVED")  # dW reads what is not stated
+
+
 def test_every_line_whose_shapes_do_not_fit_has_the_verdict_that_it_has_alone():
     """By hand, with every size 1: dh[t] and dW hold, the other two do not."""
     lines = [

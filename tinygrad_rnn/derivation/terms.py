@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..core.errors import DerivationError
-from ..language import Equation
+from ..language import Equation, Model
 from ..language.expressions import Expr
 from ..language.printer import text
 from ..language.rewriting import negated
 from ..system import Domain
-from ..system.system import clauses_of
+from ..system.system import Clause, clauses_of
 from .algebra import Algebra
 from .forms import Form, Sum, Total, terms_of
 from .gradients import Gradients, placed
@@ -60,8 +60,7 @@ def true_terms(gradients: Gradients, equation: Equation, style: str) -> list[Tru
         raise DerivationError("only the gradient of a quantity can be derived")
     copy = equation.target.index is not None and not key[1]
     regions = gradients.copies(key[0]) if copy else gradients.regions(key)
-    stated = model.quantities.stated.get(equation.target.key, [equation])
-    own = [clause for clause in clauses_of(stated) if clause.equation is equation]
+    own = left_to(equation, model)
     writer = Writer(model, style)
     found: dict[str, tuple[Fraction, Form, list[Domain]]] = {}
     missing = [clause.domain for clause in own]
@@ -83,6 +82,14 @@ def true_terms(gradients: Gradients, equation: Equation, style: str) -> list[Tru
         everywhere = not [rest for clause in own for rest in _minus(clause.domain, joined)]
         terms.append(TrueTerm(1 if c > 0 else -1, expr, joined, everywhere))
     return sorted(terms, key=lambda term: not term.everywhere)
+
+
+def left_to(equation: Equation, model: Model) -> list[Clause]:
+    """The steps that narrower equations of a model leave to one, which may be none of the model's own."""
+    stated = model.quantities.stated.get(equation.target.key, [])
+    if not any(other is equation for other in stated):
+        stated = [*stated, equation]
+    return [clause for clause in clauses_of(stated) if clause.equation is equation]
 
 
 def _terms(region: Region, algebra: Algebra) -> list[tuple[Fraction, Form]]:

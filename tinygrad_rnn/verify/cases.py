@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from ..core.errors import DerivationError
 from ..derivation import HADAMARD
+from ..derivation.terms import left_to
 from ..derivation.writing import Writer
 from ..language import Model
 from ..language.expressions import Equation
 from ..language.printer import text
 from ..language.rewriting import substituted
 from ..system import EVERYWHERE, Domain
-from ..system.system import clauses_of
 from .terms import Term, joined
 from .truth import TrueTerm
 
@@ -38,8 +38,7 @@ def in_pieces(
 
 def own_domains(equation: Equation, model: Model) -> list[Domain]:
     """The steps that are left to an equation by narrower ones."""
-    stated = model.quantities.stated.get(equation.target.key, [equation])
-    return [clause.domain for clause in clauses_of(stated) if clause.equation is equation]
+    return [clause.domain for clause in left_to(equation, model)]
 
 
 def _cut(domain: Domain, terms: list[Term], true: TrueTerm) -> list[tuple[Domain, list[Term]]]:

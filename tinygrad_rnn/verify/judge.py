@@ -329,11 +329,13 @@ def _faulty(fault: Fault, judge: _Judge) -> Row:
     """An equation without a meaning; SCALAR if it has one, and holds, where every size is 1."""
     equation = fault.equation
     row = Row(equation.name, equation.line, fault.verdict, [], equation.text, role="")
-    said, correction = Repairs(equation, judge.probes).mended(fault.error)
-    row = replace(_told(row, fault.error), explanation=said, correction=correction)
+    repairs = Repairs(equation, judge.probes)
+    said, correction = repairs.mended(fault.error)
     if fault.verdict == ILL_TYPED and _holds_for_numbers(equation, judge):
-        return replace(row, verdict=SCALAR)
-    return row
+        row = replace(row, verdict=SCALAR)
+        said, correction = (said, correction) if correction else repairs.typed()
+        said = ": ".join(part for part in ("it holds only where every size is 1", said) if part)
+    return replace(_told(row, fault.error), explanation=said, correction=correction)
 
 
 def _told(row: Row, error: LanguageError) -> Row:

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..core.errors import LanguageError, TinygradError
+from ..core.errors import DerivationError, LanguageError, TinygradError
 from ..language import Equation, Model, parse
 from ..language.indices import MAIN
 from ..language.printer import text
+from .cases import in_pieces
 from .report import FAIL, PASS
+from .truth import true_terms, vocabularies
 from .usable import usable
 
 if TYPE_CHECKING:
@@ -65,6 +67,19 @@ class Repairs:
                 if correction is not None:
                     return mend.said, correction
         return ("" if error.mends else error.hint), None
+
+    def typed(self) -> tuple[str, str | None]:
+        """The derived form of an equation whose shapes do not fit, in words and as text, if one passes."""
+        for keep in vocabularies(self.model, self.equation):
+            try:
+                pieces = in_pieces(self.equation, [], true_terms(self.model, self.equation, keep), self.model)
+            except DerivationError:
+                continue
+            correction = self.applied(pieces) if pieces else None
+            if correction is not None:
+                told = " and ".join(f"`{line}`" for line in correction.splitlines())
+                return f"typed, it is {told}", correction
+        return "", None
 
     def _mended(self, equations: Sequence[Equation], model: Model) -> Model:
         """A model (each size has its own) with these equations in the place of the wrong one."""
