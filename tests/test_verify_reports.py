@@ -495,3 +495,20 @@ def test_a_browser_shows_the_page_without_a_complaint(tmp_path, stem, width):
     assert found["grows"], "sums are typeset, not printed in a row"
     assert found["marks"] == ["solid"] * page(stem).count('class="wrong"')
     assert found["scroll"] <= found["inner"] == width, "the page is no wider than its window"
+
+
+def test_the_page_says_what_the_terminal_says_of_a_line_that_is_ill_typed():
+    forward = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+    lines = "dh[T] = 2*h[T] @ h[T]\ndW = sum(t, h[t-1] @ diag(1-h[t]**2) @ dh[t])\ndQ = 1\nsin(h[t]) = 3\n"
+    report = tg.verify(forward + lines)
+    page, page_in_markdown, shown = (" ".join(said.split()) for said in (
+        unescape(re.sub("</?b>", "", report.to_html())), report.to_markdown(), str(report)
+    ))  # fmt: skip
+    for hint in (
+        "did you mean diag(1-h[t]**2) @ dh[t] @ h[t-1].T ?",
+        "there is no quantity Q, and nothing reads dQ: did you mean d",
+        "choose another name",
+    ):
+        assert hint in shown
+        assert hint in page
+    assert not re.search(r"[:?] ?\.(</p>| |$)", page + page_in_markdown)

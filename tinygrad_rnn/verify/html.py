@@ -138,9 +138,9 @@ def _details(found: Marked, report: Report) -> str:
     parts = []
     if row.excerpt:
         parts.append(f"<pre>{escape(row.excerpt)}</pre>")
-    if row.explanation or row.mistake:
-        kind = f"<b>{escape(row.mistake)}</b>: " if row.mistake else ""
-        parts.append(f"<p>{kind}{_sentence(shortened(found), model)}.</p>")
+    kind, told = f"<b>{escape(row.mistake)}</b>" if row.mistake else "", _sentence(shortened(found), model)
+    if kind or told:
+        parts.append(f"<p>{': '.join(part for part in (kind, told) if part)}{'' if told.endswith('?') else '.'}</p>")
     if row.text and found.equation is not None:
         parts.append(f'<p class="written">written <code>{escape(row.text)}</code></p>')
     worst = row.worst

@@ -95,8 +95,8 @@ def _section(row: Row, depth: int) -> Iterator[str]:
         where += f" ({row.length} = {row.shown})" if len({step.T for step in row.steps}) > 1 else ""
         yield where + (f"; right at {row.time} = {', '.join(map(str, right))}." if right else ".")
     if row.explanation or row.mistake:
-        kind = f"**{escaped(row.mistake)}**: " if row.mistake else ""
-        yield f"\n{kind}{_sentence(row.explanation)}.\n"
+        kind, told = f"**{escaped(row.mistake)}**" if row.mistake else "", _sentence(row.explanation)
+        yield f"\n{': '.join(part for part in (kind, told) if part)}{'' if told.endswith('?') else '.'}\n"
     if len(row.terms) > 1:
         yield "| term | verdict |"
         yield "|---|---|"

@@ -76,6 +76,8 @@ def _culprit(body: Expr, verdict: TermVerdict, model: Model | None) -> Expr | No
 
 def shortened(found: Marked) -> str:
     """The explanation, without what the marked equation shows already: the term it is in, and what that becomes."""
+    if not found.row.terms:
+        return found.row.explanation
     shown = {id(verdict) for below in found.below.values() for verdict in below if verdict.correction}
     said = []
     for verdict in found.row.terms:
