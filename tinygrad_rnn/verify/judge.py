@@ -28,7 +28,7 @@ from .diagnose import diagnose
 from .helpers import as_written, with_parts
 from .mutants import certify
 from .otherwise import in_columns, otherwise
-from .probe import Drawn, Probe
+from .probe import Drawn, Probe, states
 from .reference import worst_of
 from .remarks import remarks
 from .repairs import Repairs
@@ -51,9 +51,7 @@ from .report import (
 )
 from .trials import LONGEST, SHORTEST, Trial, reach, trials
 from .usable import Usable, usable
-
-#: probes that are drawn where the usual ones notice too little
-OTHER_SEEDS, OTHER_SCALES = 500, (2.0, 0.5, 1.0, 4.0)
+from .witness import Witnesses
 
 
 def judge(
@@ -120,7 +118,7 @@ class _Judge:
         self.budget, self.for_proofs = Budget(), 0.0
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
-        self._others: dict[int, list[Probe]] = {}
+        self.witnesses = Witnesses(self._probe, chosen, self.probes, scale)
         #: the probes of each length, in the order of the lengths
         self.groups: list[list[Probe]] = []
         for probe in self.probes:
@@ -135,11 +133,14 @@ class _Judge:
     def report(self, one_length: bool, certified: bool) -> Report:
         model, equations = self.model, _stated(self.model)
         rows = [self.row(equation) for equation in equations]
+        # before the proofs, for to prove what other probes refute takes long
+        seen = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
+        rows = [new if new.verdict == FAIL else row for new, row in zip(seen, rows, strict=True)]
         order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
         rows = [_in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
         wrong = {e.target.key: row.line for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL}
         rows = [self._proved(e, row, wrong) if certified else row for e, row in zip(equations, rows, strict=True)]
-        rows = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
+        rows = [_as_seen(row, new) for row, new in zip(rows, seen, strict=True)]
         check = worst_of([probe.reference.check(seed) for seed, probe in enumerate(self.probes)])
         certificate = None
         shortest = max(SHORTEST, reach(model) + 2)
@@ -189,8 +190,8 @@ class _Judge:
 
     def _explained(self, equation: Equation, row: Row) -> Row:
         """A row that fails, with what is wrong; the probes at which it shows come first."""
-        drawn = [*self.probes, *(probe for probes in self._others.values() for probe in probes)]
-        probes = [probe for probe in drawn if _states(probe.model, equation)]
+        drawn = [*self.probes, *self.witnesses.drawn]
+        probes = [probe for probe in drawn if states(probe.model, equation)]
         found = diagnose(equation, sorted(probes, key=lambda probe: not _fails(probe, equation)))
         if found is None:
             return row
@@ -208,7 +209,7 @@ class _Judge:
         """Both sides compared, nothing explained."""
         steps: list[Step] = []
         for group in self.groups:
-            able = [probe for probe in group if _states(probe.model, equation)]
+            able = [probe for probe in group if states(probe.model, equation)]
             for step in able[0].model.steps_of(equation, able[0].run.lengths) if able else ():
                 steps.append(worst_step([probe.judge(equation, step) for probe in able]))
         return self._begun(equation, overall(steps), steps)
@@ -242,22 +243,8 @@ class _Judge:
         return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof, unproved=proof.reason)
 
     def _witnessed(self, equation: Equation, row: Row) -> Row:
-        """A row that passes, if at each step some probe could have shown a mistake; others are drawn where none could.
-
-        What is zero, saturated or flat on all of them is undecided there.
-        """
-        steps = list(row.steps)
-        for trial in self.trials:
-            probes = [p for p in self.probes if p.run.lengths == trial.lengths and _states(p.model, equation)]
-            for step in trial.model.steps_of(equation, trial.lengths) if _states(trial.model, equation) else ():
-                if any(probe.witnesses(equation, step) for probe in probes):
-                    continue
-                more = [probe for probe in self._other_probes(trial) if probe.witnesses(equation, step)]
-                said = "a term is zero or flat on every probe"
-                told = Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
-                found = worst_step([probe.judge(equation, step) for probe in more]) if more else told
-                steps = [found if (old.t, old.T) == (found.t, found.T) else old for old in steps]
-        row = replace(row, steps=steps, verdict=overall(steps))
+        """A row that passes, judged where a mistake could show: see `witness`."""
+        row = self.witnesses.checked(equation, row)
         return self._explained(equation, row) if row.verdict == FAIL else row
 
     # -- all equations together ---------------------------------------------------------------------------------------
@@ -273,24 +260,16 @@ class _Judge:
         total, decided = Certificate(), []
         budget = Budget(MUTANT_SECONDS)
         for equation, row in zip(equations, rows, strict=True):
-            if self.model.role(equation) in ("gradient", "copy") and _states(model, equation):
-                same = [probe for probe in probes if _states(probe.model, equation)]
+            if self.model.role(equation) in ("gradient", "copy") and states(model, equation):
+                same = [probe for probe in probes if states(probe.model, equation)]
                 found = certify(equation, same, strong, budget)
                 if not found.ok:
-                    found = certify(equation, same + self._other_probes(trial), strong, budget)
+                    found = certify(equation, same + self.witnesses.others(trial), strong, budget)
                 total += found
                 if not found.ok and row.verdict == PASS:
                     row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {found.survivors[0]}")
             decided.append(row)
         return total, decided
-
-    def _other_probes(self, trial: Trial) -> list[Probe]:
-        """Probes of other seeds and, where none was asked for, of other scales."""
-        if id(trial) not in self._others:
-            scales = OTHER_SCALES if self.scale == 1.0 else (self.scale,) * len(OTHER_SCALES)
-            drawn = [self._probe(trial, OTHER_SEEDS + seed, scale) for seed, scale in enumerate(scales)]
-            self._others[id(trial)] = drawn
-        return self._others[id(trial)]
 
     def _follow_through(self, equations: list[Equation]) -> list[Row]:
         """Every equation again, now with the user's own values on its right-hand side: what a mistake does
@@ -300,15 +279,11 @@ class _Judge:
         for equation in equations:
             steps: list[Step] = []
             for group in self.groups:
-                same = [probe for probe in group if _states(probe.model, equation)]
+                same = [probe for probe in group if states(probe.model, equation)]
                 for step in same[0].model.steps_of(equation, same[0].run.lengths) if same else ():
                     steps.append(worst_step([probe.follow(equation, step) for probe in same]))
             rows.append(Row(equation.name, equation.line, overall(steps), steps, equation.text))
         return rows
-
-
-def _states(model: Model, equation: Equation) -> bool:
-    return any(stated is equation for stated in model.gradients)
 
 
 def _fails(probe: Probe, equation: Equation) -> bool:
@@ -367,7 +342,9 @@ def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
     lengths = judge.trials[0].lengths
     chosen = trials(alone, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
     single = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values)
-    row = single._proved(equation, single.row(equation), {})
+    row = single.row(equation)
+    seen = single._witnessed(equation, row) if row.verdict == PASS else row
+    row = seen if seen.verdict == FAIL else _as_seen(single._proved(equation, row, {}), seen)
     claimed = set(equation.covers(lengths))
     rivals = [other for other in judge.model.gradients if other.target.key == equation.target.key]
     first = next((other for other in rivals if claimed & set(other.covers(lengths))), rivals[0])
@@ -384,6 +361,14 @@ def overlaps(model: Model, lengths: Mapping[str, int]) -> bool:
     except LanguageError:
         return True
     return False
+
+
+def _as_seen(row: Row, seen: Row) -> Row:
+    """A row that passes, and is not proved, with what other probes say of it."""
+    if row.verdict != PASS or seen.verdict == PASS:
+        return row
+    why = "; ".join(dict.fromkeys(part for part in (seen.why, row.why) if part))
+    return replace(row, verdict=seen.verdict, steps=seen.steps, why=why)
 
 
 def _in_order(equation: Equation, row: Row, order: Usable) -> Row:

@@ -122,6 +122,11 @@ class Probe:
         return replace(found, T=self.run.T)
 
 
+def states(model: Model, equation: Equation) -> bool:
+    """Whether an equation is one of a model's: a trial may leave some out."""
+    return any(stated is equation for stated in model.gradients)
+
+
 def _judged(step: Time, errors: np.ndarray, bounds: np.ndarray, scale: float) -> Step:
     if not (np.all(np.isfinite(errors)) and np.all(np.isfinite(bounds))):
         return Step(step, INCONCLUSIVE, float("nan"), float("nan"), "values are not finite")

@@ -55,7 +55,8 @@ class Reference:
         self.places: list[Place] = [place for place, held in run.values.items() if held.value.requires_grad]
         self.nodes: list[Tensor] = [run.values[place].value for place in self.places]
         recorded = gradients(run.loss, self.nodes, create_graph=True)
-        self._recorded: dict[Place, Tensor] = dict(zip(self.places, recorded, strict=True))
+        #: the recorded gradients
+        self.by_place: dict[Place, Tensor] = dict(zip(self.places, recorded, strict=True))
         self._named = frozenset(node.id for node in ancestors(recorded) if node.name is not None)
         self._copies: dict[str, dict[Any, Tensor]] = {}
         self._found: dict[tuple[Place, bool], Gradient] = {}
@@ -63,18 +64,18 @@ class Reference:
 
     def has(self, name: str, step: Step) -> bool:
         """Whether the loss can be differentiated with respect to this quantity."""
-        return (name, step) in self._recorded
+        return (name, step) in self.by_place
 
     def of(self, name: str, step: Step) -> Gradient:
         """The gradient with respect to a quantity at a step (None for a parameter)."""
         place = (name, step)
         if (place, False) not in self._found:
-            self._found[place, False] = self._gradient(self._recorded[place])
+            self._found[place, False] = self._gradient(self.by_place[place])
         return self._found[place, False]
 
     def alive(self, name: str, step: Step) -> bool:
         """Whether the gradient and each of its terms can be told from zero on this run: see `liveness`."""
-        node = self._recorded.get((name, step))
+        node = self.by_place.get((name, step))
         if node is None:
             return True
         return alive(node, self.of(name, step).size, self._may_differ, whole=step is None)
@@ -85,14 +86,20 @@ class Reference:
 
     def copy(self, name: str, step: Step) -> Gradient:
         """The contribution of one step to a parameter's gradient: with respect to the dummy copy W^(t)."""
-        if name not in self._copies:
-            parameter = self.run.values[name, None].value
-            self._copies[name] = gradients(self.run.loss, parameter, create_graph=True, per_step=True)
-        part = self._copies[name].get(step)
+        part = self.recorded(name, step, copy=True)
         if part is None:
             zero = np.zeros_like(np.asarray(self.run.values[name, None].value.value))
             return Gradient(zero, zero)
         return self._gradient(part)
+
+    def recorded(self, name: str, step: Step, copy: bool = False) -> Tensor | None:
+        """The node of a gradient, or of the contribution of one step to it; None where there is none."""
+        if not copy:
+            return self.by_place.get((name, step))
+        if name not in self._copies:
+            parameter = self.run.values[name, None].value
+            self._copies[name] = gradients(self.run.loss, parameter, create_graph=True, per_step=True)
+        return self._copies[name].get(step)
 
     def _gradient(self, node: Tensor) -> Gradient:
         (size,) = magnitudes([node], exact=self._named)
@@ -100,7 +107,7 @@ class Reference:
 
     def check(self, seed: int = 0) -> EngineCheck:
         """The engine against the complex step: each gradient in two random directions."""
-        values = [np.asarray(self._recorded[place].value, dtype=float) for place in self.places]
+        values = [np.asarray(self.by_place[place].value, dtype=float) for place in self.places]
         return compared(self.run.loss, self.nodes, values, [self._sizes[place] for place in self.places], seed)
 
     def whole(self, name: str, step: Step) -> Gradient:
@@ -109,7 +116,7 @@ class Reference:
 
     @cached_property
     def _sizes(self) -> dict[Place, np.ndarray]:
-        return dict(zip(self.places, magnitudes([self._recorded[p] for p in self.places]), strict=True))
+        return dict(zip(self.places, magnitudes([self.by_place[p] for p in self.places]), strict=True))
 
 
 def compared(
