@@ -242,6 +242,49 @@ def test_a_probe_on_which_a_term_is_zero_is_no_witness():
     assert "zero or flat" in str(report)
 
 
+#: a gradient with its relu' forgotten, and the right one: h[T] is read through v.T @ h[T] alone
+LAST_STATE = "sizes: h = 3\nh[t] = tanh(W @ h[t-1])\n"
+KINKED = {
+    "a clip": (
+        "z = v.T @ h[T]\nL = minimum(z, 1)\ngradients:\n",
+        ("dz = 1\ndv = h[T]", "dz = relu'(1 - z)\ndv = h[T] * relu'(1 - z)"),
+    ),
+    "a clip from both sides": (
+        "z = sum(h[T])\nL = minimum(maximum(z, -1), 1)\ngradients:\n",
+        ("dz = 1", "dz = relu'(1 - z) * relu'(1 + z)"),
+    ),
+    "a hinge": (
+        "L = sum(t, maximum(0, 1 - y[t] * (v.T @ h[t])))\ngradients:\n",
+        ("dh[T] = -y[T]*v", "dh[T] = -y[T]*v * relu'(1 - y[T] * (v.T @ h[T]))"),
+    ),
+    "a squared hinge": (
+        "z = v.T @ h[T]\nL = relu(1 - z)**2\ngradients:\n",
+        ("dz = -2*(1 - z)", "dz = -2*relu(1 - z)"),
+    ),
+    "a triplet": (
+        "L = relu(1 + sum((h[T]-p)**2) - sum((h[T]-n)**2))\ngradients:\n",
+        ("dh[T] = 2*(n - p)", "dh[T] = 2*(n - p) * relu'(1 + sum((h[T]-p)**2) - sum((h[T]-n)**2))"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", KINKED)
+def test_a_forgotten_slope_fails_though_it_is_one_on_the_usual_probes(case):
+    loss, (wrong, right) = KINKED[case]
+    assert {row.verdict for row in tg.verify(LAST_STATE + loss + wrong).rows} == {"FAIL"}
+    assert {row.verdict for row in tg.verify(LAST_STATE + loss + right).rows} <= {"PASS", "PROVED"}
+
+
+def test_a_kink_seen_from_one_side_only_is_not_decided():
+    """The values that are given hold q above zero, where relu' is 1; for other values the equation is wrong."""
+    text = "sizes: h = 3, q = 1\nh[t] = tanh(W @ h[t-1])\nL = relu(q) * sum(h[T])\ngradients:\n"
+    report = tg.verify(text + "dq = sum(h[T])\n", values={"q": 0.7})
+    assert [row.verdict for row in report.rows] == ["INCONCLUSIVE"]
+    assert "one side of a kink" in str(report)
+    right = tg.verify(text + "dq = sum(h[T]) * relu'(q)\n", values={"q": 0.7})
+    assert [row.verdict for row in right.rows] == ["PROVED"]
+
+
 def test_a_zero_of_the_file_itself_is_no_dead_probe():
     """Nothing reads b, and h[0] is zero, by the form of the equations."""
     text = "sizes: h = 3\nh[0] = 0\nh[t] = tanh(W @ h[t-1] + v)\nL = sum(h[T]) + 0 * sum(b)\ngradients:\n"

@@ -263,8 +263,9 @@ class _Judge:
             if self.model.role(equation) in ("gradient", "copy") and states(model, equation):
                 same = [probe for probe in probes if states(probe.model, equation)]
                 found = certify(equation, same, strong, budget)
-                if not found.ok:
-                    found = certify(equation, same + self.witnesses.others(trial), strong, budget)
+                rounds = self.witnesses.rounds(equation, trial)
+                while not found.ok and (more := next(rounds, None)):
+                    found = certify(equation, same + more, strong, budget)
                 total += found
                 if not found.ok and row.verdict == PASS:
                     row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {found.survivors[0]}")

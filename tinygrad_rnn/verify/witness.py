@@ -5,7 +5,7 @@ What is zero or flat on a probe (`liveness`), and a kink seen from one side only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -18,7 +18,7 @@ from .trials import Trial
 #: probes that are drawn where the usual ones notice too little
 OTHER_SEEDS, OTHER_SCALES = 500, (2.0, 0.5, 1.0, 4.0)
 #: and those that are drawn, one by one, where a kink is seen from one side only
-MORE_SEEDS, MORE_SCALES = 600, (1.0, 4.0, 8.0, 2.0, 16.0, 1.0, 0.25, 8.0)
+MORE_SEEDS, MORE_SCALES = 600, (1.0, 4.0, 8.0, 2.0) * 6
 
 
 class Witnesses:
@@ -93,6 +93,14 @@ class Witnesses:
             drawn = [self._draw(trial, OTHER_SEEDS + seed, scale) for seed, scale in enumerate(scales)]
             self._others[id(trial)] = drawn
         return self._others[id(trial)]
+
+    def rounds(self, equation: Equation, trial: Trial) -> Iterator[list[Probe]]:
+        """Other probes of a trial: those that were drawn; then, if the equation depends on kinks, all there are, for
+        a mistake in the argument of a relu' shows only where its sign changes.
+        """
+        yield [*self.others(trial), *self._more_of(trial).drawn]
+        if any(sides(probe, equation) for probe in self.others(trial)):
+            yield [*self.others(trial), *self._more_of(trial)]
 
     def _more_of(self, trial: Trial) -> Drawn:
         """More of them, drawn when they are looked at."""
