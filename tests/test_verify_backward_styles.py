@@ -600,3 +600,29 @@ def test_an_assertion_takes_the_same_styles():
     assert_gradients(forward, right, INPUTS, names=("dx", "dW", "db"))
     with pytest.raises(AssertionError, match=r"dV.*FAIL"):
         assert_gradients(from_globals, lambda x: {"V": 2 * dV_of(x)}, {"x": B}, params={"V": V})
+
+
+class Keeping:
+    """Forward keeps its input and its states in the object, where backward reads them."""
+
+    def __init__(self) -> None:
+        self.W = W.copy()
+
+    def loss(self, x: Any) -> Any:
+        self.x, self.h = x, [np.zeros(4)]
+        self.h.append(np.tanh(x @ self.W))
+        return np.sum(self.h[-1] ** 2)
+
+    def backward(self, x: Any) -> Any:
+        self.loss(x)
+        return {"dW": self.x.T @ (2 * self.h[-1] * (1 - self.h[-1] ** 2))}
+
+
+def test_an_object_that_keeps_its_inputs_is_judged_again_and_left_as_it_was():
+    net = Keeping()
+    assert [tg.verify_backward(net.loss, net.backward, {"x": X}, params=net).ok for _ in range(2)] == [True, True]
+    assert list(vars(net)) == ["W"]
+    net.loss(X)  # as a step of training does
+    before = dict(vars(net))
+    assert tg.verify_backward(net.loss, net.backward, {"x": X}, params=net).ok
+    assert all(vars(net)[name] is value for name, value in before.items())

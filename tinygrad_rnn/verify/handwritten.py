@@ -72,6 +72,12 @@ def _judged(
     if not isinstance(inputs, Mapping):
         raise GraphError(f"inputs is a dict from names to arrays, not {type(inputs).__name__}")
     subject = Subject(forward, backward, Inputs(inputs), Params(params), names)
+    with subject.params.restored():
+        return _judged_subject(subject, inputs, name)
+
+
+def _judged_subject(subject: Subject, inputs: Mapping[str, Any], name: str) -> Report:
+    subject.drop_caches()
     if not subject.leaves:
         integers = [f"inputs[{key!r}] holds {np.asarray(x).dtype}" for key, x in inputs.items() if _is_integer(x)]
         hint = f" ({', '.join(integers)}: pass it as floats)" if integers else ""

@@ -5,7 +5,7 @@ An array has a place: the name it goes by, and its number where it stands in a l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -146,6 +146,26 @@ class Params:
                 slot.array[...] = before[place]
                 slot.put(slot.array)
 
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Let functions bind attributes and items as they like; what stood there before stands there when it ends."""
+        before = [(holder, dict(_items(holder))) for holder in _holders(self.source)]
+        try:
+            yield
+        finally:
+            for holder, items in before:
+                _restore(holder, items)
+
+    def rebound(self) -> list[Place]:
+        """The places that no longer hold the array that stood there at first."""
+        now = {slot.path: slot.array for slot in _slots(self.source, (), set())}
+        return [place for place, slot in self.slots.items() if now.get(slot.path) is not slot.array]
+
+    def drop(self, places: Iterable[Place]) -> None:
+        """Take these for no weights."""
+        for place in places:
+            del self.slots[place], self.leaves[place]
+
     def gradients(self) -> dict[str, Any]:
         """What parameter objects hold beside their values: `p.W.d` for `p.W.v`."""
         gradients: dict[str, Any] = {}
@@ -231,6 +251,38 @@ def _items(container: Any) -> list[tuple[Any, Any]]:
     if isinstance(container, list):
         return list(enumerate(container))
     return [(key, value) for key, value in getattr(container, "__dict__", {}).items() if not key.startswith("__")]
+
+
+def _holders(holder: Any, seen: set[int] | None = None, depth: int = 0) -> Iterator[Any]:
+    """A container and those in it that arrays are looked for in."""
+    seen = set() if seen is None else seen
+    if holder is None or depth >= DEEPEST or id(holder) in seen or (isinstance(holder, _NO_HOLDERS) and depth):
+        return
+    if isinstance(holder, (dict, list)) or hasattr(holder, "__dict__"):
+        seen.add(id(holder))
+        yield holder
+        for _, value in _items(holder):
+            yield from _holders(value, seen, depth + 1)
+
+
+def _restore(holder: Any, before: Mapping[Any, Any]) -> None:
+    """Let a container hold what it held before, and nothing else."""
+    if isinstance(holder, list):
+        holder[:] = before.values()
+        return
+    for key, _ in _items(holder):
+        if key not in before:
+            if isinstance(holder, dict):
+                del holder[key]
+            else:
+                delattr(holder, key)
+    now = dict(_items(holder))
+    for key, value in before.items():
+        if key not in now or now[key] is not value:
+            if isinstance(holder, dict):
+                holder[key] = value
+            else:
+                setattr(holder, key, value)
 
 
 def _is_gradient(container: Any, key: Any) -> bool:

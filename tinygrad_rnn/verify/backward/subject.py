@@ -61,6 +61,29 @@ class Subject:
         arguments = self.inputs.filled(values)
         return self.forward(*arguments.values()) if self.in_order else self.forward(**arguments)
 
+    def drop_caches(self) -> None:
+        """Take for no weights what an earlier call left in `params=`: what forward binds anew, and does not read."""
+        if not self.params.slots:
+            return
+        own = self._of_their_kind(self.inputs.leaves)
+        with self.params.restored(), self.params.written({}):
+            told("forward", self.call, own)
+            rebound = self.params.rebound()
+        if not rebound:
+            return
+        with self.params.restored(), self.params.written({p: np.array(np.nan) for p in rebound}):
+            unread = bool(np.all(np.isfinite(self.loss_now(own))))
+        if unread:
+            self.params.drop(rebound)
+            for place in rebound:
+                self.leaves.pop(place, None)
+            self.leaves.update(self.inputs.leaves)
+
+    def loss_now(self, values: Mapping[Place, Any]) -> Any:
+        """The loss with these inputs and the weights as they stand."""
+        scalar = self.scalar(told("forward", self.call, values))
+        return plain(scalar) if foreign.kind_of(scalar) == foreign.NUMPY else foreign.to_numpy(scalar)
+
     def scalar(self, result: Any) -> Any:
         """The loss in what forward returned: its number, or its output weighted with the upstream gradient."""
         outputs = self.outputs(result)
