@@ -210,6 +210,30 @@ def test_the_report_names_lengths_sizes_and_shapes():
     assert {step["T"] for row in found["equations"] for step in row["steps"]} == {7, 8}
 
 
+def test_shapes_are_those_of_sizes_that_were_tried():
+    """x and h are set apart; o and y have one size, and no matrix has both."""
+    text = "sizes: x = 4, h = 4\n" + GIVEN + SQUARES.partition("\n")[2]
+    report = tg.verify(text + "dU = sum(t, (dh[t] * (1 - h[t]**2)) @ x[t].T)\n")
+    sizes, shapes = report.sizes[0], report.shapes
+    x, h = sizes["x"], sizes["h"]
+    assert x != h
+    assert {name: shapes[name] for name in ("x[t]", "h[t]", "W", "U")} == {
+        "x[t]": f"{x} x 1",
+        "h[t]": f"{h} x 1",
+        "W": f"{h} x {h}",
+        "U": f"{h} x {x}",
+    }
+    assert "x, h are declared with one size; different ones were tried" in report.notes
+    assert not any("transposes" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("seen", "hides"), [("o[t]", False), ("M @ o[t] + o[t]", True)])
+def test_equal_sizes_hide_transposes_only_where_a_matrix_has_them_both_ways(seen, hides):
+    text = f"sizes: h = 4, o = 5, y = 5\nh[t] = tanh(W @ h[t-1])\no[t] = V @ h[t]\nL = sum(t, sum({seen} - y[t]))\n"
+    notes = tg.verify(text + "gradients:\ndh[T] = V.T @ do[T]\n", seeds=1).notes
+    assert any(note.startswith("o, y have one size in every probe") for note in notes) == hides
+
+
 def test_one_length_is_said_to_be_one():
     report = tg.verify("vanilla", T=5, seeds=1)
     assert [dict(lengths) for lengths in report.lengths] == [{"T": 5}]

@@ -170,6 +170,7 @@ class _Judge:
             shortest=min(shortest, LONGEST),
             lengths=tuple(dict(group[0].run.lengths) for group in self.groups),
             sizes=tuple(trial.sizes for trial in self.trials),
+            tried=self.trials[0].model.shapes,
         )
 
     # -- one equation -------------------------------------------------------------------------------------------------

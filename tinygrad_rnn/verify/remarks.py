@@ -40,6 +40,7 @@ def remarks(
         notes.append(f"{model.document.samples} columns are given: names are matrices with a column for each sample")
     notes += _read_but_not_stated(rows)
     notes += never_holds(model)
+    notes += _set_apart(model, tried)
     alike = _alike(model, tried)
     if alike:
         notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
@@ -67,14 +68,40 @@ def _read_but_not_stated(rows: Sequence[Row]) -> list[str]:
     return [f"read but neither stated nor given: {said}; {ways}"]
 
 
+def _set_apart(model: Model, tried: Sequence[Trial]) -> list[str]:
+    """Sizes that are declared equal, and were tried as different ones."""
+    apart = []
+    for names in _equal(Trial(model, {}).sizes):
+        if any(len({trial.sizes[name] for name in names}) > 1 for trial in tried):
+            apart.append(", ".join(names))
+    return [f"{names} are declared with one size; different ones were tried" for names in apart]
+
+
+def _equal(sizes: Mapping[str, str]) -> list[list[str]]:
+    """The names of equal sizes, beside 1."""
+    alike: dict[str, list[str]] = {}
+    for name, size in sizes.items():
+        if size != "1":
+            alike.setdefault(size, []).append(name)
+    return [names for names in alike.values() if len(names) > 1]
+
+
 def _alike(model: Model, tried: Sequence[Trial]) -> str:
-    """Declared sizes that are equal wherever they were tried."""
+    """Declared sizes that are equal wherever they were tried, where a matrix is square for it."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for name in model.document.sizes:
         sizes = tuple(trial.sizes[name] for trial in tried)
-        if set(sizes) != {"1"}:
+        square = all(_has_square(trial, size) for trial, size in zip(tried, sizes, strict=True))
+        if set(sizes) != {"1"} and square:
             alike.setdefault(sizes, []).append(name)
     return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
+
+
+def _has_square(trial: Trial, size: str) -> bool:
+    """Whether a matrix has this size both ways."""
+    rows, _, columns = size.partition(" x ")
+    both = (int(rows), int(columns or rows))
+    return both[0] == both[1] and both in trial.model.shapes.values()
 
 
 def _steps_left_out(

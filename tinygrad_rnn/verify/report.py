@@ -84,9 +84,8 @@ class Row:
     terms: list[TermVerdict] = field(default_factory=list)
     #: the equation as it should be, or the equations, one a line: applied to the file, they pass
     correction: str | None = None
-    #: what its steps count: t, or the pair t, s
+    #: what its steps count: t, or the pair t, s; and what the length is called that each step has as `T`
     axes: tuple[str, ...] = ("t",)
-    #: what the length of a sequence is called, which each step has as `T`
     length: str = "T"
     #: what it reads that is neither stated nor given, as `dh[T+1]`
     needs: tuple[str, ...] = ()
@@ -213,8 +212,9 @@ class Report:
     subject: Model | None = field(default=None, repr=False, compare=False)
     #: the lengths that were tried, each with all of them: {"T": 7, "S": 10}
     lengths: tuple[Mapping[str, int], ...] = ()
-    #: the sizes that were tried beside each of the lengths: {"h": "4", "W": "4 x 3"}
+    #: the sizes that were tried beside each of the lengths, {"h": "4", "W": "4 x 3"}; all shapes at the first of them
     sizes: tuple[Mapping[str, str], ...] = ()
+    tried: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def said_lengths(self) -> str:
@@ -234,10 +234,10 @@ class Report:
 
     @property
     def shapes(self) -> dict[str, str]:
-        """Rows and columns of every quantity as inferred: {"h[t]": "4 x 1"}."""
-        if self.subject is None:
-            return {}
-        return {name: f"{rows} x {columns}" for name, (rows, columns) in self.subject.shapes.items()}
+        """Rows and columns of every quantity at the first of the sizes that were tried: {"h[t]": "4 x 1"}."""
+        inferred = self.subject.shapes if self.subject is not None else {}
+        tried = {name: self.tried.get(name, shape) for name, shape in inferred.items()}
+        return {name: f"{rows} x {columns}" for name, (rows, columns) in tried.items()}
 
     @property
     def said_shapes(self) -> str:
