@@ -214,7 +214,7 @@ def _check(truth: Truth, places: list[Place]) -> EngineCheck:
         for place in truth.accuracy
     ]
     shares += [part.accuracy / max(abs(part.slope), 1e-300) for parts in truth.slices.values() for part in parts]
-    return Differentiated(len(places), max([EPS, *(min(s, 1.0) for s in shares)]), True, truth.method)
+    return Differentiated(len(places), max([EPS, *(min(s, 1.0) for s in shares)]), True, method=truth.method)
 
 
 def _notes(subject: Subject, truth: Truth, results: Results) -> list[str]:
