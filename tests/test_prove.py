@@ -190,3 +190,10 @@ def test_a_chain_of_400_equations_is_refused_with_a_reason_instead_of_recursing(
     forward = f"sizes: h = 2\nq1[t] = W @ h[t-1]\n{chain}\nh[t] = tanh(q399[t])\nL = sum(h[T])\n"
     model = load(f"{forward}gradients:\ndh[T] = ones_like(h[T])")
     assert prove(model, model.gradients[0]).reason.startswith("nested too deep: between dh and dq")
+
+
+def test_a_chain_of_300_helpers_is_refused_with_a_reason_instead_of_recursing():
+    chain = "\n".join(f"q{i}[t] = q{i - 1}[t]" for i in range(2, 300))
+    stated = f"q1[t] = h[t]\n{chain}\ndh[T] = 2 * q299[T]"
+    model = load(f"sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\n{stated}")
+    assert prove(model, model.gradients[-1]).reason.startswith("nested too deep: 40 helpers")

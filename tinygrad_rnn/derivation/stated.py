@@ -27,6 +27,9 @@ from .entries.vanishing import without_implied
 from .entrywise import Entrywise
 from .wording import steps
 
+#: so many helpers may be put in one inside the other
+DEEPEST_HELPERS = 40
+
 
 class Stated:
     """What the names in gradient equations of one model mean."""
@@ -118,6 +121,8 @@ class Stated:
             return self._gradient(Ref(ref.span, f"d{base[0]}", ref.index, ref.more), base, places, context)
         if ref.key in self._open:
             raise Unprovable(f"the helper {ref.name} is defined by itself")
+        if len(self._open) >= DEEPEST_HELPERS:
+            raise Unprovable(f"nested too deep: {DEEPEST_HELPERS} helpers are put in one inside the other")
         if ref.name not in self.helpers:
             self.helpers.append(ref.name)
         self._open.append(ref.key)
