@@ -42,6 +42,16 @@ CASES = {
         "the factor `2` does not belong",
         None,
     ),
+    "a relu' that is 1 wherever the gradient is not 0": (
+        "sizes: h = 3\nh[t] = tanh(W @ h[t-1])\nL = relu(v.T @ h[T])\ngradients:\ndh[T] = v",
+        "the factor `relu'(v.T @ h[T])` is missing in `v`",
+        "v * relu'(v.T @ h[T])",
+    ),
+    "a relu' that is 0 on the usual probes": (
+        "sizes: h = 4, q = 1\nh[t] = tanh(W @ h[t-1])\nL = sum(h[T]) * relu(q - 2)\ngradients:\ndq = sum(h[T])",
+        "relu'(",
+        None,
+    ),
     "one step apart, lacking terms of the others": (
         "sizes: h = 4, o = 3, a = 2\nh[t] = tanh(W @ h[t-1])\na = softmax([v.T @ h[T-1]; v.T @ h[T]])\n"
         "o = V @ (rows(a, 1, 1) * h[T-1] + rows(a, 2, 2) * h[T])\nL = squared_error(o, y)\ngradients:\n"

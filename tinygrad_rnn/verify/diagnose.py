@@ -74,10 +74,15 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     if not values.places:
         return None
     if _is_dead(values):
-        livelier = [probe for probe in others(probes) if _fails(equation, probe)]
-        alive = next((probe for probe in livelier if not _is_dead(Values([probe], equation))), None)
+        more = list(others(probes))
+        lively = [probe for probe in (*more, *probes) if not _is_dead(Values([probe], equation))]
+        alive = next(
+            (probe for probe in lively if any(probe is other for other in more) and _fails(equation, probe)), None
+        )
         if alive is not None:
             values, probes = Values([alive], equation), [alive, *probes]
+        elif lively:  # a forgotten relu' shows only where the truth is 0; what it belongs to, elsewhere
+            values = Values([*values.probes, lively[0]], equation)
     label = undeclared_label(equation, probes)
     if label is not None:
         return label

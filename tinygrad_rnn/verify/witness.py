@@ -53,6 +53,7 @@ class Witnesses:
                 if any(probe.witnesses(equation, step) for probe in probes):
                     continue
                 more = [probe for probe in self.others(trial) if probe.witnesses(equation, step)]
+                more = more or [p for p in self._more_of(trial) if p.witnesses(equation, step)][:1]
                 said = "a term is zero or flat on every probe"
                 told = Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
                 found = worst_step([probe.judge(equation, step) for probe in more]) if more else told
