@@ -118,7 +118,7 @@ def test_a_helper_that_is_no_gradient_has_no_part():
 
 
 def test_a_proof_speaks_of_what_the_file_names():
-    report = judge(tg.load(resolve("gru")), None, seeds=2, certified=False)
+    report = judge(tg.load(resolve("gru")), None, seeds=2)
     (invented,) = with_parts(tg.load(resolve("gru"))).document.unnamed
     assert {row.verdict for row in report.rows} == {"PROVED"}
     assert not [row.name for row in report.rows if invented in str(row.proof) and row.name != "v[t]"]
