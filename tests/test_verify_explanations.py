@@ -73,7 +73,8 @@ CASES = {
     ),
     "bounds that saturate": (
         "sizes: x = 3, h = 4\nbounds: 100 < b < 200\nh[t] = tanh(W @ h[t-1] + U @ x[t] + b)\n"
-        "L = sum(t, sum(h[t]**2))\ngiven: dh\ngradients:\ndh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + h[t]    for t < T",
+        "L = sum(t, sum(h[t]**2))\ngiven: dh\ngradients:\n"
+        "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + h[t]    for t < T",
         "the factor `2` is missing in `h[t]`",
         "W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + 2 * h[t]    for t < T",
     ),
