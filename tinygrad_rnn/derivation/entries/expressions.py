@@ -276,9 +276,7 @@ class Entries:
     def _label(self, label: Expr, place: Place, context: Domain) -> Polynomial:
         if isinstance(label, Ref) and label.key in self.sizes.model.quantities.classes:
             self.meaning(label, (), context)
-            if place is None:  # of a single class
-                return ONE
-            return arithmetic.of(Entry(one_hot(label.name), label.indices, (place,)))
+            return ONE if place is None else arithmetic.of(Entry(one_hot(label.name), label.indices, (place,)))
         return self._vector(label, place, context)
 
     def _onehot(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
