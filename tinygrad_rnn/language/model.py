@@ -16,7 +16,7 @@ from .indices import Lengths, Step, numbers
 from .markdown import blocks
 from .quantities import Quantities
 from .shapes import Shapes
-from .source import LARGEST_FILE, Source
+from .source import Source
 from .unroll import Run, Unroller
 
 if TYPE_CHECKING:
@@ -234,14 +234,4 @@ def _is_markdown(source: Source) -> bool:
 def _read(source: str | Path) -> Source:
     if isinstance(source, str) and "\n" in source:
         return Source(source)
-    path = Path(source)
-    try:
-        with path.open("rb") as file:  # one byte more than is allowed, so that a device or a huge file ends too
-            return Source.from_bytes(file.read(LARGEST_FILE + 1), str(path))
-    except (OSError, ValueError) as error:
-        if isinstance(error, LanguageError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise LanguageError(
-            f"cannot read this file: {reason}", str(path)[:200], hint="expected a path, or a text of several lines"
-        ) from None
+    return Source.from_path(Path(source), "expected a path, or a text of several lines")

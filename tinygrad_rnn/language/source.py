@@ -10,6 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import LanguageError
@@ -54,6 +55,18 @@ class Source:
             raise LanguageError("this is not a text: it holds NUL bytes", name, hint="expected equations as UTF-8 text")
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self._starts = [0, *(found.end() for found in re.finditer("\n", self.text))]
+
+    @classmethod
+    def from_path(cls, path: Path, expected: str) -> Source:
+        """Read a file; raises `LanguageError`, with the hint what was `expected`, where it cannot be read."""
+        try:
+            with path.open("rb") as file:  # one byte more than is allowed, so that a device or a huge file ends too
+                return cls.from_bytes(file.read(LARGEST_FILE + 1), str(path))
+        except (OSError, ValueError) as error:
+            if isinstance(error, LanguageError):
+                raise
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise LanguageError(f"cannot read this file: {reason}", str(path)[:200], hint=expected) from None
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Source:

@@ -145,16 +145,7 @@ def _judged(source: Source, block: Any, T: int | None, seeds: int, lengths: Mapp
 
 def from_path(path: Path) -> Source:
     """The text of a file that a command names; raises `LanguageError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:  # one byte more than is allowed, so that a device or a huge file ends too
-            return Source.from_bytes(file.read(LARGEST_FILE + 1), str(path))
-    except (OSError, ValueError) as error:
-        if isinstance(error, LanguageError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise LanguageError(
-            f"cannot read this file: {reason}", str(path)[:200], hint="expected a path, or - for standard input"
-        ) from None
+    return Source.from_path(path, "expected a path, or - for standard input")
 
 
 def from_stream(stream: BinaryIO) -> Source:
