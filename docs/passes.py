@@ -23,6 +23,7 @@ from tinygrad_rnn.compile.program import Node
 from tinygrad_rnn.compile.record import Recorder, candidates
 from tinygrad_rnn.compile.simplify import simplify
 from tinygrad_rnn.draw.files import write_atomically
+from tinygrad_rnn.draw.svg import to_svg
 
 DOCS = Path(__file__).parent
 PAGE, BEFORE, AFTER = DOCS / "passes.md", DOCS / "pictures/plan-before.svg", DOCS / "pictures/plan-after.svg"
@@ -111,8 +112,8 @@ def page() -> str:
 
 
 def picture(plan: Plan) -> bytes:
-    """A plan drawn."""
-    return tg.draw(plan).pipe(format="svg")
+    """A plan drawn by the package's own writer, so that the file does not depend on the fonts that `dot` finds."""
+    return to_svg(tg.draw(plan).placed).encode()
 
 
 def build() -> None:

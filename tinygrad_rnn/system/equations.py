@@ -107,9 +107,10 @@ def write_equations(
     >>> for t in tg.steps(5):
     ...     h = tg.name("h", np.tanh(h @ W))
     >>> print(write_equations(np.sum(h**2)).model.document.source.text)
+    vectors: rows
     sizes: h = 2
     <BLANKLINE>
-    h[t] = tanh(W.T @ h[t-1])
+    h[t] = tanh(h[t-1] @ W)
     L = sum(h[T]**2)
     <BLANKLINE>
     """

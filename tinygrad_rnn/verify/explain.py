@@ -34,7 +34,7 @@ def explained(found: Report | Notes, line: int) -> str:
 
     >>> import tinygrad_rnn as tg
     >>> file = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\ndW = sum(t, dh[t] @ h[t].T)"
-    >>> print(explained(tg.verify(file), 5).split("the right")[0])
+    >>> print(explained(tg.verify(file), 5).partition("\\n")[0])
     dW on line 5: FAIL
     """
     reports = [found] if isinstance(found, Report) else [block.report for block in found.blocks if block.report]
