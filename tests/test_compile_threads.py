@@ -1,5 +1,8 @@
 """Small products run on one thread, large ones on as many as BLAS takes, and afterwards all is as before."""
 
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import every_step, inputs, parameters
 from tinygrad_rnn.compile import compile, threads
+from tinygrad_rnn.models import load_any
 from tinygrad_rnn.compile.plan import Buffer, Instr, Loop, Plan, Ref
 
 
@@ -88,3 +92,47 @@ def test_a_package_that_is_not_there_has_no_threads() -> None:
     assert threads.function("get_num_threads", "no_such_package") is None
     count = threads.function("get_num_threads", "numpy")
     assert count is None or count() >= 1
+
+
+def interleaved(call: Callable[[int], bool], threads: int = 8, calls: int = 12) -> int:
+    """How many of the calls of several threads at once are wrong."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(not right for right in pool.map(call, range(threads * calls)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("options", [{}, {"executor": "jit"}, {"checkpoint": 2}], ids=str)
+def test_calls_of_several_threads_do_not_meet(options: dict[str, Any]) -> None:
+    if "executor" in options:
+        pytest.importorskip("numba")
+        pytest.importorskip("scipy")
+    p = parameters("")
+    series = [inputs(T) * (k + 1) for k, T in enumerate((5, 9, 40, 41))]
+    expected = [tg.value_and_grad(every_step)(p, x) for x in series]
+    fast = compile(tg.value_and_grad(every_step), **options)
+
+    def right(n: int) -> bool:
+        value, grads = fast(p, series[n % len(series)])
+        true, true_grads = expected[n % len(series)]
+        return np.isclose(value, true) and all(np.allclose(grads[k], true_grads[k]) for k in p)
+
+    assert interleaved(right) == 0
+    assert fast.recordings <= 2
+
+
+def test_threads_that_record_at_the_same_time_record_once_and_do_not_meet() -> None:
+    model = load_any("vanilla").compile()
+    run = model.model.unroll(3)
+    values = {name: p.value for name, p in run.parameters.items()}
+    values |= {
+        "x": np.ones((3, *run.inputs["x", 1].shape)),
+        "y": np.zeros((3, 1), int),
+        ("h", 0): run.inputs["h", 0].value,
+    }
+    true = load_any("vanilla").compile()(values)[0]
+    assert interleaved(lambda n: model(values)[0] == true, calls=4) == 0
+    assert model.recordings == 1

@@ -7,6 +7,7 @@ goes anywhere but through the language's own interpreter. What is given under wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..core.tensor import next_id
 from .build import Built, build
 from .forms import Prepared
 from .places import Key, Places
-from .prepare import prepare
+from .prepare import form_for, prepare
 from .record import Leaf, changed, cut
 
 
@@ -52,11 +53,8 @@ class CompiledModel:
         arrays = self.places.arrays(keys, values)
         fixed = tuple(found_lengths.values()) if self.places.reason else ()  # lengths that no array may say
         known = self._known.setdefault((fixed, *keys), [])
-        found = next((form for form in known if form.fits(arrays)), None)
-        if found is None:
-            recorder = _Recorder(self, keys, arrays, found_lengths)
-            found = prepare(self, (), {}, arrays, len(known), recorder=recorder)
-            known.append(found)
+        recorder = partial(_Recorder, self, keys, arrays, found_lengths)
+        found = form_for(known, arrays, lambda: prepare(self, (), {}, arrays, len(known), recorder=recorder()))
         self._last = found
         return found.run(self, (keys, arrays, found_lengths), {}, arrays)
 

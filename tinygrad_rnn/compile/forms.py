@@ -6,6 +6,7 @@ Which form a function takes is decided in `prepare`; here one is asked whether i
 from __future__ import annotations
 
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class Planned(Prepared):
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
+        self._alone = Lock()  # a runner works in memory of its own: calls from several threads wait for each other
         self.calm = calm(lowered.plan, "numpy" if isinstance(runner, NumpyRunner | CheckpointRunner) else "scipy")
         #: the fewest steps it can do: a step of the loop that is read by itself has to be there
         self.least = ends
@@ -153,7 +155,7 @@ class Planned(Prepared):
             arrays[n] if n is not None else self._value(source, arrays, T, N)
             for n, source in zip(self.plain, self.lowered.sources, strict=True)
         ]
-        with self.calm:
+        with self._alone, self.calm:
             made = self.runner(values, N)
         results = zip(made, self.handed, strict=True)
         return [array if result is None else self._result(array, result) for array, result in results]

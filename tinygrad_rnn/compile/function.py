@@ -15,7 +15,7 @@ from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .errors import CompileError
 from .forms import Prepared
-from .prepare import prepare
+from .prepare import form_for, prepare
 from .record import array_of
 from .trees import flatten, with_gradients
 
@@ -66,8 +66,7 @@ class Compiled:
             if found.fits(arrays):
                 break
         else:
-            found = prepare(self, args, kwargs, arrays, len(known))
-            known.append(found)
+            found = form_for(known, arrays, lambda: prepare(self, args, kwargs, arrays, len(known)))
         self._last = found
         return found.run(self, args, kwargs, arrays)
 

@@ -6,6 +6,7 @@ not even two recordings of one length agree, the function decides by values, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,22 @@ from .program import Node, order
 from .record import Recorder, Times, candidates
 from .run_numpy import NumpyRunner
 from .simplify import simplify
+from .watch import RECORDING
 
 #: how many steps are recorded: more, where delays are long
 _LENGTHS = (6, 12)
+
+
+def form_for(known: list[Prepared], arrays: list[Any], make: Callable[[], Prepared]) -> Prepared:
+    """The form among those known that fits, else a new one: made by one thread, while others wait for it."""
+    found = next((form for form in known if form.fits(arrays)), None)
+    if found is None:
+        with RECORDING:
+            found = next((form for form in known if form.fits(arrays)), None)
+            if found is None:
+                found = make()
+                known.append(found)
+    return found
 
 
 def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int, recorder: Any = None) -> Prepared:

@@ -19,7 +19,8 @@ from ..core.tensor import PLAIN, Tensor
 from .errors import CompileError
 
 _recording: ContextVar[bool] = ContextVar("tinygrad_rnn_compile_recording", default=False)
-_lock = RLock()
+#: one thread records at a time
+RECORDING = RLock()
 _CORE = str(Path(__file__).resolve().parents[1] / "core")
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
@@ -33,7 +34,7 @@ _METHODS = {
 @contextmanager
 def watched() -> Iterator[None]:
     """While the block lasts (in this thread), looking at a Tensor's value raises `CompileError`."""
-    with _lock:
+    with RECORDING:
         originals = {name: Tensor.__dict__[name] for name in _METHODS}
         dispatch = tensor_module._dispatch
         token = _recording.set(True)
