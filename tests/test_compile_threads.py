@@ -12,8 +12,8 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import every_step, inputs, parameters
 from tinygrad_rnn.compile import compile, threads
-from tinygrad_rnn.models import load_any
 from tinygrad_rnn.compile.plan import Buffer, Instr, Loop, Plan, Ref
+from tinygrad_rnn.models import load_any
 
 
 class Blas:
