@@ -55,6 +55,8 @@ class Tally:
     folder: Path | None = None
     kept: int = 0
     files: int = 0
+    #: what the files are that are kept
+    ending: str = ".rnn"
     #: numbers alone, without explanations, proofs and the certificate of the probe: several times as fast
     verdicts_only: bool = False
 
@@ -80,7 +82,7 @@ class Tally:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.kept += 1
-            name = f"{self.kept:04d}-{'-'.join(finding.what.split())}.rnn"
+            name = f"{self.kept:04d}-{'-'.join(finding.what.split())}{self.ending}"
             (self.folder / name).write_text(str(finding) + "\n", encoding="utf-8")
 
     def all_of(self, *verdicts: str) -> int:

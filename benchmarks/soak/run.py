@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, judging
+from benchmarks.soak import domains, judging, loops
 from benchmarks.soak.judging import Tally
 
-PARTS = ("right", "wrong", "prove", "derived", "domains")
-GOAL = 0.9
+#: how many of each part, unless `--count` says so
+PARTS = {"right": 100, "wrong": 100, "prove": 100, "derived": 100, "domains": 1000, "loops": 5000}
+#: the parts whose files are Python
+SCRIPTS = ("loops",)
 
 
 def main(arguments: list[str]) -> None:
@@ -23,7 +25,8 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks soak", description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all if none is named")
     parser.add_argument("--seed", type=int, default=0, help="where the random numbers start (0)")
-    parser.add_argument("--count", type=int, default=100, help="files of each part, domains ten times as many (100)")
+    counts = ", ".join(f"{part} {count}" for part, count in PARTS.items())
+    parser.add_argument("--count", type=int, default=None, help=f"how many of each part ({counts})")
     parser.add_argument("--minutes", type=float, default=None, help="end each part after so long, with what it has")
     parser.add_argument("--verdicts", action="store_true", help="numbers alone: no explanations, no proofs")
     parser.add_argument("--save", type=Path, default=None, help="a folder for the files that were judged wrongly")
@@ -34,7 +37,8 @@ def main(arguments: list[str]) -> None:
     for part in options.parts or PARTS:
         folder = options.save / part if options.save else None
         start = time.perf_counter()
-        tally = soak(part, options.seed, options.count, folder, options.minutes, options.verdicts)
+        count = options.count or PARTS[part]
+        tally = soak(part, options.seed, count, folder, options.minutes, options.verdicts)
         print(f"## {part}: {tally.files} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
         print(report(tally), flush=True)
 
@@ -48,8 +52,8 @@ def soak(
     verdicts_only: bool = False,
 ) -> Tally:
     """One part of it; the seeds of its files are `SEED-0`, `SEED-1`, …"""
-    tally = Tally(folder=folder, verdicts_only=verdicts_only)
-    seeds = _seeds(seed, count if part != "domains" else 10 * count, tally, minutes)
+    tally = Tally(folder=folder, verdicts_only=verdicts_only, ending=".py" if part in SCRIPTS else ".rnn")
+    seeds = _seeds(seed, count, tally, minutes)
     match part:
         case "right":
             judging.judge_right(seeds, tally)
@@ -62,6 +66,9 @@ def soak(
         case "domains":
             for name in seeds:
                 domains.compare(name, tally)
+        case "loops":
+            for name in seeds:
+                loops.compare(name, tally)
     return tally
 
 

@@ -1,0 +1,128 @@
+"""Random recurrent loops: what `tg.compile` computes against what eager code does, in values and gradients."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from benchmarks.soak import scripts
+from benchmarks.soak.judging import Tally
+from benchmarks.soak.loop_writer import Writer
+
+LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50)
+HEAD = '''"""Random loop {seed}: compiled against eager."""
+
+import numpy as np
+
+import tinygrad_rnn as tg
+
+'''
+ARGUMENTS = {
+    "x": "rng.normal(size=(T, B, {inputs})).astype(dtype)",
+    "m": "(rng.random((T, B)) < 0.6).astype(dtype)",
+    "ids": "rng.integers(0, 5, (T, B))",
+    "y": "rng.integers(0, 4, (T, B))",
+}
+MAIN = """
+dtype = np.{dtype}
+fast = tg.compile(tg.value_and_grad(loss{argnums}), executor="{executor}")
+for T, B in {calls}:
+    args = arguments(T, B, dtype)
+    print(T, B, fast(*args), tg.value_and_grad(loss{argnums})(*args), fast.forms)
+"""
+
+
+class Loop:
+    """A random loop: its script without and with the calls to make."""
+
+    def __init__(self, seed: str, executor: str | None = None):
+        rng = Random(f"loop-{seed}")
+        writer = Writer(rng)
+        function = writer.function()
+        self.seed, self.dtype = seed, rng.choice(("float64", "float64", "float32"))
+        self.executor = executor or ("jit" if rng.random() < 0.1 else "numpy")
+        self.calls = [(rng.choice(LENGTHS), rng.choice((1, 2, 2, 3))) for _ in range(3)]
+        self.argnums = ", argnums=(0, 1)" if rng.random() < 0.3 else ""
+        if not writer.parameters:
+            writer.parameters["a"] = (writer.width,)
+        scales = "".join(f"SCALE{n + 1} = {value}\n" for n, value in enumerate(writer.scales))
+        shapes = ", ".join(f'"{name}": {shape}' for name, shape in sorted(writer.parameters.items()))
+        values = ", ".join(ARGUMENTS[kind].format(inputs=writer.inputs) for kind in writer.arguments)
+        self.text = (
+            HEAD.format(seed=seed)
+            + (scales + "\n\n" if scales else "")
+            + function
+            + f"""
+
+
+def arguments(T, B, dtype):
+    rng = np.random.default_rng(T + 100 * B)
+    shapes = {{{shapes}}}
+    p = {{name: (0.5 * rng.normal(size=shape)).astype(dtype) for name, shape in shapes.items()}}
+    return p, {values}
+"""
+        )
+
+    def script(self) -> str:
+        """The whole as it can be run by hand."""
+        return self.text + MAIN.format(dtype=self.dtype, executor=self.executor, calls=self.calls, argnums=self.argnums)
+
+
+def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
+    """One loop, called at several lengths and batch sizes."""
+    loop = Loop(seed, executor)
+    made = scripts.module(loop.text)
+    dtype = np.dtype(loop.dtype)
+    differentiated = tg.value_and_grad(made.loss, argnums=(0, 1)) if loop.argnums else tg.value_and_grad(made.loss)
+    fast = tg.compile(differentiated, executor=loop.executor)
+    title = f"{loop.executor} {loop.dtype}"
+    for T, B in loop.calls:
+        args = made.arguments(T, B, dtype)
+        try:
+            eager = differentiated(*args)
+        except tg.TinygradError as error:
+            tally.count(title, "eager refuses")
+            tally.note("eager refuses", seed, f"{type(error).__name__}: {error}", loop.script())
+            return
+        except Exception as error:
+            tally.count(title, "eager error")
+            tally.find("eager error", seed, f"{type(error).__name__}: {error}", loop.script())
+            return
+        double = [_double(a) for a in args]
+        right = eager if dtype == np.float64 else differentiated(*double)
+        moved = differentiated(*[_noisy(a, np.random.default_rng(1)) for a in double])
+        try:
+            got = fast(*args)
+        except tg.TinygradError as error:
+            tally.count(title, "refused")
+            tally.note("refused", seed, f"{type(error).__name__}: {error}", loop.script())
+            return
+        except Exception as error:
+            tally.count(title, "error")
+            tally.find("raw error", seed, f"T={T} B={B}: {type(error).__name__}: {error}", loop.script())
+            return
+        said = scripts.disagreement(got, right, moved, float(np.finfo(dtype).eps))
+        form = fast.forms[-1].split(" ")[0] if fast.forms else "none"
+        if said == "ill":
+            tally.count(title, "ill")
+        elif said:
+            tally.count(title, "DISAGREE")
+            tally.find(f"compiled is wrong ({form})", seed, f"T={T} B={B} {title}: {said}", loop.script())
+            return
+        else:
+            tally.count(title, form)
+
+
+def _double(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _double(part) for key, part in value.items()}
+    return value.astype(np.float64) if value.dtype.kind == "f" else value
+
+
+def _noisy(value: Any, rng: np.random.Generator) -> Any:
+    if isinstance(value, dict):
+        return {key: _noisy(part, rng) for key, part in value.items()}
+    return value * (1.0 + scripts.NOISE * rng.uniform(-1.0, 1.0, value.shape)) if value.dtype.kind == "f" else value

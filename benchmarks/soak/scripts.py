@@ -1,0 +1,68 @@
+"""Random programs as Python scripts: written down, run from a file of their own, and measured against rounding."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+#: the relative size of the noise that measures how far rounding can move a result
+NOISE = 1e-7
+#: rounding errors that may add up, in units of what one rounding of every input moves
+UNITS = 400.0
+#: a result that rounding alone can move by more than this part of its size says nothing
+ILL = 1e-4
+
+
+def module(text: str, name: str = "program") -> ModuleType:
+    """The script as a module, so that its functions have source lines to be named in errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.py"
+        path.write_text(text, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+    return made
+
+
+def flat(value: Any) -> list[np.ndarray]:
+    """All arrays of nested dicts, lists and tuples, in one order."""
+    if isinstance(value, dict):
+        return [array for key in sorted(value, key=str) for array in flat(value[key])]
+    if isinstance(value, (list, tuple)):
+        return [array for part in value for array in flat(part)]
+    return [np.asarray(value, dtype=np.float64)]
+
+
+def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
+    """None where `got` is `right` as far as rounding allows, "ill" where rounding decides, else what differs.
+
+    moved: `right` for inputs with relative noise of size NOISE: what one rounding of all inputs does is this times
+    `eps / NOISE`.
+    """
+    ours, theirs, noisy = flat(got), flat(right), flat(moved)
+    if len(ours) != len(theirs):
+        return f"{len(ours)} results in place of {len(theirs)}"
+    verdict, largest = None, max((float(np.abs(b).max()) for b in theirs if b.size), default=0.0)
+    for number, (a, b, c) in enumerate(zip(ours, theirs, noisy, strict=True)):
+        if a.shape != b.shape:
+            return f"result {number} has shape {a.shape} in place of {b.shape}"
+        if not b.size:
+            continue
+        if not np.isfinite(b).all() or not np.isfinite(c).all():
+            verdict = "ill"
+            continue
+        scale = float(np.abs(b).max())
+        allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE)
+        if allowed > (ILL if eps < 1e-10 else 100 * ILL) * largest:
+            verdict = "ill"
+            continue
+        error = float(np.abs(a - b).max())
+        if not error <= allowed:
+            return f"result {number} is off by {error:.2g} of {scale:.2g} (rounding explains {allowed:.1g})"
+    return verdict
