@@ -22,7 +22,7 @@ from tinygrad_rnn.compile.plan import Loop, Plan, walk
 from tinygrad_rnn.compile.program import Node
 from tinygrad_rnn.compile.record import Recorder, candidates
 from tinygrad_rnn.compile.simplify import simplify
-from tinygrad_rnn.draw.files import write_atomically
+from tinygrad_rnn.core.files import write_atomically
 from tinygrad_rnn.draw.svg import to_svg
 
 DOCS = Path(__file__).parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -258,6 +259,23 @@ def test_every_answer_has_its_picture(tmp_path: Path) -> None:
     for name, answer in pictures().items():
         answer.plot(tmp_path / f"{name}.svg", title=name.replace("_", " "))
         assert (tmp_path / f"{name}.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_a_picture_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed: pip install -e '.[train]'")
+    path, history = tmp_path / "run.svg", train.History(loss=[2.0, 1.0], norm=[1.0, 1.0])
+    history.plot(path)
+    before = path.read_bytes()
+
+    def half(self: Any, target: Any, **options: Any) -> None:
+        with open(target, "wb") if isinstance(target, str | Path) else contextlib.nullcontext(target) as file:
+            file.write(b"<?xml")
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure.Figure, "savefig", half)
+    with pytest.raises(KeyboardInterrupt):
+        history.plot(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

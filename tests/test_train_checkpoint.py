@@ -73,6 +73,80 @@ def test_arrays_that_changed_on_disk_are_noticed(tmp_path: Path, at: int) -> Non
         checkpoint.read(path)
 
 
+def test_every_flipped_bit_of_the_header_is_noticed(tmp_path: Path) -> None:
+    """Rates, the random state and the step stand in the header: a bit that changes one of them is an error."""
+    path = train.save_checkpoint(tmp_path, 7, *_trained())
+    data = path.read_bytes()
+    assert len(data) > 1000
+    for bit in np.random.default_rng(0).permutation(8 * len(data))[:150]:
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(CheckpointError):
+            checkpoint.read(path)
+
+
+def test_runs_in_one_folder_leave_each_other_alone(tmp_path: Path) -> None:
+    first, second = _trained(), _trained()
+    for step in (1, 2, 3):
+        train.save_checkpoint(tmp_path, step, *first, keep=2)
+    train.save_checkpoint(tmp_path, 4, *second, keep=1)
+    (tmp_path / ".step-00000009.abc.tmp").write_bytes(b"another process is writing this")
+    train.save_checkpoint(tmp_path, 5, *second, keep=1)
+    assert sorted(path.name[5:13] for path in checkpoint.checkpoints(tmp_path)) == ["00000002", "00000003", "00000005"]
+    assert (tmp_path / ".step-00000009.abc.tmp").exists()
+    with pytest.raises(CheckpointError, match=r"step-00000005.*written by another run: give each run a folder"):
+        train.save_checkpoint(tmp_path, 5, *first)
+    with pytest.raises(CheckpointError, match=r"are of 2 runs.*step-00000003.safetensors, step-00000005.safetensors"):
+        train.load_checkpoint(tmp_path, *first)
+    train.load_checkpoint(tmp_path / "step-00000003.safetensors", *second)
+    train.save_checkpoint(tmp_path, 6, *second, keep=1)  # the run goes on that was loaded
+    assert sorted(path.name[5:13] for path in checkpoint.checkpoints(tmp_path)) == ["00000005", "00000006"]
+
+
+def _altered(folder: Path, **changes: Any) -> None:
+    """A checkpoint with other facts, under a right checksum."""
+    arrays, facts = train.History().arrays(), {"stopped": "", "stopping": None}
+    path = train.save_checkpoint(folder, 1, *_trained(), arrays=arrays, facts=facts)
+    found = checkpoint.read(path)
+    checkpoint.write(folder, 1, found.arrays, found.facts | changes, run=found.run)
+
+
+GROUP = {"lr": 0.1, "betas": [0.9, 0.999], "params": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"random": {"bit_generator": "PCG64", "state": 3}},
+        {"random": {}},
+        {"groups": [GROUP | {"lr": -1.0}]},
+        {"groups": [GROUP | {"lr": "fast"}]},
+        {"groups": [GROUP | {"speed": 1.0}]},
+        {"groups": 5},
+        {"steps": {"0": "many"}},
+        {"yours": {"epoch": 1}},
+        {"yours": 5},
+    ],
+    ids=str,
+)
+def test_facts_are_looked_at_before_anything_changes(tmp_path: Path, changes: dict[str, Any]) -> None:
+    model = Net()
+    optimizer = train.Adam(model.parameters(), lr=0.5)
+
+    def fit(folder: Path) -> None:
+        train.fit(model, lambda m, b: m.v * 1.0, [0], optimizer, steps=3, checkpoint=folder, log=False)
+
+    _altered(tmp_path / "whole")
+    fit(tmp_path / "whole")
+    _altered(tmp_path / "altered", **changes)
+    before, memory, random = model.state_dict(), str(optimizer.state_dict()), nn.get_rng_state()
+    with pytest.raises(CheckpointError):
+        fit(tmp_path / "altered")
+    assert all(np.array_equal(before[name], value) for name, value in model.state_dict().items())
+    assert str(optimizer.state_dict()) == memory and nn.get_rng_state() == random
+
+
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
@@ -102,7 +176,7 @@ def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path, monkeypatch:
     seen: list[bytes] = []
 
     def killed(source: Path, target: Path) -> None:
-        assert source.parent == target.parent and not target.exists()
+        assert Path(source).parent == target.parent and not target.exists()
         seen.append(Path(source).read_bytes())
         raise KeyboardInterrupt
 

@@ -153,7 +153,7 @@ def test_at_least_one_checkpoint_is_kept(tmp_path: Path) -> None:
 def test_a_checkpoint_of_ones_own_making_says_what_it_lacks(tmp_path: Path) -> None:
     pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[train]'")
     checkpoint.write(tmp_path, 3, {"x": np.ones(2)}, {"who": 1})
-    with pytest.raises(CheckpointError, match="does not belong to this run: it does not say 'kinds'"):
+    with pytest.raises(CheckpointError, match="does not belong to this run: it does not say 'yours'"):
         fit(Line(), checkpoint=tmp_path)
 
 

@@ -154,7 +154,7 @@ def _lengths(text: str) -> dict[str, int]:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from .draw.files import write_atomically
+    from .core.files import write_atomically
     from .verify.terminal import show
 
     if len(arguments.files) > 1:
@@ -245,8 +245,8 @@ def _verify_all(arguments: argparse.Namespace) -> int:
 
 
 def _derive(arguments: argparse.Namespace) -> int:
+    from .core.files import write_atomically
     from .derivation import derive
-    from .draw.files import write_atomically
     from .language import load
     from .models import resolve
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import GraphError
 from ..core.extras import extra
+from ..core.files import write_atomically
 
 INK, FAINT, BLUE, RED, GREEN = "#222222", "#9a9a9a", "#0072b2", "#b2401a", "#00795a"
 _STYLE: Any = {
@@ -46,7 +48,9 @@ def sheet(path: str | os.PathLike[str], columns: int = 1, width: float = 5.0, he
         figure = matplotlib.figure.Figure(figsize=(width * columns, height), layout="constrained")
         axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
         yield axes[0] if columns == 1 else axes
-        figure.savefig(path, metadata=_without_date(path))
+        drawn = BytesIO()
+        figure.savefig(drawn, format=Path(path).suffix[1:], metadata=_without_date(path))
+    write_atomically(Path(path), drawn.getvalue())
 
 
 def drawable(path: str | os.PathLike[str]) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import GraphError
+from ..core.files import write_atomically
 from .heat import HeatMap
 from .layout import Layout, lay_out
 from .svg import to_svg
@@ -54,22 +53,3 @@ def _content(layout: Layout, suffix: str) -> bytes:
             return to_svg(layout).encode()
         raise GraphError(f"dot could not make {suffix[1:]}: {done.stderr.decode(errors='replace').strip()[:300]}")
     return done.stdout
-
-
-def write_atomically(path: Path, content: bytes) -> Path:
-    """Write beside the target and move it there, so a reader sees the old file or the new one."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path

@@ -1,8 +1,9 @@
 """A training run on disk: one file that is either whole or not there.
 
 Arrays and facts of one moment stand in one safetensors file, the facts as JSON in its header, so they can never be of
-different steps; it is written beside its place, forced to disk and then renamed, so a killed process leaves the file of
-before. Nothing in it is ever run. What a run consists of is in `snapshot`.
+different steps; one checksum stands over every byte of it. It is written beside its place, forced to disk and then
+renamed, so a killed process leaves the file of before. Nothing in it is ever run. What a run consists of is in
+`snapshot`.
 """
 
 from __future__ import annotations
@@ -10,38 +11,52 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
 from ..core.errors import CheckpointError
 from ..core.extras import extra
+from ..core.files import write_atomically
 from ..nn.given import whole
 
-KIND = "tinygrad_rnn checkpoint, version 1"
+KIND = "tinygrad_rnn checkpoint, version 2"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
+#: the checksum in the header; a quote inside of a fact is escaped there, so nothing else reads like this
+_SUM = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+_NO_SUM = b"0" * 64
+#: a file that was being written so long ago will not be finished, in seconds
+_LEFT_OVER = 3600
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file held: arrays by name, facts that JSON can hold, and the step they belong to."""
+    """What a file held: arrays by name, facts that JSON can hold, the step they belong to, and of which run."""
 
     step: int
     arrays: dict[str, np.ndarray]
     facts: dict[str, Any]
+    run: str = ""
 
 
 def write(
-    folder: str | os.PathLike[str], step: int, arrays: Mapping[str, Any], facts: Mapping[str, Any], keep: int = 3
+    folder: str | os.PathLike[str],
+    step: int,
+    arrays: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    keep: int = 3,
+    run: str = "",
 ) -> Path:
-    """Write a checkpoint into the folder and take away all but the last `keep`; returns the file.
+    """Write a checkpoint into the folder and take away all but the last `keep` of this `run`; returns the file.
 
     Raises `MissingExtraError` without safetensors, `TypeError` for facts that JSON cannot hold, `CheckpointError` where
-    the disk takes no more: what was there before stays.
+    the disk takes no more, or where another run has a file of this step: what was there before stays.
 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -54,16 +69,20 @@ def write(
     with extra("train"):
         from safetensors.numpy import save
     held = {name: np.array(value, order="C") for name, value in arrays.items()}
-    header = {"kind": KIND, "step": str(step), "facts": json.dumps(facts), "crc32": str(_checksum(held.items()))}
+    header = {"kind": KIND, "step": str(step), "run": run, "facts": json.dumps(facts), "sha256": _NO_SUM.decode()}
+    data = _summed(save(held, header))
     folder = make_ready(folder)
     path = folder / f"step-{step:08d}.safetensors"
+    if path.exists() and _run_of(path) not in (run, None):
+        raise CheckpointError(f"{path} was written by another run: give each run a folder of its own")
     try:
-        _write_whole(path, save(held, header))
+        _sweep(folder)
+        write_atomically(path, data, durable=True)
     except OSError as error:
         there = checkpoints(folder)
         kept = f"the last one kept is {there[-1].name}" if there else "there is none before it"
         raise CheckpointError(f"{path}: cannot be written ({error.strerror or error}); {kept}") from error
-    for old in checkpoints(folder)[:-keep]:
+    for old in [other for other in checkpoints(folder) if _run_of(other) == run][:-keep]:
         old.unlink(missing_ok=True)
     return path
 
@@ -83,21 +102,29 @@ def make_ready(folder: str | os.PathLike[str]) -> Path:
 def read(path: str | os.PathLike[str]) -> Checkpoint:
     """What `write` wrote; raises `CheckpointError` for a file that is damaged or not ours."""
     with extra("train"):
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
     try:
-        with safe_open(path, framework="np") as file:
-            header = file.metadata() or {}
-            if header.get("kind") != KIND:
-                raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of a training run")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            step, facts, expected = int(header["step"]), json.loads(header["facts"]), int(header["crc32"])
-    except CheckpointError:
-        raise
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        data = Path(path).read_bytes()
+        header = _header(data)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error}){_instead(Path(path))}") from None
-    if _checksum(arrays.items()) != expected:
-        raise CheckpointError(f"{path}: the arrays are not those that were written{_instead(Path(path))}")
-    return Checkpoint(step, arrays, facts)
+    # the sum before all else: an arbitrary byte can make another kind, step or rate of what was written
+    if _SUM.search(data) is None:
+        older = str(header.get("kind", "")).startswith(KIND.partition(", ")[0])
+        told = "written by an earlier version, or damaged" if older else "no checkpoint of a training run"
+        raise CheckpointError(f"{path}: a safetensors file, but {told}")
+    if _summed(data) != data:
+        told = "its bytes are not those that were written"
+        raise CheckpointError(f"{path}: not a whole checkpoint ({told}){_instead(Path(path))}")
+    try:
+        if header["kind"] != KIND:
+            raise CheckpointError(f"{path}: this is a {header['kind']}, not a {KIND}")
+        return Checkpoint(int(header["step"]), load(data), json.loads(header["facts"]), header["run"])
+    except (SafetensorError, ValueError, KeyError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: not a whole checkpoint ({error}){_instead(Path(path))}") from None
 
 
 def checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
@@ -107,32 +134,54 @@ def checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem.partition("-")[2]))
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Replace the file at once: whoever looks sees the old one or the new one."""
-    for left_over in path.parent.glob(".step-*.tmp"):
-        left_over.unlink(missing_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+def runs(folder: str | os.PathLike[str]) -> dict[str, list[Path]]:
+    """The checkpoints of a folder by the run that wrote them; those that cannot be read stand under their own name."""
+    found: dict[str, list[Path]] = {}
+    for path in checkpoints(folder):
+        run = _run_of(path)
+        found.setdefault(path.name if run is None else run, []).append(path)
+    return found
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """What a safetensors file says of itself; raises `ValueError` where it says nothing."""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 + size:
+        raise ValueError(f"it ends after {len(data)} bytes")
+    header = json.loads(data[8 : 8 + size])
+    if not isinstance(header, dict):
+        raise ValueError("its header is no table")
+    return header.get("__metadata__") or {}
+
+
+def _run_of(path: Path) -> str | None:
+    """Which run wrote a file, by its header alone; None where that cannot be read."""
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name must be on disk as well
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        with path.open("rb") as file:
+            start = file.read(8)
+            return str(_header(start + file.read(int.from_bytes(start, "little")))["run"])
+    except (OSError, ValueError, KeyError, OverflowError, MemoryError):
+        return None
 
 
-def _checksum(arrays: Iterable[tuple[str, np.ndarray]]) -> int:
-    total = 0
-    for name, value in sorted(arrays):
-        total = crc32(np.ascontiguousarray(value).tobytes(), crc32(name.encode(), total))
-    return total
+def _summed(data: bytes) -> bytes:
+    """The file with the checksum over all of its bytes, taken with zeros where the checksum itself stands."""
+    found = _SUM.search(data)
+    if found is None:  # cannot be of what `write` just made
+        raise CheckpointError("a checkpoint without the place of its checksum")
+    before, behind = data[: found.start(1)], data[found.end(1) :]
+    total = sha256(before)
+    total.update(_NO_SUM)
+    total.update(behind)
+    return b"".join([before, total.hexdigest().encode(), behind])
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what killed runs left half written; what may still be in the writing stays."""
+    for left_over in folder.glob(".step-*.tmp"):
+        with suppress(OSError):  # another run may have finished it, or taken it away, in this moment
+            if time.time() - left_over.stat().st_mtime > _LEFT_OVER:
+                left_over.unlink()
 
 
 def _instead(path: Path) -> str:

@@ -39,6 +39,11 @@ def groups_of(params: Any) -> list[Options]:
     return [{"params": listed}]
 
 
+def options_of(saved: Mapping[str, Any]) -> Options:
+    """The options of a group that was saved, perhaps as JSON, which knows no tuples."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items() if key != "params"}
+
+
 def named(params: Any, first: int) -> list[tuple[str, Tensor]]:
     """Parameters with the names by which errors and dicts of gradients know them."""
     pairs: list[tuple[str, Tensor]] = []

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,14 @@ from ..nn import Module
 from ..nn.given import whole
 from ..nn.random import get_rng_state, set_rng_state
 from . import clip as clipping
-from .checkpoint import checkpoints, make_ready
+from .checkpoint import Checkpoint, checkpoints, make_ready, read
 from .data import Batches, batches_of
 from .gradient import Compiled, LossFunction, Recorded
 from .history import History
 from .optim import Optimizer
 from .progress import Log, Quiet, teller
 from .schedules import ReduceLROnPlateau, Schedule
-from .snapshot import load_checkpoint, save_checkpoint
+from .snapshot import newest, restore, save_checkpoint
 from .stopping import EarlyStopping
 from .update import Update
 
@@ -154,15 +155,32 @@ class _Run:
                 f"{self.folder} holds checkpoints up to {there[-1].name}: resume=True goes on from there; "
                 "for a new run give another folder, or delete them"
             )
-        found = load_checkpoint(self.folder, self.model, self.optimizer, self.schedule)
-        arrays, facts = found.arrays, found.facts
-        if "stopped" not in facts or (facts["stopping"] is None) != (self.stopping is None):
-            raise CheckpointError(f"{there[-1]} was written by another kind of run: with early stopping or without it")
-        self.history = History.of(arrays, facts["stopped"])
-        self.history.resumed = self.step
+        path = newest(self.folder)
+        found = read(path)
+        history = self._told(path, found)
+        best = {name[11:]: value for name, value in found.arrays.items() if name.startswith("yours.best.")}
+        facts = restore(path, found, self.model, self.optimizer, self.schedule).facts
+        self.history = history
         if self.stopping is not None:
-            best = {name[5:]: value for name, value in arrays.items() if name.startswith("best.")}
             self.stopping.load_state_dict(facts["stopping"], best)
+
+    def _told(self, path: Path, found: Checkpoint) -> History:
+        """The history in a file; raises `CheckpointError`, before anything changes, where it is of another kind."""
+        kind = "was written by another kind of run"
+        try:
+            facts, stopping = found.facts["yours"], self.stopping
+            if "stopped" not in facts:
+                raise CheckpointError(f"{path} {kind}: by save_checkpoint, not by fit")
+            if (facts["stopping"] is None) != (stopping is None):
+                raise CheckpointError(f"{path} {kind}: with early stopping or without it")
+            if stopping is not None and (lacking := stopping.state_dict().keys() - facts["stopping"].keys()):
+                raise KeyError(*lacking)
+            arrays = {name[6:]: value for name, value in found.arrays.items() if name.startswith("yours.")}
+            history = History.of(arrays, facts["stopped"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{path} does not belong to this run: it does not say {error}") from error
+        history.resumed = history.steps
+        return history
 
     def advance(self, loss: float, norm: float) -> None:
         """Remember one step, and move on."""

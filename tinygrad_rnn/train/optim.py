@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Real
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
 from ..core.tensor import Tensor, plain
-from .lanes import Options, groups_of, lanes_of, named
+from .lanes import Options, groups_of, lanes_of, named, options_of
 from .rules import UNCUT, Choices, Cut, Numbers, Rules, State, chosen
 
 
@@ -37,13 +38,7 @@ class Optimizer:
             pairs = named(group["params"], len(self.names))
             self.names += [name for name, _ in pairs]
             self.param_groups.append({**defaults, **group, "params": [p for _, p in pairs]})
-        for group in self.param_groups:
-            unknown = sorted(group.keys() - defaults.keys() - {"params", "initial_lr"})
-            if unknown:
-                raise GraphError(
-                    f"{type(self).__name__} has no option {', '.join(unknown)}; there are {', '.join(defaults)}"
-                )
-            self.check(group)
+            self._examine(self.param_groups[-1])
         params = self.parameters
         counts = Counter(map(id, params))
         twice = sorted({name for name, p in zip(self.names, params, strict=True) if counts[id(p)] > 1})
@@ -51,6 +46,7 @@ class Optimizer:
             raise GraphError(f"parameters given twice: {', '.join(twice)}" if params else "no parameters to train")
         self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
         self._rules = Rules(self)
+        self.run = uuid4().hex  # whose its checkpoints are
 
     # -- what a subclass writes -------------------------------------------------------------------------------------
     def buffers(self, options: Options) -> dict[str, float]:
@@ -58,10 +54,7 @@ class Optimizer:
         return {}
 
     def choices(self, first: bool, options: Options) -> dict[str, bool]:
-        """What a rule may decide by: of each option whether it is on, that is neither 0 nor False.
-
-        `first` says whether it is for a parameter's first step.
-        """
+        """What a rule may decide by: of each option whether it is on, not 0 or False; `first`: at the first step."""
         return chosen(options)
 
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
@@ -128,8 +121,11 @@ class Optimizer:
             for key, value in found.get(i, {}).items():
                 if key != "step" and np.shape(value) != p.shape:
                     raise ShapeError(f"load_state_dict: {key} of {name} has shape {np.shape(value)}, not {p.shape}")
-        for group, given in zip(self.param_groups, state["param_groups"], strict=True):
-            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "params"})
+        options = [options_of(group) for group in state["param_groups"]]
+        for group, given in zip(self.param_groups, options, strict=True):
+            self._examine({**group, **given})
+        for group, given in zip(self.param_groups, options, strict=True):
+            group.update(given)
         numbers = {id(p): i for i, p in enumerate(self.parameters)}
         for lane in self._lanes:
             lane.load([found.get(numbers[id(p)], {}) for p in lane.params])
@@ -137,6 +133,13 @@ class Optimizer:
     def __repr__(self) -> str:
         options = {key: value for key, value in self.param_groups[0].items() if key != "params"}
         return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+    def _examine(self, group: Options) -> None:
+        """Raise `GraphError` for an option there is not, or one out of range."""
+        if unknown := sorted(group.keys() - self.defaults.keys() - {"params", "initial_lr"}):
+            there = ", ".join(self.defaults)
+            raise GraphError(f"{type(self).__name__} has no option {', '.join(unknown)}; there are {there}")
+        self.check(group)
 
     def _checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
         """One gradient, or None, for each parameter."""

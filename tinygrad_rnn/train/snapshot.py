@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from ..core.errors import CheckpointError, TinygradError
 from ..nn import Module
 from ..nn.random import get_rng_state, set_rng_state
-from .checkpoint import Checkpoint, checkpoints, read, write
+from .checkpoint import Checkpoint, checkpoints, read, runs, write
 from .optim import Optimizer
 
 
@@ -63,7 +64,7 @@ def save_checkpoint(
         "random": get_rng_state(),
         "yours": dict(facts or {}),
     }
-    return write(folder, step, held, told, keep)
+    return write(folder, step, held, told, keep, optimizer.run)
 
 
 def load_checkpoint(
@@ -71,9 +72,15 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Go back to what a file, or the last one of a folder, holds; returns its step and what was yours.
 
-    Raises `CheckpointError`, before anything changes, for a file that is damaged, not ours or of another set-up.
+    Raises `CheckpointError`, before anything changes, for a file that is damaged, not ours or of another set-up, and
+    for a folder in which several runs left theirs.
     """
-    found = read(newest(path))
+    path = newest(path)
+    return restore(path, read(path), model, optimizer, schedule)
+
+
+def restore(path: Path, found: Checkpoint, model: Module, optimizer: Optimizer, schedule: Any = None) -> Checkpoint:
+    """`load_checkpoint` of a file that was read: everything is as it was then, or stays as it is now."""
     facts = found.facts
     try:
         if facts["kinds"] != _kinds(optimizer, schedule):
@@ -83,35 +90,63 @@ def load_checkpoint(
         for name, value in _under("optimizer", found.arrays).items():
             i, key = name.split(".", 1)
             memory["state"][i][key] = value
-        _all_or_nothing(model, optimizer, _under("model", found.arrays), memory)
+        yours = Checkpoint(found.step, _under("yours", found.arrays), dict(facts["yours"]), found.run)
+        wanted = Moment(_under("model", found.arrays), memory, facts["schedule"], facts["random"])
+        wanted.all_or_nothing(model, optimizer, schedule)
     except KeyError as error:
-        raise CheckpointError(f"{newest(path)} does not belong to this run: it does not say {error}") from error
-    except TinygradError as error:
-        raise CheckpointError(f"{newest(path)} does not belong to this run: {error}") from error
-    if schedule is not None:
-        schedule.load_state_dict(facts["schedule"])
-    set_rng_state(facts["random"])
-    return Checkpoint(found.step, _under("yours", found.arrays), facts["yours"])
+        raise CheckpointError(f"{path} does not belong to this run: it does not say {error}") from error
+    except (TinygradError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointError(f"{path} does not belong to this run: {error}") from error
+    optimizer.run = found.run
+    return yours
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What training changes, at one moment."""
+
+    weights: dict[str, np.ndarray]
+    memory: dict[str, Any]
+    schedule: Any
+    random: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: Module, optimizer: Optimizer, schedule: Any) -> Moment:
+        """This moment."""
+        told = None if schedule is None else schedule.state_dict()
+        return cls(model.state_dict(), optimizer.state_dict(), told, get_rng_state())
+
+    def all_or_nothing(self, model: Module, optimizer: Optimizer, schedule: Any) -> None:
+        """Go back to it, or, where one part does not fit, leave all as it is."""
+        before = Moment.of(model, optimizer, schedule)
+        try:
+            self._put(model, optimizer, schedule)
+        except Exception:
+            before._put(model, optimizer, schedule)
+            raise
+
+    def _put(self, model: Module, optimizer: Optimizer, schedule: Any) -> None:
+        # what can refuse without touching anything stands first
+        set_rng_state(self.random)
+        model.load_state_dict(self.weights)
+        optimizer.load_state_dict(self.memory)
+        if schedule is not None:
+            schedule.load_state_dict(self.schedule)
 
 
 def newest(path: str | os.PathLike[str]) -> Path:
-    """A file itself, of a folder its last checkpoint; raises `CheckpointError` if there is none."""
+    """A file itself, of a folder its last checkpoint; raises `CheckpointError` if there is none, or of several runs."""
     if not Path(path).is_dir():
         return Path(path)
     found = checkpoints(path)
     if not found:
         raise CheckpointError(f"{path}: no checkpoint in this folder")
+    if len(last := [files[-1].name for files in runs(path).values()]) > 1:
+        raise CheckpointError(
+            f"{path}: the checkpoints in this folder are of {len(last)} runs (or one is damaged): give the file: "
+            f"{', '.join(sorted(last))}"
+        )
     return found[-1]
-
-
-def _all_or_nothing(model: Module, optimizer: Optimizer, weights: dict[str, np.ndarray], memory: dict) -> None:
-    before = model.state_dict()
-    model.load_state_dict(weights)
-    try:
-        optimizer.load_state_dict(memory)
-    except Exception:
-        model.load_state_dict(before)
-        raise
 
 
 def _kinds(optimizer: Optimizer, schedule: Any) -> dict[str, str | None]:
