@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import analysis, nn
+from tinygrad_rnn import analysis, nn, train
 from tinygrad_rnn.core.errors import MissingExtraError
 from tinygrad_rnn.models import resolve
 
