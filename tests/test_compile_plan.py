@@ -7,12 +7,12 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compile_losses import D, H, every_step, inputs, lstm, parameters
-from tests.compile_reference import Reference
 from tinygrad_rnn.compile import CompileError, compile, passes
 from tinygrad_rnn.compile.build import matched
 from tinygrad_rnn.compile.plan import Loop, walk
 from tinygrad_rnn.compile.program import Node, order
 from tinygrad_rnn.compile.record import Recorder, candidates
+from tinygrad_rnn.compile.reference import Reference
 
 
 def planned(loss: Any, p: Any, x: Any, **options: Any) -> Any:

@@ -1,10 +1,15 @@
-"""A program evaluated node by node, as its definition says: slow, obvious, and independent of passes and executors."""
+"""What a program means: its nodes evaluated one by one, as their definition in `program` says.
+
+Slow, obvious, and independent of passes and executors: whatever these make of a program is worth the same as this.
+"""
+
+from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.compile.program import Node
+from .program import Node
 
 
 class Reference:
@@ -12,16 +17,16 @@ class Reference:
 
     def __init__(self, leaves: dict[int, Any], T: int, N: int) -> None:
         self.leaves, self.T, self.N = leaves, T, N
-        self.known: dict[tuple[int, int | None], Any] = {}
+        self.known: dict[tuple[int, Any], Any] = {}
 
-    def __call__(self, node: Node, t: int | None = None) -> Any:
+    def __call__(self, node: Node, t: Any = None) -> Any:
         key = (id(node), t if node.step else None)
         if key not in self.known:
             with np.errstate(all="ignore"):
                 self.known[key] = self.value(node, t)
         return self.known[key]
 
-    def value(self, node: Node, t: int | None) -> Any:
+    def value(self, node: Node, t: Any) -> Any:
         match node.op:
             case "constant":
                 return node.params["value"]
@@ -53,7 +58,7 @@ class Reference:
     def zero(self, node: Node) -> Any:
         return np.zeros(node.shape, node.dtype)
 
-    def leaf(self, node: Node, t: int | None) -> Any:
+    def leaf(self, node: Node, t: Any) -> Any:
         if "tensor" in node.params:
             return node.params["tensor"].value
         value = self.leaves[node.params["leaf"]]
