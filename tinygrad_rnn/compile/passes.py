@@ -15,7 +15,7 @@ from .errors import Unfoldable
 from .layout import features_first
 from .lower import Lowered, lower
 from .merge import inner_products, merge_products
-from .program import Node, order
+from .program import Node, order, rewrite
 from .reassociate import reassociate
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
@@ -45,9 +45,13 @@ def planned(outputs: list[Node], executor: str) -> Lowered:
 
 
 def with_gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
-    """The outputs, and the gradients of the first with respect to what was asked for."""
-    if not compiled.argnums:
-        return outputs
+    """The outputs, and the gradients of the first with respect to what was asked for; no `stop` is left in them."""
+    found = _gradients(compiled, recorder, outputs) if compiled.argnums else []
+    # only now, that no gradient is taken any more, is what stops one worth the same as its input
+    return rewrite(outputs + found, lambda node: node.ins[0] if node.op == "stop" else None)
+
+
+def _gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
     if len(outputs) != 1:
         raise Unfoldable("a function to differentiate returns one number")
     inputs: dict[int, list[Node]] = {}
@@ -64,7 +68,7 @@ def with_gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[No
             grads.append(_of_sequence(nodes, parts))
         else:
             grads.append(parts[0] if parts else _no_gradient(leaf.array))
-    return outputs + grads
+    return grads
 
 
 def _no_gradient(array: Any) -> Node:

@@ -191,7 +191,7 @@ def _add_n(node: Node) -> Node | None:
 
 
 _RULES: dict[str, Any] = {
-    "identity": lambda node: node.ins[0], "stop": lambda node: node.ins[0], "ranged": lambda node: node.ins[0],
+    "identity": lambda node: node.ins[0], "ranged": lambda node: node.ins[0],
     "some": lambda node: node.ins[0], "broadcast_to": _same, "reshape": _reshape,
     "multiply": _multiply, "add": _add, "divide": _divide, "transpose": _transpose, "add_n": _add_n,
     "stack": _stack,
