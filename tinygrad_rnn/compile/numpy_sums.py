@@ -166,8 +166,10 @@ def _columns(
     find = runner.finder(ref, start, stop, span=True)
     if batch == 1 or ref.buffer.turned:
         if not runner.is_late(ref.buffer):
-            array = samples(find()).T
-            return lambda: array
+            array = find()
+            beside = samples(array).T
+            if np.may_share_memory(array, beside):  # a copy would keep what stood there when it was made
+                return lambda: beside
         return lambda: samples(find()).T
     if ref.T and ref.rows is None and ref.view is None and ref.buffer.kind == "argument":
         return lambda: samples(find()).T  # in rows already: nothing moves
