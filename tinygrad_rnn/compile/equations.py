@@ -42,6 +42,7 @@ class CompiledModel:
         self.places = Places(model)
         self.argnums = (0,)
         self.recordings = 0
+        self.chunk: int | None = None
         self._known: dict[Any, list[Prepared]] = {}
         self._last: Prepared | None = None
 

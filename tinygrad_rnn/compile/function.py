@@ -44,6 +44,7 @@ class Compiled:
         self.single = isinstance(numbers, int)
         self.recordings = 0
         self.together = False  # whether results may lie in one block of memory, and who keeps one keeps all
+        self.chunk: int | None = None  # steps of each tile; None for as many as suit the sizes of its values
         self._known: dict[Any, list[Prepared]] = {}
         self._last: Prepared | None = None
         self.__name__ = f"compiled_{getattr(self.function, '__name__', 'function')}"

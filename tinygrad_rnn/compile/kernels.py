@@ -137,6 +137,7 @@ def _place(kind: Any) -> Any:
         """The address of a buffer, with its number and how many there are: something to `get` from and `put` into."""
 
         def cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _declare(builder, signature.return_type)
             return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
 
         made = Place(kind, number.literal_value, count.literal_value)
@@ -148,15 +149,27 @@ def _place(kind: Any) -> Any:
 place4, place8, place_int = _place(types.float32), _place(types.float64), _place(types.int64)
 
 
+def _scopes(builder: Any, place: Place) -> list[Any]:
+    """What stands for each buffer that this very function knows: a buffer of it may be any one of a caller's."""
+    module = builder.module
+    domain = module.add_metadata([f"buffers of {builder.function.name}"])
+    return [module.add_metadata([f"buffer {n}", domain]) for n in range(place.count)]
+
+
+def _declare(builder: Any, place: Place) -> None:
+    """Say where a buffer begins to be apart from others, so that each copy of an inlined function has its own."""
+    if place.count > 1:
+        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [cgutils.ir.MetaDataType()])
+        declare = cgutils.get_or_insert_function(builder.module, kind, "llvm.experimental.noalias.scope.decl")
+        builder.call(declare, [builder.module.add_metadata([_scopes(builder, place)[place.number]])])
+
+
 def _apart(builder: Any, access: Any, place: Place) -> Any:
     """Mark a load or store as one of its buffer, which is none of the others."""
-    module = builder.module
-    domain = module.add_metadata(["tinygrad_rnn"])
-    scopes = [module.add_metadata([f"buffer {n}", domain]) for n in range(place.count)]
-    access.set_metadata("alias.scope", module.add_metadata([scopes[place.number]]))
-    others = [scope for n, scope in enumerate(scopes) if n != place.number]
-    if others:
-        access.set_metadata("noalias", module.add_metadata(others))
+    if place.count > 1:
+        scopes = _scopes(builder, place)
+        access.set_metadata("alias.scope", builder.module.add_metadata([scopes.pop(place.number)]))
+        access.set_metadata("noalias", builder.module.add_metadata(scopes))
     return access
 
 

@@ -15,6 +15,7 @@ from .errors import Unfoldable
 from .layout import features_first
 from .lower import Lowered, lower
 from .merge import inner_products, merge_products
+from .plan import Tile, walk
 from .program import Node, order, rewrite
 from .reassociate import reassociate
 from .sigmoid import sigmoids_as_tanh
@@ -35,12 +36,14 @@ def optimised(outputs: list[Node]) -> list[Node]:
     return outputs
 
 
-def planned(outputs: list[Node], executor: str) -> Lowered:
-    """The plan of a program, as the executor likes it."""
-    if executor != "numpy":
-        return lower(outputs, pack=False)
-    lowered = lower(inner_products(outputs))
-    lowered.plan = turned(tiled(lowered.plan))
+def planned(outputs: list[Node], executor: str, chunk: int | None = None) -> Lowered:
+    """The plan of a program, as the executor likes it; its tiles of `chunk` steps, or as long as suits their sizes."""
+    lowered = lower(inner_products(outputs)) if executor == "numpy" else lower(outputs, pack=False)
+    if executor == "numpy":
+        lowered.plan = turned(tiled(lowered.plan))
+    for stage in walk(lowered.plan.stages) if chunk else ():
+        if isinstance(stage, Tile):
+            stage.chunk = chunk
     return lowered
 
 

@@ -64,19 +64,35 @@ def _move(body: list[Instr], between: Sequence[Instr], loop: list[Instr]) -> Non
 
     If then all that is left could move too, and reads what the loop reads, it does.
     """
-    stays = list(between)
+    near: set[int] = set()  # buffers of the map's chunk that would be written in the map and read behind it
+    while True:
+        left, entered = _parted(body, between, loop, near)
+        written = {id(instr.out.buffer) for instr in left if instr.out.buffer.kind == "chunk"}
+        lost = {id(ref.buffer) for instr in entered for ref in instr.refs} & written
+        if not lost:
+            body[:], loop[:] = left, entered
+            return
+        near |= lost
+
+
+def _parted(
+    body: Sequence[Instr], between: Sequence[Instr], loop: Sequence[Instr], near: set[int]
+) -> tuple[list[Instr], list[Instr]]:
+    """What stays in the map and what then stands in the loop; whatever reads the buffers `near` stays."""
+    body, loop, stays = list(body), list(loop), list(between)
     for instr in reversed(list(body)):
         place = next((n for n, other in enumerate(loop) if _touches(other, instr.out)), None)
-        if place is not None and _movable(instr) and _passes(instr, stays) and _enters(instr, loop):
+        free = _movable(instr) and not any(id(ref.buffer) in near for ref in instr.refs)
+        if place is not None and free and _passes(instr, stays) and _enters(instr, loop):
             body.remove(instr)
             loop.insert(place, instr)
         else:
             stays.insert(0, instr)
-    near = {id(ref.buffer) for instr in loop for ref in instr.refs if ref.time}
-    shared = any(ref.time and id(ref.buffer) in near for instr in body for ref in instr.refs)
+    read = {id(ref.buffer) for instr in loop for ref in instr.refs if ref.time}
+    shared = any(ref.time and id(ref.buffer) in read for instr in body for ref in instr.refs)
     if shared and all(_movable(i) and _passes(i, between) and _enters(i, loop) and _enters(i, body) for i in body):
-        loop[:0] = body
-        body.clear()
+        return [], body + loop
+    return body, loop
 
 
 def _movable(instr: Instr) -> bool:
