@@ -1,0 +1,104 @@
+"""Loops whose values were right and whose gradients were not: a compiled gradient is the eager one, or it is not taken."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.test_compile_equality import furthest
+from tinygrad_rnn.compile import compile
+
+H, D, B = 4, 3, 2
+rng = np.random.default_rng(12)
+P = {"W": rng.standard_normal((H, H)), "U": rng.standard_normal((H, D)), "w": rng.standard_normal(D)}
+
+
+def inputs(T: int, size: int = D) -> Any:
+    return np.random.default_rng(T).standard_normal((T, B, size))
+
+
+def stopped_loss(p: Any, x: Any) -> Any:
+    h, total = np.zeros((B, H)), 0.0
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"]))
+        total = total + np.sum(tg.stop(h)) + 0.1 * np.sum(h * tg.stop(h))
+    return total
+
+
+def stopped_state(p: Any, x: Any) -> Any:
+    h, total = np.zeros((B, H)), 0.0
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(tg.stop(h), p["W"]))
+        total = total + np.sum(h * h)
+    return total / len(x)
+
+
+def straight_through(p: Any, x: Any) -> Any:
+    h = np.zeros((B, H))
+    for t in tg.steps(len(x)):
+        a = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"]))
+        h = a + tg.stop(np.sign(a) - a)
+    return np.sum(h * tg.linear(h, p["W"]))
+
+
+def halves_of_two(p: Any, x: Any) -> Any:
+    h, total = np.zeros((B, H)), 0.0
+    for t in tg.steps(len(x)):
+        a = tg.linear(x[t], p["U"])
+        h = np.concatenate([a[:, :2], h[:, :2]], 1)
+        total = total + np.sum(np.cos(h))
+    return total
+
+
+def softmax_as_state(p: Any, x: Any) -> Any:
+    h = np.zeros((B, D))
+    for t in tg.steps(len(x)):
+        h = tg.softmax(h * p["w"] + x[t])
+    return np.sum(h * h)
+
+
+def normalised_state(p: Any, x: Any) -> Any:
+    h, total = np.zeros((B, D)), 0.0
+    for t in tg.steps(len(x)):
+        h = h * p["w"] + x[t]
+        h = h - tg.logsumexp(h, axis=1, keepdims=True)
+        total = total + np.sum(h * h)
+    return total
+
+
+LOOPS = [stopped_loss, stopped_state, straight_through, halves_of_two, softmax_as_state, normalised_state]
+
+
+@pytest.mark.parametrize("loss", LOOPS, ids=lambda loss: loss.__name__)
+def test_gradients_are_those_of_the_function(loss: Any) -> None:
+    fast = compile(tg.value_and_grad(loss))
+    assert max(furthest(fast, loss, P, inputs(T)) for T in (7, 1, 2, 3, 20)) < 1e-11
+    assert fast.forms == ["folded"]
+
+
+def test_machine_code_reads_what_it_wrote() -> None:
+    pytest.importorskip("numba")
+    fast = compile(tg.value_and_grad(softmax_as_state), executor="jit")
+    assert max(furthest(fast, softmax_as_state, P, inputs(T)) for T in (7, 2)) < 1e-11
+    assert fast.forms == ["folded"]
+
+
+def two_loops(p: Any, x: Any) -> Any:
+    a = b = np.zeros(H)
+    total = 0.0
+    for t in tg.steps(len(x)):
+        a = np.tanh(x[t] + p["w"] * a)
+        c = np.concatenate((a, b, a), axis=0) * 0.3
+        b = np.tanh(c[:H] + c[H : 2 * H] * c[2 * H :])
+        total = total + np.sum(b)
+    return total
+
+
+@pytest.mark.parametrize("executor", ["numpy", "jit"])
+def test_what_lives_in_a_chunk_is_read_in_that_chunk(executor: str) -> None:
+    pytest.importorskip("numba")
+    p, fast = {"w": P["W"][0]}, compile(tg.value_and_grad(two_loops), executor)
+    fast.chunk = 3
+    assert max(furthest(fast, two_loops, p, inputs(T, H)[:, 0]) for T in (7, 1, 20)) < 1e-13
+    assert fast.forms == ["folded"]
