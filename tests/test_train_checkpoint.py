@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from benchmarks.soak import faults, killed_run
 from tinygrad_rnn import nn, train
 from tinygrad_rnn.core.errors import CheckpointError, MissingExtraError
 from tinygrad_rnn.train import checkpoint
 
-from . import killed_run
 
 pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[train]'")
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,40 +246,22 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 # -- killed in the middle -------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def uninterrupted() -> tuple[dict[str, np.ndarray], train.History]:
+def uninterrupted() -> faults.Run:
     return killed_run.run(None)
 
 
-def same(found: tuple[Any, train.History], expected: tuple[Any, train.History]) -> None:
-    (weights, history), (wanted, whole) = found, expected
-    assert {name: value.tobytes() for name, value in weights.items()} == {n: v.tobytes() for n, v in wanted.items()}
-    assert (history.loss, history.norm, history.lr) == (whole.loss, whole.norm, whole.lr)
-    assert (history.looks, history.watched) == (whole.looks, whole.watched)
-
-
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
-def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path, share: float, uninterrupted: Any) -> None:
-    child = subprocess.Popen([sys.executable, "-m", "tests.killed_run", str(tmp_path)], cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while child.poll() is None and time.monotonic() < deadline:
-        there = checkpoint.checkpoints(tmp_path)
-        if there and int(there[-1].stem[5:]) >= share * killed_run.STEPS:
-            break
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+@pytest.mark.parametrize("share", [0.02, 0.95])
+def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path, share: float, uninterrupted: faults.Run) -> None:
+    faults.start_and_kill(tmp_path, "eager", after=share)
     step = checkpoint.read(checkpoint.checkpoints(tmp_path)[-1]).step
     found = killed_run.run(str(tmp_path))
-    assert found[1].resumed == step
-    same(found, uninterrupted)
+    assert found[1].resumed == step and not faults.difference(found, uninterrupted)
 
 
 @pytest.mark.parametrize("first", [1, 3, 50, 149])
-def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninterrupted: Any) -> None:
+def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninterrupted: faults.Run) -> None:
     killed_run.run(str(tmp_path), first)
-    weights, history = killed_run.run(str(tmp_path))
-    wanted, whole = uninterrupted
-    assert {name: value.tobytes() for name, value in weights.items()} == {n: v.tobytes() for n, v in wanted.items()}
-    assert history.loss == whole.loss
+    assert not faults.difference(killed_run.run(str(tmp_path)), uninterrupted)
 
 
 @pytest.mark.parametrize("rule", [1.0, train.clip.by_value(0.01)], ids=["norm", "value"])
