@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from benchmarks.soak import faults, killed_run
 from tinygrad_rnn import nn, train
 from tinygrad_rnn.core.errors import CheckpointError, MissingExtraError
 from tinygrad_rnn.train import checkpoint
-
 
 pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[train]'")
 ROOT = Path(__file__).resolve().parents[1]

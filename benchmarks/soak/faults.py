@@ -1,7 +1,7 @@
 """What befalls a training run: the process is killed at any moment, a bit of its file flips.
 
-A run taken up again has to end in the bits of the run that was let alone; a file with a flipped bit has to be refused, or
-to make no difference.
+A run taken up again has to end in the bits of the run that was let alone; a file with a flipped bit has to be refused,
+or to make no difference.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A training run that others kill: `python -m benchmarks.soak.killed_run FOLDER [eager|numpy|jit]` runs, or goes on with,
-always the same one.
+"""A training run that others kill, always the same one.
+
+`python -m benchmarks.soak.killed_run FOLDER [eager|numpy|jit]` runs it, or goes on with it.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ def batch(step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, generator().normal(0, 0.05, (4, 4, 5)), x[0].sum(axis=1)
 
 
-def run(
-    folder: str | None, steps: int = STEPS, executor: str = "eager"
-) -> tuple[dict[str, np.ndarray], train.History]:
+def run(folder: str | None, steps: int = STEPS, executor: str = "eager") -> tuple[dict[str, np.ndarray], train.History]:
     """The run: its final weights and what it was like."""
     nn.manual_seed(5)
     model = Net(carries=executor == "eager")

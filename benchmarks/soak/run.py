@@ -11,11 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, judging, loops
+from benchmarks.soak import domains, faults, judging, loops
 from benchmarks.soak.judging import Tally
 
 #: how many of each part, unless `--count` says so
-PARTS = {"right": 100, "wrong": 100, "prove": 100, "derived": 100, "domains": 1000, "loops": 5000}
+PARTS = {
+    "right": 100,
+    "wrong": 100,
+    "prove": 100,
+    "derived": 100,
+    "domains": 1000,
+    "loops": 5000,
+    "kills": 10,
+    "bits": 4000,
+}
 #: the parts whose files are Python
 SCRIPTS = ("loops",)
 
@@ -69,6 +78,10 @@ def soak(
         case "loops":
             for name in seeds:
                 loops.compare(name, tally)
+        case "kills":
+            faults.kill_runs(seeds, tally)
+        case "bits":
+            faults.flip_bits(seeds, tally)
     return tally
 
 

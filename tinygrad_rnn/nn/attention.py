@@ -16,7 +16,7 @@ from ..core.functions import name
 from ..core.reductions import softmax
 from ..core.tensor import Tensor, plain
 from . import init
-from .given import whole, within
+from .given import hidden, running, truths, whole
 from .module import Module, parameter
 from .seq2seq import EncoderDecoder
 
@@ -45,12 +45,20 @@ class AdditiveAttention(Module):
     def forward(self, query: Any, keys: Any, prepared: Any = None, inside: Any = None) -> Any:
         """The context C (B, H) and the alignment alpha (S, B) for a query (B, G) and keys (S, B, H).
 
-        `inside` (S, B) is 0 where a key is padding, which then gets no weight.
+        `inside` (S, B) is 0 where a key is padding: it gets no weight, and what stands there is not read. Where all
+        keys are padding there is nothing to look at: alpha and C are 0. `prepared`, if given, is made of keys of which
+        that is known.
         """
-        e = self.energies(query, self.prepare(keys) if prepared is None else prepared)
         if inside is not None:
-            e = np.where(inside, e, -1e30)
-        alpha = name("alpha", softmax(e, axis=0))
+            inside = truths(inside, np.shape(plain(keys))[:-1], type(self).__name__)
+            keys = keys if prepared is not None else hidden(keys, np.expand_dims(inside, -1))
+        e = self.energies(query, self.prepare(keys) if prepared is None else prepared)
+        if inside is None:
+            alpha = name("alpha", softmax(e, axis=0))
+        else:
+            # a half, so that the largest of them can still be subtracted
+            e = np.where(inside, e, 0.5 * float(np.finfo(e.dtype).min))
+            alpha = name("alpha", hidden(softmax(e, axis=0), inside))
         return name("C", np.sum(np.expand_dims(alpha, -1) * keys, axis=0)), alpha
 
 
@@ -109,10 +117,8 @@ class AttentionDecoder(EncoderDecoder):
     def begin(
         self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, x_state: Any = None, state: Any = None
     ) -> tuple[Any, Any]:
-        keys = np.stack(self.encoder(x, rows, x_lengths, x_state))
-        inside = None if x_lengths is None else within(x_lengths, keys.shape[:-1], least=1)
-        if inside is not None and not np.all(plain(inside)[0]):
-            raise ShapeError("AttentionDecoder: x_lengths are at least 1, since there has to be something to look at")
+        keys = np.stack(self.encoder(x, rows, x_lengths, x_state))  # behind an end they repeat what stood there
+        inside = None if x_lengths is None else running(x_lengths, keys.shape[:-1], "x_lengths")
         return (keys, self.attention.prepare(keys), inside), (self.initial(state, rows), None)
 
     def step(self, given: Any, state: Any, y: Tensor, t: int) -> Any:

@@ -28,9 +28,9 @@ class Stack(Module):
     """Layers of states, each reading the one below at the same step; they may differ in kind and size.
 
     With `skips` every layer above the first also reads the input itself (its input_size has to count both). The layers
-    are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, hx=None, lengths=None)`: a state is a list
-    with the state of each layer, a trace has names as `l1.h`. Shapes are those of `Recurrent`, time first. Raises
-    `ShapeError` where one layer does not fit on another.
+    are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, hx=None, lengths=None, mask=None)`: a state is
+    a list with the state of each layer, a trace has names as `l1.h`. Shapes are those of `Recurrent`, time first.
+    Raises `ShapeError` where one layer does not fit on another.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> stack = tg.nn.Stack(tg.nn.RNN(3, 4), tg.nn.LSTM(4 + 3, 6), skips=True)
@@ -53,11 +53,16 @@ class Stack(Module):
                 )
 
     def forward(
-        self, input: Any, hx: Sequence[Any] | None = None, lengths: Any = None, trace: bool = False
+        self,
+        input: Any,
+        hx: Sequence[Any] | None = None,
+        lengths: Any = None,
+        trace: bool = False,
+        mask: Any = None,
     ) -> tuple[Any, ...]:
         with recording(trace):
             inputs = self.layers[0].inputs(input)
-            padding = inputs.padding(lengths, self.layers[0].dtype)
+            padding = inputs.padding(lengths, mask)
             outputs, ends, kept = self._run(inputs, self._starts(hx), padding, trace)
             output = inputs.joined(outputs, padding)
         return (output, ends, kept) if trace else (output, ends)

@@ -18,7 +18,7 @@ from ..core.reductions import add_n, cross_entropy, onehot, softmax
 from ..core.scope import no_grad, scope, step, steps
 from ..core.tensor import Tensor
 from .dropout import leaf
-from .given import given_sequence, given_state, given_tensor, labels_of, whole, within
+from .given import given_sequence, given_state, given_tensor, hidden, labels_of, whole
 from .random import generator
 from .sized import Sized
 
@@ -82,8 +82,12 @@ class Autoregressive(Sized):
 
     def given(self, y: Any, x: Any = None, **given: Any) -> Iterator[Turn]:
         """`unfold` with the labels y given (teacher forcing, document 004, section 2.3)."""
-        labels = labels_of(y, self.output_size, type(self).__name__)
-        return self.unfold(lambda t, o: labels[t - 1], len(labels), x, labels.shape[1:], **given)
+        y = labels_of(y, self.output_size, type(self).__name__).y
+        return self.unfold(lambda t, o: y[t - 1], len(y), x, y.shape[1:], **given)
+
+    def beside(self, x: Any, here: Any) -> Any:
+        """The x of labels that end where `here` says; where x has a row for each label, it ends there as well."""
+        return x
 
     # -- what a user asks ---------------------------------------------------------------------------------------------
     def forward(self, y: Any, x: Any = None, **given: Any) -> Any:
@@ -93,15 +97,11 @@ class Autoregressive(Sized):
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n] | x), one number for each sequence: (B,), or one number for y of shape (T,).
 
-        `lengths` (B,) holds each sequence's n; what stands behind is read by nobody.
+        `lengths` (B,) holds each sequence's n; what stands behind is read by nobody. Of no labels it is log 1.
         """
-        labels = labels_of(y, self.output_size, type(self).__name__)
-        inside = None if lengths is None else within(lengths, labels.shape, self.dtype)
-        terms = []
-        for turn in self.given(labels, x, **given):
-            L = cross_entropy(turn.o, turn.y)
-            terms.append(name("L", L if inside is None else leaf("m", inside[turn.t - 1]) * L))
-        return -add_n(terms)
+        labels = labels_of(y, self.output_size, type(self).__name__, lengths)
+        turns = self.given(labels.y, self.beside(x, labels.here), **given)
+        return -add_n([labels.counted(turn.t, cross_entropy(turn.o, turn.y)) for turn in turns])
 
     def sample(self, T: int, x: Any = None, batch: int | None = None, **given: Any) -> np.ndarray:
         """Draw T labels for each of `batch` sequences, (T, B), or (T,) without `batch`: ancestral sampling."""
@@ -225,6 +225,9 @@ class ConditionalRNN(GenerativeRNN):
         self.input_size = input_size
         self.U = self.weight("U", hidden_size, input_size)
         self.R = self.weight("R", hidden_size, output_size)
+
+    def beside(self, x: Any, here: Any) -> Any:
+        return x if here is None or x is None else hidden(x, np.expand_dims(here, -1))
 
     def begin(self, x: Any, rows: tuple[int, ...], state: Any = None) -> tuple[Any, Any]:
         read = given_sequence(x, (*rows, self.input_size), type(self).__name__, self.dtype)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.choosing import cast, inside, ranged
-from ..core.errors import DtypeError, ShapeError
+from ..core.errors import DtypeError, GraphError, ShapeError
 from ..core.functions import name
 from ..core.reductions import refuse_other_classes
 from ..core.scope import step
-from ..core.tensor import Tensor, plain
+from ..core.tensor import Tensor, plain, tensor
 from .dropout import leaf
 
 
@@ -80,13 +80,20 @@ def given_tensor(role: str, value: Any, shape: tuple[int, ...], kind: str, dtype
     return data if isinstance(data, Tensor) else leaf(role, data)
 
 
-def given_sequence(value: Any, shape: tuple[int, ...], kind: str, dtype: Any) -> Callable[[int], Tensor]:
-    """x[t] for t = 1, 2, ...: a leaf of its step, or a slice of a Tensor; raises `ShapeError` for other rows."""
+def given_sequence(
+    value: Any, shape: tuple[int, ...], kind: str, dtype: Any, here: Any = None
+) -> Callable[[int], Tensor]:
+    """x[t] for t = 1, 2, ...: a leaf of its step, or a slice of a Tensor; raises `ShapeError` for other rows.
+
+    Where `here` (steps, ...) says that a sequence has ended, it is 0.
+    """
     found = None if value is None else shape_given(value, kind)
     if not found or found[1:] != shape or not found[0]:
         told = "is missing" if found is None else f"has shape {found}"
         raise ShapeError(f"{kind}: x has to have shape (steps, {', '.join(map(str, shape))}), but {told}")
     data = as_data(value, dtype, kind, "x")
+    if here is not None:
+        data = hidden(data, np.expand_dims(here, -1))
     if isinstance(data, Tensor):
         return lambda t: name("x", data[present(t, len(data), kind)])
     data.flags.writeable = False
@@ -124,35 +131,79 @@ def given_state(role: str, value: Any, shape: tuple[int, ...], kind: str, dtype:
         return name(role, given_tensor(role, value, shape, kind, dtype))
 
 
-def labels_of(y: Any, classes: int, kind: str) -> Any:
-    """Labels as an array of integers (T,) or (T, B), or as the Tensor they are in a graph.
+class Labels(NamedTuple):
+    """Labels, and at which steps each sequence runs (None: at all)."""
 
-    Raises `ShapeError` for anything else.
+    y: Any
+    here: Any
+
+    def counted(self, t: int, L: Any) -> Any:
+        """L[t] where the sequence runs, else 0; a node called L."""
+        return name("L", L if self.here is None else np.where(leaf("m", self.here[t - 1]), L, 0.0))
+
+
+def labels_of(y: Any, classes: int, kind: str, lengths: Any = None, least: int = 0) -> Labels:
+    """Labels as integers (T,) or (T, B), as arrays or as the Tensors they are in a graph, and which of them count.
+
+    What stands behind the end of a sequence is read by nobody, and becomes 0. Raises `ShapeError` for anything else.
     """
     labels = np.asarray(plain(y))
     if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
         raise ShapeError(
             f"{kind}: labels are integers of shape (T,) or (T, B), not {labels.dtype} of shape {labels.shape}"
         )
-    refuse_other_classes(f"{kind}: labels", labels, classes)
-    return ranged(y, low=0, high=classes) if in_graph(y) else labels
+    if lengths is None:
+        refuse_other_classes(f"{kind}: labels", labels, classes)
+        return Labels(ranged(y, low=0, high=classes) if in_graph(y) else labels, None)
+    here = running(lengths, labels.shape, least=least)
+    refuse_other_classes(f"{kind}: labels", np.where(plain(here), labels, 0), classes)
+    if not in_graph(y) and not in_graph(here):
+        return Labels(np.where(here, labels, 0), here)
+    found = np.where(here, y if in_graph(y) else tensor(labels, requires_grad=False), np.zeros((), labels.dtype))
+    return Labels(ranged(found, low=0, high=classes), here)
 
 
-def within(lengths: Any, shape: tuple[int, ...], dtype: Any = np.float64, least: int = 0) -> Any:
-    """1.0 at the steps inside of each sequence, 0.0 behind: (T, B); `least` is said to whoever compiles."""
-    ends = np.asarray(plain(lengths))
+def running(lengths: Any, shape: tuple[int, ...], called: str = "lengths", least: int = 0) -> Any:
+    """At which steps each sequence runs, as truth values (T, B), or (T,) for one sequence; `shape` says how many.
+
+    A sequence of length 0 runs nowhere. Raises `ShapeError`, `DtypeError` or `GraphError` for lengths that do not fit.
+    """
+    ends, (T, *rows) = np.asarray(plain(lengths)), shape
+    if ends.shape != tuple(rows):
+        wanted = f"one number for each of the {rows[0]} samples" if rows else "one number, for one sequence"
+        raise ShapeError(f"{called} have shape {ends.shape}, but have to hold {wanted}")
     if ends.size and ends.dtype.kind not in "iu":
-        raise DtypeError(f"lengths are whole numbers, not {ends.dtype}")
-    if ends.shape != shape[1:] or (ends.size and not 0 <= ends.min() <= ends.max() <= shape[0]):
-        raise ShapeError(
-            f"lengths have shape {ends.shape} and run up to {ends.max(initial=0)}, but the labels have shape {shape}"
-        )
-    numbers = ranged(lengths, low=least, high=shape[0] + 1) if in_graph(lengths) else ends
-    return cast(inside(numbers, steps=shape[0]), dtype=dtype)
+        raise DtypeError(f"{called} are whole numbers, not {ends.dtype}")
+    if ends.size and not least <= ends.min() <= ends.max() <= T:
+        found, why = f"{called} run from {ends.min()} to {ends.max()}", ": there is at least one label" * least
+        raise GraphError(f"{found}, but have to be from {least} to {T}, the number of steps{why}")
+    return inside(ranged(lengths, low=least, high=T + 1) if in_graph(lengths) else ends, steps=T)
+
+
+def truths(mask: Any, shape: tuple[int, ...], owner: str) -> Any:
+    """A mask of this shape as truth values; raises `ShapeError` or `DtypeError` for anything else."""
+    held = np.asarray(plain(mask))
+    if held.shape != shape:
+        raise ShapeError(f"{owner}: the mask has shape {held.shape}, but has to be {shape}")
+    if held.dtype.kind not in "biuf":
+        raise DtypeError(f"{owner}: the mask holds truth values, or 0 and 1, not {held.dtype}")
+    if not in_graph(mask):
+        if (others := held[(held != 0) & (held != 1)]).size:
+            raise GraphError(f"{owner}: the mask holds truth values, or 0 and 1, not {others[0]}")
+        return held.astype(bool)
+    return mask if held.dtype == bool else cast(mask, dtype=bool)
+
+
+def hidden(x: Any, here: Any) -> Any:
+    """`x` where `here` holds, else 0, whatever stood there: nan times 0 is nan, in the sum and in the gradient."""
+    if isinstance(here, Tensor) and not isinstance(x, Tensor):
+        x = tensor(x, requires_grad=False)  # so that the graph can be given another one
+    return np.where(here, x, 0.0)
 
 
 def lengths_of(lengths: Any, labels: Any) -> Any:
     """How many labels of each sequence count: all, if nothing is given."""
     if lengths is None:
-        return np.full(labels.shape[1:], len(labels))
+        shape = np.shape(plain(labels))
+        return np.full(shape[1:], shape[0] if shape else 0)
     return lengths if in_graph(lengths) else np.asarray(plain(lengths))

@@ -21,7 +21,7 @@ from ..core.tensor import Tensor, plain
 from . import init
 from .dropout import leaf
 from .generative import Autoregressive, GenerativeRNN, drawn
-from .given import in_graph, labels_of, lengths_of, within
+from .given import in_graph, labels_of, lengths_of, running
 from .module import Module, parameter
 from .random import generator
 
@@ -50,10 +50,10 @@ class EndSymbol(Module):
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n], end | x) for labels (T,) or (T, B) without the end symbol; lengths (B,) may be 0."""
-        labels = labels_of(y, self.end, "EndSymbol")
+        labels = labels_of(y, self.end, "EndSymbol", lengths).y
         n, end = lengths_of(lengths, labels), np.full((1, *labels.shape[1:]), self.end)
         ended = np.concatenate([labels, end])
-        ended = np.where(within(n, ended.shape), ended, end)
+        ended = np.where(running(n, ended.shape), ended, end)
         return self.model.log_likelihood(ended, x, cast(n + 1, dtype=np.int64), **given)
 
     forward = log_likelihood
@@ -93,21 +93,15 @@ class BernoulliStop(Module):
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n], stop after n | x) for labels (T,) or (T, B); lengths (B,) are at least 1."""
-        labels = labels_of(y, self.model.output_size, "BernoulliStop")
-        n = lengths_of(lengths, labels)
-        if np.any(plain(n) < 1):
-            raise ShapeError("BernoulliStop: it stops after a label, so every sequence has at least one")
-        inside = within(n, labels.shape, self.model.dtype, least=1)
+        n = lengths_of(lengths, y)
+        labels = labels_of(y, self.model.output_size, "BernoulliStop", n, least=1)
         terms = []
-        for turn in self.model.given(labels, x, **given):
-            z, last = (
-                self.stop(turn.state),
-                leaf("s", cast(equals(n, number=turn.t), dtype=self.model.dtype)[..., None]),
-            )
+        for turn in self.model.given(labels.y, self.model.beside(x, labels.here), **given):
+            z = self.stop(turn.state)
+            last = leaf("s", cast(equals(n, number=turn.t), dtype=self.model.dtype)[..., None])
             # -log q where it is the last label, -log(1 - q) where it is not
             L_s = softplus(z) - last * z
-            L = cross_entropy(turn.o, turn.y) + np.sum(L_s, axis=-1)
-            terms.append(name("L", leaf("m", inside[turn.t - 1]) * L))
+            terms.append(labels.counted(turn.t, cross_entropy(turn.o, turn.y) + np.sum(L_s, axis=-1)))
         return -add_n(terms)
 
     forward = log_likelihood
@@ -176,14 +170,11 @@ class PredictedLength(GenerativeRNN):
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(n) + log P(y[1], ..., y[n] | n); lengths (B,) are at least 1, all of T if not given."""
-        labels = labels_of(y, self.output_size, "PredictedLength")
-        n = lengths_of(lengths, labels)
-        inside = within(n, labels.shape, self.dtype)
-        terms = [
-            name("L", leaf("m", inside[turn.t - 1]) * cross_entropy(turn.o, turn.y))
-            for turn in self.given(labels, x, lengths=n, **given)
-        ]
-        return self.log_probability_of_length(n, given.get("state"), labels.shape[1:]) - add_n(terms)
+        n = lengths_of(lengths, y)
+        labels = labels_of(y, self.output_size, "PredictedLength", n, least=1)
+        turns = self.given(labels.y, x, lengths=n, **given)
+        terms = [labels.counted(turn.t, cross_entropy(turn.o, turn.y)) for turn in turns]
+        return self.log_probability_of_length(n, given.get("state"), labels.y.shape[1:]) - add_n(terms)
 
     def draw(self, batch: int = 1, state: Any = None) -> Sequences:
         """Draw a length for each sequence, then its labels; behind its end a sequence is all 0."""

@@ -18,7 +18,7 @@ from ..core.errors import GraphError, ShapeError
 from ..core.primitives import shape_of
 from ..core.reductions import cross_entropy as _cross_entropy
 from ..core.reductions import refuse_other_classes
-from ..core.tensor import Tensor, plain
+from ..core.tensor import Tensor, plain, tensor
 from .given import in_graph
 
 
@@ -36,8 +36,8 @@ def cross_entropy(
     >>> round(float(nn.cross_entropy(np.array([[2.0, 0.0], [0.0, 0.0]]), np.array([0, -100]))), 4)
     0.1269
     """
-    safe, ignored = _counted(targets, ignore_index)
-    weights = _kept("cross_entropy", ignored, mask, shape_of(targets))
+    weights = _kept("cross_entropy", mask, shape_of(targets))
+    safe, weights = _counted(targets, ignore_index, weights)
     return _reduced("cross_entropy", _cross_entropy(_left("cross_entropy", logits, weights), safe), weights, reduction)
 
 
@@ -59,9 +59,8 @@ def nll_loss(
             f"nll_loss: log-probabilities {shape} need integer targets of shape {shape[:-1]}, "
             f"not {wanted.dtype} of shape {wanted.shape}"
         )
-    safe, ignored = _counted(targets, ignore_index)
+    safe, weights = _counted(targets, ignore_index, _kept("nll_loss", mask, wanted.shape))
     refuse_other_classes("nll_loss: targets", np.asarray(plain(safe)), shape[-1])
-    weights = _kept("nll_loss", ignored, mask, wanted.shape)
     picked = pick(log_probabilities, safe, index=(*np.ogrid[tuple(slice(n) for n in wanted.shape)], HOLE))
     return _reduced("nll_loss", -_left("nll_loss", picked, weights), weights, reduction)
 
@@ -76,7 +75,7 @@ def mse_loss(outputs: Any, targets: Any, mask: Any = None, reduction: str = "mea
     4.0
     """
     _same_shape("mse_loss", outputs, targets)
-    weights = _kept("mse_loss", None, mask, None)
+    weights = _kept("mse_loss", mask, None)
     difference = _left("mse_loss", outputs - targets, weights)
     return _reduced("mse_loss", difference * difference, weights, reduction)
 
@@ -93,7 +92,7 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, mask: Any = None
     """
     _same_shape("binary_cross_entropy_with_logits", logits, targets)
     loss = "binary_cross_entropy_with_logits"
-    weights = _kept(loss, None, mask, None)
+    weights = _kept(loss, mask, None)
     z, y = _left(loss, logits, weights), _left(loss, targets, weights)
     return _reduced(loss, softplus(z) - z * y, weights, reduction)
 
@@ -106,26 +105,30 @@ def _same_shape(loss: str, outputs: Any, targets: Any) -> None:
         )
 
 
-def _counted(targets: Any, ignore_index: int) -> tuple[Any, Any]:
-    """Targets that are all class numbers, and which of them are ignored; None where none is.
+def _kept(loss: str, mask: Any, shape: tuple[int, ...] | None) -> Any:
+    """A mask as an array of weights or truth values; None where everything counts."""
+    if mask is None:
+        return None
+    weights = mask if in_graph(mask) else np.asarray(plain(mask))
+    if shape is not None and weights.shape != shape:
+        raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the targets {shape}")
+    return weights
+
+
+def _counted(targets: Any, ignore_index: int, weights: Any) -> tuple[Any, Any]:
+    """Targets that are all class numbers, whatever stood where they do not count; and what counts.
 
     Of a Tensor of a graph, others may be ignored later; that a negative number is no class is seen by whoever compiles.
     """
     wanted = targets if in_graph(targets) else np.asarray(plain(targets))
+    if weights is not None:
+        given = wanted if in_graph(wanted) or not in_graph(weights) else tensor(wanted, requires_grad=False)
+        targets = wanted = np.where(weights, given, np.zeros((), wanted.dtype))
     ignored = equals(wanted, number=ignore_index)
     if not np.any(plain(ignored)) and not (in_graph(targets) and ignore_index >= 0):
-        return targets if isinstance(targets, Tensor) else wanted, None
-    return np.where(ignored, np.zeros((), wanted.dtype), wanted), ignored
-
-
-def _kept(loss: str, ignored: Any, mask: Any, shape: tuple[int, ...] | None) -> Any:
-    """What counts, as an array of weights or truth values; None where everything does."""
-    if mask is None:
-        return None if ignored is None else unlike(ignored)
-    weights = mask if in_graph(mask) else np.asarray(plain(mask))
-    if shape is not None and weights.shape != shape:
-        raise ShapeError(f"{loss}: the mask has shape {weights.shape}, the targets {shape}")
-    return weights if ignored is None else np.where(ignored, np.zeros((), weights.dtype), weights)
+        return targets if isinstance(targets, Tensor) else wanted, weights
+    counts = unlike(ignored) if weights is None else np.where(ignored, np.zeros((), weights.dtype), weights)
+    return np.where(ignored, np.zeros((), wanted.dtype), wanted), counts
 
 
 def _left(loss: str, x: Any, weights: Any) -> Any:

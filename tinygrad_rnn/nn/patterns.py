@@ -198,9 +198,9 @@ class OutputFeedback(Module):
 class SingleOutput(Module):
     """Read the whole sequence and answer once, at its end (document 004, section 2.1.3): o[T] = c + V h[T].
 
-    `layer` is any `Recurrent`; `readout` takes its last output. With `lengths` each sequence is answered at its own
-    end, a backward direction where it arrives, at the first step. Returns the output (B, output_size), the state, and
-    with `trace=True` every named quantity of every step of the layer.
+    `layer` is any `Recurrent`; `readout` takes its last output. With `lengths` or `mask` each sequence is
+    answered at its own end, a backward direction where it arrives, at the first step. Returns the output
+    (B, output_size), the state, and with `trace=True` every named quantity of every step of the layer.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> net = tg.nn.SingleOutput(tg.nn.RNN(3, 4), tg.nn.Linear(4, 5))
@@ -212,8 +212,10 @@ class SingleOutput(Module):
     def __init__(self, layer: Recurrent, readout: Callable[[Any], Any]) -> None:
         self.layer, self.readout = layer, readout
 
-    def forward(self, input: Any, hx: Any = None, lengths: Any = None, trace: bool = False) -> tuple[Any, ...]:
-        _, last, *kept = self.layer(input, hx, lengths, trace)
+    def forward(
+        self, input: Any, hx: Any = None, lengths: Any = None, trace: bool = False, mask: Any = None
+    ) -> tuple[Any, ...]:
+        _, last, *kept = self.layer(input, hx, lengths, trace, mask)
         h = last[0] if isinstance(last, tuple) else last
         ends = [h[k] for k in range(-1 - self.layer.bidirectional, 0)]
         return self.readout(ends[0] if len(ends) == 1 else np.concatenate(ends, axis=-1)), last, *kept

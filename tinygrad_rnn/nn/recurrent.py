@@ -33,9 +33,11 @@ class Recurrent(Module):
 
     `readout` is applied to the output of each step, within the step. `dropout` acts between layers;
     `variational_dropout` with one mask per sequence on what each cell's weights see; `zoneout` is a probability for
-    every state, or one for each. `lengths` (B,) says where each sequence ends: outputs
-    beyond are 0, states are those of the last step, and backwards each sequence begins at its own end. `trace=True`
-    also returns every named quantity as a list over time, by name; by `l0_reverse.name` where there are several cells.
+    every state, or one for each. `lengths` (B,) says where each sequence ends: outputs beyond are 0, states are those
+    of the last step, or where they began if there is none, and backwards each sequence begins at its own end. `mask`
+    says it step by step, 1 where a sequence runs: (T, B), or as the input without its last axis; padding may then stand
+    in front. What stands in the padding is not read. `trace=True` also returns every named quantity as a list over
+    time, by name; by `l0_reverse.name` where there are several cells.
 
     Raises `ShapeError` for shapes that do not fit, `DtypeError` for anything but numbers, `GraphError` for options that
     make no sense.
@@ -95,10 +97,10 @@ class Recurrent(Module):
         self.zoneout = tuple(probability(kind, "zoneout", p) for p in chances)
 
     # -- forward ----------------------------------------------------------------------------------------------------
-    def forward(self, input: Any, hx: Any = None, lengths: Any = None, trace: bool = False) -> Any:
+    def forward(self, input: Any, hx: Any = None, lengths: Any = None, trace: bool = False, mask: Any = None) -> Any:
         with recording(trace):
             inputs = self.inputs(input)
-            padding = inputs.padding(lengths, self.dtype)
+            padding = inputs.padding(lengths, mask)
             kept: Trace | None = {} if trace else None
             outputs, last = self.over(inputs, inputs.T, inputs.batch, hx, padding, kept)
             output = inputs.joined(outputs, padding)

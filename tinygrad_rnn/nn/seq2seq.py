@@ -18,7 +18,7 @@ from ..core.tensor import Tensor, plain
 from .cell import Cell
 from .dropout import leaf
 from .generative import Autoregressive
-from .given import given_sequence, given_state, within
+from .given import given_sequence, given_state, running
 from .sized import Sized
 
 CONTEXTS = ("input", "initial", "both")
@@ -28,7 +28,7 @@ class Encoder(Sized):
     """h[s] = tanh(b + W h[s-1] + U x[s]) for s = 1, ..., S: the reader of a sequence (document 004, section 4.1).
 
     x (S, D) or (S, B, D). Returns all h[s]; the last of each sequence is the context C. With `lengths` (B,), a sequence
-    keeps the state it had at its own end.
+    keeps the state it had at its own end, whatever stands behind in x.
     """
 
     def __init__(self, input_size: int, hidden_size: int, dtype: Any = np.float64) -> None:
@@ -39,21 +39,20 @@ class Encoder(Sized):
 
     def forward(self, x: Any, rows: tuple[int, ...], lengths: Any = None, state: Any = None) -> list[Tensor]:
         with scope("encoder"):
-            read = given_sequence(x, (*rows, self.input_size), "Encoder", self.dtype)
-            inside = None if lengths is None else within(lengths, np.shape(plain(x))[:-1], self.dtype)
+            here = None if lengths is None else running(lengths, (len(plain(x)), *rows), "x_lengths")
+            read = given_sequence(x, (*rows, self.input_size), "Encoder", self.dtype, here)
             h: Any = given_state("h", state, (*rows, self.hidden_size), "Encoder", self.dtype)
             states = []
             for s in steps(1, len(plain(x)) + 1):
                 new = np.tanh(self.b + linear(h, self.W) + linear(read(s), self.U))
-                h = name("h", new if inside is None else held(new, h, inside[s - 1]))
+                h = name("h", new if here is None else held(new, h, here[s - 1]))
                 states.append(h)
         return states
 
 
-def held(new: Any, old: Any, inside: Any) -> Any:
+def held(new: Any, old: Any, here: Any) -> Any:
     """The new state where a sequence still runs, the old one behind its end."""
-    m = leaf("m", inside[..., None])
-    return m * new + (1.0 - m) * old
+    return np.where(leaf("m", here[..., None]), new, old)
 
 
 class EncoderDecoder(Autoregressive):
@@ -166,13 +165,13 @@ class Seq2Seq(Autoregressive):
     def encode(self, x: Any, rows: tuple[int, ...], lengths: Any = None) -> tuple[Any, ...]:
         """The states of the encoder behind the end of each sequence."""
         with scope("encoder"):
-            read = given_sequence(x, (*rows, self.encoder.input_size), "Seq2Seq", self.dtype)
-            inside = None if lengths is None else within(lengths, np.shape(plain(x))[:-1], self.dtype)
+            here = None if lengths is None else running(lengths, (len(plain(x)), *rows), "x_lengths")
+            read = given_sequence(x, (*rows, self.encoder.input_size), "Seq2Seq", self.dtype, here)
             with step(0):
                 states = self.encoder.initial(*rows)
             for s in steps(1, len(plain(x)) + 1):
                 new = self.encoder.step(read(s), *states)
-                states = new if inside is None else tuple(map(held, new, states, [inside[s - 1]] * len(new)))
+                states = new if here is None else tuple(map(held, new, states, [here[s - 1]] * len(new)))
         return states
 
     def begin(self, x: Any, rows: tuple[int, ...], x_lengths: Any = None, **given: Any) -> tuple[Any, Any]:

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.choosing import cast, inside, ranged, unlike
-from ..core.errors import DtypeError, GraphError, ShapeError
+from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
 from ..core.graph import ancestors
 from ..core.scope import Scope, current, entered, steps
-from ..core.tensor import Tensor, next_id, plain, tensor
+from ..core.tensor import Tensor, next_id, tensor
 from .cell import Cell, States
 from .dropout import Locked, leaf, replaced
-from .given import as_data, in_graph, shape_given
+from .given import as_data, hidden, running, shape_given, truths
 
 Trace = dict[str, list[Tensor]]
 #: (t, names of the states, new states, old states) -> the states that are carried on
@@ -38,6 +37,7 @@ class Inputs:
         if len(shape) not in (2, 3) or shape[-1] != size:
             wanted = f"(B, T, {size})" if batch_first else f"(T, B, {size})"
             raise ShapeError(f"{owner}: the input has shape {shape}, but has to be {wanted} or (T, {size})")
+        self.owner = owner
         self.time_axis = int(batch_first and len(shape) == 3)
         self.T, self.batch = shape[self.time_axis], shape[1 - self.time_axis] if len(shape) == 3 else None
         if not self.T:
@@ -46,12 +46,25 @@ class Inputs:
         self.x = data if isinstance(data, Tensor) else np.ascontiguousarray(np.moveaxis(data, self.time_axis, 0))
         self.seen: list[Tensor | None] = [None] * self.T
 
-    def padding(self, lengths: Any, dtype: Any) -> Padding | None:
-        """What is known of the ends of the sequences; what stands behind them is hidden from here on."""
-        if lengths is None:
+    def padding(self, lengths: Any, mask: Any = None) -> Padding | None:
+        """What is known of the ends of the sequences, or of each step; what does not count is hidden from here on."""
+        if lengths is None and mask is None:
             return None
-        found = Padding(lengths, self.T, self.batch, dtype)
-        self._hide(found.here)
+        rows = () if self.batch is None else (self.batch,)
+        if lengths is None:
+            shape = (*rows, self.T) if self.time_axis else (self.T, *rows)
+            here = truths(mask, shape, self.owner)
+            here = np.swapaxes(here, 0, 1) if self.time_axis else here
+        elif mask is not None:
+            raise GraphError(f"{self.owner}: lengths or mask, not both: a mask says at each step what lengths say")
+        elif not rows:
+            raise ShapeError("lengths are for a batch of sequences: a single one, (T, size), ends where it ends")
+        else:
+            here = running(lengths, (self.T, *rows))
+        found = Padding(np.expand_dims(here, -1))
+        if isinstance(found.here, Tensor) and not isinstance(self.x, Tensor):
+            self.x = tensor(np.moveaxis(self.x, 0, self.time_axis), requires_grad=False)
+        self.x = hidden(self.x, self._as_input(found.here) if isinstance(self.x, Tensor) else found.here)
         return found
 
     def joined(self, outputs: list[Any], padding: Padding | None) -> Any:
@@ -59,16 +72,11 @@ class Inputs:
         output = np.stack(outputs, axis=self.time_axis)
         if padding is None:
             return output
-        return output * (np.swapaxes(padding.on, 0, 1) if self.time_axis else padding.on)
+        return hidden(output, self._as_input(padding.here))
 
-    def _hide(self, here: Any) -> None:
-        """Put 0 where a sequence has ended, whatever stood there (`here` is (T, B, 1))."""
-        if isinstance(here, Tensor) and not isinstance(self.x, Tensor):
-            self.x = tensor(np.moveaxis(self.x, 0, self.time_axis), requires_grad=False)
-        if isinstance(self.x, Tensor):
-            self.x = np.where(np.swapaxes(here, 0, 1) if self.time_axis else here, self.x, 0.0)
-        else:
-            self.x = np.where(here, self.x, 0.0)
+    def _as_input(self, here: Any) -> Any:
+        """Time first or batch first, as the input."""
+        return np.swapaxes(here, 0, 1) if self.time_axis else here
 
     def __call__(self, t: int) -> Tensor:
         x = self.seen[t - 1]
@@ -82,29 +90,17 @@ class Inputs:
 
 
 class Padding:
-    """Sequences of different lengths in one batch: a state stays as it is where a sequence has ended, or, backwards,
-    where it has not begun. Raises `ShapeError`, `DtypeError` or `GraphError` for lengths that do not fit.
+    """Steps of a batch that are not part of every sequence: there its state stays as it is, forwards and backwards.
+
+    `here` (T, B, 1), or (T, 1), says where a sequence runs.
     """
 
-    def __init__(self, lengths: Any, T: int, batch: int | None, dtype: Any) -> None:
-        found = np.asarray(plain(lengths))
-        if batch is None:
-            raise ShapeError("lengths are for a batch of sequences: a single one, (T, size), ends where it ends")
-        if found.shape != (batch,):
-            raise ShapeError(
-                f"lengths has shape {found.shape}, but has to hold one number for each of the {batch} samples"
-            )
-        if batch and found.dtype.kind not in "iu":
-            raise DtypeError(f"lengths are whole numbers, not {found.dtype}")
-        if batch and (found.min() < 1 or found.max() > T):
-            raise GraphError(f"lengths run from {found.min()} to {found.max()}, but have to be from 1 to T = {T}")
-        numbers = ranged(lengths, low=1, high=T + 1) if in_graph(lengths) else found
-        self.here = inside(numbers, steps=T)[:, :, None]
-        self.on, self.off = cast(self.here, dtype=dtype), cast(unlike(self.here), dtype=dtype)
+    def __init__(self, here: Any) -> None:
+        self.here = here
 
     def __call__(self, t: int, roles: tuple[str, ...], new: States, old: States) -> States:
-        on, off = leaf("on", self.on[t - 1]), leaf("off", self.off[t - 1])
-        return tuple(replaced(role, n, on * n + off * o) for role, n, o in zip(roles, new, old, strict=True))
+        on = leaf("on", self.here[t - 1])
+        return tuple(replaced(role, n, np.where(on, n, o)) for role, n, o in zip(roles, new, old, strict=True))
 
 
 def recording(trace: bool) -> AbstractContextManager[Scope]:
