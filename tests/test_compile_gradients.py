@@ -1,4 +1,4 @@
-"""Loops whose values were right and whose gradients were not: a compiled gradient is the eager one, or it is not taken."""
+"""Loops with right values and wrong gradients: a compiled gradient is the eager one, or it is not taken."""
 
 from typing import Any
 
