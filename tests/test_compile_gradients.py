@@ -67,7 +67,33 @@ def normalised_state(p: Any, x: Any) -> Any:
     return total
 
 
-LOOPS = [stopped_loss, stopped_state, straight_through, halves_of_two, softmax_as_state, normalised_state]
+def penalty_in_each_step(p: Any, x: Any) -> Any:
+    total = 0.0
+    for t in tg.steps(len(x)):
+        h = x[t]
+        total = total + np.sum(p["w"] ** 2)
+    return total + np.sum(h * p["w"])
+
+
+def state_without_steps(p: Any, x: Any) -> Any:
+    s, total = np.zeros(D), 0.0
+    for t in tg.steps(len(x)):
+        h = s
+        s = 2 * p["w"]
+        total = total + np.sum(h * x[t])
+    return total
+
+
+LOOPS = [
+    penalty_in_each_step,
+    state_without_steps,
+    stopped_loss,
+    stopped_state,
+    straight_through,
+    halves_of_two,
+    softmax_as_state,
+    normalised_state,
+]
 
 
 @pytest.mark.parametrize("loss", LOOPS, ids=lambda loss: loss.__name__)
@@ -102,3 +128,16 @@ def test_what_lives_in_a_chunk_is_read_in_that_chunk(executor: str) -> None:
     fast.chunk = 3
     assert max(furthest(fast, two_loops, p, inputs(T, H)[:, 0]) for T in (7, 1, 20)) < 1e-13
     assert fast.forms == ["folded"]
+
+
+def test_the_gradient_of_a_sequence_that_is_not_read_has_its_shape() -> None:
+    def loss(p: Any, x: Any, z: Any) -> Any:
+        h = 0.0
+        for t in tg.steps(len(x)):
+            h = np.tanh(h + p["w"] * z[t])
+        return np.sum(h)
+
+    fast = compile(tg.value_and_grad(loss, (0, 1)))
+    for T in (9, 4):
+        _, (_, found) = fast(P, inputs(T), inputs(T))
+        assert found.shape == (T, B, D) and not found.any()

@@ -52,10 +52,12 @@ class _Sweep:
                 back.ins = [zeros(node), zeros(node)]
                 self.back[id(node)] = back
                 if id(node.ins[0]) in self.active:
-                    self.give(node.ins[0], back)
+                    self.give(node.ins[0], back, node)
 
-    def give(self, node: Node, part: Node) -> None:
-        """One more contribution to the adjoint of a node."""
+    def give(self, node: Node, part: Node, reader: Node | None = None) -> None:
+        """One more contribution to the adjoint of a node: from each step, if a `reader` reads it there."""
+        if reader is not None and not node.step:  # what is computed once is read at all steps
+            part = Node("total", [part], {}, False, part.sample)
         self.parts.setdefault(id(node), []).append(part)
 
     def total(self, node: Node) -> Node | None:
@@ -82,11 +84,12 @@ class _Sweep:
         elif node.op == "ends":
             self.back[id(node.ins[0])].ins[1] = g
         elif node.op == "at":
-            self.give(node.ins[0], _pulse(g, node.params["k"], node.ins[0]))
+            x = node.ins[0]
+            self.give(x, _pulse(g, node.params["k"], x) if x.step else g)
         elif node.op == "total":
-            self.give(node.ins[0], g)
+            self.give(node.ins[0], g, node)
         elif node.op == "each":
-            self.give(node.ins[0], Node("slot", [g], dict(node.params), True, node.ins[0].sample))
+            self.give(node.ins[0], Node("slot", [g], dict(node.params), True, node.ins[0].sample), node)
         else:
             self._through_primitive(node, g)
 
@@ -101,11 +104,8 @@ class _Sweep:
 
     def _through_primitive(self, node: Node, g: Node) -> None:
         for x, part in zip(node.ins, _parts(node, g, [id(x) in self.active for x in node.ins]), strict=True):
-            if part is None:
-                continue
-            if node.step and not x.step:
-                part = Node("total", [part], {}, False, part.sample)
-            self.give(x, part)
+            if part is not None:
+                self.give(x, part, node if node.step else None)
 
 
 def _d(label: str) -> str:

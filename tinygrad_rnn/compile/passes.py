@@ -5,7 +5,7 @@ Each pass stands in a file of its own, takes the outputs of a program and return
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .layout import features_first
 from .lower import Lowered, lower
 from .merge import inner_products, merge_products
 from .plan import Tile, walk
-from .program import Node, order, rewrite
+from .program import Node, constant, order, rewrite
 from .reassociate import reassociate
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
@@ -47,14 +47,17 @@ def planned(outputs: list[Node], executor: str, chunk: int | None = None) -> Low
     return lowered
 
 
-def with_gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
-    """The outputs, and the gradients of the first with respect to what was asked for; no `stop` is left in them."""
-    found = _gradients(compiled, recorder, outputs) if compiled.argnums else []
+def with_gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Container[int] = ()) -> list[Node]:
+    """The outputs, and the gradients of the first with respect to what was asked for; no `stop` is left in them.
+
+    times: which leaves are sequences.
+    """
+    found = _gradients(compiled, recorder, outputs, times) if compiled.argnums else []
     # only now, that no gradient is taken any more, is what stops one worth the same as its input
     return rewrite(outputs + found, lambda node: node.ins[0] if node.op == "stop" else None)
 
 
-def _gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
+def _gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Container[int]) -> list[Node]:
     if len(outputs) != 1:
         raise Unfoldable("a function to differentiate returns one number")
     inputs: dict[int, list[Node]] = {}
@@ -70,13 +73,14 @@ def _gradients(compiled: Any, recorder: Any, outputs: list[Node]) -> list[Node]:
         if any(node.step or "at" in node.params for node in nodes):
             grads.append(_of_sequence(nodes, parts))
         else:
-            grads.append(parts[0] if parts else _no_gradient(leaf.array))
+            grads.append(parts[0] if parts else _no_gradient(leaf, times))
     return grads
 
 
-def _no_gradient(array: Any) -> Node:
-    value = 0.0 if type(array) is float else np.zeros(array.shape, array.dtype)
-    return Node("constant", (), {"value": value}, False, value)
+def _no_gradient(leaf: Any, times: Container[int]) -> Node:
+    if leaf.number in times:
+        raise Unfoldable("the gradient of a sequence that is not read")
+    return constant(0.0 if type(leaf.array) is float else np.zeros(leaf.array.shape, leaf.array.dtype))
 
 
 def _of_sequence(nodes: list[Node], parts: list[Node]) -> Node:

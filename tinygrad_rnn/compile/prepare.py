@@ -95,7 +95,7 @@ def _repeated(
                     raise Unfoldable("a number depends on values")
             asked = questions(outputs)
             outputs = simplify(outputs)
-            lowered = planned(optimised(with_gradients(compiled, recorder, outputs)), executor, compiled.chunk)
+            lowered = planned(optimised(with_gradients(compiled, recorder, outputs, times)), executor, compiled.chunk)
         except (CompileError, MemoryError):
             raise
         except Exception as error:  # Unfoldable, or what a pass makes of a graph that it does not know
