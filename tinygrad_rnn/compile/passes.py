@@ -41,8 +41,8 @@ def planned(outputs: list[Node], executor: str, chunk: int | None = None) -> Low
     lowered = lower(inner_products(outputs)) if executor == "numpy" else lower(outputs, pack=False)
     if executor == "numpy":
         lowered.plan = turned(tiled(lowered.plan))
-    for stage in walk(lowered.plan.stages) if chunk else ():
-        if isinstance(stage, Tile):
+    for stage in walk(lowered.plan.stages):
+        if chunk is not None and isinstance(stage, Tile):
             stage.chunk = chunk
     return lowered
 
