@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .compile import CompileError, compile
-from .core.autodiff import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .core.autodiff import gradients
 from .core.contractions import linear, matmul
 from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
@@ -25,6 +25,7 @@ from .core.errors import (
     ShapeError,
     TinygradError,
 )
+from .core.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .core.functions import name
 from .core.graph import Graph
 from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, norm, onehot, softmax

@@ -1,31 +1,35 @@
-"""Differentiate: what to differentiate with respect to what, and in which shape to return it.
+"""Gradients of what was recorded: what with respect to what, and in which shape to return it.
 
-Here stand the questions a user asks (gradients, Jacobians, Hessians, products with them). How a graph is walked
-backwards is the business of `sweep`.
+How a graph is walked backwards is the business of `sweep`; functions of functions (`grad`, `jacobian`, ...) stand in
+`functional`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .elementwise import identity, stop
-from .errors import DtypeError, GraphError
+from .elementwise import stop
+from .errors import DtypeError, GraphError, ShapeError
 from .graph import ancestors
-from .scope import Index, current
+from .scope import Index
 from .sweep import Gradient, PerStep, numeric, recorded
-from .tensor import Tensor, Value, constant, tensor
+from .tensor import Tensor, Value, constant
 
 
 def backward(output: Tensor) -> None:
-    """Fill `.grad` of every leaf and named tensor below a scalar output; see `Tensor.backward`."""
+    """Add to `.grad` of every leaf and named tensor below a scalar output; see `Tensor.backward`."""
     if not output.requires_grad:
         raise GraphError("backward: nothing below this tensor asks for a gradient")
     active = _differentiable_ancestors(output)
-    for i, g in numeric(active, {output.id: _seed_of(output)}).items():
+    for i, g in numeric(active, {output.id: cotangent(output, None)}).items():
         node = active[i]
+        before = node.grad
+        # a sum is a new array: whoever holds the gradient of before keeps it
+        if before is not None:
+            g = before + g
         node._grad = g if type(g) is float and type(node.value) is float else _owned(g, node)
 
 
@@ -42,7 +46,8 @@ def gradients(
     input the output does not depend on has gradient zero. `per_step=True` gives for each input a dict from time step
     to the contribution of the uses at that step: the gradient with respect to the book's dummy copies W^(t) (document
     004, section 2.2.3); their sum is the gradient. `seed` (default 1) is the cotangent for an output that is not a
-    scalar.
+    scalar. `.grad` is neither read nor changed. Raises `GraphError` for an output that `no_grad` did not record,
+    `ShapeError` for a seed of another shape than the output's, `DtypeError` for complex numbers.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(0.2, name="w")
@@ -59,21 +64,33 @@ def gradients(
     for x in targets:
         if not isinstance(x, Tensor):
             raise GraphError(f"gradients are taken with respect to Tensors of the graph, not {type(x).__name__}")
-    g = _seed_of(output) if seed is None else seed
-    if create_graph and not isinstance(g, Tensor):
-        g = constant(g)
+    if not output.scope.recording and not any(x is output for x in targets):
+        raise GraphError("gradients: the output was computed under no_grad, which records nothing: leave that block")
     active = _between(output, targets)
     steps: PerStep | None = {x.id: {} for x in targets} if per_step else None
+    found = gradients_between(active, output, targets, seed, create_graph, steps)
+    return found[0] if isinstance(inputs, Tensor) else found
+
+
+def gradients_between(
+    active: dict[int, Tensor],
+    output: Tensor,
+    targets: Sequence[Tensor],
+    seed: Any,
+    create_graph: bool,
+    steps: PerStep | None = None,
+) -> list[Any]:
+    """`gradients` where the nodes between the targets and the output are known."""
+    g = cotangent(output, seed)
+    if create_graph != isinstance(g, Tensor):
+        g = constant(g) if create_graph else g.value
     start = {output.id: g} if output.id in active else {}
     grads = (recorded if create_graph else numeric)(active, start, {x.id for x in targets}, steps)
-    if steps is not None:
-        found = [
-            {t: _finish(part, x, create_graph) for t, part in sorted(steps[x.id].items(), key=_by_step)}
-            for x in targets
-        ]
-    else:
-        found = [_finish(grads.get(x.id), x, create_graph) for x in targets]
-    return found[0] if isinstance(inputs, Tensor) else found
+    if steps is None:
+        return [_finish(grads.get(x.id), x, create_graph) for x in targets]
+    return [
+        {t: _finish(part, x, create_graph) for t, part in sorted(steps[x.id].items(), key=_by_step)} for x in targets
+    ]
 
 
 def pullback(
@@ -115,7 +132,7 @@ def pullback(
             active[i] = _stand_in(leaves[i])
         elif any(x.id in active for x in reached[i].inputs):
             active[i] = reached[i]
-    start = {y.id: g for y, g in zip(outputs, seeds, strict=True) if y.id in active}
+    start = {y.id: cotangent(y, g) for y, g in zip(outputs, seeds, strict=True) if y.id in active}
     if create_graph:
         start = {i: g if isinstance(g, Tensor) else constant(g) for i, g in start.items()}
         found = recorded(active, start, set(leaves), seen=_as_constant if immediate else _itself)
@@ -164,7 +181,51 @@ def _between(output: Tensor, targets: Iterable[Tensor]) -> dict[int, Tensor]:
     return active
 
 
-def _seed_of(output: Tensor) -> Value:
+def reached_from(output: Tensor, leaves: Sequence[Tensor], start: int, oldest: int) -> tuple[dict[int, Tensor], bool]:
+    """`_between` for leaves made by one call, and whether the output depends on anything else that asks for a gradient.
+
+    The call began at id `start`; no leaf is older than `oldest`, so that what was recorded before is not walked.
+    """
+    active = {x.id: x for x in leaves}
+    seen, stack, outside = {output.id: output}, [output], False
+    if output.requires_grad and output.id < start and output.id not in active:
+        outside = True
+    while stack:
+        node = stack.pop()
+        if node.id in active or node.id < oldest:
+            continue
+        for x in node.inputs:
+            if x.requires_grad and x.id not in seen:
+                seen[x.id] = x
+                if x.op is not None or x.id in active:
+                    stack.append(x)
+                outside = outside or (x.id < start and x.id not in active and (x.op is None or x.id < oldest))
+    for i in sorted(seen):
+        if i not in active and any(x.id in active for x in seen[i].inputs):
+            active[i] = seen[i]
+    return active, outside
+
+
+def cotangent(output: Tensor, seed: Any) -> Value:
+    """What a sweep starts from: the seed, checked against the output; 1 where it is None and the output has one entry."""
+    if output.dtype.kind != "f":
+        raise DtypeError(
+            f"the output has dtype {output.dtype}, and only floats have a gradient: differentiate a real number, such as "
+            "its real or imaginary part"
+        )
+    if seed is not None:
+        if isinstance(seed, Tensor):
+            shape, kind = seed.shape, seed.dtype.kind
+        else:
+            seed = seed if type(seed) is float else np.asarray(seed)
+            shape, kind = np.shape(seed), "f" if type(seed) is float else seed.dtype.kind
+        if shape != output.shape:
+            raise ShapeError(f"a seed of shape {shape} for an output of shape {output.shape}: they have to be the same")
+        if kind not in "fiub":
+            raise DtypeError("a seed holds real numbers, as the output does")
+        if isinstance(seed, Tensor):
+            return seed
+        return float(seed) if type(output.value) is float else np.asarray(seed, output.dtype)
     if type(output.value) is float:
         return 1.0
     if output.size != 1:
@@ -177,6 +238,11 @@ def _seed_of(output: Tensor) -> Value:
 
 def _owned(g: Gradient, x: Tensor) -> Value:
     """A gradient nobody else holds, in the dtype of the value it belongs to."""
+    if type(g) is np.ndarray and g.dtype.kind == "c":
+        raise DtypeError(
+            f"the gradient of {x.name or 'an input'} is complex: the graph between computes with complex numbers, "
+            "whose derivatives are not taken: write real and imaginary parts apart"
+        )
     return float(g) if type(x.value) is float else np.array(g, dtype=x.dtype)
 
 
@@ -186,176 +252,3 @@ def _finish(g: Gradient, x: Tensor, create_graph: bool) -> Gradient:
     if g is None:
         return 0.0 if type(x.value) is float else np.zeros(x.shape, x.dtype)
     return _owned(g, x)
-
-
-# -- functions of functions ----------------------------------------------------------------------------------------
-def _leaves_of(tree: Any) -> list[Any]:
-    if isinstance(tree, dict):
-        return [leaf for value in tree.values() for leaf in _leaves_of(value)]
-    if isinstance(tree, list | tuple):
-        return [leaf for value in tree for leaf in _leaves_of(value)]
-    return [tree]
-
-
-def _rebuilt(tree: Any, leaves: Iterable[Any]) -> Any:
-    """The structure of `tree` (dicts, lists, tuples) around other leaves."""
-    supply = iter(leaves)
-
-    def build(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {key: build(value) for key, value in part.items()}
-        if isinstance(part, list | tuple):
-            return type(part)([build(value) for value in part])
-        return next(supply)
-
-    return build(tree)
-
-
-def _fresh(x: Any) -> Tensor:
-    """A node of its own for `x`, so that gradients are taken with respect to this argument alone."""
-    if isinstance(x, Tensor):
-        return identity(x) if x.requires_grad else Tensor(x.value, None, (), None, x.name, current(), True)
-    if isinstance(x, int | np.integer) or (isinstance(x, np.ndarray) and x.dtype.kind in "iub"):
-        raise DtypeError(f"cannot differentiate with respect to an integer argument ({x!r}): pass it as a float")
-    return tensor(x)
-
-
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """A function that returns `(f(*args), gradient)` for a scalar-valued `f`.
-
-    The gradient is with respect to argument `argnums` (a number, or a tuple of them), which may be a float, an array,
-    or dicts, lists and tuples of those; it comes back in the same structure. For a Module it comes back as a dict by
-    the dotted names of its parameters. On Tensors the result is differentiable again.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> value, g = tg.value_and_grad(lambda p: p["w"] ** 2 * p["x"])({"w": 3.0, "x": 2.0})
-    >>> value, g
-    (18.0, {'w': 12.0, 'x': 9.0})
-    """
-
-    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        numbers = (argnums,) if isinstance(argnums, int) else argnums
-        given, trees, leaves = list(args), [], []
-        nested = any(isinstance(x, Tensor) for x in _leaves_of(given))
-        for i in numbers:
-            if hasattr(args[i], "named_parameters"):  # a Module: its parameters are leaves already
-                tree: Any = dict(args[i].named_parameters())
-                found = _leaves_of(tree)
-            else:
-                tree = args[i]
-                found = [_fresh(x) for x in _leaves_of(tree)]
-                given[i] = _rebuilt(tree, found)
-            trees.append(tree)
-            leaves += found
-        y = f(*given, **kwargs)
-        if y is None:
-            raise GraphError("the function to differentiate returned None: does it end in a return?")
-        if not isinstance(y, Tensor):
-            grads: list[Any] = [_finish(None, x, nested) for x in leaves]
-        else:
-            grads = gradients(y, leaves, create_graph=nested)
-        result = _rebuilt(trees, grads)
-        value = y if nested or not isinstance(y, Tensor) else y.value
-        return value, result[0] if isinstance(argnums, int) else tuple(result)
-
-    return _telling(both, f, argnums, "value and grad")
-
-
-def _telling(made: Callable[..., Any], f: Callable[..., Any], argnums: Any, returns: str) -> Callable[..., Any]:
-    """Let a function of a function say what it was made of, for whoever wants to compute it in another way."""
-    made.function, made.argnums, made.returns = f, argnums, returns  # type: ignore[attr-defined]
-    return made
-
-
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """A function that computes the gradient of a scalar-valued `f`; nests to any order. See `value_and_grad`.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> tg.grad(tg.grad(lambda x: x ** 3))(2.0)
-    12.0
-    """
-    both = value_and_grad(f, argnums)
-    return _telling(lambda *args, **kwargs: both(*args, **kwargs)[1], f, argnums, "grad")
-
-
-def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """`f(*args)` and the function that maps a cotangent of the result to cotangents of the arguments.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> y, pull = tg.vjp(lambda x: x * x, np.array([1.0, 2.0]))
-    >>> y.tolist(), pull(np.array([1.0, 1.0]))[0].tolist()
-    ([1.0, 4.0], [2.0, 4.0])
-    """
-    nested = any(isinstance(x, Tensor) for x in args)
-    leaves = [_fresh(x) for x in args]
-    y = f(*leaves)
-
-    def pull(g: Any) -> tuple[Any, ...]:
-        differentiable = nested or isinstance(g, Tensor)
-        return tuple(gradients(y, leaves, create_graph=differentiable, seed=g))
-
-    return (y if nested else y.value), pull
-
-
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """`f(*primals)` and its derivative in the direction of the tangents (the VJP of the VJP).
-
-    >>> import tinygrad_rnn as tg
-    >>> tg.jvp(lambda x: x ** 3, [2.0], [1.0])
-    (8.0, 12.0)
-    """
-    nested = any(isinstance(x, Tensor) for x in (*primals, *tangents))
-    leaves = [_fresh(x) for x in primals]
-    y = f(*leaves)
-    cotangent = _fresh(0.0 if not y.shape else np.zeros(y.shape, y.dtype))
-    pulled = gradients(y, leaves, create_graph=True, seed=cotangent)
-    total: Any = 0.0
-    for g, tangent in zip(pulled, tangents, strict=True):
-        total = total + np.sum(g * tangent)
-    direction = gradients(total, cotangent, create_graph=nested) if isinstance(total, Tensor) else 0.0 * y.value
-    return (y, direction) if nested else (y.value, direction)
-
-
-def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """A function that computes all derivatives of an array-valued `f`, of shape `f(x).shape + x.shape`.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.ones(2)).tolist()
-    [[1.0, 2.0], [3.0, 4.0]]
-    """
-
-    def matrix(*args: Any) -> Any:
-        nested = any(isinstance(x, Tensor) for x in args)
-        x = _fresh(args[argnums])
-        y = f(*args[:argnums], x, *args[argnums + 1 :])
-        if not isinstance(y, Tensor):
-            return np.zeros(np.shape(y) + x.shape)
-        units = np.eye(y.size, dtype=y.dtype).reshape((y.size, *y.shape))
-        rows = [gradients(y, x, create_graph=nested, seed=unit if y.shape else 1.0) for unit in units]
-        if not y.shape:
-            return rows[0]
-        if not rows:
-            return np.zeros(y.shape + x.shape)
-        return np.reshape(np.stack(rows), y.shape + x.shape)
-
-    return matrix
-
-
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """A function that computes the matrix of second derivatives of a scalar-valued `f`, of shape `x.shape + x.shape`.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> tg.hessian(lambda x: np.sum(x ** 3))(np.array([1.0, 2.0])).tolist()
-    [[6.0, 0.0], [0.0, 12.0]]
-    """
-    return jacobian(grad(f, argnums), argnums)
-
-
-def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
-    """The Hessian of a scalar-valued `f` at `x` times `v`, without forming the Hessian.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> tg.hvp(lambda x: np.sum(x ** 3), np.array([1.0, 2.0]), np.array([1.0, 0.0])).tolist()
-    [6.0, 0.0]
-    """
-    return grad(lambda z: np.sum(grad(f)(z) * v))(x)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,19 @@ next_id = count().__next__
 DIFFERENTIABLE: dict[Any, Callable[..., Any]] = {}
 #: numpy functions whose result is a plain value even on Tensors: comparisons, rounding, shapes
 PLAIN: set[Any] = set()
+
+
+#: how often, in this thread, a plain value was taken out of a graph that asks for gradients
+_looks = local()
+
+
+def looks() -> int:
+    """How often this thread took a plain value out of a graph so far: whether a function did is told by comparing."""
+    return getattr(_looks, "count", 0)
+
+
+def _note_look() -> None:
+    _looks.count = looks() + 1
 
 
 class Tensor:
@@ -117,10 +131,14 @@ class Tensor:
 
     def item(self) -> float:
         """The value as a Python float; raises numpy's error unless there is exactly one entry."""
+        if self.requires_grad:
+            _note_look()
         return self.value if type(self.value) is float else self.value.item()
 
     def numpy(self) -> np.ndarray:
         """The value as a read-only array: a graph may still need it."""
+        if self.requires_grad:
+            _note_look()
         array = np.asarray(self.value).view()
         array.flags.writeable = False
         return array

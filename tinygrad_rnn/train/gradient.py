@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.finite import NonFinite, first_nonfinite
-from ..core.autodiff import gradients, value_and_grad
+from ..core.autodiff import gradients
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from ..nn import Module

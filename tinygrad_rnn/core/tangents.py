@@ -1,0 +1,113 @@
+"""Walk the recorded graph forwards and carry a direction along: the product of the Jacobian with a vector.
+
+No primitive declares a second rule for it. What is elementwise has a diagonal Jacobian, which its VJP multiplies by as
+well; what is linear in an input takes the tangent in its place; for all others the VJP, which is linear in its
+cotangent, is transposed by differentiating it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .autodiff import reached_from
+from .errors import GraphError
+from .primitives import MATH_ERRORS, Primitive, record
+from .scope import current, entered, move_to
+from .sweep import Gradient, numeric, recorded
+from .tensor import Tensor, as_value, constant
+
+
+def pushforward(active: dict[int, Tensor], output: Tensor, tangents: dict[int, Any], create_graph: bool) -> Any:
+    """The tangent of the output, for tangents of the leaves by id; a Tensor with `create_graph`.
+
+    `active` are the nodes between the leaves and the output.
+    """
+    found = {i: _as_tangent(v, active[i], create_graph) for i, v in tangents.items()}
+    if output.id not in active:
+        return _zero(output, create_graph)
+    with entered(current()):
+        for i in sorted(active):
+            node = active[i]
+            if i in found or node.op is None:
+                continue
+            move_to(node.scope)
+            moving = [(k, found[x.id]) for k, x in enumerate(node.inputs) if x.id in found]
+            if any(x.id > i for x in node.inputs):
+                raise GraphError("jvp: a leaf was given another value after the function had read it")
+            found[i] = _pushed(node.op, node, moving, create_graph)
+    return found[output.id]
+
+
+def _as_tangent(v: Any, x: Tensor, create_graph: bool) -> Any:
+    if create_graph:
+        return v if isinstance(v, Tensor) else constant(np.asarray(v, x.dtype))
+    return float(v) if type(x.value) is float else np.array(v, x.dtype)
+
+
+def _zero(x: Tensor, create_graph: bool) -> Any:
+    zero = 0.0 if type(x.value) is float else np.zeros(x.shape, x.dtype)
+    return constant(zero) if create_graph else zero
+
+
+def _pushed(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], create_graph: bool) -> Any:
+    """The tangent of one node."""
+    if op.elementwise:
+        return _elementwise(op, node, moving, create_graph)
+    if op.multilinear and op.separate:
+        terms = [_replaced(op, node, k, v, create_graph) for k, v in moving]
+        return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+    return _transposed(op, node, moving, create_graph)
+
+
+def _elementwise(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], create_graph: bool) -> Any:
+    y, xs = (node, node.inputs) if create_graph else (node.value, [x.value for x in node.inputs])
+    total: Any = None
+    for k, v in moving:
+        try:
+            part = _rule(op, k, v, y, xs, node.params)
+        except MATH_ERRORS:
+            with np.errstate(all="ignore"):  # where Python floats raise, numpy's infinities and nans
+                part = _rule(op, k, np.float64(v), np.float64(y), [np.float64(x) for x in xs], node.params)
+        total = part if total is None else total + part
+    if np.shape(total) != node.shape:
+        total = np.broadcast_to(total, node.shape)
+    if create_graph:
+        return total
+    return float(total) if type(node.value) is float else as_value(total)
+
+
+def _rule(op: Primitive, k: int, v: Any, y: Any, xs: Any, params: dict[str, Any] | None) -> Any:
+    if op.joint is not None:
+        return op.joint(v, y, *xs, **(params or {}))[k]
+    return op.separate[k](v, y, *xs, **(params or {}))
+
+
+def _replaced(op: Primitive, node: Tensor, k: int, v: Any, create_graph: bool) -> Any:
+    """The operation itself, which is linear in input k, on the tangent in its place."""
+    if create_graph:
+        return record(op, (*node.inputs[:k], v, *node.inputs[k + 1 :]), node.params)
+    values = [v if i == k else x.value for i, x in enumerate(node.inputs)]
+    return as_value(op.forward(*values, **(node.params or {})))
+
+
+def _transposed(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], create_graph: bool) -> Any:
+    """J v as the derivative of (J^T u) v by u."""
+    if not op.differentiable:
+        return _zero(node, create_graph)
+    u = Tensor(0.0 if type(node.value) is float else np.zeros(node.shape, node.dtype), None, (), None, None, current(), True)
+    inputs = node.inputs if create_graph else tuple([constant(x.value) for x in node.inputs])
+    y = node if create_graph else constant(node.value)
+    wanted = {k for k, _ in moving}
+    if op.joint is not None:
+        parts = op.joint(u, y, *inputs, **(node.params or {}))
+    else:
+        parts = [rule(u, y, *inputs, **(node.params or {})) if k in wanted else None for k, rule in enumerate(op.separate)]
+    total: Any = None
+    for k, v in moving:
+        term = np.sum(parts[k] * v)
+        total = term if total is None else total + term
+    sweep = recorded if create_graph else numeric
+    found: dict[int, Gradient] = sweep(reached_from(total, [u], 0, u.id)[0], {total.id: constant(1.0) if create_graph else 1.0}, {u.id})
+    return found[u.id] if u.id in found else _zero(node, create_graph)
