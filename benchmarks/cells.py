@@ -73,6 +73,8 @@ def ours(tg: ModuleType, case: Problem) -> Callable[[], Gradients]:
     def run() -> Gradients:
         numbered = (inputs[t] for t in tg.steps(len(inputs)))
         loss = lstm_loss(parameters, numbered, case.h, case.c, tg.sigmoid, np.tanh)
+        for parameter in parameters.values():
+            parameter.grad = None
         loss.backward()
         return {name: parameter.grad for name, parameter in parameters.items()}
 

@@ -39,8 +39,7 @@ def main(folder: Path) -> None:
     for _ in range(400):
         x, y = sequences(rng)
         loss = nn.cross_entropy(model(x)[LAG:], y)
-        loss.backward()
-        optimizer.step()
+        optimizer.step(tg.gradients(loss, optimizer.parameters))
 
     x, y = sequences(rng)
     o = model(x)[LAG:]

@@ -39,6 +39,7 @@ def main(folder: Path) -> None:
                 y = task(bits)
                 o, _ = model(bits[..., None] - 0.5, labels=y)
                 loss = nn.cross_entropy(o, y)
+                optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
 

@@ -45,6 +45,7 @@ def main(folder: Path) -> None:
         if update % 200 == 0:
             right = np.mean(np.argmax(o.numpy(), axis=-1) == symbols[0])
             print(f"after {update:3} updates {right:4.0%} right; of the gradient arrives   {arriving(L, states)}")
+        optimizer.zero_grad()
         L.backward()
         optimizer.step()
 

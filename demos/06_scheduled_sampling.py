@@ -37,6 +37,7 @@ def main(folder: Path) -> None:
             x, y = sums(rng)
             o, _ = model(x, labels=y, teacher=chance(update))
             loss = nn.cross_entropy(o, y)
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 

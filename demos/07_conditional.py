@@ -42,6 +42,7 @@ def main(folder: Path) -> None:
         optimizer = train.Adam(model.parameters(), lr=0.02)
         for _ in range(300):
             loss = -np.mean(model.log_likelihood(*tossed(rng)))
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         print(f"{called}: {loss.item():.2f} nats for a sequence of {T}")

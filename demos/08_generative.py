@@ -41,6 +41,7 @@ def main(folder: Path) -> None:
             p = np.exp(model.log_likelihood(EVERYTHING).numpy())
             print(f"after {update:3} updates all have probability {p.sum():.6f}, the balanced {p[known].sum():.3f}")
         loss = -np.mean(log_p)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 

@@ -45,6 +45,7 @@ def main(folder: Path) -> None:
         optimizer = train.Adam(model.parameters(), lr=0.02)
         for _ in range(150):
             loss = -np.mean(model.log_likelihood())
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         words = model.spell()

@@ -34,6 +34,7 @@ def main(folder: Path) -> None:
         for _ in range(250):
             lengths = rng.choice(LENGTHS, size=B, p=TRUE)
             loss = -np.mean(model.log_likelihood(np.zeros((8, B), int), lengths=lengths))
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         log_p = model.log_likelihood(np.zeros((8, 8), int), lengths=LENGTHS).numpy()

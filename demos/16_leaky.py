@@ -33,6 +33,7 @@ def main(folder: Path) -> None:
         loss = nn.mse_loss(copy(x)[0], system(x)[0].numpy())
         if update % 50 == 0:
             print(f"after {update:3} updates   loss {loss.item():.1e}   tau", *(f"{t:7.3f}" for t in tau.numpy()))
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 

@@ -37,6 +37,7 @@ def main(folder: Path) -> None:
         for _ in range(250):
             x, n, y = words(rng)
             loss = -np.mean(model.log_likelihood(y, x, lengths=n + 1, x_lengths=n))
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 

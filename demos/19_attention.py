@@ -33,6 +33,7 @@ def main(folder: Path) -> None:
             x, y = words(rng)
             o, alpha = model(y, x)
             loss = nn.cross_entropy(o, y)
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 

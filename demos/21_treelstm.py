@@ -44,8 +44,8 @@ def main(folder: Path) -> None:
     for _ in range(200):
         examples = [formula(rng, rng.integers(1, 3)) for _ in range(4)]
         z = np.concatenate([read(net, text) for text, _ in examples])
-        nn.binary_cross_entropy_with_logits(z, np.array([float(value) for _, value in examples])).backward()
-        optimizer.step()
+        loss = nn.binary_cross_entropy_with_logits(z, np.array([float(value) for _, value in examples]))
+        optimizer.step(tg.gradients(loss, optimizer.parameters))
 
     print("trained on formulas one or two deep")
     for depth in (2, 3, 4):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import tinygrad_rnn as tg
 from tinygrad_rnn import nn, train
 from tinygrad_rnn.draw import write
 
@@ -43,8 +44,7 @@ def main(folder: Path) -> None:
         optimizer = train.Adam(model.parameters(), lr=0.03)
         for _ in range(350):
             x, y = stream(rng, T)
-            nn.mse_loss(model(x)[0], y).backward()
-            optimizer.step()
+            optimizer.step(tg.gradients(nn.mse_loss(model(x)[0], y), optimizer.parameters))
         for steps in (T, 10 * T):
             x, y = stream(rng, steps)
             o, trace = model(x)

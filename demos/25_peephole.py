@@ -10,6 +10,7 @@ with its start; from three of four (seeds 0 to 3) it got further with peepholes.
 import sys
 from pathlib import Path
 
+import tinygrad_rnn as tg
 from tinygrad_rnn import nn, train
 from tinygrad_rnn.draw import write
 from tinygrad_rnn.train.grammars import counting, predicts_the_allowed
@@ -44,8 +45,7 @@ def main(folder: Path) -> None:
         for _ in range(250):
             o, _ = model(strings.x)
             loss = nn.binary_cross_entropy_with_logits(o, strings.allowed, mask=strings.mask)
-            loss.backward()
-            optimizer.step()
+            optimizer.step(tg.gradients(loss, optimizer.parameters))
 
         called = "with peepholes" if peephole else "without"
         print(f"{called:14} trained up to n = 6, right up to n = {reach(model)}")

@@ -42,8 +42,7 @@ def main(folder: Path) -> None:
         optimizer = train.Adam(net.parameters(), lr=0.02)
         for update in range(1, 101):
             x, m, y, q = stories(rng)
-            np.mean(net.loss(x, m, y, q if told else None)).backward()
-            optimizer.step()
+            optimizer.step(tg.gradients(np.mean(net.loss(x, m, y, q if told else None)), optimizer.parameters))
             if update in (25, 50, 100):
                 o, p = net(x, m)
                 right = np.mean(np.argmax(o.numpy(), axis=-1) == y)

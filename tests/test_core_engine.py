@@ -30,13 +30,21 @@ def test_a_node_used_many_times_adds_up():
     np.testing.assert_array_equal(x.grad, [11.0, 11.0])
 
 
-def test_backward_twice_gives_the_same_gradient():
+def test_backward_adds_to_the_gradients_as_in_torch():
     W, x = tg.tensor(np.eye(3), name="W"), tg.tensor(np.ones(3))
-    loss = np.sum(np.tanh(W @ x))
+    h = tg.name("h", np.tanh(W @ x))
+    loss = np.sum(h)
     loss.backward()
-    first = W.grad.copy()
+    first, held = W.grad.copy(), W.grad
     loss.backward()
-    np.testing.assert_array_equal(W.grad, first)
+    np.testing.assert_array_equal(W.grad, 2 * first)
+    np.testing.assert_array_equal(h.grad, [2.0, 2.0, 2.0])
+    np.testing.assert_array_equal(held, first, "what somebody holds does not change")
+    np.sum(W).backward()
+    np.testing.assert_array_equal(W.grad, 2 * first + 1)
+    W.grad = None
+    np.sum(W).backward()
+    np.testing.assert_array_equal(W.grad, np.ones((3, 3)))
 
 
 def test_backward_fills_leaves_and_named_tensors_only():

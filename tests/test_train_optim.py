@@ -172,3 +172,22 @@ def test_a_state_of_other_shapes_is_refused() -> None:
     adam.step([np.ones(1)])
     with pytest.raises(tg.ShapeError, match="exp_avg of W"):
         tg.train.Adam([W]).load_state_dict(adam.state_dict())
+
+
+def test_a_step_without_a_new_gradient_raises_with_the_mend() -> None:
+    w = tg.tensor([1.0, 2.0], name="w")
+    sgd, other = tg.train.SGD([w], lr=0.25), tg.train.SGD([w], lr=0.25)
+    np.sum(w * w).backward()
+    sgd.step()
+    other.step()  # another optimiser may use the same gradient
+    before = w.numpy().tolist()
+    for touch in (lambda: None, lambda: tg.train.clip_grad_norm_([w], 1.0)):
+        touch()
+        with pytest.raises(tg.GraphError, match=r"no backward\(\) came since the last step: call zero_grad"):
+            sgd.step()
+    assert w.numpy().tolist() == before
+    np.sum(w).backward()
+    sgd.step()
+    sgd.zero_grad()
+    with pytest.raises(tg.GraphError, match="no parameter has a gradient"):
+        sgd.step()

@@ -69,6 +69,8 @@ def rates(library: Any, optimizer: Any, case: str) -> np.ndarray:
     schedule = getattr(library, kind)(optimizer, **options)
     found = [[group["lr"] for group in optimizer.param_groups]]
     for metric in METRICS:
+        for p in [p for group in optimizer.param_groups for p in group["params"]]:
+            p.grad = p.grad  # given anew, as a backward pass does
         optimizer.step()
         schedule.step(*([metric] if kind == "ReduceLROnPlateau" else []))
         found.append([group["lr"] for group in optimizer.param_groups])

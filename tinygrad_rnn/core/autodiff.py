@@ -27,10 +27,9 @@ def backward(output: Tensor) -> None:
     for i, g in numeric(active, {output.id: cotangent(output, None)}).items():
         node = active[i]
         before = node.grad
-        # a sum is a new array: whoever holds the gradient of before keeps it
         if before is not None:
-            g = before + g
-        node._grad = g if type(g) is float and type(node.value) is float else _owned(g, node)
+            g = before + g  # a new array: whoever holds the gradient of before keeps it
+        node.grad = g if type(g) is float and type(node.value) is float else _owned(g, node)
 
 
 def gradients(
@@ -207,11 +206,11 @@ def reached_from(output: Tensor, leaves: Sequence[Tensor], start: int, oldest: i
 
 
 def cotangent(output: Tensor, seed: Any) -> Value:
-    """What a sweep starts from: the seed, checked against the output; 1 where it is None and the output has one entry."""
+    """What a sweep starts from: the seed, checked against the output; 1 where it is None, for a single entry."""
     if output.dtype.kind != "f":
         raise DtypeError(
-            f"the output has dtype {output.dtype}, and only floats have a gradient: differentiate a real number, such as "
-            "its real or imaginary part"
+            f"the output has dtype {output.dtype}, and only floats have a gradient: "
+            "differentiate a real number, such as its real or imaginary part"
         )
     if seed is not None:
         if isinstance(seed, Tensor):

@@ -118,8 +118,8 @@ def _as_result(what: str, y: Any, looked: bool) -> Tensor:
         )
     if looked:
         raise NotDifferentiableError(
-            f"{what}: the function returned a plain {type(y).__name__} after it took a value out of the graph (by item(), "
-            "numpy() or float()): compute with the Tensor itself, or give the result of `tg.stop` if no gradient is meant"
+            f"{what}: the function returned a plain {type(y).__name__} after it took a value out of the graph (by "
+            "item() or numpy()): compute with the Tensor itself, or with tg.stop of it if no gradient is meant"
         )
     return tensor(y, requires_grad=False)
 

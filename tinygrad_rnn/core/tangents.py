@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .autodiff import reached_from
+from .autodiff import gradients_between, reached_from
 from .errors import GraphError
 from .primitives import MATH_ERRORS, Primitive, record
 from .scope import current, entered, move_to
-from .sweep import Gradient, numeric, recorded
 from .tensor import Tensor, as_value, constant
 
 
@@ -96,18 +95,19 @@ def _transposed(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], crea
     """J v as the derivative of (J^T u) v by u."""
     if not op.differentiable:
         return _zero(node, create_graph)
-    u = Tensor(0.0 if type(node.value) is float else np.zeros(node.shape, node.dtype), None, (), None, None, current(), True)
+    zero = 0.0 if type(node.value) is float else np.zeros(node.shape, node.dtype)
+    u = Tensor(zero, None, (), None, None, current(), True)
     inputs = node.inputs if create_graph else tuple([constant(x.value) for x in node.inputs])
     y = node if create_graph else constant(node.value)
     wanted = {k for k, _ in moving}
     if op.joint is not None:
         parts = op.joint(u, y, *inputs, **(node.params or {}))
     else:
-        parts = [rule(u, y, *inputs, **(node.params or {})) if k in wanted else None for k, rule in enumerate(op.separate)]
+        params = node.params or {}
+        parts = [rule(u, y, *inputs, **params) if k in wanted else None for k, rule in enumerate(op.separate)]
     total: Any = None
     for k, v in moving:
         term = np.sum(parts[k] * v)
         total = term if total is None else total + term
-    sweep = recorded if create_graph else numeric
-    found: dict[int, Gradient] = sweep(reached_from(total, [u], 0, u.id)[0], {total.id: constant(1.0) if create_graph else 1.0}, {u.id})
-    return found[u.id] if u.id in found else _zero(node, create_graph)
+    active, _ = reached_from(total, [u], 0, u.id)
+    return gradients_between(active, total, [u], None, create_graph)[0]

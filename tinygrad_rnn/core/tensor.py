@@ -52,7 +52,9 @@ class Tensor:
     step. `id` grows, so sorting by it is a topological order. Make leaves with `tensor`, never by calling this class.
     """
 
-    __slots__ = ("__weakref__", "_grad", "id", "inputs", "name", "op", "params", "requires_grad", "scope", "value")
+    __slots__ = (
+        "__weakref__", "_grad", "_graded", "id", "inputs", "name", "op", "params", "requires_grad", "scope", "value",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ class Tensor:
 
     @property
     def grad(self) -> Value | None:
-        """What the last `backward()` that reached this leaf or named tensor left here; None before."""
+        """The sum of what each `backward()` since the last `zero_grad()` added here; None before."""
         try:
             return self._grad
         except AttributeError:
@@ -127,6 +129,18 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Value | None) -> None:
+        self._grad, self._graded = value, next_id()
+
+    @property
+    def graded(self) -> int:
+        """When `.grad` was last given by `backward()`, `zero_grad()` or by hand: a number that grows, 0 for never."""
+        try:
+            return self._graded
+        except AttributeError:
+            return 0
+
+    def replace_grad(self, value: Value) -> None:
+        """Put another value in place of the gradient, as clipping does, without making it a new one."""
         self._grad = value
 
     def item(self) -> float:
@@ -180,15 +194,17 @@ class Tensor:
         self.value, self.id = float(held) if type(self.value) is float else held, next_id()
 
     def backward(self) -> None:
-        """Fill `.grad` of every leaf and named tensor that this scalar depends on; calling it twice is harmless.
+        """Add the gradient of this scalar to `.grad` of every leaf and named tensor that it depends on.
 
-        Raises `GraphError` unless the tensor has exactly one entry.
+        As in torch gradients add up until `zero_grad()`: those of several losses, and of one loss asked twice.
+        `tg.gradients` returns them instead. Raises `GraphError` unless the tensor has exactly one entry.
 
         >>> import tinygrad_rnn as tg
         >>> x = tg.tensor(3.0)
         >>> (x * x).backward()
+        >>> (2.0 * x).backward()
         >>> x.grad
-        6.0
+        8.0
         """
         from .autodiff import backward
 

@@ -160,7 +160,7 @@ class Module:
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients that `backward()` left; never needed, since `backward()` overwrites them."""
+        """Forget the gradients that `backward()` left, so that those of the next step are not added to them."""
         for p in self.parameters():
             p.grad = None
 

@@ -178,7 +178,7 @@ def apply(rule: Rule, parameters: Iterable[Tensor] | Tensor) -> float:
         bad = [p.name or f"a parameter of shape {p.shape}" for p, g in named if not np.all(np.isfinite(g))]
         raise NonFiniteError(_told(", ".join(bad))) from None
     for p, g in zip(held, clipped, strict=True):
-        p.grad = g
+        p.replace_grad(g)
     return norm
 
 

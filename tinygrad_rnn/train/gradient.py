@@ -13,6 +13,7 @@ import numpy as np
 from ..analysis.finite import NonFinite, first_nonfinite
 from ..core.autodiff import gradients
 from ..core.errors import GraphError
+from ..core.functional import value_and_grad
 from ..core.tensor import Tensor
 from ..nn import Module
 from ..nn.random import get_rng_state, set_rng_state

@@ -39,13 +39,13 @@ class Optimizer:
             self.names += [name for name, _ in pairs]
             self.param_groups.append({**defaults, **group, "params": [p for _, p in pairs]})
             self._examine(self.param_groups[-1])
-        params = self.parameters
-        counts = Counter(map(id, params))
-        twice = sorted({name for name, p in zip(self.names, params, strict=True) if counts[id(p)] > 1})
-        if twice or not params:
-            raise GraphError(f"parameters given twice: {', '.join(twice)}" if params else "no parameters to train")
+        counts = Counter(map(id, self.parameters))
+        twice = sorted({name for name, p in zip(self.names, self.parameters, strict=True) if counts[id(p)] > 1})
+        if twice or not counts:
+            raise GraphError(f"parameters given twice: {', '.join(twice)}" if counts else "no parameters to train")
         self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
         self._rules = Rules(self)
+        self._stepped: list[int] = []  # when the gradients of the last step were given
         self.run = uuid4().hex  # whose its checkpoints are
 
     # -- what a subclass writes -------------------------------------------------------------------------------------
@@ -81,8 +81,8 @@ class Optimizer:
         """Move every parameter along its gradient: the one `backward()` left in `.grad`, or the one given.
 
         `grads` is a list in the order of `parameters`, or a dict by name. A parameter whose gradient is None stays as
-        it is. Raises `ShapeError` or `GraphError`, before anything changes, for gradients that do not fit or when there
-        is none at all.
+        it is. Raises `ShapeError` or `GraphError`, before anything changes, for gradients that do not fit, when there
+        is none at all, and when neither `backward()` nor `zero_grad()` came since the last step.
         """
         supply = iter(self._checked(grads))
         for lane in self._lanes:
@@ -100,7 +100,7 @@ class Optimizer:
             lane.move_all(g, self.buffers(lane.options), rule)
 
     def zero_grad(self) -> None:
-        """Forget the gradients that `backward()` left: wanted only where a parameter takes part in some losses only."""
+        """Forget the gradients that `backward()` left, so that those of the next step are not added to them."""
         for p in self.parameters:
             p.grad = None
 
@@ -144,8 +144,11 @@ class Optimizer:
     def _checked(self, grads: Mapping[str, Any] | Sequence[Any] | None) -> list[Any]:
         """One gradient, or None, for each parameter."""
         params = self.parameters
+        when = [p.graded for p in params]
         if grads is None:
             given = [p.grad for p in params]
+            if when == self._stepped and any(g is not None for g in given):
+                raise GraphError("step: no backward() came since the last step: call zero_grad(), backward(), step()")
         elif isinstance(grads, Mapping):
             unknown = [str(key) for key in grads if key not in self.names]
             if unknown:
@@ -160,6 +163,7 @@ class Optimizer:
                 raise ShapeError(f"step: {name} has shape {p.shape}, its gradient {np.shape(g)}")
         if all(g is None for g in given):
             raise GraphError("step: no parameter has a gradient: call loss.backward() first, or give the gradients")
+        self._stepped = when
         return given
 
 
@@ -170,6 +174,7 @@ class SGD(Optimizer):
     >>> w = tg.tensor(1.0, name="w")
     >>> optimizer = tg.train.SGD([w], lr=0.1)
     >>> for _ in range(3):
+    ...     optimizer.zero_grad()
     ...     (w * w).backward()
     ...     optimizer.step()
     >>> round(w.item(), 4)
@@ -311,8 +316,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Running mean over running root mean square, both freed of their start (Kingma and Ba 2015), as
-    `torch.optim.Adam`.
+    """Running mean over running root mean square, freed of their start (Kingma and Ba 2015): `torch.optim.Adam`.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(1.0, name="w")
@@ -370,8 +374,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay does not pass through the running means (Loshchilov and Hutter 2019), as
-    `torch.optim.AdamW`.
+    """Adam with its weight decay beside the running means (Loshchilov and Hutter 2019): `torch.optim.AdamW`.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(1.0, name="w")
