@@ -19,7 +19,7 @@ import numpy as np
 from ..core.errors import GraphError, ShapeError
 from ..core.tensor import Tensor, plain
 from .lanes import Options, groups_of, lanes_of, named, options_of
-from .rules import UNCUT, Choices, Cut, Numbers, Rules, State, chosen
+from .rules import UNCUT, Choices, Cut, Numbers, Rules, State, chosen, penalised
 
 
 class Optimizer:
@@ -214,7 +214,7 @@ class SGD(Optimizer):
         return {**super().choices(first, options), "dampened": bool(options["dampening"]) and not first}
 
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
-        g = _penalised(w, g, o, on)
+        g = penalised(w, g, o, on)
         if not on["momentum"]:
             return w - o["lr"] * g, {}
         b = o["momentum"] * s["momentum_buffer"] + ((1.0 - o["dampening"]) * g if on["dampened"] else g)
@@ -257,7 +257,7 @@ class Adagrad(Optimizer):
         return {"sum": options["initial_accumulator_value"]}
 
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
-        g = _penalised(w, g, o, on)
+        g = penalised(w, g, o, on)
         total = s["sum"] + g * g
         rate = o["lr"] / (1.0 + (t - 1.0) * o["lr_decay"]) if on["lr_decay"] else o["lr"]
         return w - rate * g / (np.sqrt(total) + o["eps"]), {"sum": total}
@@ -303,7 +303,7 @@ class RMSprop(Optimizer):
         return dict.fromkeys(names, 0.0)
 
     def update(self, w: Any, g: Any, s: State, t: Any, o: Numbers, on: Choices) -> tuple[Any, State]:
-        g = _penalised(w, g, o, on)
+        g = penalised(w, g, o, on)
         v = s["square_avg"] + (1.0 - o["alpha"]) * (g * g - s["square_avg"])
         new = {"square_avg": v}
         if on["centered"]:
@@ -363,7 +363,7 @@ class Adam(Optimizer):
             g = -g if on["maximize"] else g
             w = w * (1.0 - o["lr"] * o["weight_decay"])
         else:
-            g = _penalised(w, g, o, on)
+            g = penalised(w, g, o, on)
         beta1, beta2 = o["betas"]
         m = s["exp_avg"] + (1.0 - beta1) * (g - s["exp_avg"])
         v = beta2 * s["exp_avg_sq"] + (1.0 - beta2) * (g * g)
@@ -395,9 +395,3 @@ class AdamW(Adam):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
-
-
-def _penalised(w: Any, g: Any, o: Numbers, on: Choices) -> Any:
-    """The gradient to descend, with that of weight_decay / 2 · ||w||² added."""
-    g = -g if on["maximize"] else g
-    return g + o["weight_decay"] * w if on["weight_decay"] else g

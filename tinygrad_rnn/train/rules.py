@@ -34,6 +34,12 @@ def chosen(options: Options) -> dict[str, bool]:
     return {key: bool(value) for key, value in options.items() if key not in ("params", "initial_lr")}
 
 
+def penalised(w: Any, g: Any, o: Numbers, on: Choices) -> Any:
+    """The gradient to descend, with that of weight_decay / 2 · ||w||² added."""
+    g = -g if on["maximize"] else g
+    return g + o["weight_decay"] * w if on["weight_decay"] else g
+
+
 class Rules:
     """All that a rule was recorded for; called as `lanes.Rule`."""
 
