@@ -158,7 +158,7 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
     last = list(before)[-1]
     for state, kind, message in (
         (None, tg.GraphError, "a state is a dict"),
-        (nn.GRU(D, H).state_dict(), tg.GraphError, "missing: cells.0.U_f"),
+        (nn.GRU(D, H).state_dict(), tg.GraphError, "missing cells.0.U_f"),
         (nn.LSTM(D, 5).state_dict(), tg.ShapeError, r"cells.0.W_i has shape \(4, 4\)"),
         (before | {last: np.full(H, "a")}, tg.DtypeError, f"{last} holds float64, the state <U1"),
         (before | {last: np.ones(H) * 1j}, tg.DtypeError, "complex128"),

@@ -101,3 +101,96 @@ def test_the_kept_answers_are_small_and_the_script_that_asked_for_them_knows_not
     assert make.FILE.stat().st_size < 100_000
     source = Path(make.__file__).read_text(encoding="utf-8")
     assert "import tinygrad_rnn" not in source and "from tinygrad_rnn" not in source
+
+
+# -- whole networks ---------------------------------------------------------------------------------------------------
+class Tagger(tg.nn.Module):
+    """As a torch user writes it: names of torch, layers in a list, a tied weight."""
+
+    def __init__(self) -> None:
+        self.embed = tg.nn.Embedding(7, 4)
+        self.rnns = [tg.nn.LSTM(4, 5, bidirectional=True), tg.nn.GRU(10, 4)]
+        self.cell = tg.nn.LSTMCell(4, 4)
+        self.head = tg.nn.Sequential(tg.nn.Linear(4, 4), np.tanh, tg.nn.LayerNorm(4))
+        self.out = tg.nn.Linear(4, 7, bias=False)
+        self.out.weight = self.embed.weight
+        self.scale = tg.nn.parameter("s", 2.0)
+        self.register_buffer("shift", np.zeros(4))
+
+    def forward(self, x: np.ndarray) -> Any:
+        h = self.embed(x)
+        for rnn in self.rnns:
+            h, _ = rnn(h)
+        h, _ = self.cell(h[-1])
+        return self.out(self.head(h * self.scale + self.shift))
+
+
+def torch_tagger() -> Any:
+    from torch import nn
+
+    class Same(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(7, 4)
+            self.rnns = nn.ModuleList([nn.LSTM(4, 5, bidirectional=True), nn.GRU(10, 4)])
+            self.cell = nn.LSTMCell(4, 4)
+            self.head = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.LayerNorm(4))
+            self.out = nn.Linear(4, 7, bias=False)
+            self.out.weight = self.embed.weight
+            self.scale = nn.Parameter(torch.tensor(1.5))
+            self.register_buffer("shift", torch.randn(4))
+
+        def forward(self, x: Any) -> Any:
+            h = self.embed(x)
+            for rnn in self.rnns:
+                h, _ = rnn(h)
+            h, _ = self.cell(h[-1])
+            return self.out(self.head(h * self.scale + self.shift))
+
+    torch.manual_seed(0)
+    return Same().double()
+
+
+@needs_torch
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_whole_network_takes_over_torchs_weights_and_gives_them_back(prefix: str) -> None:
+    ours, theirs, x = Tagger(), torch_tagger(), np.random.default_rng(0).integers(0, 7, (6, 3))
+    state = {prefix + key: value for key, value in theirs.state_dict().items()}
+    if prefix:
+        state["optimizer.lr"] = torch.tensor(1.0)
+    ours.load_torch(state, prefix=prefix)
+    np.testing.assert_allclose(ours(x).numpy(), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-12, atol=1e-14)
+    again = torch_tagger()
+    again.load_state_dict({key: torch.tensor(value) for key, value in ours.to_torch().items()})
+    np.testing.assert_allclose(
+        again(torch.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        (lambda net, state: net.load_state_dict(state), r"these are torch's names: load_torch\(state\) takes them"),
+        (
+            lambda net, state: net.load_torch({f"m.{k}": v for k, v in state.items()} | {"x": np.ones(1)}),
+            r"under a prefix they fit: load_torch\(state, prefix='m.'\)",
+        ),
+        (lambda net, state: net.load_torch(state, prefix="n."), r"missing .*; these are torch's names: load_torch\(s"),
+        (
+            lambda net, state: net.load_state_dict({f"m.{k}": v for k, v in state.items()}),
+            r"under a prefix they fit: load_torch\(state, prefix='m.'\)",
+        ),
+        (
+            lambda net, state: net.load_torch(net.rnns[0].to_torch()),
+            r"those of a part of it: module.rnns\[0\].load_torch\(state\)",
+        ),
+        (lambda net, state: net.load_torch({**state, "out.bias": np.ones(7)}), r"this Tagger: unknown out.bias$"),
+        (lambda net, state: net.load_torch({**state, "out.weight": np.ones(7)}), r"out.weight has shape \(7,\)"),
+    ],
+)
+def test_names_that_do_not_fit_are_told_with_the_call_that_would(load: Callable[..., Any], told: str) -> None:
+    net = Tagger()
+    before = net.state_dict()
+    with pytest.raises((tg.GraphError, tg.ShapeError), match=told):
+        load(net, net.to_torch())
+    assert all(np.array_equal(value, before[key]) for key, value in net.state_dict().items())

@@ -14,7 +14,6 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from ..core.errors import GraphError
-from . import torch_state
 from .cell import Cell
 from .cells import GRUCell, LSTMCell, RNNCell
 from .lstm_variants import (
@@ -26,7 +25,6 @@ from .lstm_variants import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
-from .module import State
 from .normalized import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell
 from .recurrent import Recurrent
 
@@ -40,7 +38,7 @@ class Noise(TypedDict, total=False):
 
 
 class TorchLike(Recurrent):
-    """What RNN, LSTM and GRU share: they exchange weights with torch's layers of the same name."""
+    """What RNN, LSTM and GRU share: they are torch's layers of the same name, and exchange weights with them."""
 
     def __init__(
         self,
@@ -55,23 +53,6 @@ class TorchLike(Recurrent):
         for option in sorted(noise.keys() - Noise.__annotations__.keys()):
             raise TypeError(_unknown(type(self), option))
         super().__init__(cell, input_size, num_layers, batch_first, dropout, bidirectional, **noise)
-
-    def load_torch(self, state: Mapping[str, Any]) -> None:
-        """Take over the `state_dict` of torch's layer of the same name and options, as torch tensors or arrays.
-
-        torch adds two biases wherever we have one: they are summed, except for the GRU's inside of the reset, where
-        both count. Raises `GraphError` or `ShapeError`, before anything changes, where the state does not fit.
-        """
-        torch_state.load(self, state)
-
-    def to_torch(self) -> State:
-        """A `state_dict` for torch's layer of the same name and options, as arrays: the way back from `load_torch`.
-
-        >>> import tinygrad_rnn as tg
-        >>> {key: value.shape for key, value in tg.nn.RNN(3, 4, bias=False).to_torch().items()}
-        {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4)}
-        """
-        return torch_state.dump(self)
 
 
 def _unknown(layer: type, option: str) -> str:

@@ -127,16 +127,13 @@ class Module:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over parameters and buffers; raises, before anything changes, when names, shapes or types do not fit."""
-        if not isinstance(state, Mapping):
-            raise GraphError(f"load_state_dict: a state is a dict from names to arrays, not {type(state).__name__}")
-        own = self.state_dict()
-        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-        if missing or unknown:
-            told = [
-                f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
-            ]
-            raise GraphError(f"load_state_dict: the state is not that of this {type(self).__name__}; {'; '.join(told)}")
-        given = {name: np.array(plain(state[name])) for name in own}
+        own, theirs = self.state_dict(), as_arrays("load_state_dict", state)
+        if own.keys() != theirs.keys():
+            from .torch_state import mends  # which knows all layers
+
+            told = f"load_state_dict: the state is not that of this {type(self).__name__}: {told_apart(own, theirs)}"
+            raise GraphError("; ".join([told, *mends(self, theirs)]))
+        given = {name: np.array(theirs[name]) for name in own}
         for name, value in own.items():
             if given[name].shape != value.shape:
                 raise ShapeError(f"load_state_dict: {name} has shape {value.shape}, the state {given[name].shape}")
@@ -147,6 +144,34 @@ class Module:
         for prefix, module in self.named_modules():
             for key in vars(module).get("_buffers", ()):
                 setattr(module, key, given[f"{prefix}.{key}" if prefix else key])
+
+    def load_torch(self, state: Mapping[str, Any], prefix: str = "") -> None:
+        """Take over the `state_dict` of a torch module whose parts have the names they have here; torch is not needed.
+
+        Of names that begin with `prefix` what stands behind it, and nothing else. RNN, LSTM, GRU and their cells, of
+        the same options, have one bias where torch adds two: they are summed, except for the GRU's inside of the reset,
+        where both count. Raises `GraphError` or `ShapeError`, before anything changes, where the state does not fit.
+
+        >>> import numpy as np, tinygrad_rnn as tg
+        >>> linear = tg.nn.Linear(2, 1)
+        >>> linear.load_torch({"head.weight": [[1.0, 2.0]], "head.bias": [3.0], "body.weight": [0.0]}, prefix="head.")
+        >>> linear(np.ones(2)).item()
+        6.0
+        """
+        from .torch_state import load
+
+        load(self, state, prefix)
+
+    def to_torch(self) -> State:
+        """A `state_dict` for that torch module, as arrays: the way back from `load_torch`.
+
+        >>> import tinygrad_rnn as tg
+        >>> {key: value.shape for key, value in tg.nn.RNN(3, 4, bias=False).to_torch().items()}
+        {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4)}
+        """
+        from .torch_state import dump
+
+        return dump(self)
 
     # -- modes ------------------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Module:
@@ -167,6 +192,25 @@ class Module:
     def __repr__(self) -> str:
         parts = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
         return f"{type(self).__name__}({parts})"
+
+
+def as_arrays(asked: str, state: Mapping[str, Any]) -> State:
+    """A state of arrays, Tensors, or tensors of torch, as arrays."""
+    if not isinstance(state, Mapping):
+        raise GraphError(f"{asked}: a state is a dict from names to arrays, not {type(state).__name__}")
+    return {
+        str(name): np.asarray(value.detach().cpu() if hasattr(value, "detach") else plain(value))
+        for name, value in state.items()
+    }
+
+
+def told_apart(own: Mapping[str, Any], given: Mapping[str, Any], most: int = 8) -> str:
+    """Which names are missing in a state, and which are unknown."""
+    found = []
+    for what, names in (("missing", sorted(own.keys() - given.keys())), ("unknown", sorted(given.keys() - own.keys()))):
+        more = f" and {len(names) - most} more" * (len(names) > most)
+        found += [f"{what} {', '.join(names[:most])}{more}"] * bool(names)
+    return "; ".join(found)
 
 
 def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:

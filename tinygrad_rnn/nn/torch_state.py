@@ -1,13 +1,15 @@
-"""Weights from and to torch's RNN, LSTM and GRU.
+"""Weights from and to torch: of a whole network by dotted names, of its RNN, LSTM and GRU with their gates stacked.
 
 torch stacks the gates into one matrix (i, f, g, o and r, z, n) and adds two biases; here each gate has its own matrix
-and one bias. Only names and arrays are exchanged; torch itself is not needed.
+and one bias. Everything else has one name in both. Only names and arrays are exchanged; torch itself is not needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +17,10 @@ from ..core.errors import GraphError, ShapeError
 from ..core.tensor import Tensor
 from .cell import Cell
 from .cells import GRUCell, LSTMCell, RNNCell
+from .layers import TorchLike
+from .linear import Sequential
 from .lstm_variants import ProjectedLSTMCell
-from .module import State
-
-if TYPE_CHECKING:
-    from .recurrent import Recurrent
+from .module import Module, State, as_arrays, told_apart
 
 #: the letters of the gates behind W_, U_, b_, in torch's order
 GATES: dict[type[Cell], tuple[str, ...]] = {
@@ -28,67 +29,123 @@ GATES: dict[type[Cell], tuple[str, ...]] = {
     ProjectedLSTMCell: ("_i", "_f", "_g", "_o"),
     GRUCell: ("_r", "_z", "_n"),
 }
+#: what takes a new value, and the value
+Assignment = tuple[Callable[[Any], None], np.ndarray]
 
 
-def dump(layer: Recurrent) -> State:
-    """What torch's layer would call the weights of this one: the first bias is ours, the second 0 where it adds."""
+def dump(module: Module) -> State:
+    """What torch would call the weights of this module: the first bias is ours, the second 0 where it adds."""
     found: State = {}
-    for place, cell in _places(layer):
-        gates = _gates(cell)
-        found[f"weight_ih{place}"] = _stacked(cell, "U", gates)
-        found[f"weight_hh{place}"] = _stacked(cell, "W", gates)
-        if cell.bias:
-            found[f"bias_ih{place}"] = bias = _stacked(cell, "b", gates)
-            second = np.zeros_like(bias)
-            if isinstance(cell, GRUCell):
-                second[-cell.hidden_size :] = cell.c_n.value
-            found[f"bias_hh{place}"] = second
-        if isinstance(cell, ProjectedLSTMCell):
-            found[f"weight_hr{place}"] = np.array(cell.P.value)
+    for place, cell in _cells(module):
+        found |= {f"{key}{place}": value for key, value in _stacked_weights(cell).items()}
+    for name, part in _parts(module):
+        if isinstance(part, Module):
+            found |= {f"{name}.{key}": value for key, value in dump(part).items()}
+        else:
+            found[name] = np.array(part.value if isinstance(part, Tensor) else part)
     return found
 
 
-def load(layer: Recurrent, state: Mapping[str, Any]) -> None:
-    """Take over torch's weights; see `TorchLike.load_torch`."""
-    own = dump(layer)
-    given = {
-        key: np.asarray(value.detach().cpu() if hasattr(value, "detach") else value) for key, value in state.items()
-    }
-    missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-    if missing or unknown:
-        told = "; ".join(
-            f"{what} {', '.join(keys)}" for what, keys in (("missing", missing), ("unknown", unknown)) if keys
-        )
-        raise GraphError(
-            f"load_torch: this is not the state of a torch.nn.{type(layer).__name__} of these options: {told}"
-        )
+def load(module: Module, state: Mapping[str, Any], prefix: str = "") -> None:
+    """Take over torch's weights; see `Module.load_torch`."""
+    own, theirs = dump(module), as_arrays("load_torch", state)
+    given = {key.removeprefix(prefix): value for key, value in theirs.items() if key.startswith(prefix)}
+    if own.keys() != given.keys():
+        is_layer = isinstance(module, TorchLike)
+        whose = f"a torch.nn.{type(module).__name__} of these options" if is_layer else f"this {type(module).__name__}"
+        told = f"load_torch: this is not the state of {whose}: {told_apart(own, given)}"
+        raise GraphError("; ".join([told, *mends(module, theirs)]))
     for key, value in given.items():
         if value.shape != own[key].shape:
-            raise ShapeError(f"load_torch: {key} has shape {value.shape}, but has to be {own[key].shape}")
-    for place, cell in _places(layer):
-        for leaf, value in _assignments(cell, place, given):
-            leaf.assign(value)
+            raise ShapeError(f"load_torch: {prefix}{key} has shape {value.shape}, but has to be {own[key].shape}")
+    for assign, value in list(_assignments(module, given)):
+        assign(value)
 
 
-def _assignments(cell: Cell, place: str, given: Mapping[str, np.ndarray]) -> list[tuple[Tensor, np.ndarray]]:
+def mends(module: Module, state: Mapping[str, Any]) -> Iterator[str]:
+    """By which call the names of a state would fit this module, if by one."""
+    try:
+        own = dump(module)
+    except GraphError:  # a layer that torch does not have
+        return
+    here, there = own.keys(), state.keys()
+    if here == there:
+        yield "these are torch's names: load_torch(state) takes them"
+    # the first of our names tells where it could stand in theirs
+    first = min(here, default="")
+    for prefix in sorted({key.removesuffix(first) for key in there if key.endswith(first)} - {""}):
+        if {f"{prefix}{key}" for key in here} == {key for key in there if key.startswith(prefix)}:
+            yield f"under a prefix they fit: load_torch(state, prefix={prefix!r})"
+            return
+    for name, inside in module.named_modules():
+        if name and dump(inside).keys() == there:
+            part = re.sub(r"\.(\d+)", r"[\1]", f"module.{name}")
+            yield f"they are those of a part of it: {part}.load_torch(state)"
+            return
+
+
+def _assignments(module: Module, given: Mapping[str, np.ndarray]) -> Iterator[Assignment]:
+    for place, cell in _cells(module):
+        yield from _unstacked(cell, {key: given[f"{key}{place}"] for key in _stacked_weights(cell)})
+    for name, part in _parts(module):
+        if isinstance(part, Module):
+            inside = {key[len(name) + 1 :]: value for key, value in given.items() if key.startswith(f"{name}.")}
+            yield from _assignments(part, inside)
+        else:
+            yield part.assign if isinstance(part, Tensor) else partial(setattr, module, name), given[name]
+
+
+def _cells(module: Module) -> list[tuple[str, Cell]]:
+    """Each cell whose gates torch stacks, and what torch writes behind the name of its weights."""
+    if isinstance(module, TorchLike):
+        directions = 1 + module.bidirectional
+        return [(f"_l{k // directions}{'_reverse' * (k % directions)}", cell) for k, cell in enumerate(module.cells)]
+    return [("", module)] if isinstance(module, Cell) and type(module) in GATES else []
+
+
+def _parts(module: Module) -> Iterator[tuple[str, Any]]:
+    """What stands in a module directly, by torch's name: parameters, modules, buffers; nothing of what is stacked."""
+    if _cells(module):
+        return
+    for name, part in module._parts():
+        if isinstance(part, Module) or (part.op is None and part.requires_grad):
+            # torch's Sequential has its layers as 0, 1, ...; here they are those of a list
+            yield name.removeprefix("layers.") if isinstance(module, Sequential) else name, part
+    for name in vars(module).get("_buffers", ()):
+        yield name, getattr(module, name)
+
+
+# -- gates ------------------------------------------------------------------------------------------------------------
+def _stacked_weights(cell: Cell) -> State:
     gates = _gates(cell)
-    found: list[tuple[Tensor, np.ndarray]] = []
-
-    def split(letter: str, stacked: np.ndarray) -> None:
-        parts = np.split(stacked, len(gates))
-        found.extend((getattr(cell, letter + gate), part) for gate, part in zip(gates, parts, strict=True))
-
-    split("U", given[f"weight_ih{place}"])
-    split("W", given[f"weight_hh{place}"])
+    found = {"weight_ih": _stacked(cell, "U", gates), "weight_hh": _stacked(cell, "W", gates)}
     if cell.bias:
-        first, second = given[f"bias_ih{place}"], np.array(given[f"bias_hh{place}"])
-        if isinstance(cell, GRUCell):  # inside of the reset the second bias is not a summand of the first
-            found.append((cell.c_n, second[-cell.hidden_size :].copy()))
-            second[-cell.hidden_size :] = 0.0
-        split("b", first + second)
+        found["bias_ih"] = bias = _stacked(cell, "b", gates)
+        found["bias_hh"] = second = np.zeros_like(bias)
+        if isinstance(cell, GRUCell):
+            second[-cell.hidden_size :] = cell.c_n.value
     if isinstance(cell, ProjectedLSTMCell):
-        found.append((cell.P, given[f"weight_hr{place}"]))
+        found["weight_hr"] = np.array(cell.P.value)
     return found
+
+
+def _unstacked(cell: Cell, given: Mapping[str, np.ndarray]) -> Iterator[Assignment]:
+    gates = _gates(cell)
+
+    def split(letter: str, stacked: np.ndarray) -> Iterator[Assignment]:
+        for gate, part in zip(gates, np.split(stacked, len(gates)), strict=True):
+            yield getattr(cell, letter + gate).assign, part
+
+    yield from split("U", given["weight_ih"])
+    yield from split("W", given["weight_hh"])
+    if cell.bias:
+        first, second = given["bias_ih"], np.array(given["bias_hh"])
+        if isinstance(cell, GRUCell):  # inside of the reset the second bias is not a summand of the first
+            yield cell.c_n.assign, second[-cell.hidden_size :].copy()
+            second[-cell.hidden_size :] = 0.0
+        yield from split("b", first + second)
+    if isinstance(cell, ProjectedLSTMCell):
+        yield cell.P.assign, given["weight_hr"]
 
 
 def _stacked(cell: Cell, letter: str, gates: tuple[str, ...]) -> np.ndarray:
@@ -104,9 +161,3 @@ def _gates(cell: Cell) -> tuple[str, ...]:
     if told:
         raise GraphError(f"torch has no {told}: its layers are RNN, LSTM (also with proj_size) and GRU (reset after)")
     return GATES[type(cell)]
-
-
-def _places(layer: Recurrent) -> list[tuple[str, Cell]]:
-    """Each cell, and what torch writes behind the name of its weights."""
-    directions = 1 + layer.bidirectional
-    return [(f"_l{k // directions}{'_reverse' * (k % directions)}", cell) for k, cell in enumerate(layer.cells)]
