@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks import timing
 
-QUESTIONS = ("engine", "diagnosis", "speed", "growth", "charnn")
+QUESTIONS = ("engine", "diagnosis", "speed", "growth", "charnn", "ways")
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("which", choices=(*QUESTIONS, "papers", "soak"))
     parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
-    parser.add_argument("--rounds", type=int, default=15, help="engine, speed: interleaved rounds of a comparison (15)")
+    parser.add_argument("--rounds", type=int, default=15, help="engine, speed, ways: interleaved rounds (15)")
     parser.add_argument("--only", default="", help="speed: races with this text in their title, printed only")
     options = parser.parse_args()
     timing.pin_threads()

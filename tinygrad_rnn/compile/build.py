@@ -167,7 +167,10 @@ class _Writer:
             key = (p, way * n)
             if key not in self.shifts:
                 self.shifts[key] = Node("shift", (), {"by": way}, True, source.sample, label=source.label)
-                self.shifts[key].ins = [source, self.outside(self.recurrence.initial[key])]
+                first = self.outside(self.recurrence.initial[key])
+                if not _spreads(first.shape, source.shape):
+                    raise Unfoldable(f"a state of shape {source.shape} starts with shape {first.shape}")
+                self.shifts[key].ins = [source, first]
             source = self.shifts[key]
         return source
 
@@ -362,3 +365,9 @@ def _of_length(node: Node, other: Any, n: int, m: int) -> None:
     else:
         raise Unfoldable(f"the number {a!r} becomes {b!r} in another recording")
     node.op, node.params, node.ins = "steps", {"factor": factor, "power": power, "offset": offset}, []
+
+
+def _spreads(shape: tuple[int, ...], over: tuple[int, ...]) -> bool:
+    """Whether an array of one shape is repeated to another one by broadcasting."""
+    rest = over[len(over) - len(shape) :]
+    return len(shape) <= len(over) and all(n in (1, m) for n, m in zip(shape, rest, strict=True))

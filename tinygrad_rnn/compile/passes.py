@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .adjoint import differentiate
+from .apart import assembled
 from .errors import Unfoldable
 from .layout import features_first
 from .lower import Lowered, lower
@@ -30,7 +31,7 @@ PASSES: tuple[Pass, ...] = (features_first, sigmoids_as_tanh, reassociate, merge
 
 def optimised(outputs: list[Node]) -> list[Node]:
     """The outputs after all passes."""
-    outputs = simplify(outputs)
+    outputs = simplify(assembled(simplify(outputs)))
     for each in PASSES:
         outputs = simplify(each(outputs))
     return outputs

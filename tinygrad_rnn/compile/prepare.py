@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.timeline import FoldError, same_static
+from .apart import apart
 from .build import Built, alike, matched
 from .checkpoint import CheckpointRunner
 from .errors import CompileError, Unfoldable
@@ -94,7 +95,7 @@ def _repeated(
                 if not alike(second, third):
                     raise Unfoldable("a number depends on values")
             asked = questions(outputs)
-            outputs = simplify(outputs)
+            outputs = simplify(apart(simplify(outputs)))
             lowered = planned(optimised(with_gradients(compiled, recorder, outputs, times)), executor, compiled.chunk)
         except (CompileError, MemoryError):
             raise
