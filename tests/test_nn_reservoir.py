@@ -110,6 +110,31 @@ def test_a_free_run_goes_on_with_the_figure_eight():
     assert np.max(np.abs(o - y[600:])) < 0.02
 
 
+XS = [np.random.default_rng(0).normal(size=(n, D)) for n in (40, 25)]
+YS = [np.random.default_rng(1).normal(size=(n, O)) for n in (40, 25)]
+AT7 = np.arange(40)[:, None] == 7
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_several_series_are_fitted_at_once(ridge):
+    """The normal equations of all rows together, written out; each series forgets its own beginning."""
+    net = network()
+    ends = net.fit(XS, YS, washout=5, ridge=ridge)
+    states = [net.states(x, y)[0][5:] for x, y in zip(XS, YS, strict=True)]
+    H = np.column_stack([np.concatenate(states), np.ones(55)])
+    Y = np.concatenate([y[5:] for y in YS])
+    V = np.linalg.solve(H.T @ H + ridge * np.diag([1.0] * N + [0.0]), H.T @ Y).T
+    np.testing.assert_allclose(np.column_stack([net.V.value, net.c.value]), V, rtol=1e-6, atol=1e-9)
+    for end, x, y in zip(ends, XS, YS, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(end, net.states(x, y)[1], strict=True))
+    one = network()
+    one.load_state_dict(net.state_dict())
+    one.fit(XS[:1], YS[:1], 5, ridge)
+    other = one.state_dict()
+    one.fit(XS[0], YS[0], 5, ridge)
+    assert all(np.array_equal(value, other[key]) for key, value in one.state_dict().items())
+
+
 @pytest.mark.parametrize(
     "call, told",
     [
@@ -120,8 +145,22 @@ def test_a_free_run_goes_on_with_the_figure_eight():
         (lambda: network().fit(np.ones((T, D)), np.ones((T, O)), washout=5), "y has 5 steps, and 5 of them are washed"),
         (lambda: nn.EchoState(0, N, O)(), "say how many steps"),
         (lambda: network().generate(4, (np.zeros(N), np.zeros(O)), np.ones((3, D))), "x has 3 steps, but 4"),
+        (lambda: network().generate(4, (np.zeros(N), np.zeros(O)), np.ones((4, 3))), r"x has shape \(4, 3\)"),
+        (lambda: network().generate(4, (np.zeros(N), np.zeros(O))), "x is missing"),
+        (lambda: network().generate(0, (np.zeros(N), np.zeros(O)), np.ones((4, D))), "T is 0"),
+        (lambda: network().generate(4, (np.zeros(3), np.zeros(O)), np.ones((4, D))), "the state h in hx has shape"),
+        (lambda: network().fit(XS[0], YS[0], washout=-1), "washout is -1, but has to be at least 0"),
+        (lambda: network().fit(XS[0], YS[0], washout=2.5), "washout is 2.5, but has to be a whole number"),
+        (lambda: network().fit(XS[0], YS[0], washout=3, ridge=-1e-3), "ridge is -0.001, but has to be a number from 0"),
+        (lambda: network().fit(XS[0], YS[0], washout=3, ridge=np.nan), "ridge is nan"),
+        (lambda: network().fit(XS[0], YS[0], washout=3, noise=-1.0), "noise is -1.0"),
+        (lambda: network().fit(XS[0], np.where(AT7, np.nan, YS[0]), 3), "y holds nan or inf, first at step 8: .* two"),
+        (lambda: network().fit(np.where(AT7, np.inf, XS[0]), YS[0], 3), "x holds nan or inf, first at step 8"),
+        (lambda: network().fit(XS, YS[:1], 3), "y is a list of 1 series, so x has to be one as well, not a list of 2"),
+        (lambda: network().fit(XS[0], YS[:1], 3), "so x has to be one as well, not ndarray"),
+        (lambda: network(spectral_radius=-0.9), "spectral_radius is -0.9"),
     ],
 )
 def test_what_does_not_fit_is_told(call, told):
-    with pytest.raises((tg.ShapeError, tg.GraphError), match=told):
+    with pytest.raises((tg.ShapeError, tg.GraphError, tg.NonFiniteError), match=told):
         call()

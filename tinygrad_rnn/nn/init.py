@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import GraphError
 from .random import generator
 
 
@@ -63,10 +64,10 @@ def spectral_radius(W: np.ndarray) -> float:
 
 
 def with_spectral_radius(W: np.ndarray, radius: float) -> np.ndarray:
-    """The matrix scaled so that its spectral radius is `radius`; raises `ValueError` for a nilpotent one."""
+    """The matrix scaled so that its spectral radius is `radius`; raises `GraphError` for a nilpotent one."""
     found = spectral_radius(W)
     if found < 1e-12:
-        raise ValueError(
+        raise GraphError(
             "a matrix whose eigenvalues are all zero cannot be scaled to a spectral radius: draw it denser"
         )
     return W * (radius / found)

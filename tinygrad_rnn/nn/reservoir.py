@@ -6,17 +6,20 @@ is written once: on arrays it runs fast and records nothing, on Tensors it is pa
 
 from __future__ import annotations
 
+from math import inf
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.contractions import linear
-from ..core.errors import GraphError, ShapeError
+from ..core.errors import GraphError, NonFiniteError, ShapeError
 from ..core.functions import name
 from ..core.scope import current, scope, step, steps
 from ..core.tensor import Tensor, plain
 from . import init
 from .dropout import leaf
+from .given import as_data, given_states, whole
 from .random import generator
 from .sized import Sized
 
@@ -69,7 +72,9 @@ class EchoState(Sized):
     ) -> None:
         if not 0.0 < alpha <= 1.0 or not 0.0 < density <= 1.0:
             raise GraphError(f"EchoState: alpha and density lie in (0, 1], but are {alpha} and {density}")
-        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        self.input_size = whole("EchoState", "input_size", input_size, least=0)
+        self.hidden_size, self.output_size = hidden_size, output_size
+        spectral_radius = from_zero("EchoState", "spectral_radius", spectral_radius)
         self.dtype, self.feedback = np.dtype(dtype), feedback_scale != 0.0
         N = hidden_size
         W = init.uniform((N, N), 1.0) * (generator().random((N, N)) < density)
@@ -126,6 +131,8 @@ class EchoState(Sized):
         `noise` adds uniform numbers between minus and plus it to every h: a readout that is fed back then runs stably.
         """
         T, rows = self._sizes(x, y, state, None)
+        x, y = self._array("x", x), self._array("y", y)
+        noise = from_zero("EchoState", "noise", noise)
         h, fed = self._start(rows, state)
         w, found = self.arrays(), np.empty((T, *rows, self.hidden_size), self.dtype)
         for t in range(T):
@@ -145,28 +152,55 @@ class EchoState(Sized):
         ridge: float = 0.0,
         noise: float = 0.0,
         state: Any = None,
-    ) -> tuple[Any, Any]:
+    ) -> Any:
         """Solve for the V and c that bring o closest to y, and return the state behind the sequence.
 
         The first `washout` steps only forget the initial state. `ridge` weighs the squares of V: it minimises
-        sum (o - y)² + ridge sum V². Raises `GraphError` when nothing is left behind the washout.
+        sum (o - y)² + ridge sum V². Several series, each with a washout and a state of its own, are lists: of y, and of
+        x and the states where there are any; a list of states is then returned. Raises `GraphError` when nothing is
+        left behind the washout, and for numbers below 0, `NonFiniteError` for series with nan or inf in them.
         """
-        if y is None or len(y) <= washout:
-            raise GraphError(f"fit: y has {0 if y is None else len(y)} steps, and {washout} of them are washed out")
-        found, state = self.states(x, y, state, noise)
-        H = found[washout:].reshape(-1, self.hidden_size)
-        Y = np.asarray(y)[washout:].reshape(-1, self.output_size)
+        washout, ridge = whole("EchoState", "washout", washout, least=0), from_zero("EchoState", "ridge", ridge)
+        several = isinstance(y, list) and bool(y) and np.ndim(plain(y[0])) > 1
+        ys = y if several else [y]
+        xs = _for_each("x", x, len(ys)) if several else [x]
+        starts = _for_each("state", state, len(ys)) if several else [state]
+        found = [self._collected(*series, washout, noise) for series in zip(xs, ys, starts, strict=True)]
+        H, Y = np.concatenate([H for H, _, _ in found]), np.concatenate([Y for _, Y, _ in found])
         solution = ridge_regression(H, Y, ridge)
         self.V.assign(solution[:-1].T)
         self.c.assign(solution[-1])
-        return state
+        ends = [end for _, _, end in found]
+        return ends if several else ends[0]
+
+    def _collected(
+        self, x: Any, y: Any, state: Any, washout: int, noise: float
+    ) -> tuple[np.ndarray, np.ndarray, tuple[Any, Any]]:
+        """The states behind the washout as rows, what they are to become, and the state behind the series."""
+        if y is None or len(y) <= washout:
+            raise GraphError(f"fit: y has {0 if y is None else len(y)} steps, and {washout} of them are washed out")
+        for role, series in (("x", x), ("y", y)):
+            if series is not None and len(at := np.argwhere(~np.isfinite(self._array(role, series)))):
+                raise NonFiniteError(
+                    f"fit: {role} holds nan or inf, first at step {at[0][0] + 1}: fit the series before and behind it, "
+                    "as two in a list"
+                )
+        found, state = self.states(x, y, state, noise)
+        Y = self._array("y", y)
+        return found[washout:].reshape(-1, self.hidden_size), Y[washout:].reshape(-1, self.output_size), state
 
     def generate(self, T: int, state: Any, x: Any = None) -> tuple[np.ndarray, tuple[Any, Any]]:
         """Run freely for T steps: each step reads the network's own output; o (T, ..., output_size), and the state."""
-        h, fed = (np.asarray(plain(part)) for part in state)
+        T, rows = whole("EchoState", "T", T), np.shape(plain(state[0]))[:-1]
+        h, fed = (np.asarray(plain(part)) for part in self._start(rows, state))
         w, V, c, found = self.arrays(), self.V.value, self.c.value, []
+        x = self._array("x", x if self.input_size else None)
+        if x is None and self.input_size:
+            raise ShapeError(f"EchoState: x is missing; it has {self.input_size} entries at each step")
         if x is not None and len(x) < T:
             raise ShapeError(f"EchoState: x has {len(x)} steps, but {T} are to be generated")
+        if x is not None and x.shape[1:] != (*rows, self.input_size):
+            raise ShapeError(f"EchoState: x has shape {x.shape}, but has to be {(T, *rows, self.input_size)}")
         for t in range(T):
             h = self.step(w, h, None if x is None else x[t], fed if self.feedback else None)
             fed = c + linear(h, V)
@@ -193,8 +227,31 @@ class EchoState(Sized):
 
     def _start(self, rows: tuple[int, ...], state: Any) -> tuple[Any, Any]:
         if state is not None:
-            return state
+            shapes = [(*rows, self.hidden_size), (*rows, self.output_size)]
+            h, fed = given_states(state, ("h", "y"), shapes, self.dtype, "EchoState")
+            return h, fed
         return np.zeros((*rows, self.hidden_size), self.dtype), np.zeros((*rows, self.output_size), self.dtype)
+
+    def _array(self, role: str, series: Any) -> Any:
+        """A series as an array of the weights' dtype."""
+        return None if series is None else as_data(plain(series), self.dtype, "EchoState", role)
+
+
+def from_zero(kind: str, what: str, number: Any) -> float:
+    """A number from 0 on; raises `GraphError` for anything else."""
+    if not isinstance(number, Real) or not 0.0 <= float(number) < inf:
+        raise GraphError(f"{kind}: {what} is {number!r}, but has to be a number from 0 on")
+    return float(number)
+
+
+def _for_each(role: str, parts: Any, count: int) -> list[Any]:
+    """One for each series; None for each where none is given."""
+    if parts is None:
+        return [None] * count
+    if not isinstance(parts, list) or len(parts) != count:
+        found = f"a list of {len(parts)}" if isinstance(parts, list) else type(parts).__name__
+        raise ShapeError(f"fit: y is a list of {count} series, so {role} has to be one as well, not {found}")
+    return parts
 
 
 def _node(role: str, value: Any) -> Tensor:
@@ -211,6 +268,7 @@ def ridge_regression(H: np.ndarray, Y: np.ndarray, ridge: float = 0.0) -> np.nda
     [2.0, 1.0]
     """
     n, N = H.shape
+    ridge = from_zero("ridge_regression", "ridge", ridge)
     left, right = np.column_stack([H, np.ones(n)]), Y
     if ridge:
         left = np.vstack([left, np.sqrt(ridge) * np.eye(N, N + 1)])
