@@ -197,3 +197,41 @@ def test_a_chain_of_300_helpers_is_refused_with_a_reason_instead_of_recursing():
     stated = f"q1[t] = h[t]\n{chain}\ndh[T] = 2 * q299[T]"
     model = load(f"sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\n{stated}")
     assert prove(model, model.gradients[-1]).reason.startswith("nested too deep: 40 helpers")
+
+
+CONE = (
+    "sizes: x = 3, h = 4, c = 4\nc[t] = c[t-1] + tanh(U @ x[t])\nh[t] = 2 * c[t] + h[t-1]\nL = sum(t, sum(h[t]**2))\n"
+)
+LATE = {
+    "two helpers that define each other after step 20": """k[T] = 2 * h[T]
+k[t] = 2 * h[t] + k[t+1]    for t < T and t <= 20
+k[t] = 0.5 * (g[t] - g[t+1])    for t < T and t > 20
+g[T] = 2 * k[T]
+g[t] = g[t+1] + 2 * k[t]    for t < T
+dU = sum(t, (g[t] * (1 - tanh(U @ x[t])**2)) @ x[t].T)""",
+    "a helper that reads one that is wrong after step 30": """k[T] = 2 * h[T]
+k[t] = 2 * h[t] + k[t+1]    for t < T and t <= 30
+k[t] = 3 * h[t] + k[t+1]    for t < T and t > 30
+g[T] = 2 * k[T]
+g[t] = g[t+1] + 2 * k[t]    for t < T
+dU = sum(t, (g[t] * (1 - tanh(U @ x[t])**2)) @ x[t].T)""",
+    "halves stated twice from step 20 on": """g[t] = 2 * h[t]    for t < 20
+g[t] = h[t]    for t >= 20
+g[t] = h[t]    for t > 19
+dh[t] = g[t] + dh[t+1]    for t < T""",
+}
+
+
+@pytest.mark.parametrize("stated", LATE.values(), ids=LATE)
+def test_helpers_that_go_wrong_late_prove_nothing(stated: str) -> None:
+    assert not prove(*last(f"{CONE}gradients:\n{stated}\n")).proved
+
+
+def test_helpers_that_read_each_other_at_later_steps_are_proved() -> None:
+    stated = LATE["two helpers that define each other after step 20"].replace(" and t <= 20", "").splitlines()
+    assert prove(*last(f"{CONE}gradients:\n" + "\n".join(line for line in stated if "t > 20" not in line))).proved
+
+
+def test_what_is_left_over_has_its_factor() -> None:
+    text = "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\ndW = sum(t, dh[t] @ h[t-1].T)"
+    assert "differ by dh[k](i) * h[k-1](j) * h[k](i) * h[k](i);" in prove(*last(text)).reason

@@ -21,6 +21,9 @@ from ..system.domain import Domain
 from .entries.units import Apply, Bound, Entry, Polynomial
 from .refute import APART, point_of
 
+#: the equations of a helper entry by entry, each with its own indices and domain
+Values = list[tuple[Polynomial, tuple[Affine, ...], Domain]]
+
 
 def disguised(model: Model) -> dict[Key, Key]:
     """Helpers without which none is defined by itself, each with the quantity whose gradient it has the values of."""
@@ -67,15 +70,32 @@ def _by_value(model: Model, key: Key) -> Key | None:
     return None
 
 
-def goes_one_way(values: list[tuple[Polynomial, tuple[Affine, ...], Domain]], name: str) -> bool:
-    """Whether polynomials, each with its own indices and domain, read a quantity at later steps only (or earlier)."""
-    found = [(unit, own, there) for p, own, domain in values for unit, there in _read(p, name, domain)]
-    ways = [(axis, sign) for axis in range(len(values[0][1])) for sign in (1, -1)]
-    return any(all(_later(unit, own, there, *way) for unit, own, there in found) for way in ways)
+def circle(values: Mapping[Key, Values], gradients: Mapping[Key, str]) -> list[str]:
+    """Helpers that may read each other, or themselves, all at the same step; none if induction along one axis holds.
+
+    `gradients` are the names under which they are read. Along each axis, forwards or backwards, a helper must read some
+    helpers at later steps, and those of its own step in one order.
+    """
+    axes = min((len(own) for equations in values.values() for _, own, _ in equations), default=0)
+    found: list[str] = []
+    for axis, sign in [(axis, sign) for axis in range(axes) for sign in (1, -1)]:
+        reads = {
+            helper: {other for other, name in gradients.items() if not _all_later(equations, name, axis, sign)}
+            for helper, equations in values.items()
+        }
+        found = [helper[0] for helper in values if helper in _reached(helper, reads)]
+        if not found:
+            return []
+    return found
 
 
-def _later(unit: Entry, own: tuple[Affine, ...], there: Domain, axis: int, sign: int) -> bool:
-    return there.where(Constraint(">=", (own[axis] - unit.times[axis]) * sign)).is_empty
+def _all_later(equations: Values, name: str, axis: int, sign: int) -> bool:
+    """Whether equations read a quantity at later steps only (or earlier)."""
+    return all(
+        there.where(Constraint(">=", (own[axis] - unit.times[axis]) * sign)).is_empty
+        for p, own, domain in equations
+        for unit, there in _read(p, name, domain)
+    )
 
 
 def _read(p: Polynomial, name: str, domain: Domain) -> list[tuple[Entry, Domain]]:

@@ -153,6 +153,11 @@ class _Text:
             case Repeated():
                 base = self.unit(unit.base, names) if isinstance(unit.base, Unit) else str(unit.base)
                 return self.power(base, affine(unit.index).substituted(names))
+            case Bound(kind="prod"):
+                (name,) = unit.variables
+                known = {**names, **self._letters([name], {name}, unit.domain, names)}
+                body = self.polynomial(Polynomial({(Domain.of(), unit.factors): _ONE}), known)
+                return self.prod(self._range(name, unit.domain, known, True), body)
             case Bound():
                 factors: Factors = ((unit, 1),)
                 return self.polynomial(Polynomial({(Domain.of(), factors): _ONE}), names)
@@ -177,6 +182,10 @@ class _Text:
     def sum(self, variable: str, body: str) -> str:
         """A sum over one index."""
         return f"sum({variable}, {body})"
+
+    def prod(self, variable: str, body: str) -> str:
+        """A product over one index."""
+        return f"prod({variable}, {body})"
 
     def where(self, body: str, conditions: list[str]) -> str:
         """What stands on a part of the indices only."""
@@ -211,6 +220,9 @@ class _Latex(_Text):
 
     def sum(self, variable: str, body: str) -> str:
         return rf"\sum_{{{variable}}} {body}"
+
+    def prod(self, variable: str, body: str) -> str:
+        return rf"\prod_{{{variable}}} {body}"
 
     def where(self, body: str, conditions: list[str]) -> str:
         said = ", ".join(conditions).replace(">=", r"\ge").replace("!=", r"\ne").replace("%", r"\bmod").replace("*", "")

@@ -14,7 +14,7 @@ from ..language.indices import Constraint
 from ..language.quantities import Key
 from ..system.domain import Domain
 from ..system.system import Clause
-from .disguised import goes_one_way
+from .disguised import Values, circle
 from .entries.arithmetic import ZERO, Unprovable, Work, added, scaled
 from .entries.definitions import Definition
 from .entries.slopes import key_of
@@ -123,20 +123,32 @@ class _Attempt:
         if definition.domain.is_empty:
             return []
         self._check_circle(definition)
-        for helper in [
-            h for h in self.stated.taken if self.knowledge.certain.get(h, LONGEST_START + 1) > self.shortest
-        ]:
-            self._prove_disguised(helper)
+        self._prove_disguised()
         truth = truth_of(self.knowledge, clause, definition, role, self.work)
         search = Search(self.knowledge, definition.domain, self.work)
         difference = added([definition.value, scaled(truth, -1)])
         search.vanishes(difference, lambda: refuted(self.book.model, self.equation))
         return search.put_in
 
-    def _prove_disguised(self, helper: Key) -> None:
-        """Prove that a helper is a gradient by another name: each of its equations is right for the gradient."""
+    def _prove_disguised(self) -> None:
+        """Prove of the helpers that were taken for gradients, and of those that these read, that they are."""
+        values: dict[Key, Values] = {}
+        while True:
+            open_ones = [helper for helper in self.stated.taken if helper not in values]
+            helper = next(
+                (h for h in open_ones if self.knowledge.certain.get(h, LONGEST_START + 1) > self.shortest), None
+            )
+            if helper is None:
+                break
+            values[helper] = self._equal_to_gradient(helper)
+        names = circle(values, {helper: f"d{self.knowledge.disguised[helper][0]}" for helper in values})
+        if names:
+            raise Unprovable(f"what is defined by itself has to read itself at later steps only: {', '.join(names)}")
+        self.knowledge.certain.update(dict.fromkeys(values, self.shortest))
+
+    def _equal_to_gradient(self, helper: Key) -> Values:
+        """Prove that each equation of a helper is right for the gradient that it has the values of; what they are."""
         base = self.knowledge.disguised[helper]
-        told = f"the helper {helper[0]} is defined by itself, and not proved to be d{base[0]}"
         values = []
         for clause in self.book.system.gradients[helper]:
             definition = self.stated.written(clause)
@@ -146,10 +158,9 @@ class _Attempt:
             try:
                 search.vanishes(added([definition.value, scaled(truth, -1)]), lambda: None)
             except Unprovable as why:
+                told = f"the helper {helper[0]} is defined by itself, and not proved to be d{base[0]}"
                 raise Unprovable(f"{told}: {why}") from None
-        if not goes_one_way(values, f"d{base[0]}"):
-            raise Unprovable(f"{told}: it does not read itself at later steps only")
-        self.knowledge.certain[helper] = self.shortest
+        return values
 
     def _check_circle(self, definition: Definition) -> None:
         """Raise `Unprovable` if an equation reads what it states."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 
 from ..language.affine import Affine
 from ..language.expressions import Ref
@@ -21,6 +22,7 @@ from .entries.definitions import Definition, Definitions
 from .entries.existence import uncovered
 from .entries.expressions import as_index
 from .entries.gradients import Gradients
+from .entries.names import matched
 from .entries.slopes import key_of
 from .entries.units import Apply, Entry, Polynomial, Unit
 from .entries.vanishing import without_implied
@@ -112,9 +114,13 @@ class Stated:
         """A helper by its own equations, on the steps that these claim."""
         clauses = self.book.system.gradients.get(ref.key, ())
         if ref.key[1]:
-            missing = uncovered(context, [claim for clause in clauses for claim in clause.claimed(ref.indices)])
+            claims = [(clause, claim) for clause in clauses for claim in clause.claimed(ref.indices)]
+            missing = uncovered(context, [claim for _, claim in claims])
             if missing:
                 raise _unstated(ref, missing[0], context)
+            for (one, here), (other, there) in combinations(claims, 2):
+                if one.equation is not other.equation and not (context & here & there).is_empty:
+                    raise Unprovable(f"it reads {ref}, which is stated twice{_where(context & here & there, context)}")
         base = self.disguised.get(ref.key)
         if base is not None:
             self.taken[ref.key] = None
@@ -140,10 +146,10 @@ class Stated:
 
     def _check(self, definition: Definition) -> None:
         """That functions and quotients are asked for nothing that is not certain, or that the forward asks for too."""
-        for kind, argument in definition.asked:
-            if self._certain(kind, argument, definition.domain):
+        for kind, argument, context in definition.asked:
+            if self._certain(kind, argument, context):
                 continue
-            said = Entrywise(self.book.model, definition.domain).text(argument)
+            said = Entrywise(self.book.model, context).text(argument)
             if kind != "/":
                 raise Unprovable(f"{kind}({said}) is defined only where its argument is positive")
             reasons = [self.book.signs.vanishing(unit) for unit in argument.units()]
@@ -160,12 +166,24 @@ class Stated:
         if lies.positive or (kind == "root" and lies.nonnegative) or _counts(argument, context):
             return True
         enough = {"/": ("/", "root", "log"), "root": ("root", "log")}.get(kind, (kind,))
-        if any((asked, argument.skeleton) in self.book.asked(self.work) for asked in enough):
+        if self._asked_too(enough, argument, context):
             return True
         if kind != "/" or len(argument.terms) != 1:
             return False
         ((_, factors),) = argument.terms
         return bool(factors) and all(self._never_zero(unit, argument, context, seen) for unit, _ in factors)
+
+    def _asked_too(self, kinds: tuple[str, ...], argument: Polynomial, context: Domain) -> bool:
+        """Whether the forward equations ask the same of an argument at every step of a context."""
+        there: list[Domain] = []
+        for kind in kinds:
+            for own, domain in self.book.asked(kind, argument.skeleton, self.work):
+                running = {name for name in own.free | domain.variables if not name[0].isupper()}
+                values = matched(sorted(running & own.free), own, argument)
+                if values is not None:
+                    pieces = domain.projected(*sorted(running - own.free))
+                    there += [piece.substituted(values) for piece in pieces]
+        return bool(there) and not uncovered(context, there)
 
     def _never_zero(self, unit: Unit, whole: Polynomial, context: Domain, seen: frozenset[str]) -> bool:
         if of(unit) != whole and self._certain("/", of(unit), context, seen):
@@ -190,5 +208,9 @@ def _counts(argument: Polynomial, context: Domain) -> bool:
 
 
 def _unstated(ref: Ref, missing: Domain, context: Domain) -> Unprovable:
-    where = steps(missing, context)
-    return Unprovable(f"it reads {ref}, which nothing states{f' where {where}' if where else ''}", missing)
+    return Unprovable(f"it reads {ref}, which nothing states{_where(missing, context)}", missing)
+
+
+def _where(domain: Domain, context: Domain) -> str:
+    where = steps(domain, context)
+    return f" where {where}" if where else ""

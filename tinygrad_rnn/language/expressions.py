@@ -299,11 +299,16 @@ class Size:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values a parameter or input may take: from `low` to `high`, None where there is no bound."""
+    """The values a parameter or input may take: from `low` to `high`, None where there is no bound.
+
+    An end that is `open` is not taken itself: `0 < alpha`, not `0 <= alpha`.
+    """
 
     low: float | None
     high: float | None
     span: Span = field(compare=False, repr=False)
+    open_low: bool = True
+    open_high: bool = True
 
 
 @dataclass(frozen=True)

@@ -107,22 +107,24 @@ def read_bounds(source: Source, line: Line, bounds: dict[str, Bounds]) -> None:
         relations: list[str] = []
         for token in entry:
             if token.text in ("<", "<=", ">", ">="):
-                relations.append(token.text[0])
+                relations.append(token.text)
                 parts.append([])
             else:
                 parts[-1].append(token)
         named = [at for at, part in enumerate(parts) if len(part) == 1 and part[0].kind == "name"]
-        if len(named) != 1 or not 2 <= len(parts) <= 3 or len(set(relations)) != 1:
+        if len(named) != 1 or not 2 <= len(parts) <= 3 or len({text[0] for text in relations}) != 1:
             raise source.error("these are no bounds", span, hint=_BOUND_HINT)
         (at,) = named
         below = [_number(source, part, span) for part in parts[:at]]
         above = [_number(source, part, span) for part in parts[at + 1 :]]
-        if relations[0] == ">":
-            below, above = above, below
+        opens = [len(text) == 1 for text in relations]
+        open_low, open_high = opens[:at], opens[at:]
+        if relations[0][0] == ">":
+            below, above, open_low, open_high = above, below, open_high, open_low
         low, high = (side[0] if side else None for side in (below, above))
         if len(below) > 1 or len(above) > 1 or (low is not None and high is not None and low >= high):
             raise source.error("no value lies between these bounds", span, hint=_BOUND_HINT)
-        bounds[parts[at][0].text] = Bounds(low, high, span)
+        bounds[parts[at][0].text] = Bounds(low, high, span, all(open_low), all(open_high))
 
 
 def _number(source: Source, tokens: Sequence[Token], where: Span) -> float:

@@ -145,6 +145,9 @@ def _size(size: Size) -> str:
 
 
 def _bounds(name: str, bounds: Bounds) -> str:
+    above, below = "<" if bounds.open_high else "<=", "<" if bounds.open_low else "<="
     if bounds.low is None:
-        return f"{name} <= {bounds.high}"
-    return f"{name} >= {bounds.low}" if bounds.high is None else f"{bounds.low} <= {name} <= {bounds.high}"
+        return f"{name} {above} {bounds.high}"
+    if bounds.high is None:
+        return f"{name} {below.replace('<', '>')} {bounds.low}"
+    return f"{bounds.low} {below} {name} {above} {bounds.high}"

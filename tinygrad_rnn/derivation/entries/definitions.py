@@ -5,7 +5,7 @@ What follows from them stands beside this: gradients in `gradients`, names for f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...language import Model
@@ -35,8 +35,8 @@ class Definition:
     entries: tuple[Affine, ...]
     domain: Domain
     value: Polynomial
-    #: what functions and quotients in it ask of their arguments
-    asked: tuple[tuple[str, Polynomial], ...]
+    #: what functions and quotients in it ask of their arguments, and where: (function, argument, domain)
+    asked: tuple[tuple[str, Polynomial, Domain], ...]
     assumed: tuple[str, ...]
 
     @property
@@ -59,7 +59,7 @@ class Definitions:
         self.labels |= frozenset(name for (name, _), kind in kinds.items() if kind == "one-hot")
         self.simplex = self.labels | frozenset(name for name, _ in kinds)
         self._definitions: dict[int, Definition] = {}
-        self._asked: frozenset[tuple[str, str]] | None = None
+        self._asked: dict[tuple[str, str], list[tuple[Polynomial, Domain]]] | None = None
         #: the equations that read a quantity
         self.readers: dict[Key, list[Clause]] = {}
         for clauses in self.system.forward.values():
@@ -149,15 +149,15 @@ class Definitions:
                 rest = tuple(part for domain in rest for part in domain.minus(claim))
         return added([*parts, *(restricted(of(unit), domain) for domain in rest)])
 
-    def asked(self, work: Work) -> frozenset[tuple[str, str]]:
-        """What the forward equations themselves ask to be positive, or not 0: which of these, and its skeleton."""
+    def asked(self, kind: str, skeleton: str, work: Work) -> Sequence[tuple[Polynomial, Domain]]:
+        """What the forward equations ask to be positive, or not 0 (`kind`), of one form, and where they ask it."""
         if self._asked is None:
-            found = set()
+            self._asked = {}
             for clauses in self.system.forward.values():
                 for clause in clauses:
-                    found |= {(kind, argument.skeleton) for kind, argument in self.definition(clause, work).asked}
-            self._asked = frozenset(found)
-        return self._asked
+                    for own, argument, domain in self.definition(clause, work).asked:
+                        self._asked.setdefault((own, argument.skeleton), []).append((argument, domain))
+        return self._asked.get((kind, skeleton), ())
 
 
 def _as_entry(ref: Ref, places: tuple[Affine, ...], context: Domain) -> Polynomial:

@@ -40,7 +40,7 @@ class Entries:
     def __init__(self, sizes: Sizes, meaning: Meaning, work: Work) -> None:
         self.sizes, self.meaning, self.work = sizes, meaning, work
         #: what the domain of functions asks of their arguments: (function, argument, context)
-        self.asked: list[tuple[str, Polynomial]] = []
+        self.asked: list[tuple[str, Polynomial, Domain]] = []
 
     def entry(self, expr: Expr, row: Place, column: Place, context: Domain, factor: bool = False) -> Polynomial:
         """The entry of an expression at a row and a column; `factor` as in `language.powers`."""
@@ -114,7 +114,7 @@ class Entries:
             value = part.right.value
             base, exponent = (part.left, value) if isinstance(value, int) and value > 0 else (part, 1)
         p = self._operand(base, part, row, column, context, False)
-        self.asked.append(("/", p))
+        self.asked.append(("/", p, context))
         return arithmetic.power(p, -exponent, self.work)
 
     def _matrix_product(self, left: Expr, right: Expr, row: Place, column: Place, context: Domain) -> Polynomial:
@@ -140,15 +140,18 @@ class Entries:
         base = self._operand(node.left, node, row, column, context, False)
         if exponent.number is not None:
             if exponent.number < 0 or exponent.number.denominator != 1:
-                self.asked.append(("/" if exponent.number.denominator == 1 else "root", base))
+                self.asked.append(("/" if exponent.number.denominator == 1 else "root", base, context))
             return arithmetic.power(base, arithmetic.whole(exponent.number), self.work)
-        return arithmetic.repeated(base, as_index(exponent), self.work)
+        index = as_index(exponent)
+        if not context.implies(Constraint(">=", index)):
+            self.asked.append(("/", base, context))
+        return arithmetic.repeated(base, index, self.work)
 
     def _learned_power(self, node: Binary, row: Place, column: Place, context: Domain) -> Polynomial:
         """`x ** p` is `exp(p * log(x))`."""
         base = self._operand(node.left, node, row, column, context, False)
         exponent = self._operand(node.right, node, row, column, context, False)
-        self.asked.append(("log", base))
+        self.asked.append(("log", base, context))
         logarithm = apply("log", base, self.work)
         return apply("exp", multiplied([exponent, logarithm], self.work), self.work)
 
@@ -218,9 +221,8 @@ class Entries:
         if name in _ENTRYWISE:
             argument = self.entry(args[0], row, column, context)
             if name in ("log", "log1p", "sqrt"):
-                self.asked.append(
-                    ("root" if name == "sqrt" else "log", added([argument, ONE][: 1 + (name == "log1p")]))
-                )
+                inside = added([argument, ONE]) if name == "log1p" else argument
+                self.asked.append(("root" if name == "sqrt" else "log", inside, context))
             return apply(name, argument, self.work)
         rule = _RULES.get(name)
         if rule is None:
@@ -298,7 +300,7 @@ class Entries:
 
     def _norm(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
         square = self._all(args[0], context, self._square)
-        self.asked.append(("root", square))  # as sqrt does: where it is 0 the norm has no derivative
+        self.asked.append(("root", square, context))  # as sqrt does: where it is 0 the norm has no derivative
         return arithmetic.power(square, Fraction(1, 2), self.work)
 
     def _mean(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:

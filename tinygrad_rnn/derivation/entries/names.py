@@ -276,8 +276,8 @@ def _single(p: Polynomial) -> Apply | None:
     return unit if isinstance(unit, Apply) and exponent == 1 else None
 
 
-def matched(variables: Sequence[str], pattern: Unit, unit: Unit) -> dict[str, Affine] | None:
-    """The values of a pattern's variables at which it is a unit."""
+def matched(variables: Sequence[str], pattern: Unit | Polynomial, unit: Unit | Polynomial) -> dict[str, Affine] | None:
+    """The values of a pattern's variables at which it is a unit, or a polynomial."""
     if pattern.skeleton != unit.skeleton:
         return None
     values: dict[str, Affine] = {}

@@ -51,9 +51,9 @@ class Interval:
         """The products of a number of each."""
         if self.nonnegative and other.nonnegative:
             low = _times(self.low, other.low)
-            reached = not self.positive and not other.positive
+            high = _times(self.high, other.high)
             open_low = self.open_low or other.open_low if low else self.positive and other.positive
-            return Interval(low, _times(self.high, other.high), open_low and not (reached and not low), True)
+            return Interval(low, high, open_low, bool(high) and (self.open_high or other.open_high))
         ends = [_times(a, b) for a in (self.low, self.high) for b in (other.low, other.high)]
         return Interval(min(ends), max(ends), False, False) if all(-inf < e < inf for e in ends) else REAL
 

@@ -42,22 +42,26 @@ class Signs:
     def _range_of(self, key: Key) -> Interval:
         if key[0] in self.book.labels:
             return Interval(0, 1, False, False)
-        bounds = self.book.model.document.bounds.get(key[0])
-        if bounds is not None:
-            low = REAL.low if bounds.low is None else Fraction(repr(bounds.low))
-            high = REAL.high if bounds.high is None else Fraction(repr(bounds.high))
-            return Interval(low, high, low == 0 or bounds.low is None, high == 1 or bounds.high is None)
-        clauses = self.book.system.forward.get(key)
-        if clauses is None or self.is_leaf_somewhere(key, clauses):
-            return REAL
+        clauses = self.book.system.forward.get(key, ())
         try:
             work = self.book.work(200_000, 60.0)
             found = [self.ranges.of_polynomial(self.book.definition(clause, work).value) for clause in clauses]
         except Unprovable:  # an equation without entries says nothing
             return REAL
+        if not clauses or self.is_leaf_somewhere(key, clauses):
+            found.append(self._declared(key[0]))
         low, high = min(i.low for i in found), max(i.high for i in found)
         open_low = all(i.open_low for i in found if i.low == low)
         return Interval(low, high, open_low, all(i.open_high for i in found if i.high == high))
+
+    def _declared(self, name: str) -> Interval:
+        """What a file says of the values of a leaf."""
+        bounds = self.book.model.document.bounds.get(name)
+        if bounds is None:
+            return REAL
+        low = REAL.low if bounds.low is None else Fraction(repr(bounds.low))
+        high = REAL.high if bounds.high is None else Fraction(repr(bounds.high))
+        return Interval(low, high, bounds.open_low, bounds.open_high)
 
     def is_leaf_somewhere(self, key: Key, clauses: Iterable[Clause]) -> bool:
         """Whether a quantity is read at a step at which no equation defines it."""

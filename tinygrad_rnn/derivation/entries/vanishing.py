@@ -134,7 +134,8 @@ def _group(terms: Sequence[_Open], context: Domain, work: Work) -> Rest | None:
                 continue
             total = added([weights.get(domain, arithmetic.ZERO), number])
             weights[domain] = total
-    left = _without_common([(domain, number) for domain, number in weights.items() if number], work)
+    everywhere = [(domain, number) for domain, number in weights.items() if number]
+    left = _without_common(everywhere, work)
     if len(left) == 1:
         there = context & left[0][0]
         where = None if there.is_empty else (there, left[0][1])
@@ -143,7 +144,18 @@ def _group(terms: Sequence[_Open], context: Domain, work: Work) -> Rest | None:
     if where is None:
         return None
     region, number = where
-    return Rest(terms[0].factors, region, scaled(number, Fraction(1, len(orders))))
+    # each term was placed once for each order of its factors: those that leave all indices alone count it twice
+    common = frozenset.intersection(*(domain.constraints for domain, _ in everywhere))
+    same = sum(_leaves(order, terms[0].factors, region & Domain(common)) for order in orders)
+    return Rest(terms[0].factors, region, scaled(number, Fraction(1, same)))
+
+
+def _leaves(order: tuple[int, ...], factors: Factors, region: Domain) -> bool:
+    """Whether another order of the factors has the same indices in a region."""
+    sizes = [len(unit.slots) for unit, _ in factors]
+    starts = [sum(sizes[:at]) for at in range(len(sizes))]
+    pairs = [(starts[at] + n, starts[other] + n) for at, other in enumerate(order) for n in range(sizes[at])]
+    return all(a == b or region.implies(Constraint("=", affine(f"x~{a}") - affine(f"x~{b}"))) for a, b in pairs)
 
 
 def _placed(term: _Open, factors: Factors, work: Work) -> tuple[Domain, Polynomial]:
