@@ -231,17 +231,16 @@ class Entries:
 
     def _all(self, expr: Expr, context: Domain, f: Callable[[Polynomial], Polynomial] = lambda p: p) -> Polynomial:
         """The sum of `f` of all entries."""
-        names: list[str] = []
-        constraints: list[Constraint] = []
-        places: list[Place] = []
-        for size in self.sizes.of(expr):
-            name = None if size is None else self.work.fresh()
-            places.append(None if name is None else affine(name))
-            if name is not None and size is not None:
-                names.append(name)
-                constraints += entries(name, size).constraints
-        body = f(self.entry(expr, places[0], places[1], context))
-        return summed(body, names, Domain.of(*constraints), self.work)
+        names, places, domain = self._everywhere(expr)
+        return summed(f(self.entry(expr, *places, context)), names, domain, self.work)
+
+    def _everywhere(self, expr: Expr) -> tuple[list[str], tuple[Place, Place], Domain]:
+        """Variables that run through all entries: their names, row and column, what they run over."""
+        names = [None if size is None else self.work.fresh() for size in self.sizes.of(expr)]
+        bound = [(name, size) for name, size in zip(names, self.sizes.of(expr), strict=True) if name and size]
+        row, column = (None if name is None else affine(name) for name in names)
+        domain = Domain.of(*(c for name, size in bound for c in entries(name, size).constraints))
+        return [name for name, _ in bound], (row, column), domain
 
     def _count(self, expr: Expr) -> Polynomial:
         sizes = [arithmetic.index(size) for size in self.sizes.of(expr) if size is not None]
@@ -285,18 +284,10 @@ class Entries:
         return self._label(args[0], column if row is None else row, context)
 
     def _squared_error(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
-        names: list[str] = []
-        places: list[Place] = []
-        constraints: list[Constraint] = []
-        for size in self.sizes.of(args[0]):
-            name = None if size is None else self.work.fresh()
-            places.append(None if name is None else affine(name))
-            if name is not None and size is not None:
-                names.append(name)
-                constraints += entries(name, size).constraints
-        a, b = (self.entry(arg, places[0], places[1], context) for arg in args)
+        names, places, domain = self._everywhere(args[0])
+        a, b = (self.entry(arg, *places, context) for arg in args)
         square = self._square(added([a, scaled(b, -1)]))
-        return scaled(summed(square, names, Domain.of(*constraints), self.work), Fraction(1, 2))
+        return scaled(summed(square, names, domain, self.work), Fraction(1, 2))
 
     def _norm(self, args: tuple[Expr, ...], row: Place, column: Place, context: Domain) -> Polynomial:
         square = self._all(args[0], context, self._square)
