@@ -188,7 +188,7 @@ def runs_or_is_refused(text):
 LINES = st.sampled_from([line for text in MODELS.values() for line in text.splitlines() if line])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=1000)
 @given(st.lists(LINES, min_size=1, max_size=12), st.lists(st.tuples(st.integers(0, 400), PIECES), max_size=3))
 def test_models_torn_apart_are_a_run_or_a_language_error(chosen, inserted):
     text = "\n".join(chosen) + "\n"
@@ -198,7 +198,7 @@ def test_models_torn_apart_are_a_run_or_a_language_error(chosen, inserted):
     runs_or_is_refused(text)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=1000)
 @given(st.data())
 def test_a_model_with_one_piece_changed_is_a_run_or_a_language_error(data):
     text = MODELS[data.draw(st.sampled_from(sorted(MODELS)))]

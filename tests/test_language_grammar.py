@@ -261,7 +261,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=1000)
 @given(st.lists(PIECES, max_size=60).map("".join))
 def test_any_sequence_of_tokens_is_a_document_or_a_language_error(text):
     try:
@@ -270,7 +270,7 @@ def test_any_sequence_of_tokens_is_a_document_or_a_language_error(text):
         assert len(str(error).splitlines()) <= 12
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=1000)
 @given(st.text(max_size=80))
 def test_any_text_is_a_document_or_a_language_error(text):
     for made in (text, f"h[t] = {text}", f"sizes: {text}\nh[t] = x[t] for {text}"):

@@ -1,8 +1,8 @@
-"""Hundreds of files that nobody would write: each ends in a verdict or in a clean error, and soon."""
+"""Two thousand files that nobody would write: each ends in a verdict or in a clean error, and soon."""
 
 from __future__ import annotations
 
-import time
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,11 +77,10 @@ PIECES = st.sampled_from(
     ]
 )
 SHIPPED = {name: resolve(name).read_text(encoding="utf-8") for name in names()}
-SOON = 20.0  # seconds of processor time, on a machine that others slow down: a hang takes minutes
+SOON = timedelta(seconds=5)
 
 
 def ends_cleanly(text: str) -> None:
-    start = time.process_time()
     try:
         report = judge(text + "\n\n", T=3, seeds=1, certified=False)
     except tg.TinygradError as error:
@@ -89,16 +88,15 @@ def ends_cleanly(text: str) -> None:
     else:
         assert report.verdict in ORDER
         assert str(report)
-    assert time.process_time() - start < SOON
 
 
-@settings(max_examples=600, deadline=None, derandomize=True, database=None)
+@settings(max_examples=1300, deadline=SOON, database=None)
 @given(st.lists(PIECES, min_size=1, max_size=40))
 def test_token_soup(pieces):
     ends_cleanly(" ".join(pieces))
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@settings(max_examples=700, deadline=SOON, database=None)
 @given(st.data())
 def test_a_shipped_file_with_a_piece_changed(data):
     text = SHIPPED[data.draw(st.sampled_from(sorted(SHIPPED)))]

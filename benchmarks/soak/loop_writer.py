@@ -60,7 +60,6 @@ BINARY = (
     "tg.sigmoid({0}) * {1}",
     "(1.0 - tg.sigmoid({0})) * {1}",
     "0.5 * {0} + 0.5 * {1}",
-    "np.where({0} > 0, {1}, {0})",
     "{0} + tg.stop({1} - {0})",
     "tg.stop({0}) * {1}",
     "tg.add_n([{0}, {1}])",
@@ -275,7 +274,8 @@ class Writer:
         self.known = list(reads)
         kinds = (self._gate, self._gate, self._gate, self._unary, self._unary, self._binary, self._binary)
         kinds += (self._stacked, self._joined, self._masked, self._symbol, self._scaled)
-        for _ in range(self.rng.choice((1, 2, 3, 4, 6))):
+        self._put(f"{self._product(*reads[0], self.width)} + {self._product(*reads[1], self.width)}")
+        for _ in range(self.rng.choice((0, 1, 2, 3, 4, 6))):
             self.rng.choice(kinds)()
         for state in states:
             self.lines.append(f"        {state} = {self.rng.choice(UPDATES).format(self._some(), state)}")

@@ -98,6 +98,7 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
             got = fast(*args)
         except tg.TinygradError as error:
             tally.count(title, "refused")
+            tally.count(f"refused: {scripts.reason(error)}", "refused")
             tally.note("refused", seed, f"{type(error).__name__}: {error}", loop.script())
             return
         except Exception as error:

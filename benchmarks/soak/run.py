@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, faults, judging, loops
+from benchmarks.soak import domains, faults, judging, loops, programs
 from benchmarks.soak.judging import Tally
 
 #: how many of each part, unless `--count` says so
@@ -21,12 +21,13 @@ PARTS = {
     "prove": 100,
     "derived": 100,
     "domains": 1000,
+    "programs": 20000,
     "loops": 5000,
     "kills": 10,
     "bits": 4000,
 }
 #: the parts whose files are Python
-SCRIPTS = ("loops",)
+SCRIPTS = ("programs", "loops")
 
 
 def main(arguments: list[str]) -> None:
@@ -75,6 +76,9 @@ def soak(
         case "domains":
             for name in seeds:
                 domains.compare(name, tally)
+        case "programs":
+            for name in seeds:
+                programs.compare(name, tally)
         case "loops":
             for name in seeds:
                 loops.compare(name, tally)

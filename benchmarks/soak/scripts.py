@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.util
-import tempfile
-from pathlib import Path
+import linecache
+import re
 from types import ModuleType
 from typing import Any
 
@@ -14,19 +15,29 @@ import numpy as np
 NOISE = 1e-7
 #: rounding errors that may add up, in units of what one rounding of every input moves
 UNITS = 400.0
+#: what is left of terms of size 1 that cancel, in roundings
+CANCELLED = 10.0
 #: a result that rounding alone can move by more than this part of its size says nothing
 ILL = 1e-4
 
 
+class _Script(importlib.abc.InspectLoader):
+    """A script that lies in memory."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def get_source(self, fullname: str) -> str:
+        return self.text
+
+
 def module(text: str, name: str = "program") -> ModuleType:
-    """The script as a module, so that its functions have source lines to be named in errors."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.py"
-        path.write_text(text, encoding="utf-8")
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        made = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(made)
+    """The script as a module; its functions have source lines to be named in errors."""
+    spec = importlib.util.spec_from_loader(name, _Script(text), origin=f"<{name}>")
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    linecache.cache["<string>"] = (len(text), None, text.splitlines(keepends=True), "<string>")
+    spec.loader.exec_module(made)
     return made
 
 
@@ -48,21 +59,26 @@ def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
     ours, theirs, noisy = flat(got), flat(right), flat(moved)
     if len(ours) != len(theirs):
         return f"{len(ours)} results in place of {len(theirs)}"
+    if not all(np.isfinite(b).all() for b in theirs + noisy):
+        return "ill"
     verdict, largest = None, max((float(np.abs(b).max()) for b in theirs if b.size), default=0.0)
     for number, (a, b, c) in enumerate(zip(ours, theirs, noisy, strict=True)):
         if a.shape != b.shape:
             return f"result {number} has shape {a.shape} in place of {b.shape}"
         if not b.size:
             continue
-        if not np.isfinite(b).all() or not np.isfinite(c).all():
-            verdict = "ill"
-            continue
         scale = float(np.abs(b).max())
-        allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE)
-        if allowed > (ILL if eps < 1e-10 else 100 * ILL) * largest:
+        allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE) + CANCELLED * eps
+        if allowed > (ILL if eps < 1e-10 else 100 * ILL) * max(largest, 1e-3):
             verdict = "ill"
             continue
         error = float(np.abs(a - b).max())
         if not error <= allowed:
             return f"result {number} is off by {error:.2g} of {scale:.2g} (rounding explains {allowed:.1g})"
     return verdict
+
+
+def reason(error: Exception) -> str:
+    """The kind of error and how it begins, without numbers and names, so that equal reasons count as one."""
+    first = re.sub(r"^\S+:\d+(, in \w+)?: ", "", str(error).partition("\n")[0])
+    return f"{type(error).__name__}: " + re.sub(r"\b\d+\b", "N", first)[:70]
