@@ -26,11 +26,11 @@ subtract = elementwise(
 )
 multiply = elementwise(
     "multiply", np.multiply, scalar=operator.mul, arity=2, label="×", latex=r"{0} \odot {1}",
-    vjp=lambda g, y, a, b: (g * b, g * a),
+    vjp=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
 )  # fmt: skip
 divide = elementwise(
     "divide", np.divide, scalar=operator.truediv, arity=2, label="÷", latex=r"\frac{{{0}}}{{{1}}}",
-    vjp=lambda g, y, a, b: (g / b, -g * y / b),
+    vjp=(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
 )  # fmt: skip
 negative = elementwise("negative", np.negative, scalar=operator.neg, label="−", latex="-{0}", vjp=lambda g, y, x: (-g,))
 identity = elementwise("identity", lambda x: x, scalar=lambda x: x, label="=", latex="{0}", vjp=lambda g, y, x: (g,))
@@ -212,14 +212,13 @@ def _power_constant(x: Any, n: float) -> Any:
 
 _power = elementwise(
     "power", np.power, scalar=math.pow, arity=2, label="^", latex="{0}^{{{1}}}",
-    vjp=lambda g, y, a, b: (g * b * a ** (b - 1.0), g * y * log(_positive_or_one(a))),
+    vjp=(
+        # a ** 0 is flat, also at 0, where a ** -1 would be infinite
+        lambda g, y, a, b: g * b * _power(a, b - 1.0 + equal(b, 0.0)),
+        # 0 ** b is flat in b from 0 on, and log(1) = 0 says so; below 0 no power but whole ones exists
+        lambda g, y, a, b: g * y * log(a + equal(a, 0.0) * (1.0 - greater(0.0, b))),
+    ),
 )  # fmt: skip
-
-
-def _positive_or_one(a: Any) -> Any:
-    # 0 ** b is flat in b, and log(1) = 0 says so without a warning
-    positive = greater(a, 0.0)
-    return a * positive + (1.0 - positive)
 
 
 @spells(np.power)
@@ -230,6 +229,8 @@ def power(x: Any, n: Any) -> Any:
     >>> tg.grad(lambda x: x ** 3)(-2.0)
     12.0
     """
+    if isinstance(n, np.integer):
+        n = int(n)
     if type(x) is Tensor and isinstance(n, int | float) and not isinstance(n, bool):
         return square(x) if n == 2 else _power_constant(x, n=n)
     return _power(x, n)

@@ -180,16 +180,19 @@ def elementwise(
     name: str,
     forward: Any,
     *,
-    vjp: Vjp | None = None,
+    vjp: Vjp | tuple[Vjp, ...] | None = None,
     scalar: Callable[..., float] | None = None,
     arity: int = 1,
     **printed: Any,
 ) -> Callable[..., Any]:
     """Declare an elementwise operation of one or two inputs; `scalar` is its faster form on Python floats.
 
+    `vjp` is one function that returns a tuple, or a tuple of one function for each input.
+
     A ufunc given as `forward` becomes a spelling of the result.
     """
-    op = Primitive(name, forward, joint=vjp, scalar=scalar or _through_numpy(forward), elementwise=True, **printed)
+    rules: dict[str, Any] = {"separate": vjp} if isinstance(vjp, tuple) else {"joint": vjp}
+    op = Primitive(name, forward, **rules, scalar=scalar or _through_numpy(forward), elementwise=True, **printed)
     call = _unary(op) if arity == 1 else _binary(op)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"{name}, entry by entry. Inputs broadcast as in numpy; any float dtype, kept."

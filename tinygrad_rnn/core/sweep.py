@@ -92,18 +92,22 @@ def _scalar_stretch(
         inputs = node.inputs
         if len(inputs) == 2 and node.params is None:
             a, b = inputs
-            if a.id > i or b.id > i:
+            j, k = a.id, b.id
+            if j > i or k > i:
                 return n  # `numeric` says what is wrong
             try:
-                pa, pb = op.joint(g, node.value, a.value, b.value)  # type: ignore[misc]
+                if op.joint is not None:
+                    pa, pb = op.joint(g, node.value, a.value, b.value)
+                else:
+                    left, right = op.separate
+                    pa = left(g, node.value, a.value, b.value) if j in active else None
+                    pb = right(g, node.value, a.value, b.value) if k in active else None
             except MATH_ERRORS:
                 return n
-            j = a.id
             if j in active:
                 grads[j] = grads[j] + pa if j in grads else pa
-            j = b.id
-            if j in active:
-                grads[j] = grads[j] + pb if j in grads else pb
+            if k in active:
+                grads[k] = grads[k] + pb if k in grads else pb
         else:
             if any(x.id > i for x in inputs):
                 return n
@@ -119,29 +123,25 @@ def _scalar_stretch(
 
 def _parts(op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor]) -> Sequence[Gradient]:
     """What each input receives, as plain values."""
-    inputs, params, joint = node.inputs, node.params, op.joint
-    if joint is None:
-        return _separate_parts(op, g, node.value, [x.value for x in inputs], node, active)
+    values = [x.value for x in node.inputs]
     try:
-        if params is not None:
-            return joint(g, node.value, *[x.value for x in inputs], **params)
-        if len(inputs) == 2:
-            return joint(g, node.value, inputs[0].value, inputs[1].value)
-        return joint(g, node.value, *[x.value for x in inputs])
+        return _applied(op, g, node.value, values, node, active)
     except MATH_ERRORS:
-        values = [g, node.value, *[x.value for x in inputs]]
-        if any(type(value) is not float for value in values):
+        if any(type(value) is not float for value in (g, node.value, *values)):
             raise
         # where Python floats raise, numpy's infinities and nans instead, as for arrays
         with np.errstate(all="ignore"):
-            return joint(*map(np.float64, values), **(params or {}))
+            return _applied(op, np.float64(g), np.float64(node.value), list(map(np.float64, values)), node, active)
 
 
-def _separate_parts(
+def _applied(
     op: Primitive, g: Gradient, y: Any, xs: Sequence[Any], node: Tensor, active: dict[int, Tensor]
 ) -> Sequence[Gradient]:
-    """One rule for each input, and none for an input whose gradient nobody wants."""
-    params = node.params or {}
+    """The rules of a primitive: one for all inputs, or one for each, and none for an input nobody asks about."""
+    params = node.params
+    if op.joint is not None:
+        return op.joint(g, y, *xs, **params) if params else op.joint(g, y, *xs)
+    params = params or {}
     return [rule(g, y, *xs, **params) if x.id in active else None for rule, x in zip(op.separate, node.inputs)]  # noqa: B905
 
 
@@ -180,7 +180,8 @@ def recorded(
                 found[i] = g
             if node.op is None:
                 continue
-            for x, part in zip(node.inputs, _recorded_parts(node.op, g, node, active, seen), strict=True):
+            parts = _applied(node.op, g, seen(node), [seen(x) for x in node.inputs], node, active)
+            for x, part in zip(node.inputs, parts, strict=True):
                 j = x.id
                 if j > i:
                     raise _stale(x, node)
@@ -191,15 +192,6 @@ def recorded(
                     _add_step(steps[j], node.scope.step, part)
                 grads[j] = grads[j] + part if j in grads else part
     return found
-
-
-def _recorded_parts(
-    op: Primitive, g: Gradient, node: Tensor, active: dict[int, Tensor], seen: Callable[[Tensor], Tensor]
-) -> Sequence[Gradient]:
-    y, xs = seen(node), [seen(x) for x in node.inputs]
-    if op.joint is not None:
-        return op.joint(g, y, *xs, **(node.params or {}))
-    return _separate_parts(op, g, y, xs, node, active)
 
 
 def _stale(x: Tensor, node: Tensor) -> GraphError:
