@@ -63,7 +63,7 @@ def gradients(
     for x in targets:
         if not isinstance(x, Tensor):
             raise GraphError(f"gradients are taken with respect to Tensors of the graph, not {type(x).__name__}")
-    if not output.scope.recording and not any(x is output for x in targets):
+    if not output.requires_grad and not output.scope.recording:
         raise GraphError("gradients: the output was computed under no_grad, which records nothing: leave that block")
     active = _between(output, targets)
     steps: PerStep | None = {x.id: {} for x in targets} if per_step else None

@@ -135,7 +135,7 @@ def _softplus(x: Any) -> Any:
 
 
 def _sigmoid_scalar(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x > -709.0 else 0.0
+    return 1.0 / (1.0 + math.exp(709.0 if x < -709.0 else -x))
 
 
 sigmoid = elementwise(
@@ -146,7 +146,7 @@ softplus = elementwise(
     "softplus", _softplus, label="ζ", latex=r"\zeta\left({0}\right)", vjp=lambda g, y, x: (g * sigmoid(x),)
 )
 relu = elementwise(
-    "relu", lambda x: np.maximum(x, 0.0), scalar=lambda x: x if x > 0.0 else 0.0,
+    "relu", lambda x: np.maximum(x, 0.0), scalar=lambda x: 0.0 if x <= 0.0 else x,
     vjp=lambda g, y, x: (g * greater(x, 0.0),),
 )  # fmt: skip
 
@@ -156,8 +156,14 @@ absolute = elementwise(
     latex=r"\left|{0}\right|", vjp=lambda g, y, x: (g * sign(x),),
 )  # fmt: skip
 spells(np.absolute, np.fabs)(absolute)
-maximum = elementwise("maximum", np.maximum, scalar=max, arity=2, label="max", vjp=lambda g, y, a, b: _share(g, a, b))
-minimum = elementwise("minimum", np.minimum, scalar=min, arity=2, label="min", vjp=lambda g, y, a, b: _share(g, b, a))
+maximum = elementwise(
+    "maximum", np.maximum, scalar=lambda a, b: a if a >= b or a != a else b, arity=2, label="max",
+    vjp=lambda g, y, a, b: _share(g, a, b),
+)  # fmt: skip
+minimum = elementwise(
+    "minimum", np.minimum, scalar=lambda a, b: a if a <= b or a != a else b, arity=2, label="min",
+    vjp=lambda g, y, a, b: _share(g, b, a),
+)  # fmt: skip
 maximum.primitive.latex = r"\max\left({0}, {1}\right)"  # type: ignore[attr-defined]
 minimum.primitive.latex = r"\min\left({0}, {1}\right)"  # type: ignore[attr-defined]
 
@@ -210,7 +216,7 @@ def _power_constant(x: Any, n: float) -> Any:
     return np.power(x, n)
 
 
-_power = elementwise(
+_power: Callable[..., Any] = elementwise(
     "power", np.power, scalar=math.pow, arity=2, label="^", latex="{0}^{{{1}}}",
     vjp=(
         # a ** 0 is flat, also at 0, where a ** -1 would be infinite

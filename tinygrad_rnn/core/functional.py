@@ -96,7 +96,7 @@ class _Call:
 def _as_result(what: str, y: Any, looked: bool) -> Tensor:
     """The result of a function as a Tensor; raises for what has no derivative or has lost it."""
     if isinstance(y, Tensor):
-        if not y.scope.recording:
+        if not y.requires_grad and not y.scope.recording:
             raise GraphError(f"{what}: the result was computed under no_grad, which records nothing: leave that block")
         if y.dtype.kind not in "f":
             raise DtypeError(

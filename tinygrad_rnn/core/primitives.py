@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ShapeError, TinygradError
+from .errors import GraphError, ShapeError, TinygradError
 from .scope import ROOT, current
 from .tensor import DIFFERENTIABLE, Tensor, as_value, constant
 
@@ -63,6 +63,21 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if PRIMITIVES.get(self.name) is not self:
+            raise GraphError(
+                f"{self.name} is a rule of its own (custom_vjp), which no file holds: copy values, not graphs"
+            )
+        return called, (self.name,)
+
+    def __deepcopy__(self, memo: Any) -> Primitive:
+        return self  # an operation is what it is, whoever holds it
+
+
+def called(name: str) -> Primitive:
+    """The primitive of this name."""
+    return PRIMITIVES[name]
+
 
 def spells(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Reach the decorated function through these numpy functions as well."""
@@ -85,9 +100,13 @@ def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | N
         raise _misfit(op, inputs, error) from None
     if type(value) is not np.ndarray or not value.ndim:
         value = as_value(value)
+    if type(value) is np.ndarray:
+        value.flags.writeable = False
     scope = current()
     if not scope.recording:
         return Tensor(value, None, (), None, None, scope, False)
+    if params is not None:
+        params = frozen(params)
     needs = False
     if op.differentiable:
         for x in inputs:
@@ -95,6 +114,20 @@ def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | N
                 needs = True
                 break
     return Tensor(value, op, inputs, params, None, scope, needs)
+
+
+def frozen(part: Any) -> Any:
+    """A static parameter that its owner cannot change: arrays and lists in it are copied, as constants are."""
+    kind = type(part)
+    if kind is dict:
+        return {key: frozen(value) for key, value in part.items()}
+    if kind is np.ndarray and (part.flags.writeable or part.base is not None):
+        part = part.copy()
+        part.flags.writeable = False
+        return part
+    if kind is list or kind is tuple:
+        return kind([frozen(value) for value in part])
+    return part
 
 
 def _misfit(op: Primitive, inputs: tuple[Tensor, ...], error: Exception) -> ShapeError:
@@ -232,6 +265,8 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             result = forward(value)
             if type(result) is not np.ndarray:
                 result = as_value(result)
+            if type(result) is np.ndarray:
+                result.flags.writeable = False
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)
@@ -265,6 +300,8 @@ def _binary(op: Primitive) -> Callable[..., Any]:
                 raise _misfit(op, (a, b), error) from None
             if type(result) is not np.ndarray:
                 result = as_value(result)
+            if type(result) is np.ndarray:
+                result.flags.writeable = False
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)

@@ -39,6 +39,9 @@ class Scope:
             here = here.parent
         return tuple(reversed(scopes))
 
+    def __deepcopy__(self, memo: object) -> Scope:
+        return self  # a place of the model, whoever stands there
+
     def __str__(self) -> str:
         parts = [s.label if s.index is None else f"t={s.index}" for s in self.path]
         return ", ".join(part for part in parts if part)
@@ -95,15 +98,23 @@ def steps(*bounds: int) -> Iterator[int]:
     >>> [t for t in tg.steps(3)], [t for t in tg.steps(1, 4)]
     ([0, 1, 2], [1, 2, 3])
     """
-    outer = here = current()
+    here: Scope | None = None
     try:
         for t in range(*bounds):
-            here = Scope(outer, index=t)
+            here = Scope(_outside(here), index=t)
             _current.set(here)
             yield t
     finally:
-        if current() is here:  # a traceback can keep the generator until long after its block has been left
-            _current.set(outer)
+        # nothing to leave where the block was left before: a traceback can keep the generator for long
+        _current.set(_outside(here))
+
+
+def _outside(left: Scope | None) -> Scope:
+    """The current scope, or the one around `left` if we are still inside of that."""
+    here: Scope | None = current()
+    while here is not None and here is not left:
+        here = here.parent
+    return current() if here is None or here.parent is None else here.parent
 
 
 def no_grad() -> AbstractContextManager[Scope]:

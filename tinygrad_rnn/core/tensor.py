@@ -210,6 +210,15 @@ class Tensor:
 
         backward(self)
 
+    # -- copies have an identity of their own -----------------------------------------------------------------------
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        from .copies import parts
+
+        return parts(self)
+
+    def __copy__(self) -> Tensor:
+        return Tensor(self.value, self.op, self.inputs, self.params, self.name, self.scope, self.requires_grad)
+
     # -- how it looks -----------------------------------------------------------------------------------------------
     def __repr__(self) -> str:
         made = "" if self.op is None else f", op={self.op.name}"
@@ -317,6 +326,11 @@ def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> T
     >>> W.shape, W.name, W.requires_grad
     ((1, 2), 'W', True)
     """
+    if _asks_for_gradient(value):
+        raise NotDifferentiableError(
+            "tensor makes a leaf, and this one would lose the gradient of the Tensors in it: join them with "
+            "np.stack or np.concatenate, use a Tensor as it is, or give x.detach() or x.numpy() if a copy is meant"
+        )
     held = as_value(plain(value), copy=True)
     if type(held) is not float:
         if held.dtype.kind in "OUSV":
@@ -329,6 +343,10 @@ def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> T
     if type(held) is not float:
         held.flags.writeable = False  # the graph needs the value as it is
     return Tensor(held, None, (), None, name, current(), requires_grad)
+
+
+def _asks_for_gradient(x: Any) -> bool:
+    return x.requires_grad if isinstance(x, Tensor) else isinstance(x, list | tuple) and any(map(_asks_for_gradient, x))
 
 
 def constant(value: Any) -> Tensor:
