@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from math import inf, isnan, nan
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -241,6 +242,25 @@ def test_a_compiled_run_is_the_recorded_run_to_rounding() -> None:
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-9)
     for name, value in found[0][2].items():
         np.testing.assert_allclose(found[1][2][name], value, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_coefficient_that_is_annealed_is_seen_by_a_compiled_run(every: int) -> None:
+    found = []
+    for compile in (False, True):
+        model, penalty = Remember(), SimpleNamespace(weight=1.0)
+
+        def penalised(model: Remember, batch: Any, penalty: Any = penalty) -> Any:
+            return remembered(model, batch) + penalty.weight * np.sum(model.W**2)
+
+        def annealed(step: int, penalty: Any = penalty) -> Any:
+            penalty.weight = 0.5 ** (step // every)
+            return sums(step)
+
+        sgd = train.SGD(model.parameters(), lr=0.01)
+        train.fit(model, penalised, annealed, sgd, steps=10, compile=compile, log=False)
+        found.append(model.W.value)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-10)
 
 
 def test_a_compiled_run_names_the_place_of_a_nan_too() -> None:

@@ -9,5 +9,9 @@ class CompileError(GraphError):
     """What a function does depends on values, so that no recording of it holds for other values."""
 
 
+class Unwatchable(GraphError):
+    """What a function reads besides its arguments is too much to be looked at in every call; inside of this room."""
+
+
 class Unfoldable(GraphError):
     """The recorded graph is not one step repeated; inside of this room only, where the flat form takes over."""

@@ -122,7 +122,7 @@ class Planned(Prepared):
         if self.questions.nothing and np.isnan(found[0]).any():
             return compiled.original(*args, **kwargs)
         for i, dtype in self.casts:
-            found[i] = float(found[i]) if dtype is float else found[i].astype(dtype)
+            found[i] = float(found[i]) if dtype is float else np.asarray(found[i], dtype)
         return compiled.returned(args, restored(self.structure, found), found)
 
     def _allowed(self, arrays: list[Any], T: int) -> bool:

@@ -12,12 +12,55 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.tensor import Tensor
-from .errors import CompileError
+from ..core.tensor import Tensor, next_id
+from .errors import CompileError, Unwatchable
 from .forms import Prepared
-from .prepare import form_for, prepare
+from .prepare import prepare
 from .record import array_of
+from .surroundings import Surroundings
 from .trees import flatten, with_gradients
+from .watch import RECORDING
+
+#: forms are kept for so many states of what is read besides the arguments
+_STATES = 8
+
+
+class States:
+    """Forms for arguments of one structure, by the state of what is read besides them.
+
+    As long as few states are known each is recorded; after that only one that lasts for two calls.
+    """
+
+    def __init__(self) -> None:
+        self.forms: dict[tuple[int, ...], list[Prepared]] = {}
+        self.passing: Prepared | None = None
+        self._last: tuple[int, ...] | None = None
+
+    def fitting(self, state: tuple[int, ...], arrays: list[Any]) -> Prepared | None:
+        """The form made for such arguments in this state."""
+        for form in self.forms.get(state, ()):
+            if form.fits(arrays):
+                return form
+        return None
+
+    def lasts(self, state: tuple[int, ...]) -> bool:
+        """Whether it is worth while to record for a state."""
+        if state in self.forms or len(self.forms) < _STATES // 2 or state == self._last:
+            return True
+        self._last = state
+        return False
+
+    def keep(self, state: tuple[int, ...], forms: list[Prepared]) -> None:
+        """The forms for a state; those of the oldest state go."""
+        self.forms.pop(state, None)
+        if len(self.forms) >= _STATES:
+            del self.forms[next(iter(self.forms))]
+        self.forms[state] = forms
+
+    def all(self) -> list[Prepared]:
+        """All forms."""
+        passing = [] if self.passing is None else [self.passing]
+        return [form for forms in self.forms.values() for form in forms] + passing
 
 
 class Compiled:
@@ -45,16 +88,18 @@ class Compiled:
         self.recordings = 0
         self.together = False  # whether results may lie in one block of memory, and who keeps one keeps all
         self.chunk: int | None = None  # steps of each tile; None for as many as suit the sizes of its values
-        self._known: dict[Any, list[Prepared]] = {}
+        self._known: dict[Any, States] = {}
+        self._around = Surroundings()
         self._last: Prepared | None = None
         self.__name__ = f"compiled_{getattr(self.function, '__name__', 'function')}"
         self.__doc__ = getattr(function, "__doc__", None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         values: list[Any] = []
-        structure = [flatten(arg, values, lists=i not in self.argnums) for i, arg in enumerate(args)]
+        objects: list[Any] = [self.function]
+        structure = [flatten(arg, values, objects, lists=i not in self.argnums) for i, arg in enumerate(args)]
         if kwargs:
-            structure += [(key, flatten(arg, values, lists=True)) for key, arg in sorted(kwargs.items())]
+            structure += [(key, flatten(arg, values, objects, lists=True)) for key, arg in sorted(kwargs.items())]
         arrays = []
         for value in values:
             kind = type(value)
@@ -62,14 +107,39 @@ class Compiled:
                 return self.original(*args, **kwargs)  # the caller records: the result has to stay in his graph
             arrays.append(value if kind is np.ndarray or kind is float else array_of(value))
         key = tuple(structure)
-        known = self._known.setdefault(key, [])
-        for found in known:
-            if found.fits(arrays):
-                break
-        else:
-            found = form_for(known, arrays, lambda: prepare(self, args, kwargs, arrays, len(known)))
+        known = self._known.get(key) or self._known.setdefault(key, States())
+        try:
+            state = self._state(objects)
+        except Unwatchable as error:
+            self._last = known.passing = Prepared(arrays, {}, f"as it is ({error})")
+            return self.original(*args, **kwargs)
+        found = known.fitting(state, arrays)
+        if found is None:
+            with RECORDING:
+                found = known.fitting(state, arrays) or self._made(known, state, objects, args, kwargs, arrays)
         self._last = found
         return found.run(self, args, kwargs, arrays)
+
+    def _state(self, objects: list[Any]) -> tuple[int, ...]:
+        return tuple([self._around.number(x) for x in objects])
+
+    def _made(
+        self, known: States, state: tuple[int, ...], objects: list[Any], args: Any, kwargs: Any, arrays: list[Any]
+    ) -> Prepared:
+        if not known.lasts(state):
+            told = f"as it is ({self._around.changed} changes from call to call: make it an argument)"
+            known.passing = Prepared(arrays, {}, told)
+            return known.passing
+        first_id = next_id()
+        forms = known.forms.get(state, [])
+        found = prepare(self, args, kwargs, arrays, len(forms))
+        if place := self._around.made_since(first_id):
+            raise CompileError(
+                f"{place} keeps a Tensor that was made while the function was recorded, and no later call makes "
+                "another: return it, or run the function eagerly"
+            )
+        known.keep(self._state(objects), [*forms, found])  # what the recording itself has left behind is as it was
+        return found
 
     def returned(self, args: tuple[Any, ...], value: Any, outputs: list[Any]) -> Any:
         """The value, the gradients, or both, as the function that was compiled returns them."""
@@ -83,7 +153,7 @@ class Compiled:
     @property
     def known_forms(self) -> list[Prepared]:
         """All forms made so far."""
-        return [found for group in self._known.values() for found in group]
+        return [form for known in self._known.values() for form in known.all()]
 
     @property
     def plan(self) -> Any:

@@ -50,7 +50,7 @@ class Recorded:
 class Compiled(Recorded):
     """The same numbers to a few units in the last place, from `tg.compile`.
 
-    A compiled step sees parameters and the batch, nothing else. A model that draws random numbers or changes its
+    What else the loss reads is looked at in each step, and recorded anew where it has changed. A model that draws random numbers or changes its
     buffers is refused with `GraphError` at the first batch, which is recorded for that purpose.
     """
 
