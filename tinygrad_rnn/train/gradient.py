@@ -50,8 +50,9 @@ class Recorded:
 class Compiled(Recorded):
     """The same numbers to a few units in the last place, from `tg.compile`.
 
-    What else the loss reads is looked at in each step, and recorded anew where it has changed. A model that draws random numbers or changes its
-    buffers is refused with `GraphError` at the first batch, which is recorded for that purpose.
+    What the loss reads besides parameters and the batch is looked at in each step, and recorded anew where it has
+    changed. A model that draws random numbers or changes its buffers is refused with `GraphError` at the first batch,
+    which is recorded for that purpose.
     """
 
     def __init__(self, model: Module, loss_fn: LossFunction, parameters: list[Tensor], executor: str) -> None:
