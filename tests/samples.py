@@ -256,10 +256,53 @@ def _contraction_cases() -> dict[str, list[Case]]:
     }
 
 
-CASES: dict[str, list[Case]] = _elementwise_cases() | _reduction_cases() | _shaping_cases() | _contraction_cases()
+def _special_cases() -> dict[str, list[Case]]:
+    cases: dict[str, list[Case]] = {
+        f.__name__: [(f, (M,)), (f, (M[0, 0],))] for f in (np.exp2, np.cbrt, np.sinc, np.deg2rad)
+    }
+    cases |= {f.__name__: [(f, (P,)), (f, (P[0, 0],))] for f in (np.log2, np.log10)}
+    for f in (np.logaddexp2, np.hypot, np.arctan2, np.remainder, np.fmod):
+        cases[f.__name__] = [(f, (M, P)), (f, (M, P[0])), (f, (M[0, 0], P[0, 0]))]
+    cases["astype"] = [(lambda x: x.astype(x.dtype) * x, (M,))]
+    return cases
+
+
+def _linalg_cases() -> dict[str, list[Case]]:
+    S = SQUARE @ SQUARE.T
+    return {
+        "cholesky": [(np.linalg.cholesky, (S,))],
+        "eigh": [(lambda a: np.linalg.eigh(a)[0], (S,)), (lambda a: np.linalg.eigh(a)[1], (S,))],
+        "svd": [
+            (lambda a, part=part: np.linalg.svd(a, full_matrices=False)[part], (a,))
+            for part in (0, 1, 2)
+            for a in (M, M.T.copy())
+        ],
+        "slogdet": [(lambda a: np.linalg.slogdet(a)[1], (SQUARE,))],
+        "pinv": [(np.linalg.pinv, (M,)), (np.linalg.pinv, (M.T.copy(),))],
+    }
+
+
+CASES: dict[str, list[Case]] = (
+    _elementwise_cases()
+    | _special_cases()
+    | _linalg_cases()
+    | _reduction_cases()
+    | _shaping_cases()
+    | _contraction_cases()
+)
 
 #: comparisons that derivatives use: they have no derivative themselves
 WITHOUT_DERIVATIVE = {"greater", "equal", "sign", "onehot", "stop"}
-WITHOUT_DERIVATIVE |= {"cast", "equals", "unlike", "inside", "ranged", "some"}  # of whole numbers
+WITHOUT_DERIVATIVE |= {
+    "floor_divide",
+    "is_nan",
+    "order_of",
+    "cast",
+    "equals",
+    "unlike",
+    "inside",
+    "ranged",
+    "some",
+}  # of whole numbers
 
 __all__ = ["CASES", "WITHOUT_DERIVATIVE", "contractions", "reductions"]

@@ -249,10 +249,10 @@ def test_what_is_not_a_number_is_refused(value):
 
 
 @pytest.mark.parametrize(
-    "f", [np.cbrt, np.fft.fft, np.linalg.svd, np.median, np.sinc, np.add.accumulate], ids=lambda f: f.__name__
+    "f", [np.i0, np.fft.fft, np.linalg.eig, np.nanmedian, np.unwrap, np.maximum.accumulate], ids=lambda f: f.__name__
 )
 def test_a_numpy_function_without_derivative_names_itself(f):
-    with pytest.raises(tg.NotDifferentiableError, match=r"np\..*(cbrt|fft|svd|median|sinc|accumulate)"):
+    with pytest.raises(tg.NotDifferentiableError, match=r"np\..*(i0|fft|eig|median|unwrap|accumulate)"):
         f(tg.tensor(np.ones((2, 2))))
 
 

@@ -28,9 +28,12 @@ from .core.errors import (
 from .core.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .core.functions import name
 from .core.graph import Graph
-from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, norm, onehot, softmax
+from .core.linalg import norm
+from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, onehot, softmax
 from .core.scope import no_grad, scope, step, steps
 from .core.shaping import embedding
+from .core.spellings import hint as _hint
+from .core.tensor import DIFFERENTIABLE as _DIFFERENTIABLE
 from .core.tensor import Tensor, tensor
 from .derivation import derive
 from .draw import draw
@@ -68,8 +71,9 @@ def __getattr__(wanted: str) -> Any:
         return import_module(f".{wanted}", __name__)
     if wanted in _LATER:
         return getattr(import_module(_LATER[wanted], __name__), wanted)
-    raise AttributeError(f"module {__name__!r} has no attribute {wanted!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {wanted!r}{_hint(wanted, _DIFFERENTIABLE)}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATER, *_ROOMS])
+    ours = [key for key, value in globals().items() if getattr(value, "__module__", "").startswith(__name__)]
+    return sorted([*(key for key in ours if not key.startswith("_")), *_LATER, *_ROOMS])

@@ -26,6 +26,7 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 _METHODS = {
     "__bool__": "its truth", "__float__": "its value as a float", "item": "its value", "numpy": "its value",
+    "__array__": "its value as an array", "tolist": "its value as lists",
     "__eq__": "a comparison with it", "__ne__": "a comparison with it", "__lt__": "a comparison with it",
     "__le__": "a comparison with it", "__gt__": "a comparison with it", "__ge__": "a comparison with it",
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ShapeError
-from .primitives import primitive, shape_of, spells
+from .primitives import axes_of, operand, primitive, shape_of, spells
 from .tensor import Tensor
 
 
@@ -71,6 +71,7 @@ def linear(x: Any, W: Any) -> Any:
 @spells(np.dot)
 def dot(a: Any, b: Any) -> Any:
     """numpy's `dot`: inner product of vectors, matrix product, product with a scalar."""
+    a, b = operand(a), operand(b)
     if not shape_of(a) or not shape_of(b):
         return a * b
     if len(shape_of(b)) <= 2:
@@ -81,6 +82,7 @@ def dot(a: Any, b: Any) -> Any:
 @spells(np.inner)
 def inner(a: Any, b: Any) -> Any:
     """Sum of products over the last axes."""
+    a, b = operand(a), operand(b)
     return a * b if not shape_of(a) or not shape_of(b) else tensordot(a, b, axes=([-1], [-1]))
 
 
@@ -93,14 +95,9 @@ def outer(a: Any, b: Any) -> Any:
 @spells(np.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Sum of products over the paired axes."""
-    if isinstance(axes, int):
-        axes = (range(-axes, 0), range(axes))
-    left = [
-        int(i) % len(shape_of(a)) for i in np.atleast_1d(list(axes[0]) if not isinstance(axes[0], int) else axes[0])
-    ]
-    right = [
-        int(i) % len(shape_of(b)) for i in np.atleast_1d(list(axes[1]) if not isinstance(axes[1], int) else axes[1])
-    ]
+    a, b = operand(a), operand(b)
+    over = (range(-int(axes), 0), range(int(axes))) if np.ndim(axes) == 0 else axes
+    left, right = axes_of(a, over[0]), axes_of(b, over[1])
     rows = [i for i in range(len(shape_of(a))) if i not in left]
     columns = [i for i in range(len(shape_of(b))) if i not in right]
     row_shape, column_shape = [shape_of(a)[i] for i in rows], [shape_of(b)[i] for i in columns]
@@ -123,13 +120,9 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
     if len(terms) != len(shapes):
         raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, but {len(shapes)} are given")
     free = [letter for letter in _LETTERS if letter not in subscripts]
-    widest = 0
-    for i, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
-        if "..." in term:
-            extra = len(shape) - len(term) + 3
-            widest = extra if extra > widest else widest
-            terms[i] = term.replace("...", "".join(free[:widest][widest - extra :] if extra else ""))
-    dots = "".join(free[:widest])
+    extra = [len(shape) - len(term) + 3 if "..." in term else 0 for term, shape in zip(terms, shapes, strict=True)]
+    dots = "".join(free[: max(extra)])
+    terms = [term.replace("...", dots[len(dots) - more :]) for term, more in zip(terms, extra, strict=True)]
     if not arrow:
         letters = "".join(terms)
         right = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
@@ -143,6 +136,9 @@ def _einsum_vjp(g: Any, y: Any, *xs: Any, subscripts: str) -> tuple[Any, ...]:
 def _einsum_vjp_of(i: int, g: Any, xs: Any, terms: list[str], output: str) -> Any:
     """Contract the cotangent with the other operands; a repeated letter is a diagonal, a lonely one meets ones."""
     operands, subs = [g, *xs[:i], *xs[i + 1 :]], [output, *terms[:i], *terms[i + 1 :]]
+    lengths = {
+        (letter, n) for sub, x in zip(subs, operands, strict=True) for letter, n in zip(sub, shape_of(x), strict=True)
+    }
     free = iter([letter for letter in _LETTERS if letter not in "".join(terms) + output])
     target = ""
     for letter, length in zip(terms[i], shape_of(xs[i]), strict=True):
@@ -150,7 +146,7 @@ def _einsum_vjp_of(i: int, g: Any, xs: Any, terms: list[str], output: str) -> An
         if fresh != letter:
             operands.append(np.eye(length))
             subs.append(letter + fresh)
-        elif not any(letter in sub for sub in subs):
+        elif (letter, length) not in lengths:  # nowhere else, or of length 1 there
             operands.append(np.ones(length))
             subs.append(letter)
         target += fresh
@@ -162,21 +158,35 @@ def _einsum(xs: Any, subscripts: str) -> Any:
     return np.einsum(subscripts, *xs)
 
 
+def _in_letters(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Operands each followed by the numbers of its axes, and those of the result, as subscripts and operands."""
+    terms = ["".join("..." if i is Ellipsis else _LETTERS[i] for i in labels) for labels in arguments[1::2]]
+    result = (
+        ""
+        if len(arguments) % 2 == 0
+        else "->" + "".join("..." if i is Ellipsis else _LETTERS[i] for i in arguments[-1])
+    )
+    operands = arguments[0 : len(arguments) // 2 * 2 : 2]
+    return ",".join(terms) + result, operands
+
+
 @spells(np.einsum)
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Einstein summation, explicit or implicit, with ellipsis and repeated letters.
+def einsum(subscripts: Any, *operands: Any) -> Any:
+    """Einstein summation, explicit or implicit, with ellipsis and repeated letters, or with lists of axes' numbers.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> tg.grad(lambda a: np.einsum("ii", a))(np.ones((2, 2))).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+    if not isinstance(subscripts, str):
+        subscripts, operands = _in_letters((subscripts, *operands))
     return _einsum(operands, subscripts=subscripts)
 
 
 @spells(np.trace)
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
     """Sum of the diagonal."""
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 # -- linear algebra ------------------------------------------------------------------------------------------------
@@ -190,12 +200,19 @@ def _solve_matrix(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @primitive(
-    "solve", np.linalg.solve, inputs=2, label="\\", latex=r"{0}^{{-1}} {1}",
+    "solve", inputs=2, label="\\", latex=r"{0}^{{-1}} {1}",
     vjp=(_solve_matrix, lambda g, y, a, b: np.linalg.solve(_t(a), g)),
 )  # fmt: skip
-def solve(a: Any, b: Any) -> Any:
-    """x with `a @ x = b`; raises numpy's `LinAlgError` when `a` is singular."""
+def _solve(a: Any, b: Any) -> Any:
     return np.linalg.solve(a, b)
+
+
+@spells(np.linalg.solve)
+def solve(a: Any, b: Any) -> Any:
+    """x with `a @ x = b`, a vector or the columns of a matrix; raises numpy's `LinAlgError` when `a` is singular."""
+    if len(shape_of(a)) > 2 and len(shape_of(operand(b))) == 1:  # one vector for a stack of matrices
+        return np.squeeze(_solve(a, np.expand_dims(operand(b), -1)), -1)
+    return _solve(a, b)
 
 
 @primitive("inv", np.linalg.inv, label="⁻¹", latex=r"{0}^{{-1}}", vjp=(lambda g, y, a: -(_t(y) @ g @ _t(y)),))
@@ -211,7 +228,3 @@ def inv(a: Any) -> Any:
 def det(a: Any) -> Any:
     """The determinant; its gradient needs an invertible matrix."""
     return np.linalg.det(a)
-
-
-for _name, _method in {"dot": dot, "trace": trace}.items():
-    setattr(Tensor, _name, _method)

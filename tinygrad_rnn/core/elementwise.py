@@ -173,10 +173,24 @@ def _share(g: Any, larger: Any, smaller: Any) -> tuple[Any, Any]:
     return g * first, g * (1.0 - first)
 
 
-@primitive("clip", np.clip, elementwise=True, vjp=(lambda g, y, x, a_min=None, a_max=None: g * equal(y, x),))
-def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
-    """Limit every entry to `[a_min, a_max]` (static bounds); the cotangent passes where nothing was changed."""
+@primitive("clip", elementwise=True, vjp=(lambda g, y, x, a_min=None, a_max=None: g * equal(y, x),))
+def _clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     return np.clip(x, a_min, a_max)
+
+
+@spells(np.clip)
+def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
+    """Limit every entry to `[a_min, a_max]`; the cotangent passes where nothing was changed, else it goes to the bound,
+    if that is a Tensor.
+    """
+    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+        raise ValueError("clip: each bound is given once: a_min or min, a_max or max")
+    low, high = a_min if min is None else min, a_max if max is None else max
+    if not isinstance(low, Tensor) and not isinstance(high, Tensor):
+        return _clip(a, a_min=low, a_max=high)
+    if low is not None:
+        a = select(low, a, greater(low, a))
+    return a if high is None else select(high, a, greater(a, high))
 
 
 @primitive(
@@ -192,14 +206,16 @@ def _where(a: Any, b: Any, condition: Any) -> Any:
 
 
 @spells(np.where)
-def where(condition: Any, a: Any, b: Any) -> Any:
-    """`a` where the condition holds, `b` elsewhere; the condition is a boolean array, or a Tensor that holds one.
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """`x` where the condition holds, `y` elsewhere; the condition is a boolean array, or a Tensor that holds one.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> tg.grad(lambda x: np.sum(np.where(x > 0, x * x, 0.0)))(np.array([0.5, 3.0])).tolist()
     [1.0, 6.0]
     """
-    return select(a, b, condition) if isinstance(condition, Tensor) else _where(a, b, condition=plain(condition))
+    if x is None or y is None:
+        raise TypeError("where: takes a condition and two choices; np.nonzero(condition) gives the positions")
+    return select(x, y, condition) if isinstance(condition, Tensor) else _where(x, y, condition=plain(condition))
 
 
 # -- powers --------------------------------------------------------------------------------------------------------
@@ -269,7 +285,7 @@ PLAIN |= {
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan, np.isinf,
     np.signbit, np.floor, np.ceil, np.trunc, np.rint, np.round, np.logical_and, np.logical_or, np.logical_not,
     np.argmax, np.argmin, np.argsort, np.allclose, np.isclose, np.array_equal, np.shape, np.ndim, np.size,
-    np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type, np.any, np.all, np.count_nonzero,
+    np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.any, np.all, np.count_nonzero,
     np.isrealobj, np.iscomplexobj, np.array2string, np.array_repr, np.array_str, np.nonzero, np.searchsorted,
 }  # fmt: skip
 spells(np.sign)(sign)

@@ -16,6 +16,8 @@ import numpy as np
 
 from .errors import GraphError, ShapeError, TinygradError
 from .scope import ROOT, current
+from .signatures import WIDE
+from .spellings import KEYWORDS
 from .tensor import DIFFERENTIABLE, Tensor, as_value, constant
 
 Vjp = Callable[..., Any]
@@ -79,11 +81,14 @@ def called(name: str) -> Primitive:
     return PRIMITIVES[name]
 
 
-def spells(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Reach the decorated function through these numpy functions as well."""
+def spells(*functions: Any, wide: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Reach the decorated function through these numpy functions as well; `wide`: only where one of the rarer
+    arguments is given, which this form takes.
+    """
 
     def register(ours: Callable[..., Any]) -> Callable[..., Any]:
-        DIFFERENTIABLE.update(dict.fromkeys(functions, ours))
+        known = [function for function in functions if function is not None]
+        (WIDE if wide else DIFFERENTIABLE).update(dict.fromkeys(known, ours))
         return ours
 
     return register
@@ -95,6 +100,12 @@ def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | N
     try:
         value = op.forward(*values) if params is None else op.forward(*values, **params)
     except TinygradError:
+        raise
+    except TypeError:
+        for key in KEYWORDS.keys() & (params or {}).keys():
+            raise TypeError(
+                f"{op.name}: unexpected keyword argument {key}=: numpy's name is {KEYWORDS[key]}="
+            ) from None
         raise
     except (ValueError, IndexError, np.exceptions.AxisError) as error:
         raise _misfit(op, inputs, error) from None
@@ -313,3 +324,29 @@ def _binary(op: Primitive) -> Callable[..., Any]:
 def shape_of(x: Any) -> tuple[int, ...]:
     """Shape of a Tensor, array or number."""
     return getattr(x, "shape", ())
+
+
+def axes_of(x: Any, axis: Any) -> tuple[int, ...]:
+    """The axes that numpy's `axis` means, from 0 on (all if None); `ShapeError` for one that `x` does not have, or
+    twice.
+    """
+    rank = len(shape_of(x))
+    if axis is None:
+        return tuple(range(rank))
+    axes = tuple(int(i) for i in (axis if isinstance(axis, tuple | list | range | np.ndarray) else (axis,)))
+    for i in axes:
+        if not -rank <= i < rank:
+            raise ShapeError(f"axis {i} is out of bounds for {rank} axes, shape {shape_of(x)}")
+    if len({i % rank for i in axes}) != len(axes):
+        raise ShapeError(f"axis {axis} names an axis twice, for shape {shape_of(x)}")
+    return tuple(i % rank for i in axes)
+
+
+def optional(module: Any, name: str) -> Any:
+    """A function of numpy's that not every supported release has, or None, which `spells` leaves out."""
+    return getattr(module, name, None)
+
+
+def operand(x: Any) -> Any:
+    """A Tensor or an array as it is, a number or nested lists of numbers as an array."""
+    return x if isinstance(x, Tensor | np.ndarray) else np.asarray(x)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .elementwise import divide, equal, exp
 from .errors import ShapeError
-from .primitives import primitive, shape_of, spells
+from .primitives import axes_of, primitive, shape_of, spells
 from .tensor import Tensor, plain
 
 Axis = int | tuple[int, ...] | None
@@ -31,8 +31,7 @@ def spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
 def count(x: Any, axis: Axis) -> int:
     """How many entries one reduction over `axis` takes in."""
     shape = shape_of(x)
-    axes = range(len(shape)) if axis is None else np.atleast_1d(axis)
-    return int(np.prod([shape[i] for i in axes], dtype=int))
+    return int(np.prod([shape[i] for i in axes_of(x, axis)], dtype=int))
 
 
 @primitive(
@@ -106,7 +105,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> tg.softmax(np.array([0.0, 0.0])).tolist()
     [0.5, 0.5]
     """
-    e = np.exp(x - np.max(np.real(x), axis=axis, keepdims=True))
+    e = np.exp(x - np.max(np.real(x), axis=axis, keepdims=True, initial=-np.inf))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
@@ -161,7 +160,7 @@ def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
     classes, wanted = shape_of(logits), np.asarray(plain(targets))
     if not classes:
         raise ShapeError("cross_entropy: the logits are a scalar; they need an axis of classes")
-    axis = axis % len(classes)
+    (axis,) = axes_of(logits, axis)
     expected = classes[:axis] + classes[axis + 1 :]
     if wanted.dtype.kind not in "iu":
         raise ShapeError(f"cross_entropy: targets are class numbers, so integers, not {wanted.dtype}")
@@ -181,33 +180,14 @@ def refuse_other_classes(what: str, numbers: np.ndarray, classes: int) -> None:
     "norm", vjp=(lambda g, y, x, axis=None, keepdims=False: _norm_vjp(g, y, x, axis, keepdims),), label="‖·‖",
     latex=r"\left\lVert {0}\right\rVert",
 )  # fmt: skip
-def _norm2(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def euclidean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The root of the sum of squares over `axis`; its derivative at 0 is defined as 0."""
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
 
 def _norm_vjp(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     length = kept(y, x, axis, keepdims)
     return kept(g, x, axis, keepdims) * x / (length + equal(length, 0.0))
-
-
-@spells(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The Euclidean (Frobenius) norm, or of order 1 or infinity; its derivative at 0 is defined as 0.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> tg.grad(np.linalg.norm)(np.zeros(2)).tolist()
-    [0.0, 0.0]
-    """
-    vector = (axis is not None and not isinstance(axis, tuple)) or len(shape_of(x)) == 1
-    if ord in (None, "fro") or (ord == 2 and vector):
-        return _norm2(x, axis=axis, keepdims=keepdims)
-    if vector and ord == 1:
-        return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
-    if vector and ord == np.inf:
-        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    raise ShapeError(
-        f"norm: order {ord!r} for shape {shape_of(x)} and axis {axis} has no declared derivative; None, 1, 2, inf have"
-    )
 
 
 # -- composed ------------------------------------------------------------------------------------------------------
@@ -221,25 +201,25 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Variance over `axis`, divided by n - ddof."""
     centred = x - mean(x, axis=axis, keepdims=True)
-    return divide(np.sum(centred * centred, axis=axis, keepdims=keepdims), float(count(x, axis) - ddof))
+    return divide(np.sum(centred * centred, axis=axis, keepdims=keepdims), float(np.maximum(count(x, axis) - ddof, 0)))
 
 
 @spells(np.std)
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Standard deviation over `axis`; its derivative where all entries are equal is 0, as for `norm`."""
     centred = x - mean(x, axis=axis, keepdims=True)
-    return divide(_norm2(centred, axis=axis, keepdims=keepdims), float(np.sqrt(count(x, axis) - ddof)))
+    return divide(
+        euclidean(centred, axis=axis, keepdims=keepdims), float(np.sqrt(np.maximum(count(x, axis) - ddof, 0)))
+    )
 
 
 @spells(np.prod)
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Product over `axis`, by halves, so that zeros among the factors leave every derivative right."""
     shape = shape_of(x)
-    axes = tuple(range(len(shape))) if axis is None else tuple(int(i) for i in np.atleast_1d(axis) % max_rank(shape))
+    axes = axes_of(x, axis) if shape or axis not in (None, 0, -1) else ()  # numpy lets a scalar have one axis
     rest = [i for i in range(len(shape)) if i not in axes]
-    flat = (
-        np.reshape(np.transpose(x, (*axes, *rest)), (-1, *[shape[i] for i in rest])) if shape else np.reshape(x, (1,))
-    )
+    flat = np.reshape(np.transpose(x, (*axes, *rest)), (count(x, axes), *[shape[i] for i in rest]))
     while len(flat) > 1:
         half = len(flat) // 2
         product = flat[:half] * flat[half : 2 * half]
@@ -248,31 +228,13 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.reshape(result, tuple(1 if i in axes else n for i, n in enumerate(shape))) if keepdims else result
 
 
-def max_rank(shape: tuple[int, ...]) -> int:
-    """Number of axes, at least one (so that `axis % rank` is defined for scalars)."""
-    return len(shape) or 1
-
-
 def _cumsum_vjp(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
     if axis is None:
         return np.reshape(np.flip(np.cumsum(np.flip(g))), shape_of(x))
-    return np.flip(np.cumsum(np.flip(g, axis=axis), axis=axis), axis=axis)
+    return np.reshape(np.flip(np.cumsum(np.flip(g, axis=axis), axis=axis), axis=axis), shape_of(x))
 
 
 @primitive("cumsum", np.cumsum, multilinear=True, vjp=(_cumsum_vjp,))
 def cumsum(x: Any, axis: int | None = None) -> Any:
     """Running sum along `axis` (of the flattened input if None)."""
     return np.cumsum(x, axis=axis)
-
-
-for _name, _function in {
-    "sum": sum,
-    "mean": mean,
-    "max": max,
-    "min": min,
-    "var": var,
-    "std": std,
-    "prod": prod,
-    "cumsum": cumsum,
-}.items():
-    setattr(Tensor, _name, _function)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .choosing import HOLE, pick, with_hole
-from .primitives import primitive, shape_of, spells
+from .errors import NotDifferentiableError, ShapeError
+from .primitives import axes_of, primitive, shape_of, spells
 from .tensor import Tensor, plain
 
 
@@ -17,8 +18,20 @@ def reshape(x: Any, shape: Any) -> Any:
     return np.reshape(x, shape)
 
 
+@spells(np.reshape, wide=True)
+def _reshape(a: Any, shape: Any, order: str = "C") -> Any:
+    if order == "F":  # columns first is rows first of the transpose
+        lengths = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+        return np.transpose(np.reshape(np.transpose(a), lengths[::-1]))
+    if order != "C":
+        raise NotDifferentiableError(f"order={order!r} depends on how memory lies, which a Tensor does not say: C or F")
+    return reshape(a, shape)
+
+
 def _transpose_vjp(g: Any, y: Any, x: Any, axes: Any = None) -> Any:
-    return np.transpose(g) if axes is None else np.transpose(g, tuple(int(i) for i in np.argsort(axes)))
+    if axes is None:
+        return np.transpose(g)
+    return np.transpose(g, tuple(int(i) for i in np.argsort([axis % len(axes) for axis in axes])))
 
 
 @primitive("transpose", np.transpose, multilinear=True, label="ᵀ", latex=r"{0}^\top", vjp=(_transpose_vjp,))
@@ -62,7 +75,7 @@ scatter_add.__doc__ = (
     vjp=(lambda g, y, x, index: scatter_add(g, index=index, shape=shape_of(x)),),
 )  # fmt: skip
 def _getitem(x: Any, index: Any) -> Any:
-    return x[index]
+    return np.asarray(x)[index] if type(x) is float else x[index]
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
@@ -108,48 +121,29 @@ def stack(xs: Any, axis: int = 0) -> Any:
     return np.stack(xs, axis=axis)
 
 
-@spells(np.split)
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Cut into equal sections, or at the given positions, along `axis`."""
-    positions = np.split(np.arange(shape_of(x)[axis]), indices_or_sections)
-    before = (slice(None),) * (axis % len(shape_of(x)))
-    return [x[(*before, slice(int(p[0]), int(p[-1]) + 1) if len(p) else slice(0, 0))] for p in positions]
-
-
-@spells(np.vstack)
-def vstack(xs: Any) -> Any:
-    """Join rows."""
-    return np.concatenate([x if len(shape_of(x)) > 1 else np.reshape(x, (1, -1)) for x in xs])
-
-
-@spells(np.hstack)
-def hstack(xs: Any) -> Any:
-    """Join columns (entries, for vectors)."""
-    return np.concatenate(list(xs), axis=0 if len(shape_of(xs[0])) == 1 else 1)
-
-
 # -- axes ----------------------------------------------------------------------------------------------------------
 @spells(np.ravel)
-def ravel(x: Any) -> Any:
+def ravel(x: Any, order: str = "C") -> Any:
     """All entries in one axis."""
-    return np.reshape(x, (-1,))
+    return _reshape(x, (-1,), order)
 
 
 @spells(np.swapaxes)
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Exchange two axes."""
     axes = list(range(len(shape_of(x))))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    (i,), (j,) = axes_of(x, axis1), axes_of(x, axis2)
+    axes[i], axes[j] = axes[j], axes[i]
     return np.transpose(x, tuple(axes))
 
 
 @spells(np.moveaxis)
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Move axes to new positions."""
-    rank = len(shape_of(x))
-    sources = [int(i) % rank for i in np.atleast_1d(source)]
-    targets = [int(i) % rank for i in np.atleast_1d(destination)]
-    axes = [i for i in range(rank) if i not in sources]
+    sources, targets = axes_of(x, source), axes_of(x, destination)
+    if len(sources) != len(targets):
+        raise ShapeError(f"moveaxis: {len(sources)} axes cannot go to {len(targets)} places")
+    axes = [i for i in range(len(shape_of(x))) if i not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         axes.insert(target, origin)
     return np.transpose(x, tuple(axes))
@@ -167,12 +161,6 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     return np.reshape(x, np.squeeze(np.empty(shape_of(x), bool), axis).shape)
 
 
-@spells(np.atleast_1d)
-def atleast_1d(x: Any) -> Any:
-    """A scalar as a vector of length 1."""
-    return x if shape_of(x) else np.reshape(x, (1,))
-
-
 @spells(np.copy)
 def copy(x: Any) -> Any:
     """The same tensor: its value never changes, so nobody can write into the other one."""
@@ -181,14 +169,20 @@ def copy(x: Any) -> Any:
 
 # -- repeating and reordering, as picks ----------------------------------------------------------------------------
 @spells(np.take)
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Entries at `indices` along `axis` (of the flattened input if None); repeats add up in the gradient."""
-    if axis is None:
-        x, axis = np.reshape(x, (-1,)), 0
-    before = (slice(None),) * (axis % len(shape_of(x)))
-    if isinstance(indices, Tensor):
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    """Entries at `indices` along `axis` (of the flattened input if None); repeats add up in the gradient. Indices
+    outside: an error, or, by `mode`, `wrap` or `clip`.
+    """
+    if axis is None or not shape_of(x):
+        x, axis = np.reshape(x, (-1,)), axis or 0
+    (axis,) = axes_of(x, axis)
+    before = (slice(None),) * axis
+    if isinstance(indices, Tensor) and mode == "raise":
         return pick(x, indices, index=(*before, HOLE))
-    return x[(*before, np.asarray(plain(indices)))]
+    at = np.asarray(indices if mode == "raise" else plain(indices))
+    if mode != "raise":
+        at = np.take(np.arange(shape_of(x)[axis]), at, mode=mode)  # type: ignore[call-overload]
+    return x[(*before, at)]
 
 
 def embedding(weight: Any, indices: Any) -> Any:
@@ -205,7 +199,7 @@ def embedding(weight: Any, indices: Any) -> Any:
 @spells(np.repeat)
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each entry several times in a row."""
-    length = shape_of(x)[axis] if axis is not None else int(np.prod(shape_of(x)))
+    length = shape_of(x)[axis] if axis is not None and shape_of(x) else int(np.prod(shape_of(x)))
     return take(x, np.repeat(np.arange(length), repeats), axis=axis)
 
 
@@ -224,9 +218,63 @@ def tile(x: Any, reps: Any) -> Any:
 @spells(np.flip)
 def flip(x: Any, axis: Any = None) -> Any:
     """Reverse the order along the axes (all if None)."""
-    rank = len(shape_of(x))
-    axes = range(rank) if axis is None else [int(i) % rank for i in np.atleast_1d(axis)]
-    return x[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(rank))]
+    axes = axes_of(x, axis)
+    return x[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(len(shape_of(x))))]
+
+
+@spells(np.flipud)
+def flipud(m: Any) -> Any:
+    """Reverse the order of the rows."""
+    return flip(m, 0)
+
+
+@spells(np.fliplr)
+def fliplr(m: Any) -> Any:
+    """Reverse the order of the columns."""
+    return flip(m, 1)
+
+
+@spells(np.rot90)
+def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
+    """Turn by 90 degrees `k` times, from the first of two axes to the second."""
+    first, second = axes_of(m, axes)
+    if k % 2 == 0:
+        return flip(m, (first, second)) if k % 4 else m
+    turned = swapaxes(m, first, second)
+    return flip(turned, first) if k % 4 == 1 else flip(turned, second)
+
+
+@spells(np.rollaxis)
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    """Move an axis before the one at `start`."""
+    (i,) = axes_of(a, axis)
+    rank = len(shape_of(a))
+    if not -rank <= start <= rank:
+        raise ShapeError(f"rollaxis: start={start} lies outside of {rank} axes")
+    place = start + rank if start < 0 else start
+    return moveaxis(a, i, place - 1 if i < place else place)
+
+
+@spells(np.delete)
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    """The entries that are left when those at `obj` are taken out."""
+    if axis is None:
+        arr, axis = np.reshape(arr, (-1,)), 0
+    return take(arr, np.delete(np.arange(shape_of(arr)[axis]), obj), axis)
+
+
+@spells(np.compress, np.extract)
+def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    """The entries along `axis` for which a condition (plain data) holds."""
+    return take(a, np.flatnonzero(condition), axis)
+
+
+@spells(np.resize)
+def resize(a: Any, new_shape: Any) -> Any:
+    """The entries in another shape, from the first again where they do not suffice."""
+    n = int(np.prod(shape_of(a), dtype=int))
+    shape = tuple(int(i) for i in np.atleast_1d(new_shape))
+    return take(a, np.reshape(np.arange(int(np.prod(shape, dtype=int))) % max(n, 1), shape)) if n else np.zeros(shape)
 
 
 @primitive(
@@ -236,36 +284,6 @@ def flip(x: Any, axis: Any = None) -> Any:
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     """Shift entries around the end of the axis."""
     return np.roll(x, shift, axis)
-
-
-def _pad_vjp(g: Any, y: Any, x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    widths = np.broadcast_to(pad_width, (len(shape_of(x)), 2))
-    return g[tuple(slice(int(before), int(before) + n) for (before, _), n in zip(widths, shape_of(x), strict=True))]
-
-
-@primitive("pad", vjp=(_pad_vjp,))
-def _pad_constant(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    return np.pad(x, pad_width, mode="constant", constant_values=constant_values)
-
-
-@spells(np.pad)
-def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
-    """Add entries around: constant ones, or copies of entries (`edge`, `reflect`, `symmetric`, `wrap`)."""
-    if mode == "constant":
-        return _pad_constant(x, pad_width=pad_width, **options)
-    positions = np.pad(np.arange(int(np.prod(shape_of(x)))).reshape(shape_of(x)), pad_width, mode=mode, **options)  # type: ignore[call-overload]
-    return take(x, positions)
-
-
-@spells(np.sort)
-def sort(x: Any, axis: int | None = -1) -> Any:
-    """Entries in ascending order along `axis`; the cotangent goes back to where each entry came from."""
-    if axis is None:
-        x, axis = np.reshape(x, (-1,)), -1
-    values = np.asarray(plain(x))
-    grids = list(np.ogrid[tuple(slice(n) for n in values.shape)])
-    grids[axis] = np.argsort(np.real(values), axis=axis, kind="stable")
-    return x[tuple(grids)]
 
 
 # -- triangles and diagonals ---------------------------------------------------------------------------------------
@@ -292,6 +310,8 @@ def _diag(v: Any, k: int = 0) -> Any:
 @spells(np.diag)
 def diag(v: Any, k: int = 0) -> Any:
     """The square matrix with the vector `v` on diagonal `k`, or the diagonal of a matrix."""
+    if len(shape_of(v)) not in (1, 2):
+        raise ShapeError(f"diag: needs a vector or a matrix, but the shape is {shape_of(v)}")
     return _diag(v, k=k) if len(shape_of(v)) == 1 else np.diagonal(v, k)
 
 
@@ -299,22 +319,26 @@ def diag(v: Any, k: int = 0) -> Any:
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonal of each matrix spanned by two axes, as the last axis of the result."""
     a = moveaxis(a, (axis1, axis2), (-2, -1))
-    rows, columns = np.nonzero(np.eye(shape_of(a)[-2], shape_of(a)[-1], k=offset))
-    return a[..., rows, columns]
+    m, n = shape_of(a)[-2:]
+    along = np.arange(max(min(m + min(offset, 0), n - max(offset, 0)), 0))
+    return a[..., along - min(offset, 0), along + max(offset, 0)]
+
+
+@spells(np.diagflat)
+def diagflat(v: Any, k: int = 0) -> Any:
+    """The square matrix with all entries of `v` on diagonal `k`."""
+    return _diag(np.reshape(v, (-1,)), k=k)
 
 
 # -- the methods numpy users expect --------------------------------------------------------------------------------
-def _method_reshape(self: Tensor, *shape: Any) -> Any:
-    return reshape(self, shape[0] if len(shape) == 1 else shape)
+def _method_reshape(self: Tensor, *shape: Any, **options: Any) -> Any:
+    return np.reshape(self, shape[0] if len(shape) == 1 else shape, **options)
 
 
 def _method_transpose(self: Tensor, *axes: Any) -> Any:
     return transpose(self, None if not axes else axes[0] if len(axes) == 1 else axes)
 
 
-for _name, _method in {
-    "__getitem__": getitem,
-    "reshape": _method_reshape, "transpose": _method_transpose, "ravel": ravel, "flatten": ravel, "squeeze": squeeze,
-    "swapaxes": swapaxes, "repeat": repeat, "take": take, "diagonal": diagonal, "copy": copy,
-}.items():  # fmt: skip
+Tensor.__getitem__ = getitem  # type: ignore[method-assign]
+for _name, _method in {"reshape": _method_reshape, "transpose": _method_transpose}.items():
     setattr(Tensor, _name, _method)

@@ -16,6 +16,8 @@ import numpy as np
 
 from .errors import DtypeError, GraphError, NotDifferentiableError, ReadOnlyError, ShapeError
 from .scope import ROOT, Scope, current
+from .signatures import called, folded, spelled
+from .spellings import hint
 
 if TYPE_CHECKING:
     from .primitives import Primitive
@@ -91,7 +93,6 @@ class Tensor:
         def __rmatmul__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
-        def __getattr__(self, method: str) -> Any: ...
 
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
@@ -226,6 +227,9 @@ class Tensor:
         value = np.array2string(np.asarray(self.value), precision=6, separator=", ", threshold=20)
         return f"tensor({value}{named}{made})"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a scalar Tensor has no length")
@@ -238,7 +242,8 @@ class Tensor:
         if self.requires_grad:
             raise NotDifferentiableError(
                 "this call would turn a Tensor into a plain float and lose its gradient: "
-                "use t.item() if that is meant, or the numpy function (np.tanh for math.tanh)"
+                "use t.item() if that is meant, the numpy function (np.tanh for math.tanh), or np.stack([a, b]) for an "
+                "array of Tensors (an array's own entries hold plain numbers)"
             )
         return float(self.item())
 
@@ -261,48 +266,63 @@ class Tensor:
 
     # -- numpy's spelling -------------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs:
+        if method == "__call__":
             ours = DIFFERENTIABLE.get(ufunc)
-            if ours is not None:
+            if ours is not None and not kwargs:
                 return ours(*args)
-        if method == "reduce" and ufunc in _REDUCTIONS:
-            return DIFFERENTIABLE[_REDUCTIONS[ufunc]](*args, **_supported(ufunc, kwargs))
-        if method != "__call__":
-            raise NotDifferentiableError(f"np.{ufunc.__name__}.{method} has no declared derivative")
-        return _dispatch(ufunc, args, kwargs)
+            return _dispatch(ufunc, args, kwargs)
+        if method == "outer":
+            left, right = (x if isinstance(x, Tensor) else np.asarray(x) for x in args)
+            spread = DIFFERENTIABLE[np.reshape](left, left.shape + (1,) * right.ndim)
+            return _dispatch(ufunc, (spread, right), kwargs)
+        if ufunc in PLAIN:
+            return getattr(ufunc, method)(*map(plain, args), **_without_tensors(ufunc, kwargs))
+        function, options = folded(ufunc, method, args, kwargs)
+        return _dispatch(function, (options.pop("a"),), options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return _dispatch(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        raise NotDifferentiableError(
-            "this call would turn a Tensor into a plain array and lose its gradient: "
-            "use t.numpy() if that is meant, or a numpy function with a declared derivative"
-        )
+        if self.requires_grad:
+            raise NotDifferentiableError(
+                "this call would turn a Tensor into a plain array and lose its gradient: use np.stack([a, b]) for an "
+                "array of Tensors, t.numpy() if the plain value is meant, or a function with a declared derivative"
+            )
+        return np.array(self.value, dtype) if copy else np.asarray(self.numpy(), dtype)
 
-
-_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+    def __getattr__(self, wanted: str) -> Any:
+        raise AttributeError(f"a Tensor has no attribute {wanted!r}{hint(wanted, DIFFERENTIABLE)}")
 
 
 def _dispatch(function: Any, args: Any, kwargs: Any) -> Any:
     ours = DIFFERENTIABLE.get(function)
     if ours is not None:
-        return ours(*args, **_supported(function, kwargs)) if kwargs else ours(*args)
+        return called(function, ours, args, kwargs)
     if function in PLAIN:
-        return function(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
-    module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np")
+        return function(*map(plain, args), **_without_tensors(function, kwargs))
     raise NotDifferentiableError(
-        f"{module}.{function.__name__} has no declared derivative, so it would lose the gradient: "
+        f"{spelled(function)} has no declared derivative, so it would lose the gradient: "
         "compose it from functions that have one, or call it on t.numpy() if a plain value is meant"
     )
 
 
-def _supported(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    for key in ("out", "dtype", "where", "casting", "order"):
-        if kwargs.get(key) is not None:
-            raise NotDifferentiableError(f"np.{function.__name__} on a Tensor does not take {key}=")
-        kwargs.pop(key, None)
-    return kwargs
+def _without_tensors(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    out = kwargs.get("out")
+    if any(isinstance(x, Tensor) for x in (out if isinstance(out, tuple) else (out,))):
+        raise ReadOnlyError(f"{spelled(function)}: out= is a Tensor, which is never written to: use the result")
+    return {key: plain(value) for key, value in kwargs.items()}
+
+
+def method(function: Any) -> Callable[..., Any]:
+    """A numpy function as a method of Tensors, with the function's own arguments."""
+
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return _dispatch(function, (self, *args), kwargs)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    call.__doc__ = f"`{spelled(function)}` of this tensor, with the same arguments."
+    return call
 
 
 def plain(x: Any) -> Any:

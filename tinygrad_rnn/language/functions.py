@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..core.elementwise import greater, relu, sigmoid, sign, softplus, stop
-from ..core.reductions import cross_entropy, log_softmax, logsumexp, norm, onehot, softmax
+from ..core.linalg import norm
+from ..core.reductions import cross_entropy, log_softmax, logsumexp, onehot, softmax
 from ..core.tensor import plain
 from . import operands
 from .operands import Operand, column, entrywise, pairwise

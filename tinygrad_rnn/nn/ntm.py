@@ -15,7 +15,8 @@ from ..core.contractions import linear
 from ..core.elementwise import sigmoid, softplus
 from ..core.errors import GraphError, ShapeError
 from ..core.functions import name
-from ..core.reductions import norm, softmax
+from ..core.linalg import norm
+from ..core.reductions import softmax
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor
 from .cell import Cell, States

@@ -1,0 +1,47 @@
+"""The methods numpy users expect of an array: each is numpy's function of the same name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import DtypeError
+from .linalg import matrix_transpose
+from .primitives import optional, spells
+from .special import astype
+from .tensor import Tensor, method
+
+#: numpy's functions that are methods; in contrast to an array's, `sort` returns the sorted tensor
+METHODS = (
+    np.all, np.any, np.argmax, np.argmin, np.argsort, np.clip, np.compress, np.copy, np.cumprod, np.cumsum,
+    np.diagonal, np.dot, np.max, np.mean, np.min, np.nonzero, np.prod, np.ravel, np.repeat, np.round, np.sort,
+    np.squeeze, np.std, np.sum, np.swapaxes, np.take, np.trace, np.var, np.partition, np.searchsorted,
+)  # fmt: skip
+
+for _function in METHODS:
+    setattr(Tensor, _function.__name__, method(_function))
+for _name, _same in {"flatten": np.ravel, "conj": np.conjugate}.items():
+    setattr(Tensor, _name, method(_same))
+
+
+def _astype(self: Tensor, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+    """The same numbers in another dtype; see `astype`. How they lie in memory makes no difference."""
+    if not np.can_cast(self.dtype, dtype, casting):  # type: ignore[arg-type]
+        raise DtypeError(f"astype: cannot cast {self.dtype} to {np.dtype(dtype)} by the rule {casting!r}")
+    return astype(self, dtype)
+
+
+def _tolist(self: Tensor) -> Any:
+    """The value as a float or as nested lists of them."""
+    return self.numpy().tolist()
+
+
+for _name, _method in {"astype": _astype, "tolist": _tolist}.items():
+    setattr(Tensor, _name, _method)
+Tensor.mT = property(matrix_transpose, doc="The transpose of each matrix (the last two axes).")  # type: ignore[attr-defined]
+
+
+@spells(optional(np, "astype"))
+def _astype_function(x: Any, dtype: Any, copy: bool = True) -> Any:
+    return astype(x, dtype)

@@ -1,0 +1,82 @@
+"""How numpy's and torch's other names are spelled here: one table for every hint in an error."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+import numpy as np
+
+#: torch's names of arguments -> numpy's
+KEYWORDS = {"dim": "axis", "dims": "axis", "keepdim": "keepdims", "unbiased": "ddof"}
+
+#: names that are asked of this package or of a Tensor -> what to write
+SPELLINGS = {
+    "addmm": "b + x @ W",
+    "arange": "np.arange(...), and tg.tensor(...) of it to differentiate",
+    "as_tensor": "tg.tensor(x)",
+    "asarray": "tg.tensor(x), or x.numpy() for the value",
+    "array": "tg.tensor(x), or np.stack([a, b]) for an array of Tensors",
+    "bmm": "a @ b",
+    "cat": "np.concatenate([a, b], axis=0)",
+    "chunk": "np.array_split(x, sections)",
+    "clamp": "np.clip(x, low, high)",
+    "clone": "np.copy(x); a Tensor is never changed, so x itself will do",
+    "cpu": "x: everything is computed where it stands",
+    "cuda": "x: everything is computed by the processor",
+    "device": "x: everything is computed by the processor",
+    "dim": "x.ndim",
+    "double": "x.astype(np.float64)",
+    "empty": "tg.tensor(np.empty(shape))",
+    "eye": "tg.tensor(np.eye(n))",
+    "float": "x.astype(np.float32)",
+    "from_numpy": "tg.tensor(x)",
+    "full": "tg.tensor(np.full(shape, value))",
+    "gather": "np.take_along_axis(x, indices, axis)",
+    "half": "x.astype(np.float16)",
+    "index_select": "np.take(x, indices, axis)",
+    "is_leaf": "x.op is None",
+    "logdet": "np.linalg.slogdet(x).logabsdet",
+    "lerp": "a + weight * (b - a)",
+    "manual_seed": "np.random.default_rng(seed)",
+    "masked_fill": "np.where(mask, value, x)",
+    "mm": "a @ b",
+    "mv": "a @ b",
+    "narrow": "x[start:stop]",
+    "numel": "x.size",
+    "ones": "tg.tensor(np.ones(shape))",
+    "permute": "np.transpose(x, axes)",
+    "pow": "x ** n",
+    "rand": "tg.tensor(np.random.default_rng(seed).random(shape))",
+    "randn": "tg.tensor(np.random.default_rng(seed).standard_normal(shape))",
+    "requires_grad_": "tg.tensor(x.value) for a leaf that is differentiated, x.detach() for one that is not",
+    "rsqrt": "1.0 / np.sqrt(x)",
+    "sub": "a - b",
+    "mul": "a * b",
+    "div": "a / b",
+    "t": "x.T",
+    "to": "x.astype(dtype)",
+    "type": "x.astype(dtype)",
+    "unbind": "list(x)",
+    "unsqueeze": "np.expand_dims(x, axis)",
+    "view": "np.reshape(x, shape)",
+    "expand": "np.broadcast_to(x, shape)",
+    "zero_": "a new Tensor: values are not written in place",
+    "zeros": "tg.tensor(np.zeros(shape))",
+}
+
+
+def hint(name: str, functions: Container[Any]) -> str:
+    """How a name that does not exist here is written, as the end of an error message; empty if nobody knows.
+
+    `functions` are the numpy functions that take Tensors.
+
+    >>> hint("cat", ()), hint("tanh", [np.tanh]), hint("florp", ())
+    (': write np.concatenate([a, b], axis=0)', ': write np.tanh(...), which takes Tensors', '')
+    """
+    if name in SPELLINGS:
+        return f": write {SPELLINGS[name]}"
+    for module, prefix in ((np, "np"), (np.linalg, "np.linalg")):
+        if not name.startswith("_") and getattr(module, name, None) in functions:
+            return f": write {prefix}.{name}(...), which takes Tensors"
+    return ""
