@@ -39,8 +39,8 @@ def watched() -> Iterator[None]:
         originals = {name: Tensor.__dict__[name] for name in _METHODS}
         dispatch = tensor_module._dispatch
         token = _recording.set(True)
-        for name, what in _METHODS.items():
-            setattr(Tensor, name, _guarded(originals[name], what))
+        for name, original in originals.items():
+            setattr(Tensor, name, _guarded(original, _METHODS[name]))
         tensor_module._dispatch = _guarded_dispatch(dispatch)
         try:
             yield

@@ -8,6 +8,8 @@ it; this room only asks them by numpy's own spelling.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from threading import local
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,19 @@ def looks() -> int:
 
 def _note_look() -> None:
     _looks.count = looks() + 1
+
+
+_uncopied: ContextVar[bool] = ContextVar("tinygrad_rnn_uncopied", default=False)
+
+
+@contextmanager
+def uncopied() -> Iterator[None]:
+    """While the block lasts, no Tensor becomes a plain array by itself: for recordings that hold for other values."""
+    token = _uncopied.set(True)
+    try:
+        yield
+    finally:
+        _uncopied.reset(token)
 
 
 class Tensor:
@@ -284,7 +299,7 @@ class Tensor:
         return _dispatch(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad:
+        if self.requires_grad or _uncopied.get():
             raise NotDifferentiableError(
                 "this call would turn a Tensor into a plain array and lose its gradient: use np.stack([a, b]) for an "
                 "array of Tensors, t.numpy() if the plain value is meant, or a function with a declared derivative"

@@ -17,7 +17,7 @@ from ..compile.record import Entries, Leaf, candidates, changed, cut
 from ..core.errors import DerivationError, TinygradError
 from ..core.graph import Graph
 from ..core.scope import ROOT, entered, step, steps
-from ..core.tensor import Tensor, plain, tensor
+from ..core.tensor import Tensor, plain, tensor, uncopied
 from ..language.model import Model
 from ..language.unroll import Run
 from .equations import Equations, write_equations
@@ -145,7 +145,9 @@ class _Recording:
             ]
             given = [x.value if self.plain_numbers and x.dtype.kind in "iu" else x for x in self.tensors]
             args = _rebuilt(self.given, iter(given))
-            return _loss(self.function(**args) if isinstance(args, dict) else self.function(*args), self.name)
+            with uncopied():  # numbers copied out of the graph would be those of the examples
+                result = self.function(**args) if isinstance(args, dict) else self.function(*args)
+            return _loss(result, self.name)
 
     def equations(self, times: Mapping[int, int]) -> Equations:
         """The equations, if these are the sequences."""
