@@ -10,7 +10,7 @@ from .errors import DtypeError
 from .linalg import matrix_transpose
 from .primitives import optional, spells
 from .special import astype
-from .tensor import Tensor, method
+from .tensor import UNCOPIED, Tensor, method
 
 #: numpy's functions that are methods; in contrast to an array's, `sort` returns the sorted tensor
 METHODS = (
@@ -34,7 +34,7 @@ def _astype(self: Tensor, dtype: Any, order: str = "K", casting: str = "unsafe",
 
 def _tolist(self: Tensor) -> Any:
     """The value as a float or as nested lists of them."""
-    return self.numpy().tolist()
+    return (np.asarray(self) if UNCOPIED.get() else self.numpy()).tolist()
 
 
 for _name, _method in {"astype": _astype, "tolist": _tolist}.items():

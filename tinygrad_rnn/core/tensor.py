@@ -48,17 +48,17 @@ def _note_look() -> None:
     _looks.count = looks() + 1
 
 
-_uncopied: ContextVar[bool] = ContextVar("tinygrad_rnn_uncopied", default=False)
+UNCOPIED: ContextVar[bool] = ContextVar("tinygrad_rnn_uncopied", default=False)
 
 
 @contextmanager
 def uncopied() -> Iterator[None]:
     """While the block lasts, no Tensor becomes a plain array by itself: for recordings that hold for other values."""
-    token = _uncopied.set(True)
+    token = UNCOPIED.set(True)
     try:
         yield
     finally:
-        _uncopied.reset(token)
+        UNCOPIED.reset(token)
 
 
 class Tensor:
@@ -299,7 +299,7 @@ class Tensor:
         return _dispatch(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad or _uncopied.get():
+        if self.requires_grad or UNCOPIED.get():
             raise NotDifferentiableError(
                 "this call would turn a Tensor into a plain array and lose its gradient: use np.stack([a, b]) for an "
                 "array of Tensors, t.numpy() if the plain value is meant, or a function with a declared derivative"

@@ -20,7 +20,7 @@ import numpy as np
 from ...core.autodiff import gradients
 from ...core.errors import GraphError, NotDifferentiableError, ReadOnlyError
 from ...core.graph import Graph, ancestors
-from ...core.tensor import Tensor, tensor
+from ...core.tensor import Tensor, tensor, uncopied
 from ..gradcheck import STEP, richardson
 from ..magnitude import EPS, SAFETY, magnitudes
 from .arrays import Place, said
@@ -108,7 +108,7 @@ def record(subject: Subject) -> tuple[Tensor | None, dict[Place, Tensor], str]:
     reason = ""
     for numpy in (nullcontext(), numpy_that_remembers(subject.functions)):
         try:
-            with numpy, subject.params.replaced(leaves), noted(subject.functions, subject.vocabulary):
+            with numpy, uncopied(), subject.params.replaced(leaves), noted(subject.functions, subject.vocabulary):
                 loss = subject.scalar(subject.call(leaves))
         except Exception as error:  # the user's code met a Tensor where it expects an array; it may raise anything then
             reason = reason or f"{_short(error)}{where(error)}"
