@@ -122,10 +122,12 @@ def test_what_is_refused_is_refused_with_the_same_words() -> None:
         wrong[2, 1] = symbol
         with pytest.raises(tg.ShapeError, match="Embedding: symbols run from 0 to 4"):
             fast(net, wrong, y, mask)
-        wrong = y.copy()
-        wrong[2, 1] = symbol
+        wrong, counted = y.copy(), mask.copy()
+        wrong[2, 1], counted[2, 1] = symbol, False
+        equal(score, (net, x, wrong, counted))
+        counted[2, 1] = True
         with pytest.raises(tg.ShapeError, match="targets run from 0 to 4"):
-            fast(net, x, wrong, mask)
+            fast(net, x, wrong, counted)
     with pytest.raises(tg.GraphError, match="nothing to average"):
         fast(net, x, y, np.zeros((T, B), bool))
     equal(score, (net, x, y, mask))
@@ -139,7 +141,7 @@ def test_lengths_fold_and_are_checked() -> None:
     calls = [(T, [6, 6, 6]), (T, [1, 4, 6]), (9, [2, 9, 7]), (2, [1, 2, 2])]
     fast = equal(loss, *[(net, symbols(n), np.array(ends)) for n, ends in calls])
     assert fast.forms == ["folded"] and fast.recordings == 1
-    for wrong in ([0, 1, 2], [1, 2, 7]):
+    for wrong in ([-1, 1, 2], [1, 2, 7]):
         with pytest.raises(tg.GraphError, match="lengths run from"):
             fast(net, symbols(), np.array(wrong))
     named = equal(loss, *[(net, symbols(n), ends) for n, ends in calls])

@@ -17,7 +17,8 @@ from ..core.primitives import Primitive
 from ..core.recurrence import After, At, Constant, Each, Here, Instruction, Recurrence, Reference, Root, Shift
 from ..core.tensor import Tensor
 from ..core.timeline import same_static, same_value
-from .errors import Unfoldable
+from .errors import OtherNumber, Unfoldable
+from .lengths import power
 from .program import Node, constant, order
 
 
@@ -27,9 +28,8 @@ class Built:
 
     def __init__(self, outputs: list[Node], ends: int, length: int) -> None:
         self.outputs, self.ends, self.length = outputs, ends, length
-        #: what was given, by number of the argument, and what the function returned: to check a plan against
-        self.given: dict[int, Any] = {}
-        self.returned: list[Any] = []
+        #: the `Recording` it was made from: to check a plan against
+        self.recorded: Any = None
         #: further arguments, computed from others: see `Unstacking`
         self.derived: dict[int, tuple[int, int, int]] = {}
 
@@ -311,7 +311,7 @@ def matched(a: Built, b: Built) -> list[Node]:
     Raises `Unfoldable` where the two recordings differ otherwise: the function then does something else for another
     length, or for other values.
     """
-    if b.length - a.length != 1 or a.ends != b.ends:
+    if a.ends != b.ends:
         raise Unfoldable("the number of steps is not that of the sequence")
     left, right = order(a.outputs), order(b.outputs)
     if len(left) != len(right):
@@ -334,37 +334,28 @@ def matched(a: Built, b: Built) -> list[Node]:
     return a.outputs
 
 
-def alike(a: Built, b: Built) -> bool:
-    """Whether two recordings of one length compute the same with the same numbers."""
-    left, right = order(a.outputs), order(b.outputs)
-    return len(left) == len(right) and all(
-        x.op == y.op and (x.op != "constant" or same_value(x.params["value"], y.params["value"]))
-        for x, y in zip(left, right, strict=True)
-    )
+def confirm(outputs: list[Node], built: Built) -> None:
+    """Raise `Unfoldable` unless numbers of the length are in a third recording what they are in the program."""
+    for x, y in zip(order(outputs), order(built.outputs), strict=True):
+        if x.op == "steps":
+            expected, found = x.params["factor"] * float(built.length) ** x.params["power"], y.params["value"]
+            if abs(found - expected) > 1e-14 * abs(expected):
+                raise OtherNumber(f"the number {found!r} stands where {expected!r} was foretold")
 
 
 def _of_length(node: Node, other: Any, n: int, m: int) -> None:
-    """Write a number that differs as one of T: a T, a / T, or a T + b with whole a and b."""
+    """Write a number that differs as one of T: c T or c / T."""
     a, b = node.params["value"], other
     if type(a) is not float or type(b) is not float:
         raise Unfoldable("an array differs between two recordings: it depends on values, on chance or on the length")
     if not n:
         raise Unfoldable(f"the number {a!r} becomes {b!r} in another recording")
-    if not a or not b:
-        factor, power, offset = b - a, 1, a - (b - a) * n
-        if not factor.is_integer() or not offset.is_integer():
-            raise Unfoldable(f"the number {a!r} becomes {b!r} in another recording")
-    elif abs(a / n - b / m) <= 1e-15 * abs(a / n):
-        factor, power, offset = a / n, 1, 0.0
-        factor = float(round(factor)) if abs(factor - round(factor)) < 1e-12 else factor
-    elif abs(a * n - b * m) <= 4e-16 * abs(a * n):
-        factor, power, offset = a * n, -1, 0.0
-        factor = float(round(factor)) if abs(factor - round(factor)) < 1e-12 * abs(factor) else factor
-    elif (b - a).is_integer() and (a - (b - a) * n).is_integer():
-        factor, power, offset = b - a, 1, a - (b - a) * n
-    else:
-        raise Unfoldable(f"the number {a!r} becomes {b!r} in another recording")
-    node.op, node.params, node.ins = "steps", {"factor": factor, "power": power, "offset": offset}, []
+    found = power(a, b, n, m)
+    if not found:
+        raise OtherNumber(f"the number {a!r} for {n} steps is {b!r} for {m}")
+    factor = a / n**found
+    whole = abs(factor - round(factor)) <= 1e-12 * max(1.0, abs(factor))
+    node.op, node.params, node.ins = "steps", {"factor": float(round(factor)) if whole else factor, "power": found}, []
 
 
 def _spreads(shape: tuple[int, ...], over: tuple[int, ...]) -> bool:

@@ -7,7 +7,6 @@ goes anywhere but through the language's own interpreter. What is given under wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from .build import Built, build
 from .forms import Prepared
 from .places import Key, Places
 from .prepare import form_for, prepare
-from .record import Leaf, changed, cut
+from .record import Leaf, Recording, changed, cut
 
 
 class CompiledModel:
@@ -54,15 +53,19 @@ class CompiledModel:
         arrays = self.places.arrays(keys, values)
         fixed = tuple(found_lengths.values()) if self.places.reason else ()  # lengths that no array may say
         known = self._known.setdefault((fixed, *keys), [])
-        recorder = partial(_Recorder, self, keys, arrays, found_lengths)
-        found = form_for(known, arrays, lambda: prepare(self, (), {}, arrays, len(known), recorder=recorder()))
+        args = keys, arrays, found_lengths
+        found = form_for(known, arrays, lambda: prepare(self, args, {}, arrays, len(known)))
         self._last = found
-        return found.run(self, (keys, arrays, found_lengths), {}, arrays)
+        return found.run(self, args, {}, arrays)
 
     def original(self, keys: list[Key], arrays: list[Any], lengths: dict[str, int]) -> tuple[float, dict[str, Any]]:
         """The loss and its gradients as they are computed without compiling."""
         run = _Recorder(self, keys, arrays, lengths).unrolled(arrays, lengths)
         return run.loss.item(), gradients(run.loss, run.parameters)
+
+    def recorder(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Recorder:
+        """What records the model with these values."""
+        return _Recorder(self, *args)
 
     def returned(self, args: Any, value: Any, outputs: list[Any]) -> tuple[float, dict[str, Any]]:
         """The loss, and the gradients by name."""
@@ -114,7 +117,7 @@ class _Recorder:
     def run(self, times: dict[int, int], length: int, other: bool, folded: bool = True) -> tuple[Built, Any]:
         """One recording."""
         lengths = dict.fromkeys(self.lengths, length) if folded else self.lengths
-        arrays = [cut(array, 0, length) if n in times else array for n, array in enumerate(self.arrays)]
+        arrays = self._cut(times, length)
         arrays = [changed(array) for array in arrays] if other else arrays
         first_id = next_id()
         with entered(ROOT), np.errstate(all="ignore"):
@@ -128,8 +131,22 @@ class _Recorder:
                 at = self.places.index(place, lengths) if key in self.places.over else None
                 leaves[tensor.id] = numbers[key] if at is None else (numbers[key], at)
         built = build([[run.loss]], leaves, first_id, length, folded, named)
-        built.given, built.returned = dict(enumerate(arrays)), [run.loss.value]
+        built.recorded = self._recording(run, arrays)
         return built, (("output", 0), [None])
+
+    def recording(self, times: dict[int, int], length: int) -> Recording:
+        """One recording as it is."""
+        arrays = self._cut(times, length)
+        with entered(ROOT), np.errstate(all="ignore"):
+            return self._recording(self.unrolled(arrays, dict.fromkeys(self.lengths, length)), arrays)
+
+    def _cut(self, times: dict[int, int], length: int) -> list[Any]:
+        return [cut(array, 0, length) if n in times else array for n, array in enumerate(self.arrays)]
+
+    def _recording(self, run: Any, arrays: list[Any]) -> Recording:
+        found = Recording([run.loss], ("output", 0), dict(enumerate(arrays)))
+        found.wanted = [(run.parameters[self.keys[leaf.number]], 0) for leaf in self.leaves if leaf.differentiated]
+        return found
 
 
 def compile_model(model: Any, executor: str = "numpy", checkpoint: int | str | None = None) -> CompiledModel:

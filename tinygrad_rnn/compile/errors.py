@@ -15,3 +15,7 @@ class Unwatchable(GraphError):
 
 class Unfoldable(GraphError):
     """The recorded graph is not one step repeated; inside of this room only, where the flat form takes over."""
+
+
+class OtherNumber(Unfoldable):
+    """A number differs between two recordings, and is none that a form for all lengths can take."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.choosing import inside
 from .checkpoint import CheckpointRunner
+from .lengths import Lengths
 from .lower import Lowered
 from .numbers import Allowed, Questions
 from .record import Times, restored
@@ -91,6 +92,11 @@ class Planned(Prepared):
         self.plan, self.runner = lowered.plan, runner
         self._alone = Lock()  # a runner works in memory of its own: calls from several threads wait for each other
         self.calm = calm(lowered.plan, "numpy" if isinstance(runner, NumpyRunner | CheckpointRunner) else "scipy")
+        #: the lengths it was looked at; None for the flat form
+        self.lengths: Lengths | None = None
+        #: why it is not used any more, after another length spoke against it; and the forms that are used instead
+        self.refused: str | None = None
+        self.instead: list[Prepared] = []
         #: the fewest steps it can do: a step of the loop that is read by itself has to be there
         self.least = ends
         self.questions = Questions({}, False, 0)
@@ -116,6 +122,12 @@ class Planned(Prepared):
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
         T = self.length(arrays) or 0
+        if self.lengths is not None and (self.refused or T not in self.lengths):
+            from .prepare import another  # which makes forms
+
+            other = another(compiled, self, args, kwargs, arrays)
+            if other is not None:
+                return other.run(compiled, args, kwargs, arrays)
         if not self._allowed(arrays, T):
             return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
         found = self.outputs(arrays, T)
@@ -127,12 +139,16 @@ class Planned(Prepared):
 
     def _allowed(self, arrays: list[Any], T: int) -> bool:
         """Whether all whole numbers are such as the function takes."""
+        given = self._with_derived(arrays, T)
         for n, allowed in self.questions.allowed.items():
-            if not allowed.holds(arrays[n]):
+            if not allowed.holds(given[n], None if allowed.under is None else given[allowed.under]):
                 return False
         return not self.derived or all(
             Allowed(low, T + more, frozenset()).holds(arrays[n]) for n, low, more in self.derived.values()
         )
+
+    def _with_derived(self, arrays: list[Any], T: int) -> list[Any]:
+        return [*arrays, *[inside(arrays[n], T) for n, _, _ in self.derived.values()]] if self.derived else arrays
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T."""
@@ -149,8 +165,7 @@ class Planned(Prepared):
     def outputs(self, arrays: list[Any], T: int) -> list[Any]:
         """Values and gradients for sequences of length T."""
         N = T - self.ends
-        if self.derived:
-            arrays = [*arrays, *[inside(arrays[n], T) for n, _, _ in self.derived.values()]]
+        arrays = self._with_derived(arrays, T)
         values = [
             arrays[n] if n is not None else self._value(source, arrays, T, N)
             for n, source in zip(self.plain, self.lowered.sources, strict=True)
@@ -163,7 +178,7 @@ class Planned(Prepared):
     def _value(self, source: dict[str, Any], arrays: list[Any], T: int, N: int) -> Any:
         if "steps" in source:
             p = source["steps"]
-            return p["factor"] * float(T) ** p["power"] + p["offset"]
+            return p["factor"] * float(T) ** p["power"]
         if "tensor" in source:
             return source["tensor"].value
         n = source["leaf"]

@@ -16,7 +16,7 @@ from ..core.tensor import Tensor, next_id
 from .errors import CompileError, Unwatchable
 from .forms import Prepared
 from .prepare import prepare
-from .record import array_of
+from .record import Recorder, array_of
 from .surroundings import Surroundings
 from .trees import flatten, with_gradients
 from .watch import RECORDING
@@ -140,6 +140,10 @@ class Compiled:
             )
         known.keep(self._state(objects), [*forms, found])  # what the recording itself has left behind is as it was
         return found
+
+    def recorder(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recorder:
+        """What records the function with these arguments."""
+        return Recorder(self.function, args, kwargs, self.argnums)
 
     def returned(self, args: tuple[Any, ...], value: Any, outputs: list[Any]) -> Any:
         """The value, the gradients, or both, as the function that was compiled returns them."""

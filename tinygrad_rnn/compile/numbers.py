@@ -18,14 +18,17 @@ _PASSING = frozenset({"shift", "reshape", "transpose", "getitem", "copy", "at", 
 
 
 class Allowed(NamedTuple):
-    """The whole numbers from `low` on and below `high`, and those of `also`."""
+    """The whole numbers from `low` on and below `high`, and those of `also`; any where the argument `under` is 0."""
 
     low: int
     high: int
     also: frozenset[int]
+    under: int | None = None
 
-    def holds(self, numbers: Any) -> bool:
-        """Whether all numbers are such."""
+    def holds(self, numbers: Any, mask: Any = None) -> bool:
+        """Whether all numbers are such, or those under the mask."""
+        if mask is not None and np.shape(mask) == np.shape(numbers):
+            numbers = numbers[mask != 0]
         if not np.size(numbers):
             return True
         if not self.also and not self.low and getattr(numbers, "dtype", None) == np.int64:
@@ -37,7 +40,8 @@ class Allowed(NamedTuple):
     def both(self, other: Allowed) -> Allowed:
         """What is allowed by both."""
         also = {n for n in self.also | other.also if self._has(n) and other._has(n)}
-        return Allowed(max(self.low, other.low), min(self.high, other.high), frozenset(also))
+        under = self.under if self.under == other.under else None
+        return Allowed(max(self.low, other.low), min(self.high, other.high), frozenset(also), under)
 
     def _has(self, number: int) -> bool:
         return number in self.also or self.low <= number < self.high
@@ -59,8 +63,8 @@ def questions(outputs: list[Node]) -> Questions:
     nodes = order(outputs)
     for node in nodes:
         read = _read(node)
-        for leaf, also in _leaves(read[0]) if read is not None else ():
-            allowed = Allowed(read[1], read[2], also)  # type: ignore[index]
+        for leaf, also, under in _leaves(read[0]) if read is not None else ():
+            allowed = Allowed(read[1], read[2], also, under)  # type: ignore[index]
             found[leaf] = found[leaf].both(allowed) if leaf in found else allowed
     picked = [node.params["k"] for node in nodes if node.op == "at"]
     steps = max((k + 1 if k >= 0 else -k for k in picked), default=0)
@@ -82,20 +86,23 @@ def _read(node: Node) -> tuple[Node, int, int] | None:
     return None
 
 
-def _leaves(x: Node) -> list[tuple[int, frozenset[int]]]:
-    """The arguments that numbers come from, and which numbers are replaced before they are read."""
-    found: list[tuple[int, frozenset[int]]] = []
-    stack: list[tuple[Node, frozenset[int]]] = [(x, frozenset())]
-    seen: set[tuple[int, frozenset[int]]] = set()
+def _leaves(x: Node) -> list[tuple[int, frozenset[int], int | None]]:
+    """The arguments that numbers come from, which numbers are replaced before they are read, and under which mask."""
+    found: list[tuple[int, frozenset[int], int | None]] = []
+    stack: list[tuple[Node, frozenset[int], int | None]] = [(x, frozenset(), None)]
+    seen: set[tuple[int, frozenset[int], int | None]] = set()
     while stack:
-        node, also = stack.pop()
-        if (id(node), also) in seen:
+        node, also, under = stack.pop()
+        if (id(node), also, under) in seen:
             continue
-        seen.add((id(node), also))
+        seen.add((id(node), also, under))
         if node.op == "input" and "leaf" in node.params:
-            found.append((node.params["leaf"], also))
+            found.append((node.params["leaf"], also, under))
         elif node.op == "select" and node.ins[2].op == "equals":
-            stack.append((node.ins[1], also | {node.ins[2].params["number"]}))
+            stack.append((node.ins[1], also | {node.ins[2].params["number"]}, under))
+        elif node.op == "select":
+            mask = node.ins[2].params.get("leaf") if node.ins[2].op == "input" else None
+            stack += [(node.ins[0], also, mask), (node.ins[1], also, None)]
         elif node.op in _PASSING:
-            stack += [(y, also) for y in node.ins]
+            stack += [(y, also, under) for y in node.ins]
     return found

@@ -13,23 +13,24 @@ import numpy as np
 
 from ..core.timeline import FoldError, same_static
 from .apart import apart
-from .build import Built, alike, matched
+from .build import Built, confirm, matched
 from .checkpoint import CheckpointRunner
-from .errors import CompileError, Unfoldable
+from .errors import CompileError, OtherNumber, Unfoldable
 from .forms import Planned, Prepared
 from .forms_jit import NotJittable
+from .lengths import Lengths, census, line_of
 from .lower import lower
 from .numbers import questions
 from .passes import optimised, planned, with_gradients
 from .plan import Plan
 from .program import Node, order
-from .record import Recorder, Times, candidates
+from .record import Recording, Times, candidates
 from .run_numpy import NumpyRunner
 from .simplify import simplify
 from .watch import RECORDING
 
-#: how many steps are recorded: more, where delays are long
-_LENGTHS = (6, 12)
+#: how many steps are recorded, first and then for comparison: more, where delays are long
+_LENGTHS = ((6, 17), (12, 23))
 
 
 def form_for(known: list[Prepared], arrays: list[Any], make: Callable[[], Prepared]) -> Prepared:
@@ -44,11 +45,13 @@ def form_for(known: list[Prepared], arrays: list[Any], make: Callable[[], Prepar
     return found
 
 
-def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int, recorder: Any = None) -> Prepared:
+def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int) -> Prepared:
     """The best form there is for these arguments, of whose structure so many forms are known already."""
-    recorder = recorder or Recorder(compiled.function, args, kwargs, compiled.argnums)
+    recorder = compiled.recorder(args, kwargs)
     reasons: list[str] = list(getattr(recorder, "reasons", ()))
-    if not known or any(isinstance(form, Planned) and form.times for form in compiled.known_forms):
+    if not known or any(
+        isinstance(form, Planned) and form.lengths and not form.refused for form in compiled.known_forms
+    ):
         times_of = getattr(recorder, "times", None)
         for times in candidates(recorder.leaves) if times_of is None else [times_of] if times_of else []:
             found = _folded(compiled, recorder, times, arrays, reasons)
@@ -73,11 +76,11 @@ def _folded(compiled: Any, recorder: Any, times: Times, arrays: list[Any], reaso
 def _repeated(
     compiled: Any, recorder: Any, times: Times, arrays: list[Any], reasons: list[str], executor: str
 ) -> Prepared | None:
-    for length in _LENGTHS:
+    for length, other in _LENGTHS:
         try:
             compiled.recordings += 1
             first, structure = recorder.run(times, length, other=False)
-            second, again = recorder.run(times, length + 1, other=True)
+            second, again = recorder.run(times, other, other=True)
         except (CompileError, MemoryError):
             raise
         except FoldError as error:
@@ -91,14 +94,16 @@ def _repeated(
         try:
             outputs = _matched(first, second, structure, again)
             if any(node.op == "steps" for node in order(outputs)):  # or do the values say it?
-                third, _ = recorder.run(times, length + 1, other=False)
-                if not alike(second, third):
-                    raise Unfoldable("a number depends on values")
+                confirm(outputs, recorder.run(times, (length + other) // 2, other=False)[0])
             asked = questions(outputs)
             outputs = simplify(apart(simplify(outputs)))
-            lowered = planned(optimised(with_gradients(compiled, recorder, outputs, times)), executor, compiled.chunk)
+            outputs = optimised(with_gradients(compiled, recorder, outputs, times))
+            lowered = planned(outputs, executor, compiled.chunk)
         except (CompileError, MemoryError):
             raise
+        except OtherNumber as error:
+            reasons.append(_with_line(str(error), recorder, times, length, other))
+            return None
         except Exception as error:  # Unfoldable, or what a pass makes of a graph that it does not know
             reasons.append(str(error))
             return None
@@ -106,12 +111,17 @@ def _repeated(
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
         form.dtypes, form.questions, form.derived = _dtypes(compiled, recorder), asked, first.derived
         form.least += asked.steps
-        if not _agrees(form, first):
-            reasons.append("the plan does not give what was recorded")
-            return None
         T = form.length(arrays)
         if T is None or form.least > T:
             reasons.append(f"{T} steps are fewer than the {form.least} that are looked at by themselves")
+            return None
+        form.lengths = Lengths(*[census(each.recorded.outputs, each.length) for each in (first, second)])
+        found = _disagreement(compiled, form, first.recorded, length)
+        found = (
+            found or _disagreement(compiled, form, second.recorded, other) or _looked_at(compiled, form, recorder, T)
+        )
+        if found is not None:
+            reasons.append(found)
             return None
         return form
     return None
@@ -124,14 +134,59 @@ def _matched(first: Built, second: Built, structure: Any, again: Any) -> list[No
     return matched(first, second)
 
 
-def _agrees(form: Planned, built: Built) -> bool:
-    """Whether the plan gives what the function returned when it was recorded."""
-    arrays = [built.given[n] for n in range(len(form.key))]
-    for found, expected in zip(form.outputs(arrays, built.length), built.returned, strict=False):
-        allowed = 1e-3 if np.result_type(expected).itemsize < 8 else 1e-9
-        if np.shape(found) != np.shape(expected) or not np.allclose(found, expected, allowed, allowed, equal_nan=True):
-            return False
-    return True
+def _with_line(what: str, recorder: Any, times: Times, n: int, m: int) -> str:
+    """What is said of a number, with the line that computes with it at these lengths."""
+    line = line_of(lambda length: recorder.recording(times, length), n, m)
+    return f"{line}: {what}; what depends on the length T folds as c T or c / T alone" if line else what
+
+
+# -- compared with what it is without compiling -----------------------------------------------------------------------
+def _disagreement(compiled: Any, form: Planned, run: Recording, T: int) -> str | None:
+    """What the plan does not give as the function does, values and gradients; None if there is nothing."""
+    expected = [output.value for output in run.outputs]
+    expected += run.gradients() if compiled.argnums else []
+    found = form.outputs([run.given[n] for n in range(len(form.key))], T)
+    scale = max((_largest(x) for x in expected), default=0.0)
+    for n, (x, y) in enumerate(zip(found, expected, strict=True)):
+        single = np.result_type(y).itemsize < 8
+        allowed = (1e-3 if single else 1e-9) * _largest(y) + (1e-4 if single else 1e-13) * scale
+        if np.shape(x) != np.shape(y) or not np.allclose(x, y, 0, allowed, equal_nan=True):
+            what = "gradients" if n >= len(run.outputs) else "values"
+            return f"the plan does not give the {what} of the function"
+    return None
+
+
+def _largest(x: Any) -> float:
+    """The largest finite entry, without its sign."""
+    x = np.abs(np.asarray(x, float))
+    return float(np.max(x, initial=0.0, where=np.isfinite(x)))
+
+
+def _looked_at(compiled: Any, form: Planned, recorder: Any, T: int) -> str | None:
+    """What speaks against the form at a length that was not looked at so far; None if nothing does."""
+    lengths = form.lengths
+    assert lengths is not None
+    if T in lengths:
+        return None
+    length = lengths.next(T)
+    run = recorder.recording(form.times, length)
+    short = length < lengths.second.length  # so that rounding cannot have grown
+    found = _disagreement(compiled, form, run, T) if short else lengths.explain(census(run.outputs, length))
+    if found is None:
+        lengths.looked_at(T, length)
+        return None
+    return _with_line(found, recorder, form.times, lengths.second.length, length)
+
+
+def another(compiled: Any, form: Planned, args: Any, kwargs: Any, arrays: list[Any]) -> Prepared | None:
+    """The form to be taken in place of one that does not hold at the length of these arguments; None if it does."""
+    with RECORDING:
+        recorder = compiled.recorder(args, kwargs)
+        reason = form.refused or _looked_at(compiled, form, recorder, form.length(arrays) or 0)
+        if reason is None:
+            return None
+        form.refused, form.told = reason, f"flat ({reason})"
+        return form_for(form.instead, arrays, lambda: _flat(compiled, recorder, arrays, [reason]))
 
 
 def _runner(compiled: Any, plan: Plan, executor: str) -> Any:
@@ -162,7 +217,8 @@ def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -
         return Prepared(arrays, {}, f"as it is ({error})")
     form = Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
     form.dtypes, form.questions = _dtypes(compiled, recorder), asked
-    return form if _agrees(form, first) else Prepared(arrays, {}, "as it is (the plan does not give what was recorded)")
+    found = _disagreement(compiled, form, first.recorded, 0)
+    return form if found is None else Prepared(arrays, {}, f"as it is ({found})")
 
 
 def _dtypes(compiled: Any, recorder: Any) -> list[Any]:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.autodiff import gradients
 from ..core.primitives import PRIMITIVES, record
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor, as_value, next_id
 from .build import Built, build
 from .errors import Unfoldable
-from .program import Node, constant
 from .trees import Parameter, rebuild
 from .unstack import Sequence, Unstacking
 from .watch import watched
@@ -53,11 +53,22 @@ def array_of(value: Any) -> Any:
     return as_value(value.value if isinstance(value, Tensor) else value)
 
 
-class Recorded:
-    """The result of one recording: a program, and the structure of what the function returned."""
+class Recording:
+    """What a function returned in one run: its Tensors, and the structure they stood in.
 
-    def __init__(self, built: Built, structure: Any, inputs: dict[int, Node]) -> None:
-        self.built, self.structure, self.inputs = built, structure, inputs
+    given: the values of its arguments. wanted: the leaves to differentiate with respect to, and from which axis that of
+    time was moved to the front.
+    """
+
+    def __init__(self, outputs: list[Tensor], structure: Any, given: dict[int, Any]) -> None:
+        self.outputs, self.structure, self.given = outputs, structure, given
+        self.wanted: list[tuple[Tensor, int]] = []
+
+    def gradients(self) -> list[Any]:
+        """The gradients of the first output, as they are computed without compiling."""
+        with np.errstate(all="ignore"):
+            found = gradients(self.outputs[0], [leaf for leaf, _ in self.wanted])
+        return [np.moveaxis(g, 0, axis) if axis else g for g, (_, axis) in zip(found, self.wanted, strict=True)]
 
 
 class Recorder:
@@ -68,11 +79,11 @@ class Recorder:
     ) -> None:
         self.function, self.args, self.kwargs, self.argnums = function, args, kwargs, argnums
         self.leaves: list[Leaf] = []
-        self._each_leaf(lambda value, differentiated: self.leaves.append(Leaf(len(self.leaves), value, differentiated)))
+        self.each_leaf(lambda value, differentiated: self.leaves.append(Leaf(len(self.leaves), value, differentiated)))
         for leaf in self.leaves:
             leaf.alone = any(leaf.value is args[i] for i in argnums)
 
-    def _each_leaf(self, make: Callable[[Any, bool], Any]) -> tuple[list[Any], dict[str, Any]]:
+    def each_leaf(self, make: Callable[[Any, bool], Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments with `make(value, differentiated)` in place of each value."""
         given = []
         for i, arg in enumerate(self.args):
@@ -83,60 +94,83 @@ class Recorder:
         }
 
     def run(self, times: Times, length: int, other: bool, folded: bool = True) -> tuple[Built, Any]:
-        """One recording; `other`: with other values, so that what depends on them shows."""
-        tensors: dict[int, Any] = {}
-        used: dict[int, Any] = {}
-        sequences: dict[int, int] = {}
-        counter = iter(range(len(self.leaves)))
-
-        def make(value: Any, differentiated: bool) -> Any:
-            number = next(counter)
-            if type(value) is Parameter:
-                tensors[value.tensor.id] = number
-                used[number] = value.tensor.value
-                return None
-            array = array_of(value)
-            if number in times:
-                array = cut(array, times[number], length)
-            elif times and type(array) is not float and array.dtype.kind in "iu":
-                array = np.minimum(array, array.dtype.type(length))  # it may say where sequences end
-            if other:
-                array = changed(array)
-            used[number] = array
-            leaf = Tensor(array, None, (), None, f"@{number}", ROOT, differentiated)
-            tensors[leaf.id] = number
-            if number not in times:
-                return list(leaf) if type(value) is list else leaf
-            if times[number]:
-                whole, leaf = leaf, Tensor(np.moveaxis(array, 1, 0), None, (), None, f"@{number}", ROOT, differentiated)
-                del whole
-                tensors[leaf.id] = number
-                sequences[leaf.id] = number
-                axes = (1, 0, *range(2, array.ndim))
-                return record(PRIMITIVES["transpose"], (leaf,), {"axes": axes})
-            sequences[leaf.id] = number
-            return Entries(leaf) if type(value) is list else leaf
-
-        first_id = next_id()
+        """One recording as a program; `other`: with other values, so that what depends on them shows."""
+        run = _Run(self, times, length, other)
         with entered(ROOT), watched(), np.errstate(all="ignore"):
-            given, named = self._each_leaf(make)
-            result = self.function(*given, **named)
-            outputs: list[Any] = []
-            structure = _structure(result, outputs)
-            others = {i: n for i, n in tensors.items() if times and i not in sequences}
-            unstacking = Unstacking(sequences, others, len(self.leaves), length, first_id)
-            rewritten = unstacking.outputs(outputs) if outputs else []
-            groups = [x.entries if isinstance(x, Sequence) else [x] for x in rewritten]
-            for at_leaf in list(unstacking.origin):
-                tensors[at_leaf] = unstacking.origin[at_leaf][0]
-            tensors |= unstacking.outside
-            axes = [x.axis if isinstance(x, Sequence) else None for x in rewritten]
-            built = build(groups, tensors, first_id, length, folded)
-            built.given, built.returned = used, [output.value for output in outputs]
-            built.derived = unstacking.derived
-        if folded and times and not unstacking.origin:
+            found = run.recording()
+            return run.built(found, folded)
+
+    def recording(self, times: Times, length: int) -> Recording:
+        """One recording as it is."""
+        with entered(ROOT), watched(), np.errstate(all="ignore"):
+            return _Run(self, times, length, other=False).recording()
+
+
+class _Run:
+    """One run of the function of a recorder."""
+
+    def __init__(self, recorder: Recorder, times: Times, length: int, other: bool) -> None:
+        self.recorder, self.times, self.length, self.other = recorder, times, length, other
+        self.tensors: dict[int, Any] = {}
+        self.given: dict[int, Any] = {}
+        self.sequences: dict[int, int] = {}
+        self.wanted: list[tuple[Tensor, int]] = []
+        self.first_id = next_id()
+
+    def recording(self) -> Recording:
+        """The function, run."""
+        given, named = self.recorder.each_leaf(self._argument)
+        outputs: list[Tensor] = []
+        structure = _structure(self.recorder.function(*given, **named), outputs)
+        found = Recording(outputs, structure, self.given)
+        found.wanted = self.wanted
+        return found
+
+    def _argument(self, value: Any, differentiated: bool) -> Any:
+        """What the function gets for a value."""
+        number, times = len(self.given), self.times
+        if type(value) is Parameter:
+            self.tensors[value.tensor.id] = number
+            self.given[number] = value.tensor.value
+            if differentiated:
+                self.wanted.append((value.tensor, 0))
+            return None
+        array = array_of(value)
+        if number in times:
+            array = cut(array, times[number], self.length)
+        elif times and type(array) is not float and array.dtype.kind in "iu":
+            array = np.minimum(array, array.dtype.type(self.length))  # it may say where sequences end
+        if self.other:
+            array = changed(array)
+        self.given[number] = array
+        axis = times.get(number, 0)
+        leaf = Tensor(np.moveaxis(array, 1, 0) if axis else array, None, (), None, f"@{number}", ROOT, differentiated)
+        self.tensors[leaf.id] = number
+        if differentiated:
+            self.wanted.append((leaf, axis))
+        if number not in times:
+            return list(leaf) if type(value) is list else leaf
+        self.sequences[leaf.id] = number
+        if axis:
+            axes = (1, 0, *range(2, array.ndim))
+            return record(PRIMITIVES["transpose"], (leaf,), {"axes": axes})
+        return Entries(leaf) if type(value) is list else leaf
+
+    def built(self, found: Recording, folded: bool) -> tuple[Built, Any]:
+        """A recording as a program."""
+        others = {i: n for i, n in self.tensors.items() if self.times and i not in self.sequences}
+        unstacking = Unstacking(self.sequences, others, len(self.given), self.length, self.first_id)
+        rewritten = unstacking.outputs(found.outputs) if found.outputs else []
+        groups = [x.entries if isinstance(x, Sequence) else [x] for x in rewritten]
+        for at_leaf in list(unstacking.origin):
+            self.tensors[at_leaf] = unstacking.origin[at_leaf][0]
+        self.tensors |= unstacking.outside
+        axes = [x.axis if isinstance(x, Sequence) else None for x in rewritten]
+        built = build(groups, self.tensors, self.first_id, self.length, folded)
+        built.recorded, built.derived = found, unstacking.derived
+        if folded and self.times and not unstacking.origin:
             raise Unfoldable("no argument is read step by step")
-        return built, (structure, axes)
+        return built, (found.structure, axes)
 
 
 class Entries:
@@ -228,4 +262,4 @@ def _without_one(times: Times) -> list[Times]:
     return [{n: axis for n, axis in times.items() if n != left} for left in times] if 1 < len(times) < 5 else []
 
 
-__all__ = ["Leaf", "Recorder", "array_of", "candidates", "constant", "restored"]
+__all__ = ["Leaf", "Recorder", "Recording", "array_of", "candidates", "restored"]

@@ -32,7 +32,7 @@ class Reference:
                 return node.params["value"]
             case "steps":
                 p = node.params
-                return p["factor"] * float(self.T) ** p["power"] + p["offset"]
+                return p["factor"] * float(self.T) ** p["power"]
             case "input":
                 return self.leaf(node, t)
             case "shift":
