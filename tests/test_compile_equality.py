@@ -197,7 +197,7 @@ def test_what_is_not_one_step_repeated_is_compiled_flat() -> None:
 
 
 def test_leaves_outside_are_read_at_each_call() -> None:
-    W = tg.tensor(0.3 * np.eye(H), name="W")
+    W = tg.tensor(0.3 * np.eye(H), name="W", requires_grad=False)
 
     def loss(p: Any, x: Any) -> Any:
         h = np.zeros((2, H))
