@@ -9,6 +9,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compile import compile
+from tinygrad_rnn.compile.lengths import Census, Lengths
 
 D, B = 3, 2
 P = {"w": np.random.default_rng(5).standard_normal(D)}
@@ -76,16 +77,14 @@ def test_what_is_seen_at_one_length_only_is_looked_for_there(name: str, first: b
 
 
 def test_growing_lengths_are_not_recorded_one_by_one() -> None:
-    calls = []
-
-    def counted(a: Any, T: int) -> Any:
-        calls.append(T)
-        return a / T
-
-    fast = compile(tg.value_and_grad(loss_with(counted)))
-    for T in range(18, 120):
-        fast(P, inputs(T))
-    assert calls[-3:] == [18, 36, 72] or calls[-4:] == [18, 36, 72, 144]
+    lengths = Lengths(*[Census(T, {("add", None, None): T}, 8 * T) for T in (6, 17)])
+    recorded = []
+    for T in range(1, 120):
+        if T not in lengths:
+            recorded.append(lengths.next(T))
+            lengths.looked_at(T, recorded[-1])
+    assert recorded == [*range(1, 6), *range(7, 17), 18, 36, 72, 144]
+    assert lengths.next(10**9) == 100_000, "no recording is longer than that"
 
 
 def test_a_form_whose_gradients_are_not_those_of_the_function_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
