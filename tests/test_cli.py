@@ -126,7 +126,7 @@ def test_derive_reads_standard_input_and_tells_so(file, run):
         done = in_a_shell("derive", "-", stdin=stream)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == run("derive", file(VANILLA)).out
-    assert "expected a path, or - for standard input" in run("derive", "nowhere.rnn").err
+    assert "expected a path, a shipped model's name, or - for standard input" in run("derive", "nowhere.rnn").err
 
 
 def test_a_number_that_is_none_is_told_in_words(capsys):
@@ -539,19 +539,22 @@ def unlucky(*_: object) -> None:
 @pytest.mark.usefixtures("no_dot")
 def test_a_picture_that_fails_leaves_the_old_one_and_no_half_file(run, tmp_path, monkeypatch, where, fault):
     out = tmp_path / "out.svg"
-    out.write_text("the old picture")
+    old = '<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt"/>'
+    out.write_text(old)
     with monkeypatch.context() as patch:
         patch.setattr(os if where == "replace" else files, where, fault)
-        assert_refused(run("draw", "vanilla", "-o", out))
-    assert out.read_text() == "the old picture"
+        answer = run("draw", "vanilla", "-o", out)
+        assert_refused(answer)
+        assert "exists" not in answer.err
+    assert out.read_text() == old
     assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_picture_replaces_the_old_one(run, tmp_path):
     out = tmp_path / "out.dot"
-    out.write_text("the old picture")
+    out.write_text("digraph old { picture }")
     assert run("draw", "vanilla", "-o", out).code == 0
-    assert "old picture" not in out.read_text(encoding="utf-8")
+    assert "picture" not in out.read_text(encoding="utf-8")
 
 
 # -- demo -------------------------------------------------------------------------------------------------------------

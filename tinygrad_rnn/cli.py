@@ -1,13 +1,13 @@
 """The command line: arguments in, one public function called, an exit code out.
 
-Exit codes: 0 all right, 1 something is wrong, 2 unusable input, 3 undecided, 70 a mistake of this program.
+Exit codes: 0 all right, 1 something is wrong, 2 unusable input, 3 undecided, 70 a mistake of this program, 130
+interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import traceback
@@ -16,8 +16,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from . import __version__, streams
 from .core.errors import GraphError, TinygradError
+from .core.files import printable
 
 if TYPE_CHECKING:
     from .language.source import Source
@@ -31,29 +32,38 @@ UNEXPECTED = 70
 WORST_FIRST = (UNEXPECTED, WRONG, UNUSABLE, UNDECIDED, RIGHT)
 #: what a shell reports of a program whose reader has gone
 READER_GONE = 141
+#: and of one that was told to stop
+INTERRUPTED = 130
 _FILE = "equation file (.rnn, or Markdown with blocks marked rnn), or a shipped model's name (see: tinygrad-rnn models)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for bad input."""
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal without Greek letters gets their code points
-        sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
+    streams.make_ready()
     try:
+        arguments = _parser().parse_args(argv)
         code = arguments.run(arguments)
         sys.stdout.flush()
         return code
+    except SystemExit:  # argparse has said all there is to say
+        streams.flushed()
+        raise
+    except KeyboardInterrupt:
+        streams.say("interrupted")
+        return INTERRUPTED
     except TinygradError as error:
-        print(_one_screen(str(error)), file=sys.stderr)
+        streams.say(_one_screen(str(error)))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
+        streams.forget_output()
         return READER_GONE
     except OSError as error:
-        print(_one_screen(f"{error.filename or 'file'}: {error.strerror or error}"), file=sys.stderr)
+        where = printable(error.filename) if isinstance(error.filename, str) else "output"
+        streams.say(_one_screen(f"{where}: {error.strerror or error}"))
     except MemoryError:
-        print("this needs more memory than there is: try a smaller --T, or smaller sizes", file=sys.stderr)
+        streams.say("this needs more memory than there is: try a smaller --T, or smaller sizes")
     except Exception as error:
         return _unexpected(error)
+    streams.flushed()
     return UNUSABLE
 
 
@@ -66,7 +76,7 @@ def _unexpected(error: Exception) -> int:
         f"This is a mistake of tinygrad-rnn {__version__}, not a verdict on the file.\n"
         "Please report it, with the file and this text."
     )
-    print(_one_screen(said), file=sys.stderr)
+    streams.say(_one_screen(said))
     return UNEXPECTED
 
 
@@ -159,9 +169,10 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     if len(arguments.files) > 1:
         return _verify_all(arguments)
+    page = _destination(arguments.html, arguments.files[0]) if arguments.html else None
     report = _judged(arguments.files[0], arguments)
-    if arguments.html:
-        write_atomically(Path(arguments.html), report.to_html().encode())
+    if page is not None:
+        write_atomically(page, report.to_html().encode())
     if arguments.explain:
         from .verify.explain import explained
 
@@ -194,10 +205,11 @@ def _proofs(report: Report | Notes, in_latex: bool) -> str:
 
 def _source_of(file: str) -> Source:
     """The text of a FILE: a path, a shipped model's name, or - for standard input."""
-    from .models import resolve
     from .verify.notes import from_path, from_stream
 
-    return from_stream(sys.stdin.buffer) if file == "-" else from_path(resolve(file))
+    if file == "-" and sys.stdin is None:
+        raise TinygradError("standard input is closed: give a file")
+    return from_stream(sys.stdin.buffer) if file == "-" else from_path(Path(file))
 
 
 def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
@@ -226,12 +238,12 @@ def _verify_all(arguments: argparse.Namespace) -> int:
         except (TinygradError, OSError) as error:
             said = _one_screen(str(error))
             verdicts.append(("UNUSABLE", file))
-            files.append({"file": file, "ok": False, "verdict": "UNUSABLE", "error": said})
+            files.append({"file": printable(file), "ok": False, "verdict": "UNUSABLE", "error": said})
             if not arguments.json:
                 print(f"{said}\n")
         else:
             verdicts.append((report.verdict, file))
-            files.append({"file": file, **report.to_dict()})
+            files.append({"file": printable(file), **report.to_dict()})
             if not arguments.json:
                 show(report, sys.stdout)
                 print()
@@ -240,7 +252,7 @@ def _verify_all(arguments: argparse.Namespace) -> int:
         print(json.dumps({"ok": code == RIGHT, "files": files}, allow_nan=False))
     else:
         width = max(len(verdict) for verdict, _ in verdicts)
-        print("\n".join(f"{verdict:<{width}}  {file}" for verdict, file in verdicts))
+        print("\n".join(f"{verdict:<{width}}  {printable(file)}" for verdict, file in verdicts))
     return code
 
 
@@ -248,15 +260,12 @@ def _derive(arguments: argparse.Namespace) -> int:
     from .core.files import write_atomically
     from .derivation import derive
     from .language import load
-    from .models import resolve
 
-    path = resolve(arguments.file)
+    target = _destination(arguments.output, arguments.file) if arguments.output else None
     derivation = derive(load(_source_of(arguments.file)), keep=arguments.keep, style=arguments.style)
-    if arguments.output:
-        if arguments.file != "-" and Path(arguments.output).exists() and Path(arguments.output).samefile(path):
-            raise TinygradError(f"{path} is the file that is read: give another name to -o")
-        write_atomically(Path(arguments.output), derivation.file().encode())
-        _wrote(arguments.output)
+    if target is not None:
+        write_atomically(target, derivation.file().encode())
+        _wrote(target)
     elif arguments.steps:
         print("\n".join(_rewrites(derivation.steps())))
     else:
@@ -278,12 +287,13 @@ def _draw(arguments: argparse.Namespace) -> int:
     from .draw import write
     from .language import load
 
+    target = _destination(arguments.output, arguments.file)
     model = load(_source_of(arguments.file))
     folded = "both" if arguments.both else arguments.folded
     graph = model if folded else model.unroll(arguments.steps or 4)
     steps = arguments.steps if folded else None
-    write(graph, arguments.output, level=arguments.level, backward=arguments.backward, steps=steps, folded=folded)
-    _wrote(arguments.output)
+    write(graph, target, level=arguments.level, backward=arguments.backward, steps=steps, folded=folded)
+    _wrote(target)
     return RIGHT
 
 
@@ -332,15 +342,21 @@ def _demo(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     for level in ("named", "op"):
-        target = folder / f"vanilla-{level}.svg"
+        target = streams.destination(folder / f"vanilla-{level}.svg")
         write(model.unroll(4), target, level=level)
         _wrote(target)
     return RIGHT if report.ok else WRONG
 
 
+def _destination(path: str, read: str) -> Path:
+    from .models import resolve
+
+    return streams.destination(path, *([] if read == "-" else [resolve(read)]))
+
+
 def _wrote(path: str | Path | None) -> None:
     if path:
-        print(f"wrote {path}")
+        print(f"wrote {printable(path)}")
 
 
 if __name__ == "__main__":

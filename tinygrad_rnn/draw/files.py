@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from struct import pack
 from typing import Any
+from zlib import crc32
 
 from ..core.errors import GraphError
 from ..core.files import write_atomically
@@ -52,4 +54,11 @@ def _content(layout: Layout, suffix: str) -> bytes:
         if suffix == ".svg":
             return to_svg(layout).encode()
         raise GraphError(f"dot could not make {suffix[1:]}: {done.stderr.decode(errors='replace').strip()[:300]}")
-    return done.stdout
+    return _signed(done.stdout) if suffix == ".png" else done.stdout
+
+
+def _signed(png: bytes) -> bytes:
+    """The picture with the name of its maker, behind its first chunk: a PNG by dot names none."""
+    text = b"tEXtSoftware\0tinygrad-rnn"
+    head = 8 + 25
+    return png[:head] + pack(">I", len(text) - 4) + text + pack(">I", crc32(text)) + png[head:]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import LanguageError
+from ..core.files import printable
 
 LARGEST_FILE = 1_000_000
 WINDOW = 100
@@ -61,12 +62,12 @@ class Source:
         """Read a file; raises `LanguageError`, with the hint what was `expected`, where it cannot be read."""
         try:
             with path.open("rb") as file:  # one byte more than is allowed, so that a device or a huge file ends too
-                return cls.from_bytes(file.read(LARGEST_FILE + 1), str(path))
+                return cls.from_bytes(file.read(LARGEST_FILE + 1), printable(path))
         except (OSError, ValueError) as error:
             if isinstance(error, LanguageError):
                 raise
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise LanguageError(f"cannot read this file: {reason}", str(path)[:200], hint=expected) from None
+            raise LanguageError(f"cannot read this file: {reason}", printable(path)[:200], hint=expected) from None
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Source:

@@ -58,6 +58,7 @@ def _document(title: str, head: str, body: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="generator" content="tinygrad-rnn">\n'
         f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<header>{head}</header>\n"
         f"<main>{body}</main>\n</body>\n</html>\n"
     )
