@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .compile import CompileError, compile
 from .core.autodiff import gradients
 from .core.contractions import linear, matmul
+from .core.custom import custom_vjp
 from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
     CheckpointError,

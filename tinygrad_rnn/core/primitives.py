@@ -60,7 +60,6 @@ class Primitive:
         self.label = label or name
         self.latex = latex or rf"\operatorname{{{name}}}\left({{0}}\right)"
         self.elementwise, self.multilinear, self.add_into = elementwise, multilinear, add_into
-        PRIMITIVES[name] = self
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -170,7 +169,7 @@ def primitive(
     def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
         rules: dict[str, Any] = {"separate": vjp} if isinstance(vjp, tuple) else {"joint": vjp}
         target = _spread(forward) if inputs is None else forward
-        op = Primitive(name, target, **rules, **printed)
+        op = PRIMITIVES[name] = Primitive(name, target, **rules, **printed)
         call = _sequence_call(op, forward) if inputs is None else _call(op, forward, inputs)
         spells(*spellings)(call)
         return call
@@ -236,7 +235,8 @@ def elementwise(
     A ufunc given as `forward` becomes a spelling of the result.
     """
     rules: dict[str, Any] = {"separate": vjp} if isinstance(vjp, tuple) else {"joint": vjp}
-    op = Primitive(name, forward, **rules, scalar=scalar or _through_numpy(forward), elementwise=True, **printed)
+    scalar = scalar or _through_numpy(forward)
+    op = PRIMITIVES[name] = Primitive(name, forward, **rules, scalar=scalar, elementwise=True, **printed)
     call = _unary(op) if arity == 1 else _binary(op)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"{name}, entry by entry. Inputs broadcast as in numpy; any float dtype, kept."

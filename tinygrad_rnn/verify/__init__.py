@@ -52,7 +52,7 @@ def verify_backward(
     `forward(**inputs)` returns the loss, or (loss, cache), or (output, cache). `backward` is called with the inputs it
     names, or with the gradient of forward's output and the cache; it returns gradients as a dict, as a tuple (`names=`
     says of what, None for what is none), as an object, or leaves them in attributes. Without it forward returns loss
-    and gradients together, or torch or jax takes them (a `torch.autograd.Function`, a `jax.custom_vjp`).
+    and gradients together, or whoever declares them (`tg.custom_vjp`, a `torch.autograd.Function`, a `jax.custom_vjp`).
     inputs: a dict from names to arrays, dicts and lists of arrays, and anything else the functions take.
     params: weights that the functions read from elsewhere: a dict of the arrays, or the object or module that has them
     as attributes; they are changed in place and restored.

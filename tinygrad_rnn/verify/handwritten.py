@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.custom import CustomVjp
 from ..core.errors import DtypeError, GraphError
 from ..core.graph import Graph
 from ..core.tensor import Tensor
@@ -71,6 +72,8 @@ def _judged(
 ) -> Report:
     if not isinstance(inputs, Mapping):
         raise GraphError(f"inputs is a dict from names to arrays, not {type(inputs).__name__}")
+    if backward is None and isinstance(forward, CustomVjp):
+        forward, backward, names = forward.hand_written()
     subject = Subject(forward, backward, Inputs(inputs), Params(params), names)
     with subject.params.restored():
         return _judged_subject(subject, inputs, name)
