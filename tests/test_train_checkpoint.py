@@ -257,7 +257,7 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path, share: float, uninte
 @pytest.mark.parametrize("first", [1, 3, 50, 149])
 def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninterrupted: faults.Run) -> None:
     killed_run.run(str(tmp_path), first)
-    assert not faults.difference(killed_run.run(str(tmp_path)), uninterrupted)
+    assert not faults.difference(killed_run.run(str(tmp_path)), uninterrupted, faults.STEPS)
 
 
 @pytest.mark.parametrize("rule", [1.0, train.clip.by_value(0.01)], ids=["norm", "value"])

@@ -87,11 +87,15 @@ def start_and_kill(folder: Path, executor: str, after: float, wait: float = 0.0)
     return running
 
 
-def difference(found: Run, expected: Run) -> str:
-    """What is not the same in two runs, to the bit; empty if nothing."""
+#: what a history holds of each step, and of each look
+STEPS, LOOKS = ("loss", "norm", "lr"), ("looks", "watched")
+
+
+def difference(found: Run, expected: Run, kept: tuple[str, ...] = STEPS + LOOKS) -> str:
+    """What is not the same in two runs, to the bit, of the weights and of what is kept of them; empty if nothing."""
     (weights, history), (wanted, whole) = found, expected
     other = [name for name, value in wanted.items() if weights[name].tobytes() != value.tobytes()]
-    other += [key for key in ("loss", "norm", "lr", "looks", "watched") if getattr(history, key) != getattr(whole, key)]
+    other += [key for key in kept if getattr(history, key) != getattr(whole, key)]
     return ", ".join(other)
 
 
