@@ -204,6 +204,5 @@ def hidden(x: Any, here: Any) -> Any:
 def lengths_of(lengths: Any, labels: Any) -> Any:
     """How many labels of each sequence count: all, if nothing is given."""
     if lengths is None:
-        shape = np.shape(plain(labels))
-        return np.full(shape[1:], shape[0] if shape else 0)
+        return np.full(labels.shape[1:], len(labels))
     return lengths if in_graph(lengths) else np.asarray(plain(lengths))

@@ -93,8 +93,8 @@ class BernoulliStop(Module):
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n], stop after n | x) for labels (T,) or (T, B); lengths (B,) are at least 1."""
-        n = lengths_of(lengths, y)
-        labels = labels_of(y, self.model.output_size, "BernoulliStop", n, least=1)
+        labels = labels_of(y, self.model.output_size, "BernoulliStop", lengths, least=1)
+        n = lengths_of(lengths, labels.y)
         terms = []
         for turn in self.model.given(labels.y, self.model.beside(x, labels.here), **given):
             z = self.stop(turn.state)
@@ -170,8 +170,8 @@ class PredictedLength(GenerativeRNN):
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(n) + log P(y[1], ..., y[n] | n); lengths (B,) are at least 1, all of T if not given."""
-        n = lengths_of(lengths, y)
-        labels = labels_of(y, self.output_size, "PredictedLength", n, least=1)
+        labels = labels_of(y, self.output_size, "PredictedLength", lengths, least=1)
+        n = lengths_of(lengths, labels.y)
         turns = self.given(labels.y, x, lengths=n, **given)
         terms = [labels.counted(turn.t, cross_entropy(turn.o, turn.y)) for turn in turns]
         return self.log_probability_of_length(n, given.get("state"), labels.y.shape[1:]) - add_n(terms)
