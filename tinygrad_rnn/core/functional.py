@@ -15,9 +15,10 @@ import numpy as np
 from .autodiff import gradients_between, reached_from
 from .elementwise import identity
 from .errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
+from .looks import looks
 from .scope import current
 from .tangents import pushforward
-from .tensor import Tensor, looks, next_id, tensor
+from .tensor import Tensor, next_id, tensor
 
 
 # -- arguments as trees of leaves ----------------------------------------------------------------------------------

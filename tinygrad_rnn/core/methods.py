@@ -8,9 +8,10 @@ import numpy as np
 
 from .errors import DtypeError
 from .linalg import matrix_transpose
+from .looks import UNCOPIED
 from .primitives import optional, spells
 from .special import astype
-from .tensor import UNCOPIED, Tensor, method
+from .tensor import Tensor, method
 
 #: numpy's functions that are methods; in contrast to an array's, `sort` returns the sorted tensor
 METHODS = (

@@ -8,15 +8,13 @@ it; this room only asks them by numpy's own spelling.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import count
-from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import DtypeError, GraphError, NotDifferentiableError, ReadOnlyError, ShapeError
+from .looks import UNCOPIED, note_look
 from .scope import ROOT, Scope, current
 from .signatures import called, folded, spelled
 from .spellings import hint
@@ -33,32 +31,6 @@ next_id = count().__next__
 DIFFERENTIABLE: dict[Any, Callable[..., Any]] = {}
 #: numpy functions whose result is a plain value even on Tensors: comparisons, rounding, shapes
 PLAIN: set[Any] = set()
-
-
-#: how often, in this thread, a plain value was taken out of a graph that asks for gradients
-_looks = local()
-
-
-def looks() -> int:
-    """How often this thread took a plain value out of a graph so far: whether a function did is told by comparing."""
-    return getattr(_looks, "count", 0)
-
-
-def _note_look() -> None:
-    _looks.count = looks() + 1
-
-
-UNCOPIED: ContextVar[bool] = ContextVar("tinygrad_rnn_uncopied", default=False)
-
-
-@contextmanager
-def uncopied() -> Iterator[None]:
-    """While the block lasts, no Tensor becomes a plain array by itself: for recordings that hold for other values."""
-    token = UNCOPIED.set(True)
-    try:
-        yield
-    finally:
-        UNCOPIED.reset(token)
 
 
 class Tensor:
@@ -95,17 +67,10 @@ class Tensor:
     if TYPE_CHECKING:
         # attached by the tables beside this room
         def __add__(self, other: Any) -> Tensor: ...
-        def __radd__(self, other: Any) -> Tensor: ...
-        def __sub__(self, other: Any) -> Tensor: ...
-        def __rsub__(self, other: Any) -> Tensor: ...
-        def __mul__(self, other: Any) -> Tensor: ...
-        def __rmul__(self, other: Any) -> Tensor: ...
-        def __truediv__(self, other: Any) -> Tensor: ...
-        def __rtruediv__(self, other: Any) -> Tensor: ...
-        def __pow__(self, other: Any) -> Tensor: ...
-        def __rpow__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __rmatmul__(self, other: Any) -> Tensor: ...
+
+        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __add__
+
         def __neg__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
 
@@ -162,13 +127,13 @@ class Tensor:
     def item(self) -> float:
         """The value as a Python float; raises numpy's error unless there is exactly one entry."""
         if self.requires_grad:
-            _note_look()
+            note_look()
         return self.value if type(self.value) is float else self.value.item()
 
     def numpy(self) -> np.ndarray:
         """The value as a read-only array: a graph may still need it."""
         if self.requires_grad:
-            _note_look()
+            note_look()
         array = np.asarray(self.value).view()
         array.flags.writeable = False
         return array

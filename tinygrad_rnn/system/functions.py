@@ -16,8 +16,9 @@ import numpy as np
 from ..compile.record import Entries, Leaf, candidates, changed, cut
 from ..core.errors import DerivationError, TinygradError
 from ..core.graph import Graph
+from ..core.looks import uncopied
 from ..core.scope import ROOT, entered, step, steps
-from ..core.tensor import Tensor, plain, tensor, uncopied
+from ..core.tensor import Tensor, plain, tensor
 from ..language.model import Model
 from ..language.unroll import Run
 from .equations import Equations, write_equations

@@ -20,7 +20,8 @@ import numpy as np
 from ...core.autodiff import gradients
 from ...core.errors import GraphError, NotDifferentiableError, ReadOnlyError
 from ...core.graph import Graph, ancestors
-from ...core.tensor import Tensor, tensor, uncopied
+from ...core.looks import uncopied
+from ...core.tensor import Tensor, tensor
 from ..gradcheck import STEP, richardson
 from ..magnitude import EPS, SAFETY, magnitudes
 from .arrays import Place, said

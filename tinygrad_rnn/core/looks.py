@@ -1,0 +1,36 @@
+"""When a value leaves the graph: whether it may do so by itself, and whether it did.
+
+Only asked and noted here; what follows from it is decided by those who record or differentiate a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import local
+
+UNCOPIED: ContextVar[bool] = ContextVar("tinygrad_rnn_uncopied", default=False)
+
+
+@contextmanager
+def uncopied() -> Iterator[None]:
+    """While the block lasts, no Tensor becomes a plain array by itself: for recordings that hold for other values."""
+    token = UNCOPIED.set(True)
+    try:
+        yield
+    finally:
+        UNCOPIED.reset(token)
+
+
+_thread = local()
+
+
+def looks() -> int:
+    """How often this thread took a plain value out of a graph that asks for gradients, so far."""
+    return getattr(_thread, "count", 0)
+
+
+def note_look() -> None:
+    """A plain value was taken out of a graph that asks for gradients."""
+    _thread.count = looks() + 1
