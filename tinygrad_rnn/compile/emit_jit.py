@@ -238,7 +238,7 @@ class Writer:
 
     # -- sums ---------------------------------------------------------------------------------------------------------
     def total(self, instr: Instr) -> None:
-        (a,) = instr.refs
+        (a,) = instr.ins  # may be a number
         with self.summed():
             self.group(Group(squeezed(instr.out.shape), [Instr("add", instr.out, (instr.out, a))]))
 

@@ -123,7 +123,8 @@ class _Layout:
         if outer is not None:
             return outer
         mode = self.wanted(node)
-        return _like(node, [self.operand(x, node, mode) for x in node.ins], _sample(node.sample, mode)), mode
+        params = {key: _operand_held(value, mode) for key, value in node.params.items()}
+        return _like(node, [self.operand(x, node, mode) for x in node.ins], _sample(node.sample, mode), **params), mode
 
     def outer(self, node: Node) -> Held | None:
         """A column times a row by broadcasting is a product of matrices."""
@@ -153,6 +154,14 @@ def _sample(sample: Any, mode: int) -> Any:
     if mode == FLIPPED and np.ndim(sample) == 2:
         return np.transpose(sample)
     return np.reshape(sample, (-1, 1)) if mode == COLUMN and np.ndim(sample) == 1 else sample
+
+
+def _operand_held(value: Any, mode: int) -> Any:
+    """A parameter of an operation entry by entry, such as a mask, as an operand of its rank is held."""
+    rank = np.ndim(value) if isinstance(value, np.ndarray) else 0
+    if rank == 2 and mode != AS_IS:
+        return value.T
+    return value[:, None] if rank == 1 and mode != AS_IS else value
 
 
 def _like(node: Node, ins: list[Node], sample: Any = None, **params: Any) -> Node:

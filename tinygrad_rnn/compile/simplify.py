@@ -183,6 +183,21 @@ def _stack(node: Node) -> Node:
     return Node("concatenate", parts, {"axis": axis}, node.step, node.sample, PRIMITIVES["concatenate"], node.label)
 
 
+def _concatenate(node: Node) -> Node | None:
+    """With its axis said; entries one after the other (axis None) are vectors, joined."""
+    axis = node.params.get("axis", 0)
+    if axis is not None and "axis" in node.params:
+        return None
+    parts = node.ins
+    if axis is None:
+        parts = []
+        for x in node.ins:
+            shape = (int(np.size(x.sample)),)
+            sample = np.reshape(x.sample, shape)
+            parts.append(Node("reshape", [x], {"shape": shape}, x.step, sample, PRIMITIVES["reshape"]))
+    return Node("concatenate", parts, {"axis": axis or 0}, node.step, node.sample, node.function, node.label)
+
+
 def _add_n(node: Node) -> Node | None:
     total = node.ins[0]
     for x in node.ins[1:]:
@@ -194,5 +209,5 @@ _RULES: dict[str, Any] = {
     "identity": lambda node: node.ins[0], "ranged": lambda node: node.ins[0],
     "some": lambda node: node.ins[0], "broadcast_to": _same, "reshape": _reshape,
     "multiply": _multiply, "add": _add, "divide": _divide, "transpose": _transpose, "add_n": _add_n,
-    "stack": _stack,
+    "stack": _stack, "concatenate": _concatenate,
 }  # fmt: skip
