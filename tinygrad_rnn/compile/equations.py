@@ -17,7 +17,7 @@ from ..core.scope import ROOT, entered
 from ..core.tensor import next_id
 from .build import Built, build
 from .forms import Prepared
-from .places import Key, Places
+from .places import Key, Places, by_name
 from .prepare import form_for, prepare
 from .record import Leaf, Recording, changed, cut
 
@@ -48,6 +48,7 @@ class CompiledModel:
     def __call__(
         self, values: Mapping[Key, Any], lengths: Mapping[str, int] | None = None
     ) -> tuple[float, dict[str, Any]]:
+        values = by_name(values)
         found_lengths = self.places.lengths(values, lengths)
         keys = self.places.keys(values, found_lengths)
         arrays = self.places.arrays(keys, values)

@@ -18,7 +18,7 @@ from .forms import Prepared
 from .prepare import prepare
 from .record import Recorder, array_of
 from .surroundings import Surroundings
-from .trees import flatten, with_gradients
+from .trees import flatten, has_gradient, with_gradients
 from .watch import RECORDING
 
 #: forms are kept for so many states of what is read besides the arguments
@@ -130,6 +130,8 @@ class Compiled:
             told = f"as it is ({self._around.changed} changes from call to call: make it an argument)"
             known.passing = Prepared(arrays, {}, told)
             return known.passing
+        if not all(has_gradient(args[i]) for i in self.argnums if i < len(args)):
+            return Prepared(arrays, {}, "as it is (an argument to differentiate is no float)")  # it says which
         first_id = next_id()
         forms = known.forms.get(state, [])
         found = prepare(self, args, kwargs, arrays, len(forms))

@@ -231,6 +231,17 @@ class Places:
         return -1 if form.columns == 1 else -2
 
 
+def by_name(given: Mapping[Key, Any]) -> dict[Key, Any]:
+    """The same values; what has no steps by its name alone, which `run.inputs` calls (name, None)."""
+    found = {
+        key[0] if isinstance(key, tuple) and len(key) == 2 and key[1] is None else key: x for key, x in given.items()
+    }
+    if len(found) < len(given):
+        twice = [key for key in found if key in given and (key, None) in given]
+        raise GraphError(f"{twice[0]} is given twice, as {twice[0]!r} and as {(twice[0], None)!r}")
+    return found
+
+
 class _Form(NamedTuple):
     """How many axes of steps stand in front; rows and columns; whether it holds class numbers; whether each sample has
     a value of its own."""

@@ -24,6 +24,7 @@ from .numbers import questions
 from .passes import optimised, planned, with_gradients
 from .plan import Plan
 from .program import Node, order
+from .reasons import of_compiler, of_function
 from .record import Recording, Times, candidates
 from .run_numpy import NumpyRunner
 from .simplify import simplify
@@ -88,8 +89,8 @@ def _repeated(
             if "too few" in str(error):
                 continue
             return None
-        except Exception as error:  # what a function says to sequences that are none
-            reasons.append(str(error))
+        except Exception as error:  # whatever a function says to sequences that are none
+            reasons.append(of_function(error, length))
             return None
         try:
             outputs = _matched(first, second, structure, again)
@@ -104,8 +105,8 @@ def _repeated(
         except OtherNumber as error:
             reasons.append(_with_line(str(error), recorder, times, length, other))
             return None
-        except Exception as error:  # Unfoldable, or what a pass makes of a graph that it does not know
-            reasons.append(str(error))
+        except Exception as error:
+            reasons.append(of_compiler(error))
             return None
         runner = _runner(compiled, lowered.plan, executor)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
@@ -145,7 +146,12 @@ def _disagreement(compiled: Any, form: Planned, run: Recording, T: int) -> str |
     """What the plan does not give as the function does, values and gradients; None if there is nothing."""
     expected = [output.value for output in run.outputs]
     expected += run.gradients() if compiled.argnums else []
-    found = form.outputs([run.given[n] for n in range(len(form.key))], T)
+    try:
+        found = form.outputs([run.given[n] for n in range(len(form.key))], T)
+    except (CompileError, MemoryError):
+        raise
+    except Exception as error:
+        return of_compiler(error)
     scale = max((_largest(x) for x in expected), default=0.0)
     for n, (x, y) in enumerate(zip(found, expected, strict=True)):
         single = np.result_type(y).itemsize < 8
@@ -208,13 +214,18 @@ def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -
     try:
         first, structure = recorder.run({}, 0, other=False, folded=False)
         second, again = recorder.run({}, 1, other=True, folded=False)
+    except (CompileError, MemoryError):
+        raise
+    except Exception as error:  # what it says to a Tensor in place of an array; run as it is, it says what is wrong
+        return Prepared(arrays, {}, f"as it is ({of_function(error, 0)})")
+    try:
         outputs = _matched(first, second, structure, again)
         asked = questions(outputs)
         lowered = lower(simplify(with_gradients(compiled, recorder, simplify(outputs))))
     except (CompileError, MemoryError):
         raise
-    except Exception as error:  # what it says to a Tensor in place of an array; run as it is, it says what is wrong
-        return Prepared(arrays, {}, f"as it is ({error})")
+    except Exception as error:
+        return Prepared(arrays, {}, f"as it is ({of_compiler(error)})")
     form = Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
     form.dtypes, form.questions = _dtypes(compiled, recorder), asked
     found = _disagreement(compiled, form, first.recorded, 0)

@@ -102,6 +102,15 @@ def rebuild(tree: Any, leaf: Callable[[Any], Any], lists: bool = False) -> Any:
     return tree
 
 
+def has_gradient(tree: Any) -> bool:
+    """Whether all values of a tree are such that a gradient with respect to them can be taken."""
+    if isinstance(tree, Mapping):
+        return all(map(has_gradient, tree.values()))
+    if isinstance(tree, list | tuple):
+        return all(map(has_gradient, tree))
+    return isinstance(tree, np.ndarray | float | Tensor | np.floating) or is_module(tree)
+
+
 def _with_items(tree: Mapping[Any, Any], items: dict[Any, Any]) -> Mapping[Any, Any]:
     """A dict of the same kind (with its default, its attributes) with other values; a plain one in place of a view."""
     if type(tree) is dict or not isinstance(tree, MutableMapping):
