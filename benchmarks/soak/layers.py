@@ -13,7 +13,6 @@ from benchmarks.soak import scripts
 from benchmarks.soak.judging import Tally
 from tinygrad_rnn import nn
 
-#: roundings that may add up over the steps of a layer, in units of what one rounding of its inputs moves
 CELLS: dict[str, Callable[[int, int], Any]] = {
     "RNN": nn.RNNCell,
     "LSTM": nn.LSTMCell,
@@ -30,7 +29,7 @@ CELLS: dict[str, Callable[[int, int], Any]] = {
 def compare(seed: str, tally: Tally) -> None:
     """One layer, one batch, one way to say where its sequences run."""
     rng = Random(f"layer-{seed}")
-    kind = rng.choice((_torch_layer, _torch_layer, _any_cell, _pairs, _loss))
+    kind = rng.choice((_torch_layer, _torch_layer, _any_cell, _pairs, _loss, _compiled))
     asked: dict[str, Any] = {}
     try:
         got, right, moved = kind(rng, asked)
@@ -207,6 +206,36 @@ def _any_cell(rng: Random, asked: dict[str, Any]) -> tuple[Any, Any, Any]:
     right, moved = (tg.value_and_grad(alone, **both)(layer, v) for v in (x, x * (1 + scripts.NOISE)))  # type: ignore[arg-type]
     padded = _padded(x, runs)
     got = tg.value_and_grad(batch, **both)(layer, padded)  # type: ignore[arg-type]
+    return got, right, moved
+
+
+def _compiled(rng: Random, asked: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """A compiled layer with lengths or a mask as arguments, called for two batches, against eager code."""
+    name, options = rng.choice(sorted(CELLS)), {"num_layers": rng.choice((1, 2)), "bidirectional": rng.random() < 0.3}
+    nn.manual_seed(rng.randrange(10**6))
+    layer = nn.Recurrent(lambda n: CELLS[name](n, 3), 2, **options)
+    word = rng.choice(("lengths", "mask"))
+    asked.update(cell=name, options=options, by=word, calls=[])
+
+    def loss(layer: Any, x: Any, where: Any) -> Any:
+        output, last = layer(x, **{word: where})
+        return np.sum(output**2) + sum(np.sum(np.sin(s)) for s in (last if isinstance(last, tuple) else (last,)))
+
+    eager = tg.value_and_grad(loss, argnums=(0, 1))
+    fast = tg.compile(eager)
+    got, right, moved = [], [], []
+    for _ in range(2):
+        T, B = rng.choice((1, 2, 5, 9)), rng.choice((1, 2, 3))
+        asked["calls"].append((T, B))
+        _, runs = _running(rng, T, B)
+        x = np.random.default_rng(rng.randrange(10**6)).normal(size=(T, B, 2))
+        if word == "lengths":
+            runs = np.arange(T)[:, None] < runs.sum(axis=0)
+        where = runs.sum(axis=0) if word == "lengths" else runs.astype(float)
+        padded = _padded(x, runs)
+        got.append(fast(layer, padded, where))
+        right.append(eager(layer, padded, where))
+        moved.append(eager(layer, padded * (1 + scripts.NOISE), where))
     return got, right, moved
 
 

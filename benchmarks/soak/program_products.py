@@ -53,7 +53,7 @@ def _powered(d: Draw) -> Arguments:
 
 
 def _kron(a: Any, b: Any) -> Any:
-    return other._torch().kron(a, b)
+    return other._torch().kron(a.contiguous(), b.contiguous())
 
 
 def _crossed(a: np.ndarray, b: np.ndarray) -> np.ndarray:

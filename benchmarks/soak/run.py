@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, faults, judging, loops, programs
+from benchmarks.soak import domains, faults, judging, layers, loops, programs
 from benchmarks.soak.judging import Tally
 
 #: how many of each part, unless `--count` says so
@@ -23,11 +23,12 @@ PARTS = {
     "domains": 1000,
     "programs": 20000,
     "loops": 5000,
+    "layers": 1000,
     "kills": 10,
     "bits": 4000,
 }
 #: the parts whose files are Python
-SCRIPTS = ("programs", "loops")
+SCRIPTS = ("programs", "loops", "layers")
 
 
 def main(arguments: list[str]) -> None:
@@ -79,6 +80,9 @@ def soak(
         case "programs":
             for name in seeds:
                 programs.compare(name, tally)
+        case "layers":
+            for name in seeds:
+                layers.compare(name, tally)
         case "loops":
             for name in seeds:
                 loops.compare(name, tally)
