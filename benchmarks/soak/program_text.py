@@ -17,7 +17,8 @@ import tinygrad_rnn as tg
 
 
 def weights(v):
-    return np.cos(1.0 + np.arange(np.prod(v.shape, dtype=int))).reshape(v.shape).astype(v.dtype)
+    shape = np.shape(v)
+    return np.cos(1.0 + np.arange(np.prod(shape, dtype=int))).reshape(shape).astype(getattr(v, "dtype", float))
 
 
 def f({names}):

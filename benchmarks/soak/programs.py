@@ -150,7 +150,8 @@ def _directional(f: Any, inputs: list[Any]) -> Any:
 def _twice_recorded(f: Any, inputs: list[Any]) -> Any:
     leaves = [tg.tensor(value) for value in inputs]
     gradients = tg.gradients(f(*leaves), leaves, create_graph=True)
-    return list(tg.gradients(sum(np.sum(g * _sines(g)) for g in gradients), leaves))
+    total = sum(np.sum(g * _sines(g)) for g in gradients)
+    return list(tg.gradients(total, leaves)) if isinstance(total, tg.Tensor) else [np.zeros_like(v) for v in inputs]
 
 
 def _hvp(f: Any, inputs: list[Any]) -> Any:
