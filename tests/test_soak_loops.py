@@ -7,10 +7,10 @@ from benchmarks.soak.judging import Tally
 
 SEED = 23
 #: seeds kept out while what they found is open
-OPEN: set[int] = {9, 14, 28, 55}
+OPEN: set[int] = set()
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", range(4))
 def test_compiled_random_loops_equal_eager(block):
     tally = Tally()
     for number in range(8 * block, 8 * block + 8):

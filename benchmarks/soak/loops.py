@@ -13,6 +13,8 @@ from benchmarks.soak.judging import Tally
 from benchmarks.soak.loop_writer import Writer
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50)
+#: how many of the loops run as machine code, which takes seconds to make
+MACHINE_CODE = 0.04
 HEAD = '''"""Random loop {seed}: compiled against eager."""
 
 import numpy as np
@@ -43,7 +45,7 @@ class Loop:
         writer = Writer(rng)
         function = writer.function()
         self.seed, self.dtype = seed, rng.choice(("float64", "float64", "float32"))
-        self.executor = executor or ("jit" if rng.random() < 0.1 else "numpy")
+        self.executor = executor or ("jit" if rng.random() < MACHINE_CODE else "numpy")
         self.calls = [(rng.choice(LENGTHS), rng.choice((1, 2, 2, 3))) for _ in range(3)]
         self.argnums = ", argnums=(0, 1)" if rng.random() < 0.3 else ""
         if not writer.parameters:
@@ -93,7 +95,10 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
             return
         double = [_double(a) for a in args]
         right = eager if dtype == np.float64 else differentiated(*double)
-        moved = differentiated(*[_noisy(a, np.random.default_rng(1)) for a in double])
+
+        def moved(draw: int, double: list[Any] = double) -> Any:
+            return differentiated(*[_noisy(a, np.random.default_rng(draw)) for a in double])
+
         try:
             got = fast(*args)
         except tg.TinygradError as error:
@@ -105,7 +110,7 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
             tally.count(title, "error")
             tally.find("raw error", seed, f"T={T} B={B}: {type(error).__name__}: {error}", loop.script())
             return
-        said = scripts.disagreement(got, right, moved, float(np.finfo(dtype).eps))
+        said = scripts.verdict(got, right, moved, float(np.finfo(dtype).eps))
         form = fast.forms[-1].split(" ")[0] if fast.forms else "none"
         if said == "ill":
             tally.count(title, "ill")

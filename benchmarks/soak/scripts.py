@@ -6,6 +6,7 @@ import importlib.abc
 import importlib.util
 import linecache
 import re
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 #: the relative size of the noise that measures how far rounding can move a result
 NOISE = 1e-7
+#: how often noise is drawn before a difference counts
+DRAWS = 5
 #: rounding errors that may add up, in units of what one rounding of every input moves
 UNITS = 400.0
 #: what is left of terms of size 1 that cancel, in roundings
@@ -50,6 +53,16 @@ def flat(value: Any) -> list[np.ndarray]:
     return [np.asarray(value, dtype=np.float64)]
 
 
+def verdict(got: Any, right: Any, moved: Callable[[int], Any], eps: float) -> str | None:
+    """`disagreement`, for several draws of the noise where the first does not explain what is seen."""
+    said = None
+    for draw in range(DRAWS):
+        said = disagreement(got, right, moved(draw), eps)
+        if said is None or said == "ill":
+            break
+    return said
+
+
 def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
     """None where `got` is `right` as far as rounding allows, "ill" where rounding decides, else what differs.
 
@@ -61,7 +74,7 @@ def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
         return f"{len(ours)} results in place of {len(theirs)}"
     if not all(np.isfinite(b).all() for b in theirs + noisy):
         return "ill"
-    verdict, largest = None, max((float(np.abs(b).max()) for b in theirs if b.size), default=0.0)
+    said, largest = None, max((float(np.abs(b).max()) for b in theirs if b.size), default=0.0)
     for number, (a, b, c) in enumerate(zip(ours, theirs, noisy, strict=True)):
         if a.shape != b.shape:
             return f"result {number} has shape {a.shape} in place of {b.shape}"
@@ -70,12 +83,12 @@ def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
         scale = float(np.abs(b).max())
         allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE) + CANCELLED * eps
         if allowed > (ILL if eps < 1e-10 else 100 * ILL) * max(largest, 1e-3):
-            verdict = "ill"
+            said = "ill"
             continue
         error = float(np.abs(a - b).max())
         if not error <= allowed:
             return f"result {number} is off by {error:.2g} of {scale:.2g} (rounding explains {allowed:.1g})"
-    return verdict
+    return said
 
 
 def reason(error: Exception) -> str:
