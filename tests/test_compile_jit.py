@@ -236,6 +236,18 @@ def test_a_product_with_one_column_or_row_is_numpys_whichever_way_its_matrices_l
         np.testing.assert_allclose(found, expected, rtol=0, atol=20 * np.finfo(kind).eps)
 
 
+def test_a_vector_is_read_as_a_row_and_as_a_column_in_one_loop() -> None:
+    kind, x, v = np.dtype(float), np.arange(4.0).reshape(2, 2), np.array([5.0, 7.0])
+    arguments = [Buffer("p0", (2, 2), kind, kind="argument"), Buffer("p1", (2,), kind, kind="argument")]
+    matrix, row, column = Ref(arguments[0]), Ref(arguments[1]), Ref(arguments[1], view=(2, 1))
+    outs = [Ref(Buffer(f"g{n}", (2, 2), kind, kind="result")) for n in range(3)]
+    body = [Instr("multiply", outs[0], (matrix, row)), Instr("copy", outs[1], (column,))]
+    body.append(Instr("add", outs[2], (column, row)))
+    found = run_jit.JitRunner(Plan([Once(body)], arguments, [out.buffer for out in outs], outs))([x, v], 0)
+    for result, wanted in zip(found, (x * v, v[:, None] + 0 * x, v[:, None] + v), strict=True):
+        np.testing.assert_array_equal(result, wanted)
+
+
 # -- the text ---------------------------------------------------------------------------------------------------------
 HOSTILE = ["__import__('os').system('true')", "x\n    raise SystemExit", '"""', "gemm", "run", "Ω", "lambda: 0"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .forms_jit import DTYPES, FORMS, NotJittable
-from .fuse import Group, key, squeezed, walk
+from .fuse import Group, key, walk
 from .plan import Instr, Ref
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Nest:
         self.sizes, ways = walk(list(pairs.values()))
         self.ways = dict(zip(self.keys, ways, strict=True))
         self.places: dict[Any, str] = {}
-        self.known: dict[Any, str] = {}  # key of a place -> variable that holds its current value
+        self.known: dict[Any, str] = {}  # key of a place and its strides -> variable that holds its current value
         self.loads: list[list[str]] = [[] for _ in range(len(self.sizes) + 1)]  # by number of loops around them
         self.inside: list[str] = []
         self.results: dict[Any, tuple[str, Ref, Instr]] = {}  # what each place holds in the end
@@ -68,19 +68,23 @@ class Nest:
         text = form.format(*values, d=d, **named)
         result = writer.fresh("v")
         self.inside.append(f"{result} = {kind}({text})" if wider else f"{result} = {text}")
-        self.known[key(instr.out), squeezed(instr.out.shape)] = result
+        self.known[key(instr.out), self.way(instr.out, instr)] = result
         self.results[key(instr.out)] = result, instr.out, instr
 
     def value(self, ref: Ref, instr: Instr) -> str:
-        found = self.known.get((key(ref), squeezed(ref.shape)))
+        way = self.way(ref, instr)  # a vector may be read as a row and as a column
+        found = self.known.get((key(ref), way))
         if found is not None:
             return found
-        way = self.ways[key(ref), ref.shape, instr.out.shape]
         level = max((k + 1 for k, stride in enumerate(way) if stride), default=0)
         name = self.writer.fresh("v")
         self.loads[level].append(f"{name} = get({self.at(ref, instr)})")
-        self.known[key(ref), squeezed(ref.shape)] = name
+        self.known[key(ref), way] = name
         return name
+
+    def way(self, ref: Ref, instr: Instr) -> tuple[int, ...]:
+        """The strides of a reference along the loops."""
+        return self.ways[key(ref), ref.shape, instr.out.shape]
 
     def at(self, ref: Ref, instr: Instr) -> str:
         """Buffer and index of the entry that a turn of the loops means."""
