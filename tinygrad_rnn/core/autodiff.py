@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import stop
-from .errors import DtypeError, GraphError, ShapeError
+from .errors import DtypeError, GraphError, ShapeError, kind_of
 from .graph import ancestors
 from .scope import Index
 from .sweep import Gradient, PerStep, numeric, recorded
@@ -62,7 +62,7 @@ def gradients(
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in targets:
         if not isinstance(x, Tensor):
-            raise GraphError(f"gradients are taken with respect to Tensors of the graph, not {type(x).__name__}")
+            raise GraphError(f"gradients are taken with respect to Tensors of the graph, not {kind_of(x)}")
     if not output.requires_grad and not output.scope.recording:
         raise GraphError("gradients: the output was computed under no_grad, which records nothing: leave that block")
     active = _between(output, targets)

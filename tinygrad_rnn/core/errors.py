@@ -50,6 +50,18 @@ class MissingExtraError(TinygradError, ImportError):
     """A package that is only needed for this is not installed; the message names the extra to install."""
 
 
+def kind_of(value: object) -> str:
+    """The type of a value as its user knows it: with the package it comes from, unless that is Python or this one.
+
+    >>> import numpy as np
+    >>> kind_of(3), kind_of(np.ones(2))
+    ('int', 'numpy.ndarray')
+    """
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package in ("builtins", "tinygrad_rnn") else f"{package}.{kind.__name__}"
+
+
 @dataclass(frozen=True)
 class Mend:
     """A proposal to write `text` between two places of the source, and how that is said."""

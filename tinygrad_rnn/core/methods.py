@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from . import tensor as tensor_module
 from .errors import DtypeError
 from .linalg import matrix_transpose
 from .looks import UNCOPIED
 from .primitives import optional, spells
+from .signatures import spelled
 from .special import astype
-from .tensor import Tensor, method
+from .tensor import Tensor
+
+
+def method(function: Any) -> Callable[..., Any]:
+    """A numpy function as a method of Tensors, with the function's own arguments."""
+
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return tensor_module._dispatch(function, (self, *args), kwargs)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    call.__doc__ = f"`{spelled(function)}` of this tensor, with the same arguments."
+    return call
+
 
 #: numpy's functions that are methods; in contrast to an array's, `sort` returns the sorted tensor
 METHODS = (
@@ -38,7 +53,7 @@ def _tolist(self: Tensor) -> Any:
     return (np.asarray(self) if UNCOPIED.get() else self.numpy()).tolist()
 
 
-for _name, _method in {"astype": _astype, "tolist": _tolist}.items():
+for _name, _method in {"astype": _astype, "tolist": _tolist, "__round__": method(np.round)}.items():
     setattr(Tensor, _name, _method)
 Tensor.mT = property(matrix_transpose, doc="The transpose of each matrix (the last two axes).")  # type: ignore[attr-defined]
 

@@ -86,7 +86,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> round(float(tg.logsumexp(np.array([1000.0, 1000.0]))), 6)
     1000.693147
     """
-    top = np.max(np.real(x), axis=axis, keepdims=True)
+    top = np.max(np.real(x), axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
     with np.errstate(divide="ignore"):
         result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top

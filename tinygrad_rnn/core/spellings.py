@@ -66,6 +66,31 @@ SPELLINGS = {
 }
 
 
+_WAYS = {
+    "convolve": "write it as a sum of shifted slices",
+    "correlate": "write it as a sum of shifted slices",
+    "eig": "np.linalg.eigh does symmetric matrices",
+    "eigvals": "np.linalg.eigvalsh does symmetric matrices",
+    "lstsq": "np.linalg.pinv(a) @ b is the solution",
+    "nanmedian": "take np.median of x[mask]",
+    "nanpercentile": "take np.percentile of x[mask]",
+    "nanquantile": "take np.quantile of x[mask]",
+    "qr": "np.linalg.cholesky(a.T @ a).T is R up to signs",
+    "tensorinv": "reshape, and use np.linalg.inv",
+    "tensorsolve": "reshape, and use np.linalg.solve",
+    **dict.fromkeys(np.fft.__all__, "multiply by matrices of np.cos and np.sin, as results here are real"),
+}
+
+
+def way(name: str) -> str:
+    """What to do instead of a numpy function that has no declared derivative.
+
+    >>> way("eig")
+    'np.linalg.eigh does symmetric matrices'
+    """
+    return _WAYS.get(name, "compose it from functions that have one")
+
+
 def hint(name: str, functions: Container[Any]) -> str:
     """How a name that does not exist here is written, as the end of an error message; empty if nobody knows.
 

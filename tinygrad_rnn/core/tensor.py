@@ -17,7 +17,7 @@ from .errors import DtypeError, GraphError, NotDifferentiableError, ReadOnlyErro
 from .looks import UNCOPIED, note_look
 from .scope import ROOT, Scope, current
 from .signatures import called, folded, spelled
-from .spellings import hint
+from .spellings import hint, way
 
 if TYPE_CHECKING:
     from .primitives import Primitive
@@ -208,7 +208,9 @@ class Tensor:
         return f"tensor({value}{named}{made})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+        if not spec:
+            return str(self)
+        return format(self.item() if self.size == 1 else self.value, spec)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -226,6 +228,9 @@ class Tensor:
                 "array of Tensors (an array's own entries hold plain numbers)"
             )
         return float(self.item())
+
+    def __int__(self) -> int:
+        return int(float(self) if self.requires_grad else self.item())
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -271,6 +276,13 @@ class Tensor:
             )
         return np.array(self.value, dtype) if copy else np.asarray(self.numpy(), dtype)
 
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(function, "__name__", str(function))
+        raise NotDifferentiableError(
+            f"torch.{name} takes torch's tensors, not those of tinygrad_rnn{hint(name, DIFFERENTIABLE)}"
+        )
+
     def __getattr__(self, wanted: str) -> Any:
         raise AttributeError(f"a Tensor has no attribute {wanted!r}{hint(wanted, DIFFERENTIABLE)}")
 
@@ -283,7 +295,7 @@ def _dispatch(function: Any, args: Any, kwargs: Any) -> Any:
         return function(*map(plain, args), **_without_tensors(function, kwargs))
     raise NotDifferentiableError(
         f"{spelled(function)} has no declared derivative, so it would lose the gradient: "
-        "compose it from functions that have one, or call it on t.numpy() if a plain value is meant"
+        f"{way(function.__name__)}, or call it on t.numpy() if a plain value is meant"
     )
 
 
@@ -292,17 +304,6 @@ def _without_tensors(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     if any(isinstance(x, Tensor) for x in (out if isinstance(out, tuple) else (out,))):
         raise ReadOnlyError(f"{spelled(function)}: out= is a Tensor, which is never written to: use the result")
     return {key: plain(value) for key, value in kwargs.items()}
-
-
-def method(function: Any) -> Callable[..., Any]:
-    """A numpy function as a method of Tensors, with the function's own arguments."""
-
-    def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return _dispatch(function, (self, *args), kwargs)
-
-    call.__name__ = call.__qualname__ = function.__name__
-    call.__doc__ = f"`{spelled(function)}` of this tensor, with the same arguments."
-    return call
 
 
 def plain(x: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, kind_of
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .assemble import assemble
@@ -83,7 +83,7 @@ def graph_and_inputs(source: Any, folded: bool = False) -> tuple[Graph, frozense
     found = source if hasattr(source, "nodes") else getattr(source, "graph", None)
     if not hasattr(found, "nodes"):
         advice = "; call it on data first, and draw what comes out" if hasattr(source, "parameters") else ""
-        raise GraphError(f"draw takes a Graph, a Tensor, a model or its run, not {type(source).__name__}{advice}")
+        raise GraphError(f"draw takes a Graph, a Tensor, a model or its run, not {kind_of(source)}{advice}")
     inputs = getattr(source, "inputs", None)
     given = inputs.values() if isinstance(inputs, Mapping) else ()
     fixed = getattr(getattr(getattr(source, "model", None), "document", None), "fixed", ())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DtypeError, GraphError, ShapeError
+from ..core.errors import DtypeError, GraphError, ShapeError, kind_of
 from ..core.tensor import Tensor, plain, tensor
 from .walk import Walk
 
@@ -197,7 +197,7 @@ class Module:
 def as_arrays(asked: str, state: Mapping[str, Any]) -> State:
     """A state of arrays, Tensors, or tensors of torch, as arrays."""
     if not isinstance(state, Mapping):
-        raise GraphError(f"{asked}: a state is a dict from names to arrays, not {type(state).__name__}")
+        raise GraphError(f"{asked}: a state is a dict from names to arrays, not {kind_of(state)}")
     return {
         str(name): np.asarray(value.detach().cpu() if hasattr(value, "detach") else plain(value))
         for name, value in state.items()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..compile.record import Entries, Leaf, candidates, changed, cut
-from ..core.errors import DerivationError, TinygradError
+from ..core.errors import DerivationError, TinygradError, kind_of
 from ..core.graph import Graph
 from ..core.looks import uncopied
 from ..core.scope import ROOT, entered, step, steps
@@ -306,7 +306,7 @@ def _loss(result: Any, name: str) -> Tensor:
     output = result[0] if isinstance(result, tuple) and result else result
     if not isinstance(output, Tensor):
         raise DerivationError(
-            f"{name} returns {type(output).__name__}, which no graph leads to: compute with the arguments it is given"
+            f"{name} returns {kind_of(output)}, which no graph leads to: compute with the arguments it is given"
         )
     if output.size == 1:
         return output if not output.shape else np.sum(output)

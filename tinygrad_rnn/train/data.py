@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import GraphError, ShapeError
+from ..core.errors import GraphError, ShapeError, kind_of
 from ..nn.given import whole
 
 #: number of the step, from 0 -> its batch, whatever the loss function takes
@@ -56,7 +56,7 @@ def batches_of(data: Batches | Sequence[Any]) -> Batches:
         return data
     if not isinstance(data, Sequence) or not len(data):
         raise GraphError(
-            f"data is a function from the step's number to its batch, or a list of batches; not {type(data).__name__}: "
+            f"data is a function from the step's number to its batch, or a list of batches; not {kind_of(data)}: "
             "an iterator could not be taken up in the middle of a run"
         )
     batches = data

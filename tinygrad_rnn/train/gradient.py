@@ -12,7 +12,7 @@ import numpy as np
 
 from ..analysis.finite import NonFinite, first_nonfinite
 from ..core.autodiff import gradients
-from ..core.errors import GraphError
+from ..core.errors import GraphError, kind_of
 from ..core.functional import value_and_grad
 from ..core.tensor import Tensor
 from ..nn import Module
@@ -40,7 +40,7 @@ class Recorded:
     def _record(self, batch: Any) -> Tensor:
         loss = self.loss_fn(self.model, batch)
         if not isinstance(loss, Tensor) or loss.size != 1:
-            found = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+            found = f"shape {loss.shape}" if isinstance(loss, Tensor) else kind_of(loss)
             raise GraphError(f"fit: loss_fn has to return a Tensor with one entry, not {found}")
         if not loss.requires_grad:
             raise GraphError("fit: the loss depends on no parameter: it holds nothing of the model but values")

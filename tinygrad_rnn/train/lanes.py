@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, kind_of
 from ..core.memory import Stretch, holders
 from ..core.tensor import Tensor
 
@@ -30,7 +30,7 @@ def groups_of(params: Any) -> list[Options]:
     if isinstance(params, Mapping):
         return [{"params": params}]
     if not isinstance(params, Iterable) or isinstance(params, Tensor):
-        raise GraphError(f"give the parameters as a list, such as model.parameters(), not as {type(params).__name__}")
+        raise GraphError(f"give the parameters as a list, such as model.parameters(), not as {kind_of(params)}")
     listed = list(params)
     if listed and all(isinstance(group, Mapping) for group in listed):
         if any("params" not in group for group in listed):

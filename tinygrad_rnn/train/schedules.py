@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import cos, inf, pi
 from typing import Any
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, kind_of
 from ..nn.given import whole
 from .optim import Optimizer
 
@@ -21,7 +21,7 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise GraphError(f"{type(self).__name__} is made for an optimizer, not for {type(optimizer).__name__}")
+            raise GraphError(f"{type(self).__name__} is made for an optimizer, not for {kind_of(optimizer)}")
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])

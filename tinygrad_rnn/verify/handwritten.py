@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.custom import CustomVjp
-from ..core.errors import DtypeError, GraphError
+from ..core.errors import DtypeError, GraphError, kind_of
 from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
@@ -71,7 +71,7 @@ def _judged(
     names: Any,
 ) -> Report:
     if not isinstance(inputs, Mapping):
-        raise GraphError(f"inputs is a dict from names to arrays, not {type(inputs).__name__}")
+        raise GraphError(f"inputs is a dict from names to arrays, not {kind_of(inputs)}")
     if backward is None and isinstance(forward, CustomVjp):
         forward, backward, names = forward.hand_written()
     subject = Subject(forward, backward, Inputs(inputs), Params(params), names)

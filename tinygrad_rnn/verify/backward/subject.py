@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import GraphError
+from ...core.errors import GraphError, kind_of
 from ...core.tensor import Tensor, plain
 from . import foreign
 from .arrays import Inputs, Params, Place, said
@@ -107,7 +107,7 @@ class Subject:
         if self._usable(result):
             return [result]
         raise GraphError(
-            f"forward has to return the loss, as a number or a Tensor, not {type(result).__name__}: "
+            f"forward has to return the loss, as a number or a Tensor, not {kind_of(result)}: "
             "alone, or first in a tuple"
         )
 
