@@ -95,6 +95,8 @@ REDUCTIONS = [
     call(np.median, BATCH, axis=(0, 2), keepdims=True), call(np.quantile, V, 0.3), call(np.quantile, V, [0.3, 1.0]),
     call(np.quantile, BATCH, [[0.1, 0.5]], axis=1, keepdims=True), call(np.percentile, M, [10, 55.0], axis=0),
     call(np.quantile, M, 0.3, method="inverted_cdf"), call(np.percentile, M, 30, method="inverted_cdf"),
+    *_calls(np.amax, np.amin), call(np.amax, M, where=MASK, initial=-0.2), call(np.amin, M, where=MASK, initial=0.2),
+    call(np.sum, EMPTY, initial=-1),
     call(np.max, M, where=MASK, initial=-0.2), call(np.min, M, axis=0, where=MASK, initial=0.2),
     call(np.nanmax, N, axis=1, where=MASK, initial=-0.2), call(np.nanmin, N, where=MASK, initial=0.2),
     call(np.partition, M, (0, 1, 2)), call(np.partition, M, (0, 1), axis=0),

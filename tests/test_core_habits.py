@@ -141,6 +141,7 @@ def test_arrays_of_tensors_are_told_of_stack():
         (lambda: np.add(x, 1.0, dtype=np.float32), "dtype="), (lambda: np.exp(x, where=M > 0), "where="),
         (lambda: np.reshape(x, 6, order="A"), "order='A'"), (lambda: np.pad(x, 1, mode="mean"), "mode='mean'"),
         (lambda: np.pad(x, 1, mode="linear_ramp"), "mode='linear_ramp'"),
+        (lambda: np.pad(x, 1, mode="linear_ramp", end_values=2.0), "end_values="),
         (lambda: np.pad(x, 1, mode="reflect", reflect_type="odd"), "reflect_type='odd'"),
         (lambda: np.linalg.svd(x), "full_matrices=False"), (lambda: np.fft.fft(x), r"np\.cos"),
         (lambda: np.linalg.eig(x), r"np\.linalg\.eigh"), (lambda: np.moveaxis(x, 5, 0), "out of bounds"),

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from . import tensor as tensor_module
-from .errors import DtypeError
+from .errors import DtypeError, NotDifferentiableError
 from .linalg import matrix_transpose
 from .looks import UNCOPIED
 from .primitives import optional, spells
 from .signatures import spelled
 from .special import astype
-from .tensor import Tensor
+from .spellings import hint
+from .tensor import DIFFERENTIABLE, Tensor
 
 
 def method(function: Any) -> Callable[..., Any]:
@@ -30,7 +31,7 @@ def method(function: Any) -> Callable[..., Any]:
 
 #: numpy's functions that are methods; in contrast to an array's, `sort` returns the sorted tensor
 METHODS = (
-    np.all, np.any, np.argmax, np.argmin, np.argsort, np.clip, np.compress, np.copy, np.cumprod, np.cumsum,
+    np.all, np.any, np.argmax, np.argmin, np.argsort, np.clip, np.copy, np.cumprod, np.cumsum,
     np.diagonal, np.dot, np.max, np.mean, np.min, np.nonzero, np.prod, np.ravel, np.repeat, np.round, np.sort,
     np.squeeze, np.std, np.sum, np.swapaxes, np.take, np.trace, np.var, np.partition, np.searchsorted,
 )  # fmt: skip
@@ -53,7 +54,27 @@ def _tolist(self: Tensor) -> Any:
     return (np.asarray(self) if UNCOPIED.get() else self.numpy()).tolist()
 
 
-for _name, _method in {"astype": _astype, "tolist": _tolist, "__round__": method(np.round)}.items():
+def _format(self: Tensor, spec: str) -> str:
+    if not spec:
+        return str(self)
+    return format(self.item() if self.size == 1 else self.value, spec)
+
+
+def _int(self: Tensor) -> int:
+    return int(float(self) if self.requires_grad else self.item())
+
+
+def _torch_function(cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    name = getattr(function, "__name__", str(function))
+    raise NotDifferentiableError(
+        f"torch.{name} takes torch's tensors, not those of tinygrad_rnn{hint(name, DIFFERENTIABLE)}"
+    )
+
+
+for _name, _method in {
+    "astype": _astype, "tolist": _tolist, "__round__": method(np.round), "__format__": _format, "__int__": _int,
+    "__torch_function__": classmethod(_torch_function),
+}.items():  # fmt: skip
     setattr(Tensor, _name, _method)
 Tensor.mT = property(matrix_transpose, doc="The transpose of each matrix (the last two axes).")  # type: ignore[attr-defined]
 

@@ -135,5 +135,6 @@ def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 PLAIN |= {
     np.argpartition, np.argwhere, np.flatnonzero, np.nanargmax, np.nanargmin, np.digitize, np.array_equiv, np.lexsort,
-    np.unique, np.isin, np.histogram, np.bincount,
+    np.unique, np.isin, np.histogram, np.bincount, np.around, np.linalg.matrix_rank, np.einsum_path, np.save, np.savez,
+    np.savez_compressed, np.savetxt,
 }  # fmt: skip

@@ -62,13 +62,13 @@ def _extremum(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False)
     return kept(g, x, axis, keepdims) * winners / np.sum(winners, axis=axis, keepdims=True)
 
 
-@primitive("max", np.max, vjp=(_extremum,), latex=r"\max {0}")
+@primitive("max", np.max, np.amax, vjp=(_extremum,), latex=r"\max {0}")
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest entry over `axis`; ties share the cotangent equally."""
     return np.max(x, axis=axis, keepdims=keepdims)
 
 
-@primitive("min", np.min, vjp=(_extremum,), latex=r"\min {0}")
+@primitive("min", np.min, np.amin, vjp=(_extremum,), latex=r"\min {0}")
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest entry over `axis`; ties share the cotangent equally."""
     return np.min(x, axis=axis, keepdims=keepdims)

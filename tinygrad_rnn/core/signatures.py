@@ -38,6 +38,7 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "optimize": (False, True, "greedy", "optimal"),
     "order": ("K", "C", "F", "A"),
     "out": (None,),
+    "overwrite_input": (False, True),
     "stable": (None, False, True),
     "subok": (False, True),
 }
@@ -61,6 +62,7 @@ class _Plan(NamedTuple):
     accepted: frozenset[str]
     ours: tuple[str, ...]  # our positional arguments
     lead: int  # as many positional arguments mean the same in both
+    open: bool = False  # numpy's takes further options that its signature does not name
 
 
 @cache
@@ -77,10 +79,11 @@ def _plan(function: Any, ours: Callable[..., Any]) -> _Plan:
     except ValueError:  # functions in C do not tell theirs before numpy 2.4
         theirs = list(mine)
     defaults = {p.name: p.default for p in theirs if p.default is not p.empty}
-    if any(p.kind is p.VAR_KEYWORD for p in theirs):
+    further = any(p.kind is p.VAR_KEYWORD for p in theirs)
+    if further:
         defaults = _UFUNC | defaults
     if any(p.kind is p.VAR_POSITIONAL for p in theirs):
-        return _Plan((), defaults, {}, accepted, (), 1_000)
+        return _Plan((), defaults, {}, accepted, (), 1_000, further)
     names = tuple(p.name for p in theirs if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
     required = {p.name for p in mine if p.default is p.empty}
     renamed: dict[str, str] = {}
@@ -90,7 +93,7 @@ def _plan(function: Any, ours: Callable[..., Any]) -> _Plan:
             break
         renamed[name] = own
         lead += 1
-    return _Plan(names, defaults, renamed, accepted, positional, lead)
+    return _Plan(names, defaults, renamed, accepted, positional, lead, further)
 
 
 def called(function: Any, ours: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -137,7 +140,7 @@ def _changes_nothing(function: Any, plan: _Plan, name: str, value: Any) -> bool:
 
 
 def _refusal(function: Any, plan: _Plan, name: str) -> Exception:
-    if name not in plan.defaults and name not in plan.names:
+    if name not in plan.defaults and name not in plan.names and not plan.open:
         meant = f": numpy's name is {KEYWORDS[name]}=" if name in KEYWORDS else ""
         return TypeError(f"{spelled(function)}() got an unexpected keyword argument {name!r}{meant}")
     instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""

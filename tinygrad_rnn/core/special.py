@@ -176,4 +176,4 @@ def imag(x: Any) -> Any:
     return np.zeros_like(real(x))
 
 
-PLAIN |= {np.isreal, np.iscomplex, np.isposinf, np.isneginf, np.logical_xor, np.heaviside, np.spacing}
+PLAIN |= {np.isreal, np.iscomplex, np.isposinf, np.isneginf, np.logical_xor, np.heaviside, np.spacing, np.fix, np.angle}

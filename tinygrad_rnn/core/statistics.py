@@ -33,7 +33,8 @@ def _widened(name: str, reduce: Callable[..., Any], join: Callable[..., Any], ne
     ) -> Any:
         x = _among(_as(a, dtype), where, neutral)
         if initial is not None and 0 in shape_of(x):  # nothing but the initial value
-            return np.broadcast_to(initial, np.sum(np.empty(shape_of(x)), axis=axis, keepdims=keepdims).shape)
+            first = initial if isinstance(initial, Tensor) else np.asarray(initial, x.dtype)
+            return np.broadcast_to(first, np.sum(np.empty(shape_of(x)), axis=axis, keepdims=keepdims).shape)
         result = reduce(x, axis=axis, keepdims=keepdims)
         return result if initial is None else join(result, initial)
 
@@ -41,13 +42,13 @@ def _widened(name: str, reduce: Callable[..., Any], join: Callable[..., Any], ne
     return call
 
 
-for _function, _reduce, _join, _neutral in (
-    (np.sum, sum, np.add, 0.0),
-    (np.prod, prod, multiply, 1.0),
-    (np.max, max, maximum, -np.inf),
-    (np.min, min, minimum, np.inf),
+for _functions, _reduce, _join, _neutral in (
+    ((np.sum,), sum, np.add, 0.0),
+    ((np.prod,), prod, multiply, 1.0),
+    ((np.max, np.amax), max, maximum, -np.inf),
+    ((np.min, np.amin), min, minimum, np.inf),
 ):
-    spells(_function, wide=True)(_widened(_function.__name__, _reduce, _join, _neutral))
+    spells(*_functions, wide=True)(_widened(_functions[0].__name__, _reduce, _join, _neutral))
 
 
 def _shares(x: Any, axis: Axis, mask: Any, ddof: float = 0) -> Any:

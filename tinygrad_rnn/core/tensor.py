@@ -207,11 +207,6 @@ class Tensor:
         value = np.array2string(np.asarray(self.value), precision=6, separator=", ", threshold=20)
         return f"tensor({value}{named}{made})"
 
-    def __format__(self, spec: str) -> str:
-        if not spec:
-            return str(self)
-        return format(self.item() if self.size == 1 else self.value, spec)
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a scalar Tensor has no length")
@@ -228,9 +223,6 @@ class Tensor:
                 "array of Tensors (an array's own entries hold plain numbers)"
             )
         return float(self.item())
-
-    def __int__(self) -> int:
-        return int(float(self) if self.requires_grad else self.item())
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -275,13 +267,6 @@ class Tensor:
                 "array of Tensors, t.numpy() if the plain value is meant, or a function with a declared derivative"
             )
         return np.array(self.value, dtype) if copy else np.asarray(self.numpy(), dtype)
-
-    @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(function, "__name__", str(function))
-        raise NotDifferentiableError(
-            f"torch.{name} takes torch's tensors, not those of tinygrad_rnn{hint(name, DIFFERENTIABLE)}"
-        )
 
     def __getattr__(self, wanted: str) -> Any:
         raise AttributeError(f"a Tensor has no attribute {wanted!r}{hint(wanted, DIFFERENTIABLE)}")
