@@ -13,7 +13,6 @@ import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.draw import write
-from tinygrad_rnn.models import load_any
 
 T, STEPS = 5, range(1, 6)
 
@@ -40,7 +39,7 @@ def as_001(p):
 
 
 def main(folder: Path) -> None:
-    run = load_any("lstm").unroll(T)
+    run = tg.load("lstm").unroll(T)
     same = {key: leaf.numpy() for key, leaf in run.inputs.items()}
     p = {name: leaf.numpy() for name, leaf in run.parameters.items()}
     ours = tg.gradients(run.loss, [run["x", t] for t in STEPS])
@@ -49,10 +48,10 @@ def main(folder: Path) -> None:
     for file, translated in (("lstm_002", as_002(p)), ("lstm_004", as_004(p)), ("lstm_003", as_001(p))):
         cell = "c" if file == "lstm_002" else "C"
         data = {(cell if name == "c" else name, t): value for (name, t), value in same.items()}
-        ran = load_any(file).unroll(T, values=translated | data)
+        ran = tg.load(file).unroll(T, values=translated | data)
         apart = np.max(np.abs(np.subtract(ours, tg.gradients(ran.loss, [ran["x", t] for t in STEPS]))))
         print(f"{file}.rnn  L = {ran.loss.item():.15f}, gradients of the inputs differ by {apart:.1e}")
-        write(load_any(file), folder / f"{file}.svg", level="named", folded="both")
+        write(tg.load(file), folder / f"{file}.svg", level="named", folded="both")
 
 
 if __name__ == "__main__":

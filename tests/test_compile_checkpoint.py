@@ -9,7 +9,6 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, inputs
 from tinygrad_rnn.compile import CompileError, compile
-from tinygrad_rnn.models import load_any
 
 ONE_LOOP = ["every step", "last step", "lstm", "gru in columns", "vectors", "scalars"]
 
@@ -57,7 +56,7 @@ def test_a_checkpoint_is_a_number_or_sqrt() -> None:
 
 
 def test_equation_files_take_checkpoints() -> None:
-    model = load_any("lstm")
+    model = tg.load("lstm")
     values = {name: p.value for name, p in model.unroll(3).parameters.items()}
     rng = np.random.default_rng(0)
     T = 400

@@ -11,7 +11,7 @@ from tests.test_compile_equality import apart
 from tinygrad_rnn import nn
 from tinygrad_rnn.compile import CompileError, compile
 from tinygrad_rnn.compile.equations import CompiledModel
-from tinygrad_rnn.models import load_any, names
+from tinygrad_rnn.models import names
 
 H, D, B = 4, 3, 2
 rng = np.random.default_rng(5)
@@ -81,7 +81,7 @@ ONE_SAMPLE = {"ntm": r"M\[0\] is a matrix for each of the 3 samples: run with ba
 
 @pytest.mark.parametrize("name", names())
 def test_shipped_models_compiled_equal_themselves_at_every_length_and_batch(name: str) -> None:
-    model = load_any(name)
+    model = tg.load(name)
     fast = model.compile()
     for T in (2, 3) if name in LARGE else (4, 1) if name in FLAT else (5, 9, 1):
         for batch in (1, 3):
@@ -100,7 +100,7 @@ def test_shipped_models_compiled_equal_themselves_at_every_length_and_batch(name
 
 @pytest.mark.parametrize("name", ["two_dimensional", "treelstm", "end_symbol", "memory_network"])
 def test_values_may_be_given_place_by_place(name: str) -> None:
-    model = load_any(name)
+    model = tg.load(name)
     fast = model.compile()
     run = model.unroll(3, seed=1)
     values = values_of(fast, run, by_place=set(fast.places.over))
@@ -115,20 +115,20 @@ def test_values_may_be_given_place_by_place(name: str) -> None:
 
 
 def test_lengths_come_from_the_arrays_and_have_to_agree() -> None:
-    model = load_any("attention")
+    model = tg.load("attention")
     fast = model.compile()
     values = values_of(fast, model.unroll(3, lengths={"S": 2}))
     assert values["x"].shape[0] == 2 and values["y"].shape[0] == 3
     assert np.isfinite(fast(values)[0])
     with pytest.raises(tg.ShapeError, match=r"one length, not \[2, 4\]"):
         fast(values, {"S": 4})
-    grid = load_any("two_dimensional").compile()
+    grid = tg.load("two_dimensional").compile()
     values = values_of(grid, grid.model.unroll(2))
     with pytest.raises(tg.ShapeError, match="one length"):
         grid(values | {"x": values["x"][:1]})
     with pytest.raises(tg.ShapeError, match="begins with 2 lengths"):
         grid(values | {"x": np.ones(2)})
-    tree = load_any("recursive").compile()
+    tree = tg.load("recursive").compile()
     with pytest.raises(tg.ShapeError, match=r"x has 4 steps, but they run over 1\.\.2\*T-1"):
         tree(values_of(tree, tree.model.unroll(2)) | {"x": np.ones((4, 3))})
     alone = tg.load("sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]))").compile()
@@ -140,7 +140,7 @@ def test_lengths_come_from_the_arrays_and_have_to_agree() -> None:
 
 
 def test_what_all_samples_share_is_repeated_for_each() -> None:
-    model = load_any("vanilla")
+    model = tg.load("vanilla")
     fast = model.compile()
     values = values_of(fast, model.unroll(4, batch=3))
     h = values["h", 0][:, :1]
@@ -176,7 +176,7 @@ def values_of_first(fast: CompiledModel, model: Any) -> dict[Any, Any]:
 
 
 def test_missing_and_unknown_values_are_named() -> None:
-    model = load_any("vanilla")
+    model = tg.load("vanilla")
     with pytest.raises(tg.GraphError, match=r"missing: \['b'"):
         model.compile()({})
     values = values_of_first(model.compile(), model)
@@ -210,7 +210,7 @@ def test_labels_outside_of_the_classes_are_never_read_as_others() -> None:
     y[2, 1] = H
     with pytest.raises(tg.ShapeError):
         fast(layer, X, y)
-    model = load_any("vanilla")
+    model = tg.load("vanilla")
     compiled = model.compile()
     values = values_of_first(compiled, model)
     compiled(values)

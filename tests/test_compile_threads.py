@@ -13,7 +13,6 @@ import tinygrad_rnn as tg
 from tests.compile_losses import every_step, inputs, parameters
 from tinygrad_rnn.compile import compile, threads
 from tinygrad_rnn.compile.plan import Buffer, Instr, Loop, Plan, Ref
-from tinygrad_rnn.models import load_any
 
 
 class Blas:
@@ -125,7 +124,7 @@ def test_calls_of_several_threads_do_not_meet(options: dict[str, Any]) -> None:
 
 
 def test_threads_that_record_at_the_same_time_record_once_and_do_not_meet() -> None:
-    model = load_any("vanilla").compile()
+    model = tg.load("vanilla").compile()
     run = model.model.unroll(3)
     values = {name: p.value for name, p in run.parameters.items()}
     values |= {
@@ -133,6 +132,6 @@ def test_threads_that_record_at_the_same_time_record_once_and_do_not_meet() -> N
         "y": np.zeros((3, 1), int),
         ("h", 0): run.inputs["h", 0].value,
     }
-    true = load_any("vanilla").compile()(values)[0]
+    true = tg.load("vanilla").compile()(values)[0]
     assert interleaved(lambda n: model(values)[0] == true, calls=4) == 0
     assert model.recordings == 1

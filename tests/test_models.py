@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.core.errors import LanguageError
 from tinygrad_rnn.models import names, resolve
+from tinygrad_rnn.testing import assert_derivation
 from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verify.notes import judge_file
 
 from .shipped import SMALL
 
@@ -107,3 +111,25 @@ def test_the_four_gated_units_differ_in_what_keeps_the_past_and_where_the_reset_
     assert forward["h[t]"].endswith(f" + {keeps}")
     assert reset in forward["a_n[t]"]
     assert "this file" in " ".join(lines(name))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda file: tg.load(file).name,
+        lambda file: [model.name for model in tg.load_all(file)],
+        lambda file: tg.verify(file, T=3, seeds=1).verdict,
+        lambda file: tg.derive(file).text(),
+        lambda file: judge_file(file, T=3, seeds=1).verdict,
+        lambda file: assert_derivation(file, T=3, seeds=1),
+    ],
+    ids=["load", "load_all", "verify", "derive", "judge_file", "assert_derivation"],
+)
+def test_whatever_takes_a_file_takes_a_shipped_name(ask, tmp_path, monkeypatch):
+    by_path = ask(resolve("vanilla"))
+    assert ask("vanilla") == by_path and ask(Path("vanilla")) == by_path
+    monkeypatch.chdir(tmp_path)  # a file of that name here is the one that is meant
+    Path("vanilla").write_text(resolve("vanilla").read_text(encoding="utf-8"), encoding="utf-8")
+    assert ask("vanilla") == by_path
+    with pytest.raises(LanguageError, match=r"cannot read this file(.|\n)*shipped model's name"):
+        ask("vanila")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_rnn import models
+import tinygrad_rnn as tg
 from tinygrad_rnn.derivation.proof import latex, parts, written
 from tinygrad_rnn.derivation.prove import Budget, prove
 from tinygrad_rnn.language import Model, load
@@ -22,7 +22,7 @@ def judged(model: Model) -> list[Equation]:
 
 @pytest.mark.parametrize("name", FEW)
 def test_every_line_of_a_proof_can_stand_in_the_place_of_the_equation(name: str) -> None:
-    model = models.load_any(name)
+    model = tg.load(name)
     source = model.document.source.text
     for equation in judged(model):
         for part in parts(prove(model, equation)):
@@ -36,7 +36,7 @@ def test_every_line_of_a_proof_can_stand_in_the_place_of_the_equation(name: str)
 
 
 def test_a_proof_reads_as_in_a_textbook() -> None:
-    model = models.load_any("vanilla")
+    model = tg.load("vanilla")
     equation = next(e for e in model.gradients if e.name == "dh[t]")
     assert written(prove(model, equation)) == (
         "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1] + V.T @ do[t]    for t < T    (line 30)\n"
@@ -61,7 +61,7 @@ def test_what_is_not_proved_is_told_with_the_reason() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.parametrize("name", ["vanilla", "lstm", "attention"])
 def test_the_proofs_of_a_model_compile_in_latex(name: str, tmp_path: Path) -> None:
-    model = models.load_any(name)
+    model = tg.load(name)
     body = "\n\n".join(latex(prove(model, equation, Budget(seconds=20.0))) for equation in judged(model))
     packages = "\\documentclass{article}\n\\usepackage{amsmath,amssymb}\n"
     document = f"{packages}\\begin{{document}}\n{body}\n\\end{{document}}\n"

@@ -50,7 +50,7 @@ def last(text: str) -> tuple[Model, object]:
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_equation_of_every_shipped_model_is_proved(name: str) -> None:
-    model = models.load_any(name)
+    model = tg.load(name)
     refused = {}
     for equation in model.gradients:
         if model.role(equation) != "helper":
@@ -170,7 +170,7 @@ def test_what_is_wrong_at_some_length_size_or_value_is_not_proved(text: str) -> 
 
 @pytest.mark.parametrize("name", ["vanilla", "leaky_tau"])
 def test_no_mutant_is_proved_that_differs_at_some_length(name: str) -> None:
-    document = models.load_any(name).document
+    document = tg.load(name).document
     for place, equation in enumerate(document.gradients):
         for _, rhs in list(_changed(equation.rhs))[::5]:
             others = list(document.gradients)

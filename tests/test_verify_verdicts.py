@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.models import load_any
 from tinygrad_rnn.testing import assert_derivation
 from tinygrad_rnn.verify.budget import Budget
 from tinygrad_rnn.verify.judge import _Judge, judge
@@ -184,7 +183,7 @@ def test_declared_sizes_that_are_equal_by_chance_hide_no_transpose():
 # -- lengths and sizes ------------------------------------------------------------------------------------------------
 def test_lengths_fit_no_number_of_the_file_and_differ_in_parity():
     for name in ("vanilla", "attention", "delay", "two_dimensional", "ntm"):
-        model = load_any(name)
+        model = tg.load(name)
         first, second = (trial.lengths for trial in trials(model))
         mentioned = {n for shape in model.shapes.values() for n in shape}
         main = next(iter(first))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from .verify import verify, verify_backward
 
 
 def assert_derivation(model: Any, T: int | None = None, seeds: int = 3) -> None:
-    """Assert that every gradient equation of a model (a path, a text, a Model) is right, at two lengths unless `T` is
+    """Assert that every gradient equation of a model (a path, a shipped
+    model's name, a text, a Model) is right, at two lengths unless `T` is
     given.
 
     Raises `AssertionError` with the report as its message; `LanguageError` when the file cannot be read.
@@ -19,7 +19,7 @@ def assert_derivation(model: Any, T: int | None = None, seeds: int = 3) -> None:
     >>> model = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\ngradients:\\n"
     >>> assert_derivation(model + "dh[T] = ones_like(h[T])\\ndh[t] = W.T @ dh[t+1]    for t < T")
     """
-    report = verify(Path(model) if isinstance(model, str) and "\n" not in model else model, T=T, seeds=seeds)
+    report = verify(model, T=T, seeds=seeds)
     if not report.ok:
         raise AssertionError(f"\n{report}")
 

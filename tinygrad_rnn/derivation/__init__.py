@@ -63,13 +63,12 @@ def derive(
     >>> derivation.text().splitlines()[1]
     'dh[t] = W.T @ dh[t+1]    for t < T'
     """
-    from ..language import Model
-    from ..models import load_any
+    from ..language import Model, load
     from ..system.functions import model_of
     from .derivation import Derivation
 
     if isinstance(model, str | Path):
-        model = load_any(model)
+        model = load(model)
     return Derivation(model if isinstance(model, Model) else model_of(model, examples), keep, style)
 
 

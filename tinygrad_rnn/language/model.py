@@ -16,6 +16,7 @@ from .indices import Lengths, Step, numbers
 from .markdown import blocks
 from .quantities import Quantities
 from .shapes import Shapes
+from .shipped import resolve
 from .source import Source
 from .unroll import Run, Unroller
 
@@ -188,7 +189,7 @@ class Model:
 
 
 def load(source: str | Path | Source) -> Model:
-    """Read a model from a path, or from a text that has more than one line (or is a `Source`).
+    """Read a model from a path, a shipped model's name, or a text that has more than one line (or is a `Source`).
 
     In Markdown (`.md`) the model is the block fenced as `rnn`. Raises `LanguageError` for anything that cannot be read:
     its message has file, line, column, a caret and what was expected.
@@ -215,7 +216,9 @@ def read(source: str | Path | Source) -> Document:
 
 
 def load_all(source: str | Path) -> list[Model]:
-    """Read every model of a file: each block fenced as `rnn` of a Markdown file, or the one model of any other file."""
+    """Read every model of a file: each block fenced as `rnn` of a Markdown file, or the one model of any other file,
+    of a shipped name or a text.
+    """
     text = _read(source)
     if not _is_markdown(text):
         return [Model(parse(text))]
@@ -234,4 +237,4 @@ def _is_markdown(source: Source) -> bool:
 def _read(source: str | Path) -> Source:
     if isinstance(source, str) and "\n" in source:
         return Source(source)
-    return Source.from_path(Path(source), "expected a path, or a text of several lines")
+    return Source.from_path(resolve(source), "expected a path, a shipped model's name, or a text of several lines")

@@ -18,10 +18,9 @@ import numpy as np
 
 from ..core.errors import GraphError, LanguageError
 from ..derivation.prove import prove
-from ..language import Document, Equation, Model
+from ..language import Document, Equation, Model, read
 from ..language.expressions import Size
 from ..language.quantities import Key, refs
-from ..models import read_any
 from .budget import MUTANT_SECONDS, PROOF_SECONDS, Budget
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
@@ -81,7 +80,7 @@ def _prepared(
     if isinstance(model, Model):
         document, claims = model.document, Claims(model)
     else:
-        document = model if isinstance(model, Document) else read_any(model)
+        document = model if isinstance(model, Document) else read(model)
         claims = claims_of(document)
     claims = replace(claims, model=with_parts(claims.model))
     chosen = trials(claims.model, T, lengths, values, claims.others)

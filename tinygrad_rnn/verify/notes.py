@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from ..core.errors import LanguageError, TinygradError
 from ..language import Document, Model, parse
 from ..language.markdown import blocks
+from ..language.shipped import resolve
 from ..language.source import LARGEST_FILE, Source
 from .judge import judge
 from .report import EXIT, ORDER, WRONG_VERDICTS, Report
@@ -100,7 +101,7 @@ class Notes:
 def judge_file(
     path: str | Path | Source, T: int | None = None, seeds: int = 3, lengths: Mapping[str, int] | None = None
 ) -> Report | Notes:
-    """Judge a file (or its text, as a `Source`): a `Report` for an equation file, `Notes` for Markdown (`.md`).
+    """Judge a file, a shipped model by its name, or a `Source`: a `Report`, or `Notes` for Markdown (`.md`).
 
     Raises `LanguageError` for an equation file that cannot be used, and for Markdown without a block marked `rnn`.
 
@@ -145,7 +146,7 @@ def _judged(source: Source, block: Any, T: int | None, seeds: int, lengths: Mapp
 
 def from_path(path: Path) -> Source:
     """The text of a file that a command names; raises `LanguageError` where it cannot be read."""
-    return Source.from_path(path, "expected a path, or - for standard input")
+    return Source.from_path(resolve(path), "expected a path, a shipped model's name, or - for standard input")
 
 
 def from_stream(stream: BinaryIO) -> Source:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import LanguageError
-from ..language import Document, Equation, Model
+from ..language import Document, Equation, Model, read
 from ..language.conventions import READINGS
 from ..language.expressions import Call, Expr, Number, Sum, walk
 from ..language.powers import powers
-from ..models import read_any
 from .report import FAIL, PASS
 
 
@@ -38,7 +37,7 @@ def in_columns(model: Model | Document | str | Path, values: Mapping[Any, Any] |
     """What is judged: as given, or as a file of batches if `values` of several columns are given."""
     if not values:
         return model
-    document = model.document if isinstance(model, Model) else model if isinstance(model, Document) else read_any(model)
+    document = model.document if isinstance(model, Model) else model if isinstance(model, Document) else read(model)
     for gradients in (document.gradients, ()):  # a line of them that cannot be read does not matter here
         try:
             known = Model(replace(document, gradients=gradients, no_quantities=()))
