@@ -10,7 +10,6 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.compile import passes, prepare
-from tinygrad_rnn.models import load_any
 
 rng = np.random.default_rng(0)
 x = rng.normal(size=(9, 2, 3))
@@ -112,7 +111,7 @@ def test_a_whole_number_to_differentiate_is_refused_as_without_compiling(given: 
 
 @pytest.mark.parametrize("name", ["memory_network", "recursive", "vector_both", "echo_state"])
 def test_what_has_no_steps_is_given_by_the_key_of_a_run_as_well(name: str) -> None:
-    model = load_any(name)
+    model = tg.load(name)
     run = model.unroll(4)
     values = {key: leaf.value for leaves in (run.parameters, run.inputs) for key, leaf in leaves.items()}
     np.testing.assert_allclose(model.compile()(values)[0], run.loss.item(), rtol=1e-12)
