@@ -116,6 +116,21 @@ def test_values_and_both_derivatives_are_numpys(name):
             raise AssertionError(f"{call}: {type(error).__name__}: {error}") from error
 
 
+#: a float64 scalar is held as a Python float, which takes on the dtype of the array beside it
+SCALARS_TAKE_THE_DTYPE = {"np.dot", "np.inner"}
+
+
+@pytest.mark.skipif(np.__version__ < "2", reason="numpy 1 decides the dtype of scalars by their values")
+@pytest.mark.parametrize("name", sorted(set(BY_FUNCTION) - SCALARS_TAKE_THE_DTYPE))
+@pytest.mark.filterwarnings("ignore")
+def test_single_precision_comes_out_as_numpy_says(name):
+    for function, args, options in BY_FUNCTION[name]:
+        single = mapped(lambda x: np.asarray(x, np.float32)[()], args)
+        if takes(Call(function, single, options)):
+            ours, theirs = (parts(function(*given, **options)) for given in (mapped(tg.tensor, single), single))
+            assert [x.dtype for x in ours] == [x.dtype for x in theirs], (args, options)
+
+
 def test_every_function_is_called():
     assert {spelled(f) for f in DIFFERENTIABLE} - set(BY_FUNCTION) == set()
 

@@ -14,7 +14,7 @@ from .choosing import HOLE, pick, select
 from .elementwise import stop
 from .errors import ShapeError
 from .primitives import axes_of, operand, primitive, shape_of, spells
-from .special import is_nan
+from .special import astype, is_nan
 from .tensor import PLAIN, Tensor, plain
 
 
@@ -97,8 +97,9 @@ def quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     # on the numbers 0, 1, ... numpy's quantile is the place among the sorted entries, whatever the method
     places = np.asarray(np.quantile(np.arange(float(n)), q, method=method))  # type: ignore[call-overload]
     low = np.floor(places).astype(int)
-    share = (places - low).astype(a.dtype)
-    ordered = sort(flat)
+    kind = np.result_type(a.dtype, np.asarray(q).dtype) if np.ndim(q) else a.dtype
+    share = (places - low).astype(kind)
+    ordered = sort(flat if flat.dtype == kind else astype(flat, kind))
     result = ordered[..., low]
     if np.any(share):
         above = ordered[..., np.minimum(low + 1, n - 1)]

@@ -224,7 +224,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         half = len(flat) // 2
         product = flat[:half] * flat[half : 2 * half]
         flat = product if len(flat) % 2 == 0 else np.concatenate([product, flat[2 * half :]])
-    result = flat[0] if len(flat) else np.ones([shape[i] for i in rest])
+    result = flat[0] if len(flat) else np.ones([shape[i] for i in rest], x.dtype)
     return np.reshape(result, tuple(1 if i in axes else n for i, n in enumerate(shape))) if keepdims else result
 
 

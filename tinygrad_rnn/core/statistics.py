@@ -261,7 +261,8 @@ def cov(
 
 
 def _variables(x: Any, rowvar: bool, dtype: Any) -> Any:
-    x = _as(operand(x), dtype)
+    x = operand(x)
+    x = _as(x, np.result_type(x.dtype, np.float64) if dtype is None else dtype)
     if len(shape_of(x)) > 2:
         raise ShapeError(f"cov: has more than 2 axes: {shape_of(x)}")
     x = np.atleast_2d(x)
@@ -301,8 +302,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 @spells(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Differences of neighbours of all entries, between others."""
-    parts = [to_begin, diff(np.ravel(operand(ary))), to_end]
-    return np.concatenate([np.ravel(operand(x)) for x in parts if x is not None])
+    ary = operand(ary)
+    parts = [to_begin, diff(np.ravel(ary)), to_end]
+    return np.concatenate([np.ravel(_as(operand(x), ary.dtype)) for x in parts if x is not None])
 
 
 @spells(optional(np, "trapezoid"), optional(np, "trapz"))
@@ -337,7 +339,7 @@ def _slope(f: Any, h: Any, edge_order: int, axis: int) -> Any:
     steps = np.broadcast_to(h, (len(f) - 1,)) if not h.ndim else diff(h)
     if shape_of(steps) != (len(f) - 1,):
         raise ShapeError(f"gradient: {len(f)} entries along axis {axis} need as many places, not {shape_of(h)}")
-    d = np.reshape(steps, (-1,) + (1,) * (len(shape_of(f)) - 1))
+    d = np.reshape(_as(steps, f.dtype), (-1,) + (1,) * (len(shape_of(f)) - 1))
     rises = (f[1:] - f[:-1]) / d
     a, b = d[:-1], d[1:]
     inner = (b * rises[:-1] + a * rises[1:]) / (a + b)
@@ -369,7 +371,8 @@ def linspace(
     parts = num - 1 if endpoint else num
     step = (stop - start) / parts if parts > 0 else np.nan
     rank = max_of(len(shape_of(start)), len(shape_of(stop)))
-    share = np.reshape(np.arange(float(num)), (-1,) + (1,) * rank) / (parts if parts > 0 else 1)
+    places = np.arange(float(num)).astype(np.result_type(start.dtype, stop.dtype))
+    share = np.reshape(places, (-1,) + (1,) * rank) / (parts if parts > 0 else 1)
     result = _as(np.moveaxis(start * (1.0 - share) + stop * share, 0, axis), dtype)
     return (result, step) if retstep else result
 
