@@ -16,7 +16,6 @@ from .autodiff import gradients_between, reached_from
 from .elementwise import identity
 from .errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
 from .looks import looks
-from .scope import current
 from .tangents import pushforward
 from .tensor import Tensor, next_id, tensor
 
@@ -48,7 +47,9 @@ def _rebuilt(tree: Any, leaves: Iterable[Any]) -> Any:
 def _fresh(x: Any) -> Tensor:
     """A node of its own for `x`, so that gradients are taken with respect to this argument alone."""
     if isinstance(x, Tensor):
-        return identity(x) if x.requires_grad else Tensor(x.value, None, (), None, x.name, current(), True)
+        made = identity(x)
+        made.name, made.requires_grad = None if x.requires_grad else x.name, True
+        return made
     if isinstance(x, int | np.integer) or (isinstance(x, np.ndarray) and x.dtype.kind in "iub"):
         raise DtypeError(f"cannot differentiate with respect to an integer argument ({x!r}): pass it as a float")
     return tensor(x)
