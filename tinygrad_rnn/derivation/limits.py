@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from ..core.errors import DerivationError
+from ..system.patience import patience
 
 #: so long a derivation may take
 SECONDS = 60.0
@@ -25,7 +26,8 @@ class Limits:
     def running(self) -> Iterator[None]:
         """Count the time until the end of the block."""
         self._since = monotonic()
-        yield
+        with patience(self.seconds - self._spent):
+            yield
         self._spent += monotonic() - self._since
 
     def check(self, name: str, shares: int = 0) -> None:

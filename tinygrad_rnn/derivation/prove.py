@@ -13,6 +13,7 @@ from ..language.affine import affine
 from ..language.indices import Constraint
 from ..language.quantities import Key
 from ..system.domain import Domain
+from ..system.patience import Undecided, patience
 from ..system.system import Clause
 from .disguised import Values, circle
 from .entries.arithmetic import ZERO, Unprovable, Work, added, scaled
@@ -66,6 +67,14 @@ def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Pro
     if model.convention.samples:
         return Proof(model, equation, False, "the number of samples of a file with `batch: columns` has no symbol here")
     budget = budget or Budget()
+    try:
+        with patience(budget.seconds):
+            return _proof(model, equation, budget)
+    except Undecided as why:
+        return Proof(model, equation, False, str(why))
+
+
+def _proof(model: Model, equation: Equation, budget: Budget) -> Proof:
     knowledge = knowledge_of(model)
     work = knowledge.book.work(budget.terms, budget.seconds)
     shortest = 1

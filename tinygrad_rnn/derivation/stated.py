@@ -16,10 +16,10 @@ from ..language.expressions import Ref
 from ..language.indices import Constraint
 from ..language.quantities import Key
 from ..system.domain import Domain
+from ..system.existence import uncovered
 from ..system.system import Clause
 from .entries.arithmetic import ZERO, Unprovable, Work, added, of, restricted, scaled
 from .entries.definitions import Definition, Definitions
-from .entries.existence import uncovered
 from .entries.expressions import as_index
 from .entries.gradients import Gradients
 from .entries.names import matched

@@ -17,6 +17,7 @@ from math import gcd, lcm
 
 from ..language.affine import Affine, affine
 from ..language.indices import Constraint
+from .patience import keep_on
 
 _NEVER = Constraint(">=", affine(None, -1))
 
@@ -278,6 +279,7 @@ def _easiest(domain: Domain) -> str:
 
 def _without(domain: Domain, name: str) -> list[Domain]:
     """Domains of the other variables that together say: some value of `name` satisfies all constraints."""
+    keep_on()
     concerned = [c for c in domain.constraints if c.affine.coefficient(name)]
     rest = [c for c in domain.constraints if not c.affine.coefficient(name)]
     equal = [c for c in concerned if c.kind == "="]
@@ -342,7 +344,12 @@ def _by_cooper(
         tried = [end + (residue if from_below else -residue) for end in ends for residue in range(period)]
         bounds = [Constraint(">=", affine(name) - low) for low in lows]
         conditions = [*periodic, *bounds, *(Constraint(">=", high - affine(name)) for high in highs)]
-    found = (Domain.of(*rest, *(c.substituted({name: value}) for c in conditions)) for value in tried)
+
+    def at(value: Affine) -> Domain:
+        keep_on()
+        return Domain.of(*rest, *(c.substituted({name: value}) for c in conditions))
+
+    found = map(at, tried)
     return [piece for piece in dict.fromkeys(found) if piece is not NEVER]
 
 

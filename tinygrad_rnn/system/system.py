@@ -74,7 +74,7 @@ class System:
 
 def clauses_of(equations: Iterable[Equation]) -> tuple[Clause, ...]:
     """The equations of one quantity, each on the steps that are left to it; in the order written."""
-    own = [_alone(equation) for equation in equations]
+    own = [claim_of(equation) for equation in equations]
     clauses: list[Clause] = []
     for clause in own:
         narrower = [o for o in own if o.equation.narrowness > clause.equation.narrowness]
@@ -86,8 +86,8 @@ def clauses_of(equations: Iterable[Equation]) -> tuple[Clause, ...]:
     return tuple(clauses)
 
 
-def _alone(equation: Equation) -> Clause:
-    """An equation on all that its own words claim."""
+def claim_of(equation: Equation) -> Clause:
+    """An equation on all that its own words claim, narrower ones or not."""
     limits = {condition.variable: condition for condition in equation.when}
     constraints: list[Constraint] = []
     for name in equation.running:

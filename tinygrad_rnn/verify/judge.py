@@ -21,9 +21,10 @@ from ..derivation.prove import prove
 from ..language import Document, Equation, Model, read
 from ..language.expressions import Size
 from ..language.quantities import Key, refs
-from .budget import MUTANT_SECONDS, PROOF_SECONDS, Budget
+from .budget import MUTANT_SECONDS, PROOF_SECONDS, Budget, is_quick
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
+from .every_length import EveryLength
 from .helpers import as_written, with_parts
 from .mutants import certify
 from .otherwise import in_columns, otherwise
@@ -32,7 +33,6 @@ from .reference import worst_of
 from .remarks import remarks
 from .repairs import Repairs
 from .report import (
-    CIRCULAR,
     FAIL,
     ILL_TYPED,
     INCONCLUSIVE,
@@ -48,8 +48,8 @@ from .report import (
     trusted,
     worst_step,
 )
-from .trials import LONGEST, SHORTEST, Trial, reach, trials
-from .usable import Usable, usable
+from .trials import LONGEST, Trial, trials
+from .usable import Usable, in_order, usable
 from .witness import Witnesses
 
 
@@ -84,8 +84,10 @@ def _prepared(
         claims = claims_of(document)
     claims = replace(claims, model=with_parts(claims.model))
     chosen = trials(claims.model, T, lengths, values, claims.others)
-    if any(overlaps(claims.model, trial.lengths) for trial in chosen):  # from some length on
-        claims = claims_of(document, [trial.lengths for trial in chosen])
+    tried = [trial.lengths for trial in chosen]
+    late = EveryLength(claims.model, claims.others).overlaps(tried)
+    if late or any(overlaps(claims.model, each) for each in tried):  # from some length on
+        claims = claims_of(document, [*tried, *late])
         claims = replace(claims, model=with_parts(claims.model))
         chosen = trials(claims.model, T, lengths, values, claims.others)
     if not (_stated(claims.model) or claims.faults or claims.again or claims.no_quantities):
@@ -115,6 +117,7 @@ class _Judge:
         self.claims, self.model, self.trials = claims, claims.model, chosen
         self.written = as_written(self.model)
         self.budget, self.for_proofs = Budget(), 0.0
+        self.asked = EveryLength(claims.model, claims.others)
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
         self.witnesses = Witnesses(self._probe, chosen, self.probes, scale)
@@ -136,13 +139,13 @@ class _Judge:
         seen = [self._witnessed(e, row) if row.verdict == PASS else row for e, row in zip(equations, rows, strict=True)]
         rows = [new if new.verdict == FAIL else row for new, row in zip(seen, rows, strict=True)]
         order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
-        rows = [_in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
+        rows = [in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
         wrong = {e.target.key: row.line for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL}
         rows = [self._proved(e, row, wrong) if certified else row for e, row in zip(equations, rows, strict=True)]
         rows = [_as_seen(row, new) for row, new in zip(rows, seen, strict=True)]
         check = worst_of([probe.reference.check(seed) for seed, probe in enumerate(self.probes)])
         certificate = None
-        shortest = max(SHORTEST, reach(model) + 2)
+        shortest = self.asked.shortest
         T = self.probes[0].run.T
         if certified and shortest <= T:
             certificate, rows = self._certified(equations, rows)
@@ -152,7 +155,7 @@ class _Judge:
         rows += [_again(equation, alone, self) for equation, alone in self.claims.again]
         for equation in model.gradients:
             if model.role(equation) == "helper" and id(equation) in order.circles:
-                rows.append(_in_order(equation, self._begun(equation, INCONCLUSIVE, []), order))
+                rows.append(in_order(equation, self._begun(equation, INCONCLUSIVE, []), order))
         rows = sorted(trusted(rows, check), key=lambda row: row.line)
         return Report(
             model.name,
@@ -161,7 +164,7 @@ class _Judge:
             self.seeds,
             rows,
             check,
-            remarks(model, self.trials, rows, self.claims.others, shortest, T if one_length else None),
+            remarks(model, self.trials, rows, self.asked, shortest, T if one_length else None, order.late),
             certificate,
             # where nothing is wrong by itself, nothing wrong can be carried on
             rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
@@ -222,15 +225,23 @@ class _Judge:
 
     def _order(self, failing: Collection[int]) -> Usable:
         """The circles and gaps, at every length; what fails by itself makes no circle of those that read it."""
-        total = Usable()
+        total, others = Usable(), self.claims.others
         for group in self.groups:
-            total = total + usable(group[0].model, group[0].run, failing, self.claims.others)
+            total = total + usable(group[0].model, group[0].run, failing, others)
+        tried = [group[0].run.lengths for group in self.groups]
+        for lengths, said in (*self.asked.gaps(tried), *self.asked.circles(failing, tried, total.circles)):
+            if is_quick(self.model, lengths):
+                run = self.model.unroll(next(iter(lengths.values())), seed=0, values=self.values, lengths=lengths)
+                said = usable(self.model, run, failing, others)
+            total = total + said.at(lengths)
         return total
 
     def _proved(self, equation: Equation, row: Row, wrong: Mapping[Key, int]) -> Row:
         """The row with its proof, if it passes and there is one; what reads a helper that is `wrong` has none."""
         if row.verdict != PASS or row.needs:
             return row
+        if id(equation) in self.asked.tangled:
+            return replace(row, unproved="whether it reads itself in the end is not decided for every length")
         if self.budget.spent or self.for_proofs > PROOF_SECONDS:
             return replace(row, unproved=f"none was tried: those above took {self.for_proofs:.0f} s")
         for ref in refs(equation):
@@ -346,11 +357,9 @@ def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
     row = single.row(equation)
     seen = single._witnessed(equation, row) if row.verdict == PASS else row
     row = seen if seen.verdict == FAIL else _as_seen(single._proved(equation, row, {}), seen)
-    claimed = set(equation.covers(lengths))
-    rivals = [other for other in judge.model.gradients if other.target.key == equation.target.key]
-    first = next((other for other in rivals if claimed & set(other.covers(lengths))), rivals[0])
+    first, at = judge.asked.rival(equation, [group[0].run.lengths for group in judge.groups])
     differ = row.verdict == FAIL or judge.row(first).verdict == FAIL
-    said = f"stated on line {first.line} too, and the two {'differ' if differ else 'agree'}"
+    said = f"stated on line {first.line} too{at}, and the two {'differ' if differ else 'agree'}"
     return replace(row, why=said)
 
 
@@ -370,12 +379,3 @@ def _as_seen(row: Row, seen: Row) -> Row:
         return row
     why = "; ".join(dict.fromkeys(part for part in (seen.why, row.why) if part))
     return replace(row, verdict=seen.verdict, steps=seen.steps, why=why)
-
-
-def _in_order(equation: Equation, row: Row, order: Usable) -> Row:
-    """A row with what it reads that nothing states, and CIRCULAR where it reads itself."""
-    row = replace(row, needs=tuple(order.needs.get(id(equation), ())))
-    if row.verdict == FAIL or id(equation) not in order.circles:
-        return row
-    said = f"it reads itself: `{order.circles[id(equation)]}`"
-    return replace(row, verdict=CIRCULAR, mistake="circle", explanation=said)

@@ -13,9 +13,10 @@ from ..language.affine import Affine, affine
 from ..language.expressions import Expr, Ref, Sum, Time, walk
 from ..language.indices import Constraint, Range
 from ..system.domain import Domain
+from ..system.lengths import LONGEST, Occasion
 
-#: no longer sequence is looked at
-LONGEST = 400
+#: a derivation shows its recurrence, its last and its first step from here on
+SHORTEST = 3
 
 
 def reach(model: Model, also: Sequence[Equation] = ()) -> int:
@@ -91,10 +92,7 @@ def _starts(equation: Equation) -> Iterator[int]:
 
 
 def _first(domain: Domain) -> int:
-    """The first length at which a domain has a point; 1 where it has none below `LONGEST`, which is told elsewhere."""
-    lengths = [name for name in domain.variables if name[0].isupper()]
-    shadows = domain.projected(*(name for name in domain.variables if name not in lengths))
-    for length in range(1, LONGEST + 1):
-        if any(shadow.holds(dict.fromkeys(lengths, length)) for shadow in shadows):
-            return length
-    return LONGEST + 1 if any(not shadow.is_empty for shadow in shadows) else 1
+    """The first length at which a domain has a point; 1 where it has none up to `LONGEST`, which is told elsewhere."""
+    occasion = Occasion.of(domain)
+    lengths = occasion.least(sorted(name for name in domain.variables if name[0].isupper()))
+    return LONGEST + 1 if lengths is None and occasion else max((lengths or {}).values(), default=1)

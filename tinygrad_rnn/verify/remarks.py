@@ -9,8 +9,10 @@ from ..language.expressions import Sum, walk
 from ..language.indices import numbers
 from ..language.printer import text
 from ..system.domain import Domain
+from .every_length import EveryLength
 from .report import Row
 from .trials import SHORTEST, Trial
+from .usable import said_lengths
 
 #: so many steps without an equation are named one by one
 MOST_STEPS = 4
@@ -20,13 +22,15 @@ def remarks(
     model: Model,
     tried: Sequence[Trial],
     rows: Sequence[Row],
-    others: Sequence[Equation],
+    asked: EveryLength,
     shortest: int,
     one_length: int | None,
+    gaps: Mapping[str, str],
 ) -> list[str]:
-    """What is told about a derivation beside its verdicts. `others`: the gradient equations that the model leaves out;
-    `one_length`: the length, where one alone was asked for.
+    """What is told about a derivation beside its verdicts. `asked`: of every length; `one_length`: the length, where
+    one alone was asked for; `gaps`: what is read where nothing states it, at lengths that were not tried.
     """
+    others = asked.others
     T = next(iter(tried[0].lengths.values()))
     notes = []
     if shortest > T:
@@ -39,18 +43,21 @@ def remarks(
     if model.document.samples:
         notes.append(f"{model.document.samples} columns are given: names are matrices with a column for each sample")
     notes += _read_but_not_stated(rows)
+    notes += [f"at {at}, which was not tried, {name} is read where nothing states it" for name, at in gaps.items()]
     notes += never_holds(model)
     notes += _set_apart(model, tried)
     alike = _alike(model, tried)
     if alike:
         notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
     stated = {model.quantities.base(e.target.key) for e in (*model.gradients, *others)}
-    left = _steps_left_out(model, rows, others, tried[0].lengths)
+    left = _steps_left_out(model, others, tried[0].lengths)
+    for late in asked.left_out([tried[0].lengths]) if not left else ():
+        left += [f"{step} ({said_lengths(late)})" for step in _steps_left_out(model, others, late)]
     missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + left
     missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
     if missing:
         notes.append(f"not stated, so not judged: {', '.join(missing)}")
-    return notes
+    return notes + asked.undecided
 
 
 def _read_but_not_stated(rows: Sequence[Row]) -> list[str]:
@@ -104,19 +111,15 @@ def _has_square(trial: Trial, size: str) -> bool:
     return both[0] == both[1] and both in trial.model.shapes.values()
 
 
-def _steps_left_out(
-    model: Model, rows: Sequence[Row], others: Sequence[Equation], lengths: Mapping[str, int]
-) -> list[str]:
+def _steps_left_out(model: Model, others: Sequence[Equation], lengths: Mapping[str, int]) -> list[str]:
     """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
     missing = []
-    T = next(iter(lengths.values()))
-    for key in model.quantities.stated:
+    for key, equations in model.quantities.stated.items():
         base = model.quantities.base(key)
         if base is None or not key[1] or not base[1]:
             continue
         quantities = model.quantities
-        mine = [row for row in rows if row.name.partition("[")[0] == key[0]]
-        stated = {step.t for row in mine for step in row.steps if step.T == T}
+        stated = set(quantities.coverage(equations, lengths))
         stated.update(step for other in others if other.target.key == key for step in other.covers(lengths))
         ranges = quantities.ranges_of(base[0])
         left = []

@@ -16,7 +16,7 @@ PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCULAR", "INCOMPLETE", "PROVED"
 #: the verdict of a whole is the first of these that applies
 ORDER = (FAIL, ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, INCONCLUSIVE, PASS, PROVED)
-#: what is wrong in itself, whatever else is stated
+#: what is wrong in itself
 WRONG_VERDICTS = (FAIL, ILL_TYPED, SCALAR, CIRCULAR)
 RIGHT_VERDICTS = (PASS, PROVED)
 #: what a program ends with: 0 right, 1 wrong, 2 unusable, 3 undecided
@@ -222,7 +222,8 @@ class Report:
         tried = self.lengths or ({"T": self.T},)
         names = list(tried[0])
         if len(names) == 1:
-            return f"{names[0]} = {' and '.join(str(lengths[names[0]]) for lengths in tried)}"
+            *most, last = (str(lengths[names[0]]) for lengths in tried)
+            return f"{names[0]} = {' and '.join([', '.join(most)] * bool(most) + [last])}"
         each = (", ".join(f"{name} = {length}" for name, length in lengths.items()) for lengths in tried)
         return " and ".join(each)
 

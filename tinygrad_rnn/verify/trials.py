@@ -17,10 +17,11 @@ from ..language.expressions import Number, Size, walk
 from ..language.unroll import MOST_STEPS
 from .budget import check_size, is_quick
 from .claims import Claims, Fault, claims_of
-from .reach import LONGEST, indices_of, reach
+from .every_length import EveryLength
+from .reach import LONGEST, SHORTEST, indices_of, reach
 
-#: a derivation shows its recurrence, its last and its first step from here on
-SHORTEST = 3
+#: so many lengths more are tried
+MOST_MORE = 4
 #: sizes come from here on: 1 is another type, and 2 is a number that formulas are full of
 SMALLEST_SIZE = 3
 
@@ -47,6 +48,7 @@ def trials(
     also: Sequence[Equation] = (),
 ) -> list[Trial]:
     """The trials of a model: two of other lengths and sizes, or one for a given T; sizes stay where `values` are given.
+    More where a case or a sum of the file stands at neither of the two lengths.
 
     What the equations of `also` mention counts too: those of the file that the model leaves out.
 
@@ -72,9 +74,17 @@ def trials(
     if not values:
         one = _apart(model, used) or one
         two = resized(model, used | _literals(model, also)) or one
-    if len(chosen) == 1 and two is one:
-        return [Trial(one.model, chosen[0], one.faults)]
-    return [Trial(one.model, chosen[0], one.faults), Trial(two.model, chosen[-1], two.faults)]
+    more = [] if T or lengths else more_lengths(model, also, chosen)
+    pairs = [(one, chosen[0])] if len(chosen) == 1 and two is one else [(one, chosen[0]), (two, chosen[-1])]
+    return [Trial(claims.model, each, claims.faults) for claims, each in [*pairs, *((one, each) for each in more)]]
+
+
+def more_lengths(model: Model, also: Sequence[Equation], tried: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
+    """The lengths beside those tried at which something of the file happens that does not happen there; those that are
+    quick.
+    """
+    unseen = EveryLength(model, also).unseen(tried)
+    return [each for _, each in unseen if is_quick(model, each)][:MOST_MORE]
 
 
 # -- what a file mentions ---------------------------------------------------------------------------------------------

@@ -7,11 +7,18 @@ every reference value and computes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..language import Equation, Evaluator, Model, Run
-from ..language.indices import Step, numbers
+from ..language.indices import Lengths, Step, numbers
 from ..language.resolver import Place
+from .report import CIRCULAR, FAIL, Row
+
+
+def said_lengths(lengths: Lengths) -> str:
+    """`T = 4, S = 5`."""
+    return ", ".join(f"{name} = {length}" for name, length in lengths.items())
+
 
 #: so many single steps are named one by one
 MOST_NAMED = 3
@@ -25,10 +32,19 @@ class Usable:
 
     circles: dict[int, str] = field(default_factory=dict)
     needs: dict[int, list[str]] = field(default_factory=dict)
+    #: what lacks at lengths that were not tried, with the first of them: `dh[9]`, `T = 10`
+    late: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: Usable) -> Usable:
         both = {key: [*self.needs.get(key, []), *other.needs.get(key, [])] for key in self.needs | other.needs}
-        return Usable(other.circles | self.circles, {key: list(dict.fromkeys(names)) for key, names in both.items()})
+        needs = {key: list(dict.fromkeys(names)) for key, names in both.items()}
+        return Usable(other.circles | self.circles, needs, other.late | self.late)
+
+    def at(self, lengths: Lengths) -> Usable:
+        """The same, said of lengths that were not tried."""
+        said = said_lengths(lengths)
+        circles = {key: f"{circle}` at `{said}" for key, circle in self.circles.items()}
+        return Usable(circles, self.needs, {name: said for names in self.needs.values() for name in names})
 
 
 def usable(model: Model, run: Run, failing: Collection[int] = (), others: Iterable[Equation] = ()) -> Usable:
@@ -151,3 +167,12 @@ def _from_the_end(place: Place, evaluator: Evaluator) -> str:
 
 def _named(place: Place) -> str:
     return place[0] if place[1] is None else f"{place[0]}[{', '.join(map(str, numbers(place[1])))}]"
+
+
+def in_order(equation: Equation, row: Row, order: Usable) -> Row:
+    """A row with what it reads that nothing states, and CIRCULAR where it reads itself."""
+    row = replace(row, needs=tuple(order.needs.get(id(equation), ())))
+    if row.verdict == FAIL or id(equation) not in order.circles:
+        return row
+    said = f"it reads itself: `{order.circles[id(equation)]}`"
+    return replace(row, verdict=CIRCULAR, mistake="circle", explanation=said)

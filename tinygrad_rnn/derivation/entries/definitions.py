@@ -14,9 +14,9 @@ from ...language.expressions import Ref
 from ...language.indices import Constraint
 from ...language.quantities import Key, refs
 from ...system.domain import Domain
+from ...system.existence import Existence
 from ...system.system import Clause, System
 from .arithmetic import Work, added, of, restricted
-from .existence import Existence
 from .expressions import Entries, entries, one_hot
 from .signs import Signs
 from .sizes import Sizes

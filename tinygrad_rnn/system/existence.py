@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ...language.affine import Affine, affine
-from ...language.expressions import Expr, Ref, Sum
-from ...language.indices import Constraint
-from ...language.quantities import Key
-from ...system.domain import Domain
-from ...system.system import Clause
+from ..language.affine import Affine, affine
+from ..language.expressions import Expr, Ref, Sum
+from ..language.indices import Constraint
+from ..language.quantities import Key
+from .domain import Domain
+from .system import Clause
 
 
 class Existence:
@@ -64,3 +64,14 @@ def reads(expr: Expr, domain: Domain) -> Iterator[tuple[Ref, Domain]]:
             yield node, around
         inner = around.where(*node.over.constraints) if isinstance(node, Sum) else around
         stack += [(child, inner) for child in node.children]
+
+
+def sums(expr: Expr, domain: Domain) -> Iterator[Domain]:
+    """The domains of the sums in an expression, each with all variables around it."""
+    stack: list[tuple[Expr, Domain]] = [(expr, domain)]
+    while stack:
+        node, around = stack.pop()
+        if isinstance(node, Sum):
+            around = around.where(*node.over.constraints)
+            yield around
+        stack += [(child, around) for child in node.children]
