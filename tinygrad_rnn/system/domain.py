@@ -159,6 +159,20 @@ class Domain:
             pieces = tuple(dict.fromkeys(smaller for piece in pieces for smaller in _without(piece, name)))
         return tuple(piece for piece in pieces if piece is not NEVER)
 
+    @property
+    def shadow(self) -> tuple[Domain, ...]:
+        """The lengths at which it has a tuple: domains that together cover them."""
+        found: dict[Domain, None] = {}
+        waiting: list[Domain] = [self]
+        while waiting:
+            piece = waiting.pop()
+            running = [name for name in piece.variables if not name[0].isupper()]
+            if running:
+                waiting += _without(piece, _easiest(piece, running))
+            elif piece is not NEVER:
+                found[piece] = None
+        return tuple(found)
+
     def points(self, variables: Iterable[str], lengths: Mapping[str, int]) -> Iterator[dict[str, int]]:
         """The tuples at certain lengths, as values of `variables` (which have to be bounded), the first one slowest."""
         names = list(variables)
@@ -256,11 +270,11 @@ def _is_empty(domain: Domain) -> bool:
             continue
         if not piece.constraints:
             return False
-        stack += _without(piece, _easiest(piece))
+        stack += _without(piece, _easiest(piece, piece.variables))
     return True
 
 
-def _easiest(domain: Domain) -> str:
+def _easiest(domain: Domain, among: Iterable[str]) -> str:
     """The variable whose elimination makes the fewest new domains: one that an equality gives, or with few bounds."""
 
     def cost(name: str) -> tuple[int, int, str]:
@@ -274,7 +288,7 @@ def _easiest(domain: Domain) -> str:
         upper = sum(c.kind == ">=" and c.affine.coefficient(name) < 0 for c in concerned)
         return 1 + splits + remainders, lower * upper, name
 
-    return min(domain.variables, key=cost)
+    return min(among, key=cost)
 
 
 def _without(domain: Domain, name: str) -> list[Domain]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..language.affine import Affine, affine
 from ..language.expressions import Expr, Ref, Sum
-from ..language.indices import Constraint
+from ..language.indices import Condition, Constraint
 from ..language.quantities import Key
 from .domain import Domain
 from .system import Clause
@@ -66,12 +66,12 @@ def reads(expr: Expr, domain: Domain) -> Iterator[tuple[Ref, Domain]]:
         stack += [(child, inner) for child in node.children]
 
 
-def sums(expr: Expr, domain: Domain) -> Iterator[Domain]:
-    """The domains of the sums in an expression, each with all variables around it."""
+def sums(expr: Expr, domain: Domain) -> Iterator[tuple[Condition, Domain]]:
+    """The sums in an expression, what each runs over with the domain of that and of all variables around it."""
     stack: list[tuple[Expr, Domain]] = [(expr, domain)]
     while stack:
         node, around = stack.pop()
         if isinstance(node, Sum):
             around = around.where(*node.over.constraints)
-            yield around
+            yield node.over, around
         stack += [(child, around) for child in node.children]

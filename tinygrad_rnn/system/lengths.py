@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..language.affine import affine
@@ -29,11 +29,8 @@ class Occasion:
         >>> occasion.least(["T"]), occasion.at({"T": 20}), occasion.at({"T": 21})
         ({'T': 15}, True, False)
         """
-        shadows: list[Domain] = []
-        for domain in domains:
-            running = sorted(name for name in domain.variables if not name[0].isupper())
-            shadows += domain.projected(*running)
-        return cls(tuple(shadow for shadow in dict.fromkeys(shadows) if not shadow.is_empty))
+        shadows = dict.fromkeys(shadow for domain in domains for shadow in domain.shadow)
+        return cls(tuple(shadow for shadow in shadows if not shadow.is_empty))
 
     def __bool__(self) -> bool:
         return bool(self.shadows)
@@ -41,11 +38,6 @@ class Occasion:
     def at(self, lengths: Mapping[str, int]) -> bool:
         """Whether it happens at these lengths."""
         return any(shadow.holds(lengths) for shadow in self.shadows)
-
-    def from_on(self, shortest: int, names: Iterable[str]) -> Occasion:
-        """The part at which every length is so large at least."""
-        bounds = [Constraint(">=", affine(name, -shortest)) for name in names]
-        return Occasion.of(*(shadow.where(*bounds) for shadow in self.shadows))
 
     def least(self, names: Sequence[str], shortest: int = 1) -> dict[str, int] | None:
         """The least lengths, the first of `names` before the others; None where there are none from `shortest` to

@@ -19,7 +19,7 @@ from ..language.indices import Constraint, Lengths
 from ..language.quantities import Key
 from ..system import Clause, Domain, System
 from ..system.circles import circles, tangles
-from ..system.existence import Existence, sums, uncovered
+from ..system.existence import Existence, image, sums, uncovered
 from ..system.lengths import Occasion
 from ..system.patience import Undecided, patience
 from ..system.readings import Reading, gaps, overlaps, readings
@@ -31,6 +31,9 @@ from .usable import Usable, said_lengths
 SECONDS = 3.0
 
 Answer = TypeVar("Answer")
+What = TypeVar("What")
+#: lengths that are not tried
+Late = dict[str, int]
 
 
 @dataclass
@@ -60,14 +63,14 @@ class EveryLength:
         self._pieces: dict[tuple[Key, tuple[Affine, ...]], list[Domain]] = {}
 
     # -- questions ----------------------------------------------------------------------------------------------------
-    def overlaps(self, tried: Sequence[Lengths] = ()) -> list[dict[str, int]]:
+    def overlaps(self, tried: Sequence[Lengths] = ()) -> list[Late]:
         """The least lengths at which two equations state one step, where those that are tried do not show it."""
-        stated = self.model.quantities.stated.values()
-        return self._asked(
-            "whether two equations state one step",
-            lambda: self._untried((both for each in stated for *_, both in overlaps(each)), tried),
-            [],
-        )
+        def found() -> list[Late]:
+            stated = self.model.quantities.stated.values()
+            shared = ((both, None) for each in stated for *_, both in overlaps(each))
+            return [lengths for lengths, _ in self._untried(shared, tried)]
+
+        return self.told("whether two equations state one step", found, [])
 
     def rival(self, equation: Equation, tried: Sequence[Lengths]) -> tuple[Equation, str]:
         """The equation that states steps of another, left out one; and from which lengths on, if those tried do not
@@ -83,38 +86,48 @@ class EveryLength:
             late += [(other, f", first at {said_lengths(least)}")] if least else []
         return (*late, (rivals[0], ""))[0]
 
-    def gaps(self, tried: Sequence[Lengths] = ()) -> list[tuple[dict[str, int], Usable]]:
+    def gaps(self, tried: Sequence[Lengths] = ()) -> list[tuple[Late, Usable]]:
         """The least lengths at which an equation reads what nothing states, where those that are tried do not show it;
         each with what can be said of it without a run.
         """
 
-        def found() -> list[tuple[dict[str, int], Usable]]:
-            late: list[tuple[dict[str, int], Usable]] = []
+        def found() -> Iterator[tuple[Domain, Usable]]:
             clauses = [clause for each in self.stated.values() for clause in each]
             for gap in gaps(clauses, self._known):
-                said = Usable(needs={id(gap.reader.equation): [str(gap.ref)]})
-                late += [(each, said) for each in self._untried([gap.domain], [*tried, *(at for at, _ in late)])]
-            return late
+                yield gap.domain, Usable(needs={id(gap.reader.equation): [str(gap.ref)]})
 
-        return self._asked("whether everything that is read is stated", found, [])
+        return self.told("whether everything that is read is stated", lambda: self._untried(found(), tried), [])
 
-    def left_out(self, tried: Sequence[Lengths] = ()) -> list[dict[str, int]]:
-        """The least lengths at which steps of a gradient are stated by none, others being stated."""
+    def left_out(self, lengths: Lengths) -> list[tuple[Lengths, list[tuple[str, tuple[int, ...]]]]]:
+        """The steps of gradients that no equation states, others being stated: those at these lengths, and those at the
+        least lengths at which more are left out.
+        """
 
-        def found() -> Iterator[Domain]:
+        def found() -> Iterator[tuple[str, tuple[str, ...], Domain]]:
             for key in self.model.quantities.stated:
                 base = self.model.quantities.base(key)
                 if base is not None and key[1] and base[1]:
-                    for clause in self.forward.get(base, ()):
-                        ranges = self.model.quantities.ranges_of(base[0])
-                        inside = [w.constraints(i) for w, i in zip(ranges, clause.indices, strict=True)]
-                        domain = clause.domain.where(*(c for each in inside for c in each))
-                        claims = self._claims(Ref(clause.equation.span, key[0], clause.indices[0], clause.indices[1:]))
-                        yield from uncovered(domain, claims)
+                    axes = self.model.quantities.axes_named(base[0])
+                    indices = [affine(axis) for axis in axes]
+                    ranges = self.model.quantities.ranges_of(base[0])
+                    inside = [c for within, i in zip(ranges, indices, strict=True) for c in within.constraints(i)]
+                    claims = self._claims(key, indices)
+                    for piece in Existence(self._system.forward).steps(base, indices):
+                        yield from ((key[0], axes, rest) for rest in uncovered(piece.where(*inside), claims))
 
-        return self._asked("whether each step is stated", lambda: self._untried(found(), tried), [])
+        def listed() -> list[tuple[Lengths, list[tuple[str, tuple[int, ...]]]]]:
+            domains = list(found())
+            late = self._untried(((domain, None) for *_, domain in domains), [lengths])
+            steps = []
+            for each in (lengths, *(at for at, _ in late)):
+                points = [(name, axes, at) for name, axes, domain in domains for at in domain.points(axes, each)]
+                here = [(name, tuple(at[axis] for axis in axes)) for name, axes, at in points]
+                steps += [(each, sorted(set(here), key=here.index))] if here else []
+            return steps
 
-    def unseen(self, tried: Sequence[Lengths]) -> list[tuple[Equation, dict[str, int]]]:
+        return self.told("whether each step is stated", listed, [])
+
+    def unseen(self, tried: Sequence[Lengths]) -> list[tuple[Equation, Late]]:
         """The equations of which a case, a sum or a reading stands at none of the lengths that are tried, with lengths
         at which it does: the least from `shortest` on, or else the greatest below.
         """
@@ -124,11 +137,11 @@ class EveryLength:
                 clauses = [clause for each in stated.values() for clause in each]
                 for clause in clauses:
                     yield clause.equation, clause.domain
-                    yield from ((clause.equation, domain) for domain in sums(clause.equation.rhs, clause.domain))
+                    yield from ((clause.equation, domain) for _, domain in sums(clause.equation.rhs, clause.domain))
                 yield from ((edge.reader.equation, edge.domain) for edge in readings(clauses, stated))
 
-        def least() -> list[tuple[Equation, dict[str, int]]]:
-            unseen: list[tuple[Equation, dict[str, int]]] = []
+        def least() -> list[tuple[Equation, Late]]:
+            unseen: list[tuple[Equation, Late]] = []
             for equation, domain in found():
                 occasion = Occasion.of(domain)
                 if not any(occasion.at(lengths) for lengths in (*tried, *(lengths for _, lengths in unseen))):
@@ -137,18 +150,17 @@ class EveryLength:
                     unseen += [(equation, lengths)] if lengths else []
             return unseen
 
-        return self._asked("whether everything happens at the lengths tried", least, [])
+        return self.told("whether everything happens at the lengths tried", least, [])
 
     def circles(
         self, failing: Collection[int], tried: Sequence[Lengths], known: Collection[int]
-    ) -> list[tuple[dict[str, int], Usable]]:
+    ) -> list[tuple[Late, Usable]]:
         """As `gaps`, for equations that read themselves in the end; those with the ids `failing` count for none, those
         with the ids `known` are known to.
         """
         title = "whether equations read themselves in the end"
 
-        def found() -> list[tuple[dict[str, int], Usable]]:
-            late: list[tuple[dict[str, int], Usable]] = []
+        def found() -> Iterator[tuple[Domain, Usable]]:
             edges = [edge for edge in self.readings if id(edge.reader.equation) not in failing]
             for ring in tangles(edges):
                 names = {id(edge.reader.equation): edge.reader.equation.name for edge in ring}
@@ -158,10 +170,19 @@ class EveryLength:
                 if not domains:
                     self.undecided.append(f"{title} ({told}) is decided at the lengths tried only")
                     self.tangled |= set(names)
-                late += [(each, Usable(dict.fromkeys(names, told))) for each in self._untried(domains, tried)]
-            return late
+                yield from ((domain, Usable(dict.fromkeys(names, told))) for domain in domains)
 
-        return self._asked(title, found, [])
+        return self.told(title, lambda: self._untried(found(), tried), [])
+
+    def read_at(self, clause: Clause) -> list[Domain]:
+        """The steps, in its own variables, at which other stated equations read what a helper states."""
+        equation = clause.equation
+        places: list[Domain] = []
+        for edge in self.readings if self.model.role(equation) == "helper" else ():
+            if edge.read.equation is equation and edge.reader.equation is not equation:
+                values = {f"p~{number}": index for number, index in enumerate(clause.indices)}
+                places += [piece.substituted(values) for piece in image(edge.indices, edge.domain)]
+        return places
 
     # -- what the answers are made of ---------------------------------------------------------------------------------
     @cached_property
@@ -204,7 +225,7 @@ class EveryLength:
             known = ref.key in quantities.used or ref.key in quantities.stated or given
             return None if known or any(e.target.key == ref.key for e in self.others) else []
         if (ref.key, ref.indices) not in self._pieces:
-            pieces = self._claims(ref)
+            pieces = self._claims(ref.key, ref.indices)
             if ref.key in quantities.used:
                 pieces += self._existence.steps(ref.key, ref.indices)
             if given:
@@ -213,22 +234,31 @@ class EveryLength:
             self._pieces[ref.key, ref.indices] = pieces
         return self._pieces[ref.key, ref.indices]
 
-    def _claims(self, ref: Ref) -> list[Domain]:
-        """Where what is read is stated, by the model's equations or by those that it leaves out."""
-        left = [claim_of(other) for other in self.others if other.target.key == ref.key]
-        return [claim for clause in (*self.stated.get(ref.key, ()), *left) for claim in clause.claimed(ref.indices)]
+    def _claims(self, key: Key, indices: Sequence[Affine]) -> list[Domain]:
+        """Where a name at some indices is stated, by the model's equations or by those that it leaves out."""
+        clauses = self._system.gradients.get(key, ())
+        left = [claim_of(other) for other in self.others if other.target.key == key]
+        return [claim for clause in (*clauses, *left) for claim in clause.claimed(indices)]
 
-    def _untried(self, domains: Iterable[Domain], tried: Sequence[Lengths]) -> list[dict[str, int]]:
-        """The least lengths at which each domain has a point, but of those that have one at lengths tried already."""
-        found: list[dict[str, int]] = []
-        for domain in domains:
+    def _untried(self, domains: Iterable[tuple[Domain, What]], tried: Sequence[Lengths]) -> list[tuple[Late, What]]:
+        """The least lengths at which each domain has a point, with what that means; the least first, without those that
+        have one at lengths before these or at those that are tried.
+        """
+        waiting: list[tuple[list[int], Occasion, What]] = []
+        for domain, what in domains:
             occasion = Occasion.of(domain & self.long)
-            if not any(occasion.at(lengths) for lengths in (*tried, *found)):
-                least = occasion.least(self.names, self.shortest)
-                found += [least] if least is not None else []
+            least = (
+                None if any(occasion.at(lengths) for lengths in tried) else occasion.least(self.names, self.shortest)
+            )
+            waiting += [(list(least.values()), occasion, what)] if least else []
+        found: list[tuple[Late, What]] = []
+        for lengths, occasion, what in sorted(waiting, key=lambda each: each[0]):
+            if not any(occasion.at(late) for late, _ in found):
+                found.append((dict(zip(self.names, lengths, strict=True)), what))
         return found
 
-    def _asked(self, question: str, answer: Callable[[], Answer], instead: Answer) -> Answer:
+    def told(self, question: str, answer: Callable[[], Answer], instead: Answer) -> Answer:
+        """The answer to a question, or what is told instead, with a note, when it takes too long."""
         try:
             with patience(SECONDS):
                 return answer()

@@ -8,7 +8,6 @@ is INCONCLUSIVE. At which lengths and sizes this is tried stands in `trials`, wh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LanguageError
-from ..derivation.prove import prove
 from ..language import Document, Equation, Model, read
 from ..language.expressions import Size
-from ..language.quantities import Key, refs
-from .budget import MUTANT_SECONDS, PROOF_SECONDS, Budget, is_quick
+from .budget import MUTANT_SECONDS, Budget, is_quick
 from .claims import Claims, Fault, claims_of
 from .diagnose import diagnose
 from .every_length import EveryLength
@@ -29,6 +26,7 @@ from .helpers import as_written, with_parts
 from .mutants import certify
 from .otherwise import in_columns, otherwise
 from .probe import Drawn, Probe, states
+from .proofs import Proofs
 from .reference import worst_of
 from .remarks import remarks
 from .repairs import Repairs
@@ -37,7 +35,6 @@ from .report import (
     ILL_TYPED,
     INCONCLUSIVE,
     PASS,
-    PROVED,
     RIGHT_VERDICTS,
     SCALAR,
     Certificate,
@@ -116,8 +113,8 @@ class _Judge:
     ) -> None:
         self.claims, self.model, self.trials = claims, claims.model, chosen
         self.written = as_written(self.model)
-        self.budget, self.for_proofs = Budget(), 0.0
-        self.asked = EveryLength(claims.model, claims.others)
+        self.budget, self.asked = Budget(), EveryLength(claims.model, claims.others)
+        self.proofs = Proofs(self.model, self.written, self.asked, self.budget)
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
         self.witnesses = Witnesses(self._probe, chosen, self.probes, scale)
@@ -141,7 +138,7 @@ class _Judge:
         order = self._order([id(e) for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL])
         rows = [in_order(e, row, order) for e, row in zip(equations, rows, strict=True)]
         wrong = {e.target.key: row.line for e, row in zip(equations, rows, strict=True) if row.verdict == FAIL}
-        rows = [self._proved(e, row, wrong) if certified else row for e, row in zip(equations, rows, strict=True)]
+        rows = [self.proofs.proved(e, row, wrong) if certified else row for e, row in zip(equations, rows, strict=True)]
         rows = [_as_seen(row, new) for row, new in zip(rows, seen, strict=True)]
         check = worst_of([probe.reference.check(seed) for seed, probe in enumerate(self.probes)])
         certificate = None
@@ -149,6 +146,8 @@ class _Judge:
         T = self.probes[0].run.T
         if certified and shortest <= T:
             certificate, rows = self._certified(equations, rows)
+        for e, row in zip(equations, rows, strict=True) if certified and check.ok else ():
+            self.proofs.confirm(e, row, self.witnesses.drawn)
         rows += [_faulty(fault, self) for fault in self.claims.faults]
         for left in self.claims.no_quantities:
             rows.append(_told(Row(left.name, left.line, ILL_TYPED, [], left.text, role=""), left.error))
@@ -235,23 +234,6 @@ class _Judge:
                 said = usable(self.model, run, failing, others)
             total = total + said.at(lengths)
         return total
-
-    def _proved(self, equation: Equation, row: Row, wrong: Mapping[Key, int]) -> Row:
-        """The row with its proof, if it passes and there is one; what reads a helper that is `wrong` has none."""
-        if row.verdict != PASS or row.needs:
-            return row
-        if id(equation) in self.asked.tangled:
-            return replace(row, unproved="whether it reads itself in the end is not decided for every length")
-        if self.budget.spent or self.for_proofs > PROOF_SECONDS:
-            return replace(row, unproved=f"none was tried: those above took {self.for_proofs:.0f} s")
-        for ref in refs(equation):
-            if ref.key in wrong and ref.name in self.model.document.plays:
-                return replace(row, unproved=f"it reads {ref}, which is wrong on line {wrong[ref.key]}")
-        start = time.process_time()
-        plays = equation.target.name in self.model.document.plays  # only there an expression has to have a name
-        proof = prove(self.model if plays else self.written, equation)
-        self.for_proofs += time.process_time() - start
-        return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof, unproved=proof.reason)
 
     def _witnessed(self, equation: Equation, row: Row) -> Row:
         """A row that passes, judged where a mistake could show: see `witness`."""
@@ -356,7 +338,7 @@ def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
     single = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values)
     row = single.row(equation)
     seen = single._witnessed(equation, row) if row.verdict == PASS else row
-    row = seen if seen.verdict == FAIL else _as_seen(single._proved(equation, row, {}), seen)
+    row = seen if seen.verdict == FAIL else _as_seen(single.proofs.proved(equation, row, {}), seen)
     first, at = judge.asked.rival(equation, [group[0].run.lengths for group in judge.groups])
     differ = row.verdict == FAIL or judge.row(first).verdict == FAIL
     said = f"stated on line {first.line} too{at}, and the two {'differ' if differ else 'agree'}"

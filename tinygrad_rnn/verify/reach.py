@@ -7,6 +7,7 @@ each look nine steps on see their last step from T = 28 on. Numbers at shorter l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from ..language import Equation, Model
 from ..language.affine import Affine, affine
@@ -14,9 +15,12 @@ from ..language.expressions import Expr, Ref, Sum, Time, walk
 from ..language.indices import Constraint, Range
 from ..system.domain import Domain
 from ..system.lengths import LONGEST, Occasion
+from ..system.patience import Undecided, patience
 
 #: a derivation shows its recurrence, its last and its first step from here on
 SHORTEST = 3
+#: seconds to find where one condition holds
+SECONDS = 0.5
 
 
 def reach(model: Model, also: Sequence[Equation] = ()) -> int:
@@ -91,8 +95,16 @@ def _starts(equation: Equation) -> Iterator[int]:
         stack += [(child, constraints, tests) for child in node.children]
 
 
+@lru_cache(maxsize=1024)
 def _first(domain: Domain) -> int:
-    """The first length at which a domain has a point; 1 where it has none up to `LONGEST`, which is told elsewhere."""
-    occasion = Occasion.of(domain)
-    lengths = occasion.least(sorted(name for name in domain.variables if name[0].isupper()))
-    return LONGEST + 1 if lengths is None and occasion else max((lengths or {}).values(), default=1)
+    """The first length at which a domain has a point; 1 where it has none up to `LONGEST`, or where that takes too long
+    to decide, both of which are told elsewhere.
+    """
+    names = sorted(name for name in domain.variables if name[0].isupper())
+    try:
+        with patience(SECONDS):
+            occasion = Occasion.of(domain)
+            lengths = occasion.least(names)
+            return LONGEST + 1 if lengths is None and occasion else max((lengths or {}).values(), default=1)
+    except Undecided:
+        return 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..language import Equation, Model
-from ..language.expressions import Sum, walk
-from ..language.indices import numbers
+from ..language.indices import Condition
 from ..language.printer import text
-from ..system.domain import Domain
+from ..system.existence import sums
+from ..system.system import claim_of
 from .every_length import EveryLength
 from .report import Row
 from .trials import SHORTEST, Trial
@@ -44,15 +44,13 @@ def remarks(
         notes.append(f"{model.document.samples} columns are given: names are matrices with a column for each sample")
     notes += _read_but_not_stated(rows)
     notes += [f"at {at}, which was not tried, {name} is read where nothing states it" for name, at in gaps.items()]
-    notes += never_holds(model)
+    notes += asked.told("whether each condition holds somewhere", lambda: never_holds(asked), [])
     notes += _set_apart(model, tried)
     alike = _alike(model, tried)
     if alike:
         notes.append(f"{alike} have one size in every probe: square matrices hide transposes")
     stated = {model.quantities.base(e.target.key) for e in (*model.gradients, *others)}
-    left = _steps_left_out(model, others, tried[0].lengths)
-    for late in asked.left_out([tried[0].lengths]) if not left else ():
-        left += [f"{step} ({said_lengths(late)})" for step in _steps_left_out(model, others, late)]
+    left = _steps_left_out(asked, tried[0].lengths)
     missing = [f"d{name}" for name in model.parameters if (name, False) not in stated] + left
     missing = [name for name in missing if name.partition("[")[0] not in model.document.given]
     if missing:
@@ -111,36 +109,37 @@ def _has_square(trial: Trial, size: str) -> bool:
     return both[0] == both[1] and both in trial.model.shapes.values()
 
 
-def _steps_left_out(model: Model, others: Sequence[Equation], lengths: Mapping[str, int]) -> list[str]:
+def _steps_left_out(asked: EveryLength, lengths: Mapping[str, int]) -> list[str]:
     """Steps at which a quantity has a value but no stated gradient, though other steps of it are stated."""
-    missing = []
-    for key, equations in model.quantities.stated.items():
-        base = model.quantities.base(key)
-        if base is None or not key[1] or not base[1]:
-            continue
-        quantities = model.quantities
-        stated = set(quantities.coverage(equations, lengths))
-        stated.update(step for other in others if other.target.key == key for step in other.covers(lengths))
-        ranges = quantities.ranges_of(base[0])
-        left = []
-        for step in quantities.coverage(quantities.defined.get(base, []), lengths):
-            inside = all(within.holds(i, lengths) for i, within in zip(numbers(step), ranges, strict=True))
-            if inside and step not in stated:
-                pairs = zip(numbers(step), ranges, strict=True)
-                at = [str(within.last if i == within.last.at(lengths) else i) for i, within in pairs]
-                left.append(f"{key[0]}[{', '.join(at)}]")
-        missing += left if len(left) <= MOST_STEPS else [*left[:2], "…", left[-1]]
+    missing: list[str] = []
+    for at, steps in asked.left_out(lengths):
+        named: dict[str, list[str]] = {}
+        for name, step in steps:
+            pairs = zip(step, asked.model.quantities.ranges_of(name), strict=True)
+            places = [str(within.last if i == within.last.at(at) else i) for i, within in pairs]
+            where = "" if at == lengths else f" ({said_lengths(at)})"
+            named.setdefault(name, []).append(f"{name}[{', '.join(places)}]{where}")
+        for left in named.values():
+            missing += left if len(left) <= MOST_STEPS else [*left[:2], "…", left[-1]]
     return missing
 
 
-def never_holds(model: Model) -> list[str]:
-    """Conditions, of equations or of sums in them, that no length makes true."""
+def never_holds(asked: EveryLength) -> list[str]:
+    """Conditions, of equations or of sums in them, that no length makes true; those of a helper, where it is read."""
     said = []
-    for equation in (*model.forward, *model.gradients):
-        around = list(equation.when)
-        for condition in (*around, *(node.over for node in walk(equation.rhs) if isinstance(node, Sum))):
-            outer = () if condition in around else around
-            domain = Domain.of(*condition.constraints, *(c for each in outer for c in each.constraints))
+    for equation in (*asked.model.forward, *asked.model.gradients):
+        clause = claim_of(equation)
+        if clause.domain.is_empty:
+            said += [_never(condition, equation) for condition in equation.when if condition.tests]
+            continue
+        places = asked.read_at(clause)
+        for condition, domain in sums(equation.rhs, clause.domain):
             if condition.tests and domain.is_empty:
-                said.append(f"the condition {text(condition)} of {equation.name} (line {equation.line}) never holds")
+                said.append(_never(condition, equation))
+            elif condition.tests and places and not any(domain.meets(place) for place in places):
+                said.append(f"{_never(condition, equation)} where {equation.target.name} is read")
     return list(dict.fromkeys(said))
+
+
+def _never(condition: Condition, equation: Equation) -> str:
+    return f"the condition {text(condition)} of {equation.name} (line {equation.line}) never holds"
