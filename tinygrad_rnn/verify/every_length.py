@@ -65,6 +65,7 @@ class EveryLength:
     # -- questions ----------------------------------------------------------------------------------------------------
     def overlaps(self, tried: Sequence[Lengths] = ()) -> list[Late]:
         """The least lengths at which two equations state one step, where those that are tried do not show it."""
+
         def found() -> list[Late]:
             stated = self.model.quantities.stated.values()
             shared = ((both, None) for each in stated for *_, both in overlaps(each))
