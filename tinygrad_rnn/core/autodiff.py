@@ -63,6 +63,8 @@ def gradients(
     for x in targets:
         if not isinstance(x, Tensor):
             raise GraphError(f"gradients are taken with respect to Tensors of the graph, not {kind_of(x)}")
+    if not isinstance(output, Tensor):
+        raise GraphError(f"gradients of a {kind_of(output)}: a Tensor is differentiated, and this has no graph")
     if not output.requires_grad and not output.scope.recording:
         raise GraphError("gradients: the output was computed under no_grad, which records nothing: leave that block")
     active = _between(output, targets)
