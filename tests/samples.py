@@ -293,6 +293,8 @@ CASES: dict[str, list[Case]] = (
 
 #: comparisons that derivatives use: they have no derivative themselves
 WITHOUT_DERIVATIVE = {"greater", "equal", "sign", "onehot", "stop"}
+#: of use where a length is 0 only (tests/test_core_edges.py)
+WITHOUT_DERIVATIVE |= {"apex", "nowhere", "once"}
 WITHOUT_DERIVATIVE |= {
     "floor_divide",
     "is_nan",

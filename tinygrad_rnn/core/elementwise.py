@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .choosing import select
+from .kinks import with_slope
 from .primitives import MATH_ERRORS, elementwise, primitive, spells
 from .tensor import PLAIN, Tensor, plain
 
@@ -68,8 +69,21 @@ def _mask(a: Any, b: Any, truth: Any) -> Any:
 
 # -- exponentials and logarithms -----------------------------------------------------------------------------------
 exp = elementwise("exp", np.exp, scalar=math.exp, latex=r"\exp\left({0}\right)", vjp=lambda g, y, x: (g * y,))
-expm1 = elementwise("expm1", np.expm1, scalar=math.expm1, vjp=lambda g, y, x: (g * (y + 1.0),))
-log = elementwise("log", np.log, scalar=math.log, latex=r"\log\left({0}\right)", vjp=lambda g, y, x: (g / x,))
+expm1 = elementwise("expm1", np.expm1, scalar=math.expm1, vjp=lambda g, y, x: (g * exp(x),))
+_log = elementwise("log", np.log, scalar=math.log, latex=r"\log\left({0}\right)", vjp=lambda g, y, x: (g / x,))
+
+
+@spells(np.log)
+def log(x: Any) -> Any:
+    """The natural logarithm; of a sigmoid it is right where that is too small for its dtype."""
+    y = _log(x)
+    if type(x) is Tensor and x.op is sigmoid.primitive:  # type: ignore[attr-defined]
+        # the sigmoid stops at the smallest number whose reciprocal is finite, so that its gradient stays right
+        y.value = negative(softplus(negative(x.inputs[0].value)))
+    return y
+
+
+log.primitive = _log.primitive  # type: ignore[attr-defined]
 log1p = elementwise("log1p", np.log1p, scalar=math.log1p, vjp=lambda g, y, x: (g / (1.0 + x),))
 sqrt = elementwise(
     "sqrt", np.sqrt, scalar=math.sqrt, label="√", latex=r"\sqrt{{{0}}}", vjp=lambda g, y, x: (0.5 * g / y,)
@@ -87,10 +101,19 @@ def _logaddexp(a: Any, b: Any) -> Any:
 
 
 logaddexp = elementwise(
-    "logaddexp", _logaddexp, arity=2, vjp=lambda g, y, a, b: (g * exp(a - y), g * exp(b - y)),
+    "logaddexp", _logaddexp, arity=2,
+    vjp=lambda g, y, a, b: (g * exp(a - above_nothing(y)), g * exp(b - above_nothing(y))),
     latex=r"\log\left(e^{{{0}}} + e^{{{1}}}\right)",
 )  # fmt: skip
 spells(np.logaddexp)(logaddexp)
+
+
+def above_nothing(y: Any) -> Any:
+    """`y`, but no -inf: then `exp(x - y)` is 0 and not nan where all terms of a sum of exponentials are 0."""
+    if not np.any(np.isneginf(np.real(plain(y)))):
+        return y
+    return maximum(y, float(np.finfo(getattr(y, "dtype", np.float64)).min))
+
 
 # -- circular and hyperbolic functions ------------------------------------------------------------------------------
 sin = elementwise("sin", np.sin, scalar=math.sin, latex=r"\sin\left({0}\right)", vjp=lambda g, y, x: (g * np.cos(x),))
@@ -98,17 +121,19 @@ cos = elementwise("cos", np.cos, scalar=math.cos, latex=r"\cos\left({0}\right)",
 tan = elementwise(
     "tan", np.tan, scalar=math.tan, latex=r"\tan\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 + y * y),)
 )
-arcsin = elementwise("arcsin", np.arcsin, scalar=math.asin, vjp=lambda g, y, x: (g / sqrt(1.0 - x * x),))
-arccos = elementwise("arccos", np.arccos, scalar=math.acos, vjp=lambda g, y, x: (-g / sqrt(1.0 - x * x),))
+arcsin = elementwise("arcsin", np.arcsin, scalar=math.asin, vjp=lambda g, y, x: (g / sqrt((1.0 - x) * (1.0 + x)),))
+arccos = elementwise("arccos", np.arccos, scalar=math.acos, vjp=lambda g, y, x: (-g / sqrt((1.0 - x) * (1.0 + x)),))
 arctan = elementwise("arctan", np.arctan, scalar=math.atan, vjp=lambda g, y, x: (g / (1.0 + x * x),))
 sinh = elementwise("sinh", np.sinh, scalar=math.sinh, vjp=lambda g, y, x: (g * np.cosh(x),))
 cosh = elementwise("cosh", np.cosh, scalar=math.cosh, vjp=lambda g, y, x: (g * np.sinh(x),))
 tanh = elementwise(
     "tanh", np.tanh, scalar=math.tanh, latex=r"\tanh\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 - y * y),)
 )
-arcsinh = elementwise("arcsinh", np.arcsinh, scalar=math.asinh, vjp=lambda g, y, x: (g / sqrt(1.0 + x * x),))
-arccosh = elementwise("arccosh", np.arccosh, scalar=math.acosh, vjp=lambda g, y, x: (g / sqrt(x * x - 1.0),))
-arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y, x: (g / (1.0 - x * x),))
+arcsinh = elementwise("arcsinh", np.arcsinh, scalar=math.asinh, vjp=lambda g, y, x: (g / np.cosh(y),))
+arccosh = elementwise(
+    "arccosh", np.arccosh, scalar=math.acosh, vjp=lambda g, y, x: (g / (sqrt(x - 1.0) * sqrt(x + 1.0)),)
+)
+arctanh = elementwise("arctanh", np.arctanh, scalar=math.atanh, vjp=lambda g, y, x: (g / ((1.0 - x) * (1.0 + x)),))
 
 
 # -- the activations of neural networks ----------------------------------------------------------------------------
@@ -153,7 +178,7 @@ relu = elementwise(
 # -- piecewise: at a tie the cotangent is shared equally ------------------------------------------------------------
 absolute = elementwise(
     "abs", lambda x: np.abs(x) if not np.iscomplexobj(x) else np.where(np.real(x) < 0, -x, x), scalar=abs, label="|·|",
-    latex=r"\left|{0}\right|", vjp=lambda g, y, x: (g * sign(x),),
+    latex=r"\left|{0}\right|", vjp=lambda g, y, x: (with_slope(g * sign(x), g, y, x, strict=False),),
 )  # fmt: skip
 spells(np.absolute, np.fabs)(absolute)
 maximum = elementwise(

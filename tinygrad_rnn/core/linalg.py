@@ -18,6 +18,7 @@ from .errors import NotDifferentiableError, ShapeError
 from .primitives import axes_of, operand, optional, primitive, shape_of, spells
 from .reductions import euclidean
 from .shaping import diagonal, tril, triu
+from .tensor import plain
 
 
 def _t(a: Any) -> Any:
@@ -229,7 +230,17 @@ def _vector_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
         return (np.max if order > 0 else np.min)(np.abs(x), axis=axis, keepdims=keepdims)
     if order == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
-    return np.sum(np.abs(x) ** order, axis=axis, keepdims=keepdims) ** (1.0 / order)
+    with np.errstate(over="ignore", under="ignore"):
+        total = np.sum(np.abs(x) ** order, axis=axis, keepdims=keepdims)
+    limits, size = np.finfo(total.dtype), plain(total)
+    if np.all((limits.tiny / limits.eps < size) & (size < np.inf)):
+        return total ** (1.0 / order)
+    # powers overflow, or underflow, long before the norm does: the norm of x / top, times top, is the same for any top
+    top = np.max(np.abs(plain(x)), axis=axis, keepdims=True, initial=0.0)
+    top = np.where((top > 0.0) & np.isfinite(top), top, np.ones_like(top))
+    total = np.sum(np.abs(x / top) ** order, axis=axis, keepdims=keepdims)
+    empty = equal(total, 0.0)  # the derivative at 0 is 0, as for the Euclidean norm
+    return ((total + empty) ** (1.0 / order) - empty) * np.reshape(top, shape_of(total))
 
 
 def _not_zero(x: Any) -> Any:

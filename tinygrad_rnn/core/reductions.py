@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import divide, equal, exp
+from .elementwise import above_nothing, divide, equal, exp
 from .errors import ShapeError
+from .kinks import with_slope
 from .primitives import axes_of, primitive, shape_of, spells
+from .special import astype
 from .tensor import Tensor, plain
 
 Axis = int | tuple[int, ...] | None
@@ -59,6 +61,8 @@ def add_n(xs: Any) -> Any:
 
 def _extremum(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     winners = equal(x, kept(y, x, axis, keepdims))
+    if (n := count(x, axis)) > float(np.finfo(getattr(x, "dtype", np.float64)).max):
+        winners = winners * (1.0 / n)  # half precision does not count to 70,000
     return kept(g, x, axis, keepdims) * winners / np.sum(winners, axis=axis, keepdims=True)
 
 
@@ -75,7 +79,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _logsumexp_vjp(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return kept(g, x, axis, keepdims) * exp(x - kept(y, x, axis, keepdims))
+    return kept(g, x, axis, keepdims) * exp(x - above_nothing(kept(y, x, axis, keepdims)))
 
 
 @primitive("logsumexp", vjp=(_logsumexp_vjp,), latex=r"\log\sum\exp\left({0}\right)")
@@ -182,18 +186,30 @@ def refuse_other_classes(what: str, numbers: np.ndarray, classes: int) -> None:
 )  # fmt: skip
 def euclidean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The root of the sum of squares over `axis`; its derivative at 0 is defined as 0."""
-    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.sum(x * x, axis=axis, keepdims=keepdims)
+    limits, size = np.finfo(np.result_type(squares)), np.real(squares)
+    if np.all((limits.tiny / limits.eps < size) & (size < np.inf)):
+        return np.sqrt(squares)
+    # squares overflow, or underflow, long before the length does
+    top = np.max(np.abs(np.real(x)), axis=axis, keepdims=True, initial=0.0)
+    top = np.where((top > 0.0) & np.isfinite(top), top, np.ones_like(top))
+    scaled = x / top
+    return np.sqrt(np.sum(scaled * scaled, axis=axis, keepdims=keepdims)) * np.reshape(top, np.shape(squares))
 
 
 def _norm_vjp(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     length = kept(y, x, axis, keepdims)
-    return kept(g, x, axis, keepdims) * x / (length + equal(length, 0.0))
+    part = kept(g, x, axis, keepdims) * (x / (length + equal(length, 0.0)))
+    return with_slope(part, g, y, x, lambda slope: kept(slope, x, axis, keepdims))
 
 
 # -- composed ------------------------------------------------------------------------------------------------------
 @spells(np.mean)
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Average over `axis`."""
+    if getattr(x, "dtype", None) == np.float16:  # as numpy does: the sum can be too large where the average is not
+        return astype(mean(astype(x, np.float32), axis=axis, keepdims=keepdims), np.float16)
     return divide(np.sum(x, axis=axis, keepdims=keepdims), float(count(x, axis)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from .choosing import cast, equals, select
 from .elementwise import divide, equal, maximum, minimum, multiply, power, stop
 from .errors import DtypeError
+from .kinks import with_slope
 from .primitives import elementwise, primitive, spells
 from .tensor import PLAIN, Tensor
 
@@ -38,7 +39,7 @@ def float_power(x1: Any, x2: Any) -> Any:
 # -- angles and lengths --------------------------------------------------------------------------------------------
 hypot = elementwise(
     "hypot", np.hypot, scalar=math.hypot, arity=2, latex=r"\sqrt{{{0}^2 + {1}^2}}",
-    vjp=lambda g, y, a, b: (g * (a / (y + equal(y, 0.0))), g * (b / (y + equal(y, 0.0)))),
+    vjp=lambda g, y, a, b: tuple([with_slope(g * (x / (y + equal(y, 0.0))), g, y, x) for x in (a, b)]),
 )  # fmt: skip
 arctan2 = elementwise(
     "arctan2", np.arctan2, scalar=math.atan2, arity=2,

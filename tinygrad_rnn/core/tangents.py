@@ -13,6 +13,7 @@ import numpy as np
 
 from .autodiff import gradients_between, reached_from
 from .errors import GraphError
+from .kinks import LENGTHS
 from .primitives import MATH_ERRORS, Primitive, record
 from .scope import current, entered, move_to
 from .tensor import Tensor, as_value, constant
@@ -26,6 +27,8 @@ def pushforward(active: dict[int, Tensor], output: Tensor, tangents: dict[int, A
     found = {i: _as_tangent(v, active[i], create_graph) for i, v in tangents.items()}
     if output.id not in active:
         return _zero(output, create_graph)
+    if create_graph and any(map(_at_length_zero, active.values())):
+        return _by_reverse(active, output, found)
     with entered(current()):
         for i in sorted(active):
             node = active[i]
@@ -37,6 +40,22 @@ def pushforward(active: dict[int, Tensor], output: Tensor, tangents: dict[int, A
                 raise GraphError("jvp: a leaf was given another value after the function had read it")
             found[i] = _pushed(node.op, node, moving, create_graph)
     return found[output.id]
+
+
+def _at_length_zero(node: Tensor) -> bool:
+    """Whether it is where second derivatives are told by the graph of a cotangent alone (see `kinks`)."""
+    return node.op is not None and node.op.name in LENGTHS and not np.all(node.value)
+
+
+def _by_reverse(active: dict[int, Tensor], output: Tensor, tangents: dict[int, Any]) -> Tensor:
+    """The product as the derivative, by a cotangent u, of what u gives the leaves times their tangents."""
+    u = Tensor(np.ones(output.shape, output.dtype) if output.shape else 1.0, None, (), None, None, current(), True)
+    leaves = [active[i] for i in tangents]
+    pulled = gradients_between(active, output, leaves, u, create_graph=True)
+    total: Any = 0.0
+    for g, v in zip(pulled, tangents.values(), strict=True):
+        total = total + np.sum(g * v)
+    return gradients_between(reached_from(total, [u], 0, u.id)[0], total, [u], None, create_graph=True)[0]
 
 
 def _as_tangent(v: Any, x: Tensor, create_graph: bool) -> Any:
