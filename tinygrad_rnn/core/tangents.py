@@ -14,7 +14,7 @@ import numpy as np
 from .autodiff import gradients_between, reached_from
 from .errors import GraphError
 from .kinks import LENGTHS
-from .primitives import MATH_ERRORS, Primitive, record
+from .primitives import MATH_ERRORS, Primitive, record, shape_of
 from .scope import current, entered, move_to
 from .tensor import Tensor, as_value, constant
 
@@ -32,13 +32,24 @@ def pushforward(active: dict[int, Tensor], output: Tensor, tangents: dict[int, A
     with entered(current()):
         for i in sorted(active):
             node = active[i]
-            if i in found or node.op is None:
+            op = node.op
+            if i in found or op is None:
                 continue
-            move_to(node.scope)
-            moving = [(k, found[x.id]) for k, x in enumerate(node.inputs) if x.id in found]
-            if any(x.id > i for x in node.inputs):
-                raise GraphError("jvp: a leaf was given another value after the function had read it")
-            found[i] = _pushed(node.op, node, moving, create_graph)
+            if create_graph:
+                move_to(node.scope)
+            moving = []
+            for k, x in enumerate(node.inputs):
+                if x.id > i:
+                    raise GraphError("jvp: a leaf was given another value after the function had read it")
+                if x.id in found:
+                    moving.append((k, found[x.id]))
+            if op.elementwise:
+                found[i] = _elementwise(op, node, moving, create_graph)
+            elif op.multilinear and op.separate:
+                terms = [_replaced(op, node, k, v, create_graph) for k, v in moving]
+                found[i] = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+            else:
+                found[i] = _transposed(op, node, moving, create_graph)
     return found[output.id]
 
 
@@ -69,17 +80,8 @@ def _zero(x: Tensor, create_graph: bool) -> Any:
     return constant(zero) if create_graph else zero
 
 
-def _pushed(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], create_graph: bool) -> Any:
-    """The tangent of one node."""
-    if op.elementwise:
-        return _elementwise(op, node, moving, create_graph)
-    if op.multilinear and op.separate:
-        terms = [_replaced(op, node, k, v, create_graph) for k, v in moving]
-        return terms[0] if len(terms) == 1 else terms[0] + terms[1]
-    return _transposed(op, node, moving, create_graph)
-
-
 def _elementwise(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], create_graph: bool) -> Any:
+    """The tangent of an entry is that of the same entry of each input, times what the rule multiplies by."""
     y, xs = (node, node.inputs) if create_graph else (node.value, [x.value for x in node.inputs])
     total: Any = None
     for k, v in moving:
@@ -89,7 +91,9 @@ def _elementwise(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], cre
             with np.errstate(all="ignore"):  # where Python floats raise, numpy's infinities and nans
                 part = _rule(op, k, np.float64(v), np.float64(y), [np.float64(x) for x in xs], node.params)
         total = part if total is None else total + part
-    if np.shape(total) != node.shape:
+    if type(total) is float:
+        return total
+    if shape_of(total) != node.shape:
         total = np.broadcast_to(total, node.shape)
     if create_graph:
         return total
@@ -98,8 +102,8 @@ def _elementwise(op: Primitive, node: Tensor, moving: list[tuple[int, Any]], cre
 
 def _rule(op: Primitive, k: int, v: Any, y: Any, xs: Any, params: dict[str, Any] | None) -> Any:
     if op.joint is not None:
-        return op.joint(v, y, *xs, **(params or {}))[k]
-    return op.separate[k](v, y, *xs, **(params or {}))
+        return op.joint(v, y, *xs, **params)[k] if params else op.joint(v, y, *xs)[k]
+    return op.separate[k](v, y, *xs, **params) if params else op.separate[k](v, y, *xs)
 
 
 def _replaced(op: Primitive, node: Tensor, k: int, v: Any, create_graph: bool) -> Any:
