@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, faults, judging, layers, loops, programs
+from benchmarks.soak import domains, faults, judging, layers, loops, programs, threads
 from benchmarks.soak.judging import Tally
 
 #: how many of each part, unless `--count` says so
@@ -24,6 +24,7 @@ PARTS = {
     "programs": 20000,
     "loops": 5000,
     "layers": 1000,
+    "threads": 1600,
     "kills": 10,
     "bits": 4000,
 }
@@ -86,6 +87,8 @@ def soak(
         case "loops":
             for name in seeds:
                 loops.compare(name, tally)
+        case "threads":
+            threads.call_at_once(seeds, tally)
         case "kills":
             faults.kill_runs(seeds, tally)
         case "bits":
