@@ -58,6 +58,16 @@ def imports(path: Path) -> Iterator[str]:
 
 
 @MODULES
+def test_no_function_within_another_calls_itself(path: Path) -> None:
+    """It would hold itself, and all that its frame held, until the cycle collector comes."""
+    for outer in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for inner in ast.walk(outer) if isinstance(outer, ast.FunctionDef) else ():
+            if isinstance(inner, ast.FunctionDef) and inner is not outer:
+                names = {node.id for part in inner.body for node in ast.walk(part) if isinstance(node, ast.Name)}
+                assert inner.name not in names, f"{inner.name}, line {inner.lineno}"
+
+
+@MODULES
 def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
     # a module's own eval(), torch's word for "not training", is none of Python's
     assert not re.search(r"(?<![.\w])(?<!def )(eval|exec)\(|pickle", path.read_text(encoding="utf-8"))

@@ -134,34 +134,30 @@ class Storage:
         """For each node with memory how it is read: how many steps away, and whether by another stage."""
         found: dict[int, list[tuple[int, bool]]] = {}
         self.readers_of: dict[int, list[tuple[Node, int]]] = {}
-
-        def note(x: Node, shift: int, reader: Node) -> None:
-            while x.op in VIEWS and id(x) not in self.packing.cell:
-                shift += x.params["by"] if x.op == "shift" else 0
-                x = x.ins[0]
-            if id(x) in self.packing.virtual:
-                for part in self.packing.virtual[id(x)]:
-                    note(part, shift, reader)
-            elif x.op == "join":
-                for part in x.ins:
-                    note(part, shift, reader)
-            elif x.step:
-                self.readers_of.setdefault(id(x), []).append((reader, shift))
-                found.setdefault(id(x), []).append((shift, not self.stages.together(x, reader)))
-
         for node in self.nodes:
             if node.op in VIEWS and id(node) not in self.packing.cell:
                 continue
             for x in node.ins:
                 # what is read at one of its ends stands before the first step, or after the last
-                note(x, 0, node)
+                self._note(x, 0, node, found)
         for output in self.outputs:
             if output.step:
                 found.setdefault(id(output), []).append((0, True))
         for node in self.nodes:
             if node.op == "shift":
-                note(node, 0, node)
+                self._note(node, 0, node, found)
         return found
+
+    def _note(self, x: Node, shift: int, reader: Node, found: dict[int, list[tuple[int, bool]]]) -> None:
+        while x.op in VIEWS and id(x) not in self.packing.cell:
+            shift += x.params["by"] if x.op == "shift" else 0
+            x = x.ins[0]
+        if id(x) in self.packing.virtual or x.op == "join":
+            for part in self.packing.virtual.get(id(x), x.ins):
+                self._note(part, shift, reader, found)
+        elif x.step:
+            self.readers_of.setdefault(id(x), []).append((reader, shift))
+            found.setdefault(id(x), []).append((shift, not self.stages.together(x, reader)))
 
     # -- references ---------------------------------------------------------------------------------------------------
     def ref(self, node: Node, time: tuple[str, int] = (STEP, 0)) -> Operand:

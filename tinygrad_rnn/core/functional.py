@@ -32,16 +32,12 @@ def _leaves_of(tree: Any) -> list[Any]:
 def _rebuilt(tree: Any, leaves: Iterable[Any]) -> Any:
     """The structure of `tree` (dicts, lists, tuples) around other leaves."""
     supply = iter(leaves)
-
-    def build(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {key: build(value) for key, value in part.items()}
-        if isinstance(part, list | tuple):
-            items = [build(value) for value in part]
-            return type(part)(*items) if hasattr(part, "_fields") else type(part)(items)
-        return next(supply)
-
-    return build(tree)
+    if isinstance(tree, dict):
+        return {key: _rebuilt(value, supply) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        items = [_rebuilt(value, supply) for value in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return next(supply)
 
 
 def _fresh(x: Any) -> Tensor:

@@ -97,21 +97,22 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
 @spells(np.block)
 def block(arrays: Any) -> Any:
     """Join nested lists of blocks: the innermost along the last axis, the next along the one before."""
+    levels = _depth(arrays)
+    return _joined(arrays, -levels, max(levels, _rank_of(arrays)))
 
-    def depth(part: Any) -> int:
-        return 1 + max(map(depth, part)) if isinstance(part, list) else 0
 
-    def joined(part: Any, axis: int) -> Any:
-        if not isinstance(part, list):
-            return _with_leading(part, rank)
-        return np.concatenate([joined(inner, axis + 1) for inner in part], axis=axis)
+def _depth(part: Any) -> int:
+    return 1 + max(map(_depth, part)) if isinstance(part, list) else 0
 
-    def rank_of(part: Any) -> int:
-        return max(map(rank_of, part)) if isinstance(part, list) else len(shape_of(operand(part)))
 
-    levels = depth(arrays)
-    rank = max(levels, rank_of(arrays))
-    return joined(arrays, -levels)
+def _rank_of(part: Any) -> int:
+    return max(map(_rank_of, part)) if isinstance(part, list) else len(shape_of(operand(part)))
+
+
+def _joined(part: Any, axis: int, rank: int) -> Any:
+    if not isinstance(part, list):
+        return _with_leading(part, rank)
+    return np.concatenate([_joined(inner, axis + 1, rank) for inner in part], axis=axis)
 
 
 def _with_leading(x: Any, rank: int) -> Any:

@@ -6,10 +6,10 @@ pages have to be mapped, its address asked for, and none of it is in a cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any
-from weakref import ref
+from weakref import WeakMethod, ref
 
 import numpy as np
 
@@ -33,6 +33,27 @@ def holders(arrays: list[Any]) -> int:
     1
     """
     return _count(arrays) - _OWN * len(arrays)
+
+
+def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that does not keep its object alive, to be kept by what the object itself keeps.
+
+    >>> from tinygrad_rnn.core.memory import weakly
+    >>> class Counter:
+    ...     def add(self, n): return n + 1
+    >>> counter = Counter()
+    >>> weakly(counter.add)(2)
+    3
+    """
+    held = WeakMethod(method)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = held()
+        if found is None:
+            raise ReferenceError("the object of this method is gone")
+        return found(*args, **kwargs)
+
+    return call
 
 
 class Stretch:

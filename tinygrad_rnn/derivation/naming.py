@@ -97,23 +97,24 @@ def _quotients(system: System, reader: Reader) -> list[_Quotient]:
 def _matched(quotient: _Quotient, factors: list[Factor]) -> tuple[Values, list[Factor]] | None:
     """The values of the variables at which the quotient divides a product, and what is left of that."""
     # divisors first: they are the rarer ones
-    wanted = sorted(quotient.factors, key=lambda factor: factor[1])
+    return _search(quotient, sorted(quotient.factors, key=lambda factor: factor[1]), {}, list(factors))
 
-    def search(place: int, values: Values, left: list[Factor]) -> tuple[Values, list[Factor]] | None:
-        if place == len(wanted):
-            return (values, left) if quotient.variables <= values.keys() else None
-        pattern, n = wanted[place]
-        for i, (form, m) in enumerate(left):
-            if (m > 0) == (n > 0) and abs(m) >= abs(n):
-                bound = unified(pattern, form, quotient.variables, values)
-                if bound is not None:
-                    rest = [(form, m - n)] if m != n else []
-                    result = search(place + 1, bound, [*left[:i], *rest, *left[i + 1 :]])
-                    if result is not None:
-                        return result
-        return None
 
-    return search(0, {}, list(factors))
+def _search(
+    quotient: _Quotient, wanted: list[Factor], values: Values, left: list[Factor]
+) -> tuple[Values, list[Factor]] | None:
+    if not wanted:
+        return (values, left) if quotient.variables <= values.keys() else None
+    pattern, n = wanted[0]
+    for i, (form, m) in enumerate(left):
+        if (m > 0) == (n > 0) and abs(m) >= abs(n):
+            bound = unified(pattern, form, quotient.variables, values)
+            if bound is not None:
+                rest = [(form, m - n)] if m != n else []
+                result = _search(quotient, wanted[1:], bound, [*left[:i], *rest, *left[i + 1 :]])
+                if result is not None:
+                    return result
+    return None
 
 
 def unified(pattern: Form, form: Form, variables: frozenset[str], values: Values) -> Values | None:

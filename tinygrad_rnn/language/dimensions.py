@@ -11,12 +11,13 @@ class Dimension:
     __slots__ = ("_parent", "_size")
 
     def __init__(self, size: int | None = None) -> None:
-        self._size, self._parent = size, self
+        self._size = size
+        self._parent: Dimension | None = None  # of a root, so that nothing refers to itself
 
     def root(self) -> Dimension:
         here = self
-        while here._parent is not here:
-            here._parent = here._parent._parent
+        while here._parent is not None:
+            here._parent = here._parent._parent or here._parent
             here = here._parent
         return here
 

@@ -33,7 +33,6 @@ class Shapes:
         self._nodes: dict[int, Type] = {}
         self._pending: list[tuple[SameShape | Stacked, Expr, Equation]] = []
         self.origins: dict[Key, str] = {}
-        self.misfits = Misfits(self)
         #: sizes that a literal fixes (rows(v, 1, 4)), and stacks, whose rows are those of their parts
         self.literal: list[Dimension] = []
         self.stacks: list[Stacked] = []
@@ -53,6 +52,11 @@ class Shapes:
         self._settle(list(quantities.helpers))
         self.names: dict[Key, tuple[int, int]] = {key: self._final(type_) for key, type_ in self._types.items()}
         self._check_loss()
+
+    @property
+    def misfits(self) -> Misfits:
+        """Who explains what does not fit."""
+        return Misfits(self)  # made when it is asked, so that the two do not hold each other
 
     def of(self, expr: Expr) -> tuple[int, int]:
         """Rows and columns of an expression of the document."""

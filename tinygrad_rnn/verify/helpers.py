@@ -123,20 +123,23 @@ def _document(model: Model, nodes: _Nodes, parts: Mapping[str, Key]) -> Document
     bodies = {equation.target.name: equation for equation in nodes.named.values()}
     called = {name: _called(name, parts, model) for name in wanted & set(bodies)}
 
-    def written_out(expr: Expr) -> Expr:
-        if isinstance(expr, Ref) and expr.name in bodies:
-            return replace(expr, name=called[expr.name]) if expr.name in called else written_out(bodies[expr.name].rhs)
-        return with_children(expr, [written_out(child) for child in expr.children])
-
     forward = []
     for equation in nodes.document.forward:
         name = equation.target.name
         if name in bodies and name not in called:
             continue
         target = replace(equation.target, name=called.get(name, name))
-        forward.append(replace(equation, target=target, rhs=written_out(equation.rhs)))
+        forward.append(replace(equation, target=target, rhs=_written_out(equation.rhs, bodies, called)))
     plays = {helper: called.get(name, name) for helper, (name, _) in parts.items()}
     return replace(nodes.original, forward=tuple(forward), plays=plays, unnamed=tuple(called.values()))
+
+
+def _written_out(expr: Expr, bodies: Mapping[str, Equation], called: Mapping[str, str]) -> Expr:
+    if isinstance(expr, Ref) and expr.name in called:
+        return replace(expr, name=called[expr.name])
+    if isinstance(expr, Ref) and expr.name in bodies:
+        return _written_out(bodies[expr.name].rhs, bodies, called)
+    return with_children(expr, [_written_out(child, bodies, called) for child in expr.children])
 
 
 def as_written(model: Model) -> Model:

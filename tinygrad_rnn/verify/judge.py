@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LanguageError
+from ..core.memory import weakly
 from ..language import Document, Equation, Model, read
 from ..language.expressions import Size
 from .budget import MUTANT_SECONDS, Budget, is_quick
@@ -117,7 +118,7 @@ class _Judge:
         self.proofs = Proofs(self.model, self.written, self.asked, self.budget)
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
-        self.witnesses = Witnesses(self._probe, chosen, self.probes, scale)
+        self.witnesses = Witnesses(weakly(self._probe), chosen, self.probes, scale)
         #: the probes of each length, in the order of the lengths
         self.groups: list[list[Probe]] = []
         for probe in self.probes:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import LanguageError
+from ..core.memory import weakly
 from ..core.tensor import Tensor
 from ..language import Equation, Evaluator, Model, Run
 from ..language.indices import Step as Time
@@ -37,8 +38,8 @@ class Probe:
         self.reference = Reference(self.run)
         self.evaluator = Evaluator(self.model, self.run)
         self.own = Evaluator(self.model, self.run)
-        self.local = self.reference_value  # one object, so that the evaluator keeps helpers between calls
-        self.given = self.given_value
+        self.local = weakly(self.reference_value)  # one object, so that the evaluator keeps helpers between calls
+        self.given = weakly(self.given_value)
         #: magnitudes of the nodes that the user's own values are made of
         self.own_sizes: dict[int, np.ndarray] = {}
 

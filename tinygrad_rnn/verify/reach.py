@@ -59,19 +59,19 @@ def _chains(model: Model) -> dict[str, int]:
     """How far each helper looks, with the helpers that it reads put in; what goes round is counted once."""
     helpers = {key[0]: equations for key, equations in model.quantities.helpers.items()}
     found: dict[str, int] = {}
-
-    def chain(name: str, path: tuple[str, ...]) -> int:
-        if name not in helpers or name in path:
-            return 0
-        if name not in found:
-            read = [{n.name for n in walk(e.rhs) if isinstance(n, Ref)} for e in helpers[name]]
-            inner = max((chain(other, (*path, name)) for names in read for other in names), default=0)
-            found[name] = max(map(_offset, helpers[name])) + inner
-        return found[name]
-
     for name in helpers:
-        chain(name, ())
+        _chain(name, (), helpers, found)
     return found
+
+
+def _chain(name: str, path: tuple[str, ...], helpers: Mapping[str, list[Equation]], found: dict[str, int]) -> int:
+    if name not in helpers or name in path:
+        return 0
+    if name not in found:
+        read = [{n.name for n in walk(e.rhs) if isinstance(n, Ref)} for e in helpers[name]]
+        inner = max((_chain(other, (*path, name), helpers, found) for names in read for other in names), default=0)
+        found[name] = max(map(_offset, helpers[name])) + inner
+    return found[name]
 
 
 def _through(expr: Expr, chains: Mapping[str, int]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ...core.memory import weakly
 from ...language.affine import affine
 from ...language.quantities import Key
 from ...system.domain import Domain
@@ -24,7 +25,7 @@ class Signs:
 
     def __init__(self, book: Definitions) -> None:
         self.book = book
-        self.ranges = Ranges(self._range)
+        self.ranges = Ranges(weakly(self._range))
         self._ranges: dict[Key, Interval] = {}
         self._vanishing: dict[Key, str | None] = {}
 
