@@ -5,12 +5,11 @@ import gc
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.models import load_any
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "attention", "treelstm", "delay"])
 def test_verify_leaves_nothing_to_the_cycle_collector(name: str) -> None:
-    text = load_any(name).document.source.text
+    text = tg.load(name).document.source.text
     tg.verify(text)  # what is kept from call to call is made now
     gc.collect()
     gc.disable()

@@ -73,8 +73,8 @@ class Symbol(Form):
     def head(self) -> str:
         return f"{self.name}[{', '.join(map(str, self.indices))}]" if self.indices else self.name
 
-    @cached_property
-    def cotangents(self) -> tuple[Symbol, ...]:
+    @property
+    def cotangents(self) -> tuple[Symbol, ...]:  # kept, it would hold itself
         return (self,) if self.cotangent else ()
 
     @cached_property

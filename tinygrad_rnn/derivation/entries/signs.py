@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from ...core.memory import weakly
 from ...language.affine import affine
@@ -24,7 +25,7 @@ class Signs:
     """The signs of the units of one model, by what its quantities are defined as."""
 
     def __init__(self, book: Definitions) -> None:
-        self.book = book
+        self.book: Definitions = proxy(book)  # which holds these signs
         self.ranges = Ranges(weakly(self._range))
         self._ranges: dict[Key, Interval] = {}
         self._vanishing: dict[Key, str | None] = {}
