@@ -138,6 +138,17 @@ def test_constants_have_gradient_zero() -> None:
     assert tg.jacobian(lambda x: np.ones(3))(np.ones(2)).shape == (3, 2)
 
 
+@pytest.mark.parametrize("f", [np.sign, tg.stop, lambda y: np.floor_divide(y, 1.0), lambda y: tg.stop(y) + 1.0])
+@pytest.mark.parametrize("way", ["jvp", "jacobian", "vjp"])
+def test_what_has_no_derivative_has_derivative_zero_under_another_one(f: Callable[..., Any], way: str) -> None:
+    inner = {
+        "jvp": lambda x: tg.jvp(f, [np.full(2, 0.37)], [x])[1],
+        "jacobian": lambda x: tg.jacobian(f)(x),
+        "vjp": lambda x: tg.vjp(f, x)[1](x)[0],
+    }[way]
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(inner(x)) + np.sum(x))(np.ones(2)), np.ones(2))
+
+
 def test_a_tensor_made_of_tensors_is_an_error_that_names_stack() -> None:
     x = tg.tensor(2.0)
     for held in ([x, 2 * x], [[1.0, x]], x * 1.0, x):

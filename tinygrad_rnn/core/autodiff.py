@@ -188,9 +188,10 @@ def reached_from(output: Tensor, leaves: Sequence[Tensor], start: int, oldest: i
     The call began at id `start`; no leaf is older than `oldest`, so that what was recorded before is not walked.
     """
     active = {x.id: x for x in leaves}
-    seen, stack, outside = {output.id: output}, [output], False
-    if output.requires_grad and output.id < start and output.id not in active:
-        outside = True
+    if not output.requires_grad:
+        return active, False
+    seen, stack = {output.id: output}, [output]
+    outside = output.id < start and output.id not in active
     while stack:
         node = stack.pop()
         if node.id in active or node.id < oldest:
