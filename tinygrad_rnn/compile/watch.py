@@ -15,6 +15,7 @@ from threading import RLock
 from typing import Any
 
 from ..core import tensor as tensor_module
+from ..core.looks import uncopied
 from ..core.tensor import PLAIN, Tensor
 from .errors import CompileError
 
@@ -25,9 +26,7 @@ _CORE = str(Path(__file__).resolve().parents[1] / "core")
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 _METHODS = {
-    "__bool__": "its truth", "__float__": "its value as a float", "__int__": "its value as a whole number",
-    "item": "its value", "numpy": "its value",
-    "__array__": "its value as an array", "tolist": "its value as lists",
+    "__bool__": "its truth", "__float__": "its value as a float", "item": "its value", "numpy": "its value",
     "__eq__": "a comparison with it", "__ne__": "a comparison with it", "__lt__": "a comparison with it",
     "__le__": "a comparison with it", "__gt__": "a comparison with it", "__ge__": "a comparison with it",
 }  # fmt: skip
@@ -36,7 +35,7 @@ _METHODS = {
 @contextmanager
 def watched() -> Iterator[None]:
     """While the block lasts (in this thread), looking at a Tensor's value raises `CompileError`."""
-    with RECORDING:
+    with RECORDING, uncopied():
         originals = {name: Tensor.__dict__[name] for name in _METHODS}
         dispatch = tensor_module._dispatch
         token = _recording.set(True)

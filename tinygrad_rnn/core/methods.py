@@ -60,10 +60,6 @@ def _format(self: Tensor, spec: str) -> str:
     return format(self.item() if self.size == 1 else self.value, spec)
 
 
-def _int(self: Tensor) -> int:
-    return int(float(self) if self.requires_grad else self.item())
-
-
 def _torch_function(cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     name = getattr(function, "__name__", str(function))
     raise NotDifferentiableError(
@@ -72,7 +68,7 @@ def _torch_function(cls: type, function: Any, types: Any, args: Any = (), kwargs
 
 
 for _name, _method in {
-    "astype": _astype, "tolist": _tolist, "__round__": method(np.round), "__format__": _format, "__int__": _int,
+    "astype": _astype, "tolist": _tolist, "__round__": method(np.round), "__format__": _format,
     "__torch_function__": classmethod(_torch_function),
 }.items():  # fmt: skip
     setattr(Tensor, _name, _method)
