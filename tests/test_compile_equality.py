@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, D, H, every_step, inputs, lstm, parameters, there_and_back
+from tests.compile_poison import poisoned  # noqa: F401
 from tinygrad_rnn.compile import compile
 from tinygrad_rnn.core.tensor import plain
 
@@ -33,6 +34,7 @@ def furthest(compiled: Any, loss: Any, p: Any, *args: Any) -> float:
 def test_values_and_gradients_at_every_length_from_one_recording(name: str) -> None:
     loss, p = LOSSES[name]
     fast = compile(tg.value_and_grad(loss))
+    fast.chunk = (None, 1, 2, 3, 7)[list(LOSSES).index(name) % 5]
     lengths = [T for T in LENGTHS if T > 1] if name == "next input" else LENGTHS
     assert max(furthest(fast, loss, p, inputs(T)) for T in lengths) < 1e-13
     assert fast.forms == ["folded"] and fast.recordings <= 2

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.compile_poison import poisoned  # noqa: F401
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compile import compile
 

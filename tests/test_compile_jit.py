@@ -17,6 +17,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, inputs
+from tests.compile_poison import poisoned  # noqa: F401
 from tinygrad_rnn.compile import cache, compile, emit_jit, run_jit
 from tinygrad_rnn.compile.plan import Buffer, Instr, Once, Plan, Ref
 from tinygrad_rnn.core.errors import MissingExtraError

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.compile_layers import ABSTRACT, ROWS
+from tests.compile_poison import poisoned  # noqa: F401
 from tests.test_compile_equality import apart
 from tinygrad_rnn import nn
 from tinygrad_rnn.compile import CompileError, compile
 
+#: steps of a tile: some that do not divide the length, and as many as suit
+CHUNKS = (1, 2, 3, 7, None)
 LOSSES = {"cross_entropy", "nll_loss", "mse_loss", "binary_cross_entropy_with_logits", "omega"}
 
 
@@ -22,12 +25,15 @@ def test_every_exported_layer_and_loss_has_a_row() -> None:
     assert {name.split()[0] for name in ROWS} == (exported - ABSTRACT) | LOSSES
 
 
-def furthest(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]], seed: int) -> Any:
-    """The compiled function after some calls, each compared."""
+def furthest(
+    name: str, sizes: tuple[int, int], calls: list[tuple[int, int]], seed: int, chunk: int | None = None
+) -> Any:
+    """The compiled function after some calls, each compared; its tiles of `chunk` steps."""
     row, rng = ROWS[name], np.random.default_rng(seed)
     nn.manual_seed(seed)
     module = row.make(*sizes)
     fast, eager = compile(tg.value_and_grad(row.loss)), tg.value_and_grad(row.loss)
+    fast.chunk = chunk
     for T, B in calls:
         args = row.data(rng, T, B, *sizes)
         value, grads = eager(module, *args)
@@ -44,7 +50,7 @@ def furthest(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]], se
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.form != "raises"])
 def test_layers_compiled_equal_themselves(name: str) -> None:
     calls = [(5, 2), (2, 2), (5, 2)] if ROWS[name].form == "folded" else [(4, 2), (4, 2)]  # one compilation each
-    fast = furthest(name, (3, 4), calls, 0)
+    fast = furthest(name, (3, 4), calls, 0, CHUNKS[list(ROWS).index(name) % len(CHUNKS)])
     assert all(form.startswith(ROWS[name].form) for form in fast.forms[:1]), fast.forms
 
 
@@ -55,14 +61,17 @@ def test_chance_and_decisions_raise_and_name_the_line(name: str) -> None:
         compile(tg.value_and_grad(row.loss))(row.make(3, 4), *row.data(np.random.default_rng(0), 5, 2, 3, 4))
 
 
+CHUNK = st.sampled_from(CHUNKS)
 SIZES = st.tuples(st.integers(1, 4), st.integers(2, 5))
 CALLS = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 3)), min_size=1, max_size=3)
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.sampled_from([name for name, row in ROWS.items() if row.form == "folded"]), SIZES, CALLS)
-def test_all_sizes_lengths_and_batches(name: str, sizes: tuple[int, int], calls: list[tuple[int, int]]) -> None:
-    furthest(name, sizes, calls, 1)
+@given(st.sampled_from([name for name, row in ROWS.items() if row.form == "folded"]), SIZES, CALLS, CHUNK)
+def test_all_sizes_lengths_and_batches(
+    name: str, sizes: tuple[int, int], calls: list[tuple[int, int]], chunk: int | None
+) -> None:
+    furthest(name, sizes, calls, 1, chunk)
 
 
 @settings(max_examples=6, deadline=None)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.compile_poison import poisoned  # noqa: F401
 from tests.shipped import LARGE
 from tests.test_compile_equality import apart
 from tinygrad_rnn import nn

@@ -25,10 +25,19 @@ Spread = tuple[Any, ...]
 #: so many plain calls take no longer than one that broadcasts
 _APART = 3
 
+
+def _maximum(a: Any, b: Any, out: np.ndarray) -> Any:
+    return np.maximum(a, b, out=out)  # of these two numpy wants it by name
+
+
+def _minimum(a: Any, b: Any, out: np.ndarray) -> Any:
+    return np.minimum(a, b, out=out)
+
+
 _UFUNCS: dict[str, Any] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "negative": np.negative,
     "tanh": np.tanh, "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt,
-    "square": np.square, "reciprocal": np.reciprocal, "maximum": np.maximum, "minimum": np.minimum, "sin": np.sin,
+    "square": np.square, "reciprocal": np.reciprocal, "maximum": _maximum, "minimum": _minimum, "sin": np.sin,
     "cos": np.cos, "tan": np.tan, "arctan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "arcsinh": np.arcsinh,
     "logaddexp": np.logaddexp, "power": np.power, "abs": np.absolute,
 }  # fmt: skip

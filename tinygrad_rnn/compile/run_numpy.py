@@ -232,7 +232,7 @@ def run(program: list[Spread]) -> None:
 
 
 def _room(buffer: Buffer, *slots: int) -> np.ndarray:
-    """Memory for a buffer; zeros, since a sum may meet what was never written."""
+    """Memory for a buffer, with whatever stands in it: a plan reads nothing that it has not written."""
     if buffer.turned:
-        return np.zeros((*slots, *buffer.shape[::-1]), buffer.dtype).swapaxes(-1, -2)
-    return np.zeros((*slots, *buffer.shape), buffer.dtype)
+        return np.empty((*slots, *buffer.shape[::-1]), buffer.dtype).swapaxes(-1, -2)
+    return np.empty((*slots, *buffer.shape), buffer.dtype)
