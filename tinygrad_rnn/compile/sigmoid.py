@@ -29,7 +29,7 @@ def sigmoids_as_tanh(outputs: list[Node]) -> list[Node]:
             return None
         halved = _halved(node.ins[0], readers)
         tanh = entrywise("tanh", halved)
-        result = entrywise("add", entrywise("multiply", tanh, constant(_half(node))), constant(_half(node)))
+        result = entrywise("add", entrywise("multiply", tanh, constant(0.5)), constant(0.5))
         result.label = node.label
         return result
 
@@ -44,18 +44,15 @@ def entrywise(op: str, *ins: Node) -> Node:
     return Node(op, ins, {}, any(x.step for x in ins), sample, function)
 
 
-def _half(node: Node) -> Any:
-    return 0.5
-
-
 def _halved(node: Node, readers: dict[int, Any]) -> Node:
-    """Half of a node, with the factor as near to the weights as it can get."""
-    if node.op == "add" and len(readers[id(node)]) == 1:
+    """Half of a node, with the factor as near to the weights as it can get: not past what others read as well."""
+    alone = len(readers.get(id(node), ())) == 1  # a sigmoid that was rewritten before has no readers
+    if node.op == "add" and alone:
         return entrywise("add", *[_halved(x, readers) for x in node.ins])
-    if node.op == "gemm" and len(readers[id(node)]) == 1:
+    if node.op == "gemm" and alone:
         for j, x in enumerate(node.ins):
             if not x.step:
                 ins = list(node.ins)
-                ins[j] = entrywise("multiply", x, constant(_half(x)))
+                ins[j] = entrywise("multiply", x, constant(0.5))
                 return Node("gemm", ins, node.params, node.step, node.sample)
-    return entrywise("multiply", node, constant(_half(node)))
+    return entrywise("multiply", node, constant(0.5))
