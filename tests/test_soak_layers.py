@@ -10,9 +10,9 @@ from benchmarks.soak.judging import Tally
 SEED = 29
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(2))
 def test_random_layers_are_right_however_their_sequences_end(block):
     tally = Tally()
-    for number in range(15 * block, 15 * block + 15):
+    for number in range(12 * block, 12 * block + 12):
         layers.compare(f"{SEED}-{number}", tally)
     assert not tally.findings, "\n".join(map(str, tally.findings))
