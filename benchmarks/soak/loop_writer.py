@@ -148,7 +148,9 @@ class Writer:
         self.width, self.inputs = rng.choice((1, 2, 3, 4)), rng.choice((1, 2, 3))
         self.parameters: dict[str, tuple[int, ...]] = {}
         self.arguments: list[str] = ["x"]
-        self.scales: list[float] = []
+        self.scales: list[str] = []
+        #: whether each step says what the next input is, so that there is one step less
+        self.predicts = rng.random() < 0.12
         self.lines: list[str] = []
         self.known: list[tuple[str, int]] = []
         self.numbers = 0
@@ -157,13 +159,15 @@ class Writer:
         """`def loss(p, x, ...)`, with one loop or two."""
         self.lines.append("    T = len(x)")
         result, given = "", ("x[t]", self.inputs)
-        layers = self.rng.choice((1, 1, 1, 2))
+        layers = self.rng.choice((1, 1, 1, 1, 2, 2, 3))
         for layer in range(layers):
             term = self._loop(str(layer or ""), given, layer + 1 < layers)
             result = f"{result} + {term}" if result else term
-            given = (f"outs{layer or ''}[t]", self.width)
+            if layer + 1 < layers and self.rng.random() < 0.7:
+                given = (f"outs{layer or ''}[t]", self.width)
         if self.rng.random() < 0.4:
-            result = self.rng.choice(LENGTH_NUMBERS).format(f"({result})" if layers > 1 else result)
+            numbers = (*LENGTH_NUMBERS, "{0} / np.sum(m)") if "m" in self.arguments else LENGTH_NUMBERS
+            result = self.rng.choice(numbers).format(f"({result})" if layers > 1 else result)
         if self.rng.random() < 0.25:
             result += f" + {self._penalty()}"
         return f"def loss({', '.join(['p', *self.arguments])}):\n" + "\n".join([*self.lines, f"    return {result}"])
@@ -184,8 +188,9 @@ class Writer:
         return name
 
     def _scale(self) -> str:
-        """A global number."""
-        self.scales.append(round(self.rng.uniform(0.2, 0.9), 2))
+        """A global number, or a global row."""
+        numbers = [round(self.rng.uniform(0.2, 0.9), 2) for _ in range(self.width)]
+        self.scales.append(f"np.array({numbers})" if self.rng.random() < 0.2 else f"{numbers[0]}")
         return f"SCALE{len(self.scales)}"
 
     def _some(self) -> str:
@@ -264,8 +269,10 @@ class Writer:
         kind = self.rng.random()
         if kind < 0.3:
             self._put(f"{self._some()} * {self.rng.choice(STEP_NUMBERS)}")
-        elif kind < 0.65:
+        elif kind < 0.55:
             self._put(f"{self._some()} * {self._scale()}")
+        elif kind < 0.7:
+            self._put(f"{self._some()} * {self._argument('k')}")
         else:
             self._put(f"np.mean({self._some()}, axis=0, keepdims=True) + {self._some()}")
 
@@ -288,17 +295,21 @@ class Writer:
         for state in states:
             add(f"    {state} = {self._start()}")
         total, kept, losses = f"total{mark}", f"outs{mark}", f"losses{mark}"
-        kind = rng.choice(("each", "each", "weighted", "last", "list", "stack", "nothing" if mark else "each"))
+        kinds = ["each", "each", "weighted", "last", "list", "stack", "nothing" if mark else "each"]
+        kind = rng.choice([kind for kind in kinds if kind != "stack" or not self.predicts])
         keep, back = keep or kind == "stack", rng.random() < 0.15
         add(f"    {total} = 0.0")
         if keep:
             add(f"    {kept} = [None] * T" if back else f"    {kept} = []")
         if kind == "list":
             add(f"    {losses} = []")
-        add(f"    for t in tg.steps({'T - 1, -1, -1' if back else 'T'}):")
+        steps = "T - 1" if self.predicts else "T"
+        add(f"    for t in tg.steps({f'{steps} - 1, -1, -1' if back else steps}):")
         reads = [given, *((state, self.width) for state in states)]
         if mark and rng.random() < 0.3:
             reads.append(("x[t]", self.inputs))
+        if rng.random() < 0.05:
+            reads.append(("x[t - 1]", self.inputs))
         self._step(reads, states)
         out = rng.choice(states)
         if keep:
@@ -322,6 +333,8 @@ class Writer:
         return total
 
     def _loss(self, state: str) -> str:
+        if self.predicts and self.rng.random() < 0.7:
+            return f"np.sum((tg.linear({state}, {self._parameter(self.inputs, self.width)}) - x[t + 1]) ** 2)"
         if self.rng.random() < 0.25:
             logits = f"tg.linear({state}, {self._parameter(4, self.width)})"
             form = self.rng.choice(("np.sum({0})", "np.mean({0})"))

@@ -12,7 +12,7 @@ from benchmarks.soak import scripts
 from benchmarks.soak.judging import Tally
 from benchmarks.soak.loop_writer import Writer
 
-LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50)
+LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50, 150)
 #: how many of the loops run as machine code, which takes seconds to make
 MACHINE_CODE = 0.04
 HEAD = '''"""Random loop {seed}: compiled against eager."""
@@ -26,15 +26,27 @@ ARGUMENTS = {
     "x": "rng.normal(size=(T, B, {inputs})).astype(dtype)",
     "m": "(rng.random((T, B)) < 0.6).astype(dtype)",
     "ids": "rng.integers(0, 5, (T, B))",
+    "k": "round(rng.uniform(0.2, 0.9), 2)",
     "y": "rng.integers(0, 4, (T, B))",
 }
 MAIN = """
 dtype = np.{dtype}
-fast = tg.compile(tg.value_and_grad(loss{argnums}), executor="{executor}")
+eager = {derivative}
+fast = tg.compile(eager, {options})
 for T, B in {calls}:
     args = arguments(T, B, dtype)
-    print(T, B, fast(*args), tg.value_and_grad(loss{argnums})(*args), fast.forms)
+    if (T, B) == {last}:
+        {change}
+    print(T, B, fast(*args), eager(*args), fast.forms)
 """
+DERIVATIVES = (
+    "tg.value_and_grad(loss)",
+    "tg.value_and_grad(loss)",
+    "tg.value_and_grad(loss)",
+    "tg.value_and_grad(loss, argnums=(0, 1))",
+    "tg.grad(loss)",
+    "loss",
+)
 
 
 class Loop:
@@ -46,8 +58,16 @@ class Loop:
         function = writer.function()
         self.seed, self.dtype = seed, rng.choice(("float64", "float64", "float32"))
         self.executor = executor or ("jit" if rng.random() < MACHINE_CODE else "numpy")
-        self.calls = [(rng.choice(LENGTHS), rng.choice((1, 2, 2, 3))) for _ in range(3)]
-        self.argnums = ", argnums=(0, 1)" if rng.random() < 0.3 else ""
+        lengths = [T for T in LENGTHS if T > 1 or not writer.predicts]
+        self.calls = [(rng.choice(lengths), rng.choice((1, 2, 2, 3))) for _ in range(3)]
+        self.derivative = rng.choice(DERIVATIVES)
+        self.options: dict[str, Any] = {"executor": self.executor}
+        if self.executor == "numpy" and rng.random() < 0.08:
+            self.options["checkpoint"] = rng.choice(("sqrt", 3))
+        #: a global that has another value in the last call
+        self.change = ""
+        if writer.scales and rng.random() < 0.5:
+            self.change = f"SCALE{rng.randint(1, len(writer.scales))}"
         if not writer.parameters:
             writer.parameters["a"] = (writer.width,)
         scales = "".join(f"SCALE{n + 1} = {value}\n" for n, value in enumerate(writer.scales))
@@ -70,7 +90,26 @@ def arguments(T, B, dtype):
 
     def script(self) -> str:
         """The whole as it can be run by hand."""
-        return self.text + MAIN.format(dtype=self.dtype, executor=self.executor, calls=self.calls, argnums=self.argnums)
+        return self.text + MAIN.format(
+            dtype=self.dtype,
+            derivative=self.derivative,
+            options=", ".join(f"{key}={value!r}" for key, value in self.options.items()),
+            calls=self.calls,
+            last=self.calls[-1],
+            change=f"{self.change} = 2.0 * {self.change}" if self.change else "pass",
+        )
+
+    def differentiated(self, made: Any) -> Any:
+        """What is compiled."""
+        if self.derivative == "loss":
+            return made.loss
+        if self.derivative == "tg.grad(loss)":
+            return tg.grad(made.loss)
+        return (
+            tg.value_and_grad(made.loss, argnums=(0, 1))
+            if "argnums" in self.derivative
+            else tg.value_and_grad(made.loss)
+        )
 
 
 def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
@@ -78,11 +117,13 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
     loop = Loop(seed, executor)
     made = scripts.module(loop.text)
     dtype = np.dtype(loop.dtype)
-    differentiated = tg.value_and_grad(made.loss, argnums=(0, 1)) if loop.argnums else tg.value_and_grad(made.loss)
-    fast = tg.compile(differentiated, executor=loop.executor)
+    differentiated = loop.differentiated(made)
+    fast = tg.compile(differentiated, **loop.options)
     title = f"{loop.executor} {loop.dtype}"
-    for T, B in loop.calls:
+    for number, (T, B) in enumerate(loop.calls):
         args = made.arguments(T, B, dtype)
+        if loop.change and number == len(loop.calls) - 1:
+            setattr(made, loop.change, 2.0 * getattr(made, loop.change))
         try:
             eager = differentiated(*args)
         except tg.TinygradError as error:
@@ -125,10 +166,12 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
 def _double(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _double(part) for key, part in value.items()}
-    return value.astype(np.float64) if value.dtype.kind == "f" else value
+    return value.astype(np.float64) if getattr(value, "dtype", np.dtype(int)).kind == "f" else value
 
 
 def _noisy(value: Any, rng: np.random.Generator) -> Any:
     if isinstance(value, dict):
         return {key: _noisy(part, rng) for key, part in value.items()}
-    return value * (1.0 + scripts.NOISE * rng.uniform(-1.0, 1.0, value.shape)) if value.dtype.kind == "f" else value
+    if getattr(value, "dtype", np.dtype(int)).kind != "f":
+        return value
+    return value * (1.0 + scripts.NOISE * rng.uniform(-1.0, 1.0, value.shape))

@@ -50,7 +50,7 @@ def flat(value: Any) -> list[np.ndarray]:
         return [array for key in sorted(value, key=str) for array in flat(value[key])]
     if isinstance(value, (list, tuple)):
         return [array for part in value for array in flat(part)]
-    return [np.asarray(value, dtype=np.float64)]
+    return [np.asarray(getattr(value, "value", value), dtype=np.float64)]
 
 
 def verdict(got: Any, right: Any, moved: Callable[[int], Any], eps: float) -> str | None:
