@@ -12,7 +12,7 @@ from benchmarks.soak import scripts
 from benchmarks.soak.judging import Tally
 from benchmarks.soak.loop_writer import Writer
 
-LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50, 150)
+LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50)
 #: how many of the loops run as machine code, which takes seconds to make
 MACHINE_CODE = 0.04
 HEAD = '''"""Random loop {seed}: compiled against eager."""
@@ -60,6 +60,8 @@ class Loop:
         self.executor = executor or ("jit" if rng.random() < MACHINE_CODE else "numpy")
         lengths = [T for T in LENGTHS if T > 1 or not writer.predicts]
         self.calls = [(rng.choice(lengths), rng.choice((1, 2, 2, 3))) for _ in range(3)]
+        if rng.random() < 0.03:
+            self.calls[1] = (300, 1)
         self.derivative = rng.choice(DERIVATIVES)
         self.options: dict[str, Any] = {"executor": self.executor}
         if self.executor == "numpy" and rng.random() < 0.08:
