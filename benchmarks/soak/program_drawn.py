@@ -210,8 +210,8 @@ def apply(name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         return args[0][args[1]]
     if name in program_table.OPERATORS:
         return program_table.OPERATORS[name](*args)
-    if name == ".T":
-        return args[0].T
+    if name in (".T", ".mT"):
+        return getattr(args[0], name[1:])
     if name.startswith("."):
         return getattr(args[0], name[1:])(*args[1:], **keywords)
     function: Callable[..., Any] = getattr(tg, name[3:]) if name.startswith("tg.") else program_table.own(name)

@@ -330,6 +330,14 @@ def moves() -> list[Function]:
         "np.where": _chosen,
         "tg.where": _chosen,
         "np.select": _selected,
+        ".copy": lambda d: ((d.any(),), {}),
+        ".mT": lambda d: ((d.array(2),), {}),
+        ".ravel": lambda d: ((d.any(),), {}),
+        ".swapaxes": _two_axes,
+        ".diagonal": _diagonals,
+        "np.matrix_transpose": lambda d: ((d.array(2),), {}),
+        "np.permute_dims": _transpose,
+        "np.concat": _joined(np.concatenate, 0, 1, -1),
         "np.copy": lambda d: ((d.any(),), {}),
         "np.meshgrid": _grids,
         "np.broadcast_arrays": _broadcast_both,
@@ -337,8 +345,12 @@ def moves() -> list[Function]:
         ".T": lambda d: ((d.any(),), {}),
     }
     special: dict[str, Callable[..., Any]] = {
-        ".flatten": np.ravel, "[]": lambda x, index: x[index], ".T": lambda x: x.T, "tg.where": np.where,
-    }  # fmt: skip
+        ".flatten": np.ravel,
+        "[]": lambda x, index: x[index],
+        ".T": lambda x: x.T,
+        ".mT": lambda x: x.swapaxes(-1, -2),
+        "tg.where": np.where,
+    }
     with_parts = {"np.split", "np.array_split", "np.hsplit", "np.vsplit", "np.meshgrid", "np.broadcast_arrays"}
     made = []
     for name, draw in table.items():
@@ -352,6 +364,7 @@ def moves() -> list[Function]:
         Function("np.pad", _padded, linear(np.pad)),
         Function("np.pad", _extreme_padded, _torch_extreme),
         Function("np.clip", _clipped, _torch_clip),
+        Function(".clip", _clipped, _torch_clip),
         Function("tg.embedding", _embedded, lambda w, i: w[other._torch().from_numpy(i)]),
         Function("tg.cross_entropy", _labelled, other.cross_entropy),
         Function("tg.add_n", _same, _added),

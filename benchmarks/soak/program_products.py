@@ -35,6 +35,9 @@ def products() -> list[Function]:
         Function("np.linalg.solve", _solved, lambda a, b: torch().linalg.solve(a, b)),
         Function("np.linalg.cholesky", lambda d: ((_definite(d),), {}), torch_function("linalg.cholesky")),
         Function("np.linalg.eigvalsh", lambda d: ((_definite(d),), {}), torch_function("linalg.eigvalsh")),
+        Function("np.linalg.eigh", lambda d: ((_definite(d),), {"[]": 0}), _eigenvalues),
+        Function("np.linalg.svdvals", lambda d: ((_definite(d),), {}), torch_function("linalg.svdvals")),
+        Function("np.cov", _spread, _cov),
         Function("np.linalg.pinv", lambda d: ((_regular(d),), {}), torch_function("linalg.inv")),
         Function("np.linalg.matrix_power", _powered, lambda x, n: torch().linalg.matrix_power(x, n)),
         Function("np.linalg.multi_dot", _chain, lambda all: torch().linalg.multi_dot(all)),
@@ -50,6 +53,19 @@ def _rows(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _powered(d: Draw) -> Arguments:
     return (_regular(d), d.rng.choice((0, 1, 2, 3, -1))), {}
+
+
+def _eigenvalues(x: Any, **part: int) -> Any:
+    return other._torch().linalg.eigvalsh(x)
+
+
+def _spread(d: Draw) -> Arguments:
+    return (d.any(lambda v: v.ndim == 2 and v.shape[1] > 1),), d.options(ddof=(0, 1))
+
+
+def _cov(x: Any, ddof: int = 1) -> Any:
+    off = x - x.mean(1, keepdim=True)
+    return (off @ off.T / (x.shape[1] - ddof)).squeeze()
 
 
 def _kron(a: Any, b: Any) -> Any:

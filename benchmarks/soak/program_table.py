@@ -172,14 +172,12 @@ def _where_sum(d: Draw) -> Arguments:
     return (x,), {"where": mask, "axis": d.axis(x)} | d.options(keepdims=(True,))
 
 
-def _softmaxes(name: str) -> Callable[..., Any]:
-    def call(x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
-        rows = other.flattened(x, axis)
-        if name == "logsumexp":
-            return other.kept(x, axis, keepdims, other._torch().logsumexp(rows, -1))
-        return getattr(other._torch(), name)(x, dim=axis)
+def _logsumexp(x: Any) -> Any:
+    return other._torch().logsumexp(x, -1)
 
-    return call
+
+def _softmaxes(name: str) -> Callable[..., Any]:
+    return lambda x, axis=-1: getattr(other._torch(), name)(x, dim=axis)
 
 
 def _reductions() -> list[Function]:
@@ -209,7 +207,7 @@ def _reductions() -> list[Function]:
     table.append(Function("np.var", _reduce(1, correction=(0, 1)), reduction(other.variance)))
     table.append(Function("np.median", _reduce(1), reduction(other.median)))
     table.append(Function("np.quantile", _quantile, _torch_quantile))
-    table.append(Function("tg.logsumexp", _reduce(1), _softmaxes("logsumexp")))
+    table.append(Function("tg.logsumexp", _reduce(1), reduction(_logsumexp)))
     for name in ("softmax", "log_softmax"):
         table.append(Function(f"tg.{name}", _single(), _softmaxes(name)))
     return table + _norms()

@@ -117,8 +117,8 @@ def call(name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> str:
             if not _negative(args[0])
             else f"({said(args[0])}) {name} {said(args[1])}"
         )
-    if name == ".T":
-        return f"{said(args[0])}.T"
+    if name in (".T", ".mT"):
+        return f"{said(args[0])}{name}"
     number = keywords.get("[]")
     options = [f"{key}={said(value)}" for key, value in keywords.items() if key != "[]"]
     if name.startswith("."):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from random import Random
@@ -41,7 +42,9 @@ def compare(seed: str, tally: Tally) -> None:
             tally.note("refused", seed, str(error), text)
             return
         except Exception as error:
-            if str(error).startswith("'float' object"):  # what depends on nothing is a plain number, without methods
+            if re.match(
+                "'(float|numpy.float64|numpy.float32)' object", str(error)
+            ):  # what depends on nothing is a plain number, without methods
                 tally.count(title, "a plain number")
                 return
             tally.count(title, "RAISES")

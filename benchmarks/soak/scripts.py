@@ -19,7 +19,7 @@ DRAWS = 5
 #: rounding errors that may add up, in units of what one rounding of every input moves
 UNITS = 400.0
 #: what is left of terms of size 1 that cancel, in roundings
-CANCELLED = 10.0
+CANCELLED = 100.0
 #: a result that rounding alone can move by more than this part of its size says nothing
 ILL = 1e-4
 
