@@ -81,12 +81,12 @@ def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
         if not b.size:
             continue
         scale = float(np.abs(b).max())
-        allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE) + CANCELLED * eps
+        allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE)
         if allowed > (ILL if eps < 1e-10 else 100 * ILL) * max(largest, 1e-3):
             said = "ill"
             continue
         error = float(np.abs(a - b).max())
-        if not error <= allowed:
+        if not error <= allowed + CANCELLED * eps:
             return f"result {number} is off by {error:.2g} of {scale:.2g} (rounding explains {allowed:.1g})"
     return said
 
