@@ -22,7 +22,8 @@ def test_random_programs_agree_with_torch(block):
 
 
 def test_a_program_is_made_again_from_its_seed_and_its_script_gives_the_same():
-    program, again = (program_drawn.Program("a-3") for _ in "ab")
+    double = next(n for n in range(9) if program_drawn.Program(f"a-{n}").dtype == "float64")
+    program, again = (program_drawn.Program(f"a-{double}") for _ in "ab")
     assert program.text() == again.text()
     made = scripts.module(program.text())
     assert all((a == b).all() for a, b in zip(made.inputs(), program.inputs.values(), strict=True))
