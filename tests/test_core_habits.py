@@ -91,7 +91,8 @@ def test_defaults_spelled_out_say_nothing_new():
     np.testing.assert_array_equal(np.add(x, 1.0, casting="same_kind", order="C", where=True, subok=True).value, M + 1.0)
     np.testing.assert_array_equal(np.einsum("ij->j", x, optimize="greedy", order="K").value, M.sum(0))
     np.testing.assert_array_equal(np.sum(a=x, axis=0).value, M.sum(0))
-    assert np.var(x, correction=1).item() == np.var(M, ddof=1)
+    if np.__version__ >= "2":
+        assert np.var(x, correction=1).item() == np.var(M, ddof=1)
     with np.errstate(divide="ignore"):
         assert np.var(tg.tensor(np.arange(3.0)), ddof=4).item() == np.inf
 

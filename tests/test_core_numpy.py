@@ -111,7 +111,9 @@ def test_values_and_both_derivatives_are_numpys(name):
             assert error
             continue
         try:
-            assert_right(call)
+            # where a length is 0 its second derivative does not exist, and is told to be nan
+            flat = name in ("np.std", "np.nanstd") and not np.all(call.function(*call.args, **call.options))
+            assert_right(call, orders=1 if flat else 2)
         except Exception as error:
             raise AssertionError(f"{call}: {type(error).__name__}: {error}") from error
 

@@ -61,7 +61,7 @@ def add_n(xs: Any) -> Any:
 
 def _extremum(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     winners = equal(x, kept(y, x, axis, keepdims))
-    if (n := count(x, axis)) > float(np.finfo(getattr(x, "dtype", np.float64)).max):
+    if (n := count(x, axis) if shape_of(x) else 1) > float(np.finfo(getattr(x, "dtype", np.float64)).max):
         winners = winners * (1.0 / n)  # half precision does not count to 70,000
     return kept(g, x, axis, keepdims) * winners / np.sum(winners, axis=axis, keepdims=True)
 
