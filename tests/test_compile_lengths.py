@@ -92,8 +92,8 @@ def test_a_form_whose_gradients_are_not_those_of_the_function_is_never_used(monk
 
     differentiated = prepare.with_gradients
 
-    def wrong(compiled: Any, recorder: Any, outputs: Any, times: Any = ()) -> Any:
-        value, *grads = differentiated(compiled, recorder, outputs, times)
+    def wrong(compiled: Any, recorder: Any, outputs: Any, times: Any = (), ends: int = 0) -> Any:
+        value, *grads = differentiated(compiled, recorder, outputs, times, ends)
         return [value, *[value] * len(grads)] if times else [value, *grads]
 
     loss = loss_with(FOLDING["c"])

@@ -223,6 +223,7 @@ def _compiled(rng: Random, asked: dict[str, Any]) -> tuple[Any, Any, Any]:
 
     eager = tg.value_and_grad(loss, argnums=(0, 1))
     fast = tg.compile(eager)
+    fast.chunk = asked["chunk"] = rng.choice((None, 1, 2, 3, 7))
     got, right, moved = [], [], []
     for _ in range(2):
         T, B = rng.choice((1, 2, 5, 9)), rng.choice((1, 2, 3))

@@ -33,6 +33,7 @@ MAIN = """
 dtype = np.{dtype}
 eager = {derivative}
 fast = tg.compile(eager, {options})
+fast.chunk = {chunk}
 for T, B in {calls}:
     args = arguments(T, B, dtype)
     if (T, B) == {last}:
@@ -66,6 +67,7 @@ class Loop:
         self.options: dict[str, Any] = {"executor": self.executor}
         if self.executor == "numpy" and rng.random() < 0.08:
             self.options["checkpoint"] = rng.choice(("sqrt", 3))
+        self.chunk = rng.choice((None, 1, 2, 3, 7))  # steps of a tile
         #: a global that has another value in the last call
         self.change = ""
         if writer.scales and rng.random() < 0.5:
@@ -96,6 +98,7 @@ def arguments(T, B, dtype):
             dtype=self.dtype,
             derivative=self.derivative,
             options=", ".join(f"{key}={value!r}" for key, value in self.options.items()),
+            chunk=self.chunk,
             calls=self.calls,
             last=self.calls[-1],
             change=f"{self.change} = 2.0 * {self.change}" if self.change else "pass",
@@ -121,6 +124,7 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
     dtype = np.dtype(loop.dtype)
     differentiated = loop.differentiated(made)
     fast = tg.compile(differentiated, **loop.options)
+    fast.chunk = loop.chunk
     title = f"{loop.executor} {loop.dtype}"
     for number, (T, B) in enumerate(loop.calls):
         args = made.arguments(T, B, dtype)
@@ -153,6 +157,9 @@ def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
             tally.count(title, "error")
             tally.find("raw error", seed, f"T={T} B={B}: {type(error).__name__}: {error}", loop.script())
             return
+        thrown = [told for told in fast.forms if "the compiler fails" in told or told.endswith("of the function)")]
+        if thrown:  # what was given is right, but not by the form that was made for it
+            tally.find("a form is thrown away", seed, f"T={T} B={B} {title}: {thrown[0]}", loop.script())
         said = scripts.verdict(got, right, moved, float(np.finfo(dtype).eps))
         form = fast.forms[-1].split(" ")[0] if fast.forms else "none"
         if said == "ill":

@@ -48,17 +48,19 @@ def planned(outputs: list[Node], executor: str, chunk: int | None = None) -> Low
     return lowered
 
 
-def with_gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Container[int] = ()) -> list[Node]:
+def with_gradients(
+    compiled: Any, recorder: Any, outputs: list[Node], times: Container[int] = (), ends: int = 0
+) -> list[Node]:
     """The outputs, and the gradients of the first with respect to what was asked for; no `stop` is left in them.
 
-    times: which leaves are sequences.
+    times: which leaves are sequences, of which so many steps (`ends`) stand outside of the loop.
     """
-    found = _gradients(compiled, recorder, outputs, times) if compiled.argnums else []
+    found = _gradients(compiled, recorder, outputs, times, ends) if compiled.argnums else []
     # only now, that no gradient is taken any more, is what stops one worth the same as its input
     return rewrite(outputs + found, lambda node: node.ins[0] if node.op == "stop" else None)
 
 
-def _gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Container[int]) -> list[Node]:
+def _gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Container[int], ends: int) -> list[Node]:
     if len(outputs) != 1:
         raise Unfoldable("a function to differentiate returns one number")
     inputs: dict[int, list[Node]] = {}
@@ -72,7 +74,7 @@ def _gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Contain
     for leaf, nodes in zip(wanted, targets, strict=True):
         parts = [next(found) for _ in nodes]
         if any(node.step or "at" in node.params for node in nodes):
-            grads.append(_of_sequence(nodes, parts))
+            grads.append(_of_sequence(nodes, parts, ends))
         else:
             grads.append(parts[0] if parts else _no_gradient(leaf, times))
     return grads
@@ -84,9 +86,11 @@ def _no_gradient(leaf: Any, times: Container[int]) -> Node:
     return constant(0.0 if type(leaf.array) is float else np.zeros(leaf.array.shape, leaf.array.dtype))
 
 
-def _of_sequence(nodes: list[Node], parts: list[Node]) -> Node:
+def _of_sequence(nodes: list[Node], parts: list[Node], ends: int) -> Node:
     """The gradient with respect to a sequence: that of each entry."""
     if len(nodes) != 1 or nodes[0].params.get("offset") != 0 or not parts[0].step:
         raise Unfoldable("the gradient of a sequence that is read in several ways")
+    if ends:
+        raise Unfoldable("the gradient of a sequence that is not read at each step")
     backwards = nodes[0].params["backwards"]
     return Node("each", parts, {"axis": 0, "backwards": backwards}, False, np.zeros((1, *parts[0].shape)))

@@ -98,7 +98,7 @@ def _repeated(
                 confirm(outputs, recorder.run(times, (length + other) // 2, other=False)[0])
             asked = questions(outputs)
             outputs = simplify(apart(simplify(outputs)))
-            outputs = optimised(with_gradients(compiled, recorder, outputs, times))
+            outputs = optimised(with_gradients(compiled, recorder, outputs, times, first.ends))
             lowered = planned(outputs, executor, compiled.chunk)
         except (CompileError, MemoryError):
             raise
