@@ -49,7 +49,12 @@ ENDS: dict[str, Callable[..., Any]] = {
 }
 
 
-@settings(max_examples=15, deadline=None)
+def plain(number: Any) -> Any:
+    """The numbers of a result, which is a Tensor where it depends on a layer's own parameters as well."""
+    return getattr(number, "value", number)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     st.lists(st.sampled_from(list(PARTS)), min_size=1, max_size=3),
     st.sampled_from(list(ENDS)),
@@ -73,7 +78,7 @@ def test_any_mixture(parts: list[str], end: str, lengths: list[int], of_the_sequ
         args = rng.standard_normal((T, B, D)), rng.integers(0, D, (T, B)), mask, rng.integers(1, T + 1, B)
         value, grads = eager(p, *args)
         found, fast_grads = fast(p, *args)
-        size = max([1.0, abs(value), *[float(np.max(np.abs(g))) for g in grads[0].values()]])
+        size = max([1.0, *[float(np.max(np.abs(plain(number)))) for number in (value, *grads[0].values())]])
         assert abs(found - value) <= 1e-12 * size, fast.forms
         for key, g in grads[0].items():
             assert np.max(np.abs(fast_grads[0][key] - g)) <= 1e-12 * size, (key, fast.forms)
