@@ -131,7 +131,10 @@ def onehot(targets: Any, classes: int = 0, axis: int = -1, dtype: Any = np.float
     >>> tg.onehot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return np.moveaxis(np.eye(classes, dtype=dtype)[np.asarray(targets)], -1, axis)
+    places = np.asarray(targets)[..., None]
+    found = np.zeros((*places.shape[:-1], classes), dtype)
+    np.put_along_axis(found, places, 1, axis=-1)
+    return np.moveaxis(found, -1, axis)
 
 
 def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any, axis: int = -1) -> Any:

@@ -19,6 +19,9 @@ from ..core.contractions import inv
 from ..core.contractions import solve as solved
 from ..core.tensor import plain
 
+#: what one matrix, or one run, may take
+MOST_BYTES = 1 << 33
+
 
 class BatchError(Exception):
     """A formula that has no meaning for several samples at once."""
@@ -70,6 +73,11 @@ def dense(x: Operand) -> Operand:
         raise BatchError(
             f"diag(…) is a matrix of its own for each of the {x.batch} samples: "
             "multiply it by a column, as in diag(v) @ w, or run with batch=1"
+        )
+    if 8 * x.rows**2 > MOST_BYTES:
+        raise BatchError(
+            f"diag(…) written out takes {8 * x.rows**2:,} bytes, but {MOST_BYTES:,} at most are taken: "
+            "multiply it by a column, as in diag(v) @ w, or entry by entry, as in v * w"
         )
     return Operand(x.value * np.eye(x.rows), x.rows, x.columns, x.batch)
 

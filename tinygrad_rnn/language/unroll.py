@@ -18,7 +18,8 @@ from ..core.scope import entered
 from ..core.tensor import Tensor, plain, tensor
 from .expressions import Equation
 from .indices import Lengths, Step, numbers
-from .operands import Operand
+from .operands import MOST_BYTES, Operand
+from .operations import bytes_of
 from .resolver import Place, Resolver, filled
 
 if TYPE_CHECKING:
@@ -124,6 +125,13 @@ class Unroller(Resolver):
         if columns and batch > 1:
             told = f"names of this file are matrices of {columns} columns (batch: columns)"
             raise ShapeError(f"{told}: Model(document, samples={batch}) has {batch}")
+        taken = bytes_of(model, model.forward, lengths, batch)
+        if taken > MOST_BYTES:
+            said = ", ".join(f"{name} = {length}" for name, length in lengths.items())
+            raise ShapeError(
+                f"a run of {said} with {batch} samples takes about {taken:,} bytes, but {MOST_BYTES:,} at most are "
+                "taken: use smaller sizes, fewer steps or fewer samples"
+            )
         #: how many samples there are, in columns of their own or in those of the matrices
         self.samples = columns or batch
         self.model, self.seed, self.batch, self.scale = model, seed, batch, scale

@@ -34,7 +34,7 @@ from .sequence import Inputs, Trace, keep, recording
 
 def _argmax(o: Any) -> np.ndarray:
     logits = o.numpy() if isinstance(o, Tensor) else o
-    return np.eye(logits.shape[-1], dtype=logits.dtype)[np.argmax(logits, axis=-1)]
+    return onehot(np.argmax(logits, axis=-1), logits.shape[-1], dtype=logits.dtype)
 
 
 def _sample(o: Any) -> np.ndarray:

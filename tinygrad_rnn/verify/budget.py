@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..language import Model
-from ..language.operations import MOST_UNASKED, operations, operations_of
+from ..language.operands import MOST_BYTES
+from ..language.operations import MOST_UNASKED, bytes_of, operations, operations_of
 
 #: so many operations in one run that was asked for, some 10 minutes and 3 GB; and in one that takes some seconds
 MOST, QUICK = 2_000_000, 100_000
@@ -51,6 +52,19 @@ def check_size(model: Model, lengths: Mapping[str, int], asked: bool = True) -> 
             + ("" if asked else ", if no length is asked for"),
             largest.span,
             hint=smaller if asked else f"{smaller}: what is asked for may take {MOST:,}",
+        )
+
+
+def check_bytes(model: Model, lengths: Mapping[str, int]) -> None:
+    """Raises `LanguageError`, naming the largest equation, where a run and its gradients would take too many bytes."""
+    equations = [*model.forward, *model.gradients]
+    if bytes_of(model, equations, lengths) > MOST_BYTES:
+        largest = max(equations, key=lambda equation: bytes_of(model, [equation], lengths))
+        taken = bytes_of(model, [largest], lengths)
+        raise model.document.source.error(
+            f"{largest.name} takes about {taken:,} bytes; all equations together may take {MOST_BYTES:,}",
+            largest.span,
+            hint="use smaller sizes, or a smaller --T: what holds for some holds for these",
         )
 
 

@@ -67,7 +67,9 @@ def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
         return total
     if op.name in CANCELLING:
         total = total + np.max(of_inputs[0], initial=0.0)
-    for unit in np.eye(node.size).reshape((node.size, *node.shape)):
+    for place in np.ndindex(node.shape):
+        unit = np.zeros(node.shape)
+        unit[place] = 1.0
         pulled = _pull(node, unit)
         share = sum(float(np.sum(np.abs(p) * size)) for p, size in zip(pulled, of_inputs, strict=True))
         total = total + unit * share

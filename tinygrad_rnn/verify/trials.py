@@ -15,7 +15,7 @@ from ..language import Equation, Model
 from ..language.dimensions import Dimension
 from ..language.expressions import Number, Size, walk
 from ..language.unroll import MOST_STEPS
-from .budget import check_size, is_quick
+from .budget import check_bytes, check_size, is_quick
 from .claims import Claims, Fault, claims_of
 from .every_length import EveryLength
 from .reach import LONGEST, SHORTEST, indices_of, reach
@@ -69,6 +69,7 @@ def trials(
         chosen = _shortest(model, max(SHORTEST, reach(model, also) + 2), lengths or {})
     for each in chosen:
         check_size(model, each, asked=bool(T or lengths))
+        check_bytes(model, each)
     used = {n for each in chosen for length in each.values() for n in (length - 1, length, length + 1)}
     one = two = Claims(model)
     if not values:
