@@ -169,3 +169,15 @@ def _file_of(module: str) -> Path | None:
     if path.with_suffix(".py").is_file():
         return path.with_suffix(".py")
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
+
+
+def test_the_sdist_holds_every_file() -> None:
+    """The tests read docs, demos, benchmarks and data: who has the archive has them all."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("this is no checkout")
+    lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()]
+    whole = {f"{name}/" for kind, *names in lines if kind == "graft" for name in names}
+    single = {name for kind, *names in lines if kind == "include" for name in names} | {"MANIFEST.in"}
+    left_out = [file for file in done.stdout.splitlines() if file not in single and not file.startswith(tuple(whole))]
+    assert left_out == []

@@ -112,6 +112,7 @@ def test_early_stopping_gives_the_best_weights_back() -> None:
 
 
 def test_early_stopping_goes_on_counting_after_a_resume(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[train]'")
     numbers = [5.0, 4.0, 4.5, 4.4, 9.0, 1.0]
 
     def run(steps: int, folder: Path | None) -> tuple[train.History, float]:

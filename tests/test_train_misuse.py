@@ -57,6 +57,8 @@ SGD = train.SGD([W])
 ])  # fmt: skip
 def test_what_fit_cannot_use_is_said_before_anything_moves(options: dict[str, Any], message: str) -> None:
     model = Line()
+    if "plot" in options:
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[train]'")
     with pytest.raises(tg.TinygradError, match=message):
         fit(model, **options)
     assert model.w.item() == 2.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -19,6 +18,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.verify.gradcheck import directional
 from tinygrad_rnn.verify.magnitude import EPS, SAFETY, magnitudes
 
+mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed: pip install -e '.[test]'")
 DIGITS = 50
 SAMPLES = 48
 #: the bound, without its safety, may be so many times the largest error among the samples
