@@ -111,7 +111,7 @@ def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | N
     if type(value) is not np.ndarray or not value.ndim:
         value = as_value(value)
     if type(value) is np.ndarray:
-        value.flags.writeable = False
+        value.setflags(False)
     scope = current()
     if not scope.recording:
         return Tensor(value, None, (), None, None, scope, False)
@@ -126,16 +126,26 @@ def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | N
     return Tensor(value, op, inputs, params, None, scope, needs)
 
 
+#: what is in a static parameter that somebody else could change, or that could hold such a thing
+_CHANGEABLE = (np.ndarray, list, tuple, dict)
+
+
 def frozen(part: Any) -> Any:
     """A static parameter that its owner cannot change: arrays and lists in it are copied, as constants are."""
     kind = type(part)
-    if kind is dict:
-        return {key: frozen(value) for key, value in part.items()}
-    if kind is np.ndarray and (part.flags.writeable or part.base is not None):
-        part = part.copy()
-        part.flags.writeable = False
+    if kind is np.ndarray:
+        if part.flags.writeable or part.base is not None:
+            part = part.copy()
+            part.setflags(False)
         return part
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or kind is dict:
+        for item in part.values() if kind is dict else part:
+            if type(item) in _CHANGEABLE:
+                break
+        else:
+            return part[:] if kind is list else part
+        if kind is dict:
+            return {key: frozen(value) for key, value in part.items()}
         return kind([frozen(value) for value in part])
     return part
 
@@ -277,7 +287,7 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             if type(result) is not np.ndarray:
                 result = as_value(result)
             if type(result) is np.ndarray:
-                result.flags.writeable = False
+                result.setflags(False)
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)
@@ -312,7 +322,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             if type(result) is not np.ndarray:
                 result = as_value(result)
             if type(result) is np.ndarray:
-                result.flags.writeable = False
+                result.setflags(False)
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)

@@ -104,7 +104,7 @@ class Tensor:
     def grad(self) -> Value | None:
         """The sum of what each `backward()` since the last `zero_grad()` added here; None before."""
         try:
-            return self._grad
+            return _grad_of(self)  # the slot itself: a missing one is no question for __getattr__
         except AttributeError:
             return None
 
@@ -116,7 +116,7 @@ class Tensor:
     def graded(self) -> int:
         """When `.grad` was last given by `backward()`, `zero_grad()` or by hand: a number that grows, 0 for never."""
         try:
-            return self._graded
+            return _graded_of(self)
         except AttributeError:
             return 0
 
@@ -270,6 +270,9 @@ class Tensor:
 
     def __getattr__(self, wanted: str) -> Any:
         raise AttributeError(f"a Tensor has no attribute {wanted!r}{hint(wanted, DIFFERENTIABLE)}")
+
+
+_grad_of, _graded_of = Tensor.__dict__["_grad"].__get__, Tensor.__dict__["_graded"].__get__
 
 
 def _dispatch(function: Any, args: Any, kwargs: Any) -> Any:
