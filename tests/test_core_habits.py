@@ -115,6 +115,10 @@ def test_names_of_torch_and_numpy_are_told_how_they_are_written_here():
         _ = x.florp
 
 
+def test_what_a_tensor_does_not_have_is_not_listed():
+    assert not hasattr(x, "zeros") and "zeros" not in dir(x) and "sum" in dir(x)
+
+
 def test_no_hint_stands_for_what_is_there():
     assert [name for name in SPELLINGS if hasattr(tg, name) or hasattr(x, name)] == []
 

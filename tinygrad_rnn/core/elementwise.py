@@ -15,7 +15,7 @@ import numpy as np
 
 from .choosing import select
 from .kinks import with_slope
-from .primitives import MATH_ERRORS, elementwise, primitive, spells
+from .primitives import MATH_ERRORS, elementwise, primitive, record, spells
 from .tensor import PLAIN, Tensor, plain
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def power(x: Any, n: Any) -> Any:
     if isinstance(n, np.integer):
         n = int(n)
     if type(x) is Tensor and isinstance(n, int | float) and not isinstance(n, bool):
-        return square(x) if n == 2 else _power_constant(x, n=n)
+        return square(x) if n == 2 else record(_power_constant.primitive, (x,), {"n": n})  # type: ignore[attr-defined]
     return _power(x, n)
 
 

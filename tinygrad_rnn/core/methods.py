@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import joining, ordering, statistics  # noqa: F401 - whose functions are to be named
 from . import tensor as tensor_module
 from .errors import DtypeError, NotDifferentiableError
 from .linalg import matrix_transpose
@@ -14,7 +15,7 @@ from .looks import UNCOPIED
 from .primitives import optional, spells
 from .signatures import spelled
 from .special import astype
-from .spellings import hint
+from .spellings import SPELLINGS, hint
 from .tensor import DIFFERENTIABLE, Tensor
 
 
@@ -73,6 +74,36 @@ for _name, _method in {
 }.items():  # fmt: skip
     setattr(Tensor, _name, _method)
 Tensor.mT = property(matrix_transpose, doc="The transpose of each matrix (the last two axes).")  # type: ignore[attr-defined]
+
+
+class Elsewhere:
+    """A name that a Tensor does not have, but numpy or torch do: asking for it says how it is written here.
+
+    Names are listed because a `__getattr__` would slow every attribute of every node down, to half the speed.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        raise AttributeError(f"a Tensor has no attribute {self.name!r}{hint(self.name, DIFFERENTIABLE)}")
+
+
+def _elsewhere() -> set[str]:
+    """What numpy's functions on Tensors and torch's spellings are called."""
+    named = {function.__name__ for function in DIFFERENTIABLE} | set(SPELLINGS)
+    return {name for name in named if not hasattr(Tensor, name)}
+
+
+def _dir(self: Tensor) -> list[str]:
+    return [name for name in object.__dir__(self) if not isinstance(Tensor.__dict__.get(name), Elsewhere)]
+
+
+Tensor.__dir__ = _dir  # type: ignore[method-assign, assignment]
+for _name in _elsewhere():
+    _missing = Elsewhere()
+    _missing.__set_name__(Tensor, _name)
+    setattr(Tensor, _name, _missing)
 
 
 @spells(optional(np, "astype"))

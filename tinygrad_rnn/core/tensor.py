@@ -17,7 +17,7 @@ from .errors import DtypeError, GraphError, NotDifferentiableError, ReadOnlyErro
 from .looks import UNCOPIED, note_look
 from .scope import ROOT, Scope, current
 from .signatures import called, folded, spelled
-from .spellings import hint, way
+from .spellings import way
 
 if TYPE_CHECKING:
     from .primitives import Primitive
@@ -267,9 +267,6 @@ class Tensor:
                 "array of Tensors, t.numpy() if the plain value is meant, or a function with a declared derivative"
             )
         return np.array(self.value, dtype) if copy else np.asarray(self.numpy(), dtype)
-
-    def __getattr__(self, wanted: str) -> Any:
-        raise AttributeError(f"a Tensor has no attribute {wanted!r}{hint(wanted, DIFFERENTIABLE)}")
 
 
 _grad_of, _graded_of = Tensor.__dict__["_grad"].__get__, Tensor.__dict__["_graded"].__get__
