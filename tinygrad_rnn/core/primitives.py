@@ -111,7 +111,7 @@ def record(op: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any] | N
     if type(value) is not np.ndarray or not value.ndim:
         value = as_value(value)
     if type(value) is np.ndarray:
-        value.setflags(False)
+        value.setflags(False)  # type: ignore[call-arg]
     scope = current()
     if not scope.recording:
         return Tensor(value, None, (), None, None, scope, False)
@@ -136,7 +136,7 @@ def frozen(part: Any) -> Any:
     if kind is np.ndarray:
         if part.flags.writeable or part.base is not None:
             part = part.copy()
-            part.setflags(False)
+            part.setflags(False)  # type: ignore[call-arg]
         return part
     if kind is list or kind is tuple or kind is dict:
         for item in part.values() if kind is dict else part:
@@ -287,7 +287,7 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             if type(result) is not np.ndarray:
                 result = as_value(result)
             if type(result) is np.ndarray:
-                result.setflags(False)
+                result.setflags(False)  # type: ignore[call-arg]
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)
@@ -322,7 +322,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             if type(result) is not np.ndarray:
                 result = as_value(result)
             if type(result) is np.ndarray:
-                result.setflags(False)
+                result.setflags(False)  # type: ignore[call-arg]
         scope = current()
         if not scope.recording:
             return Tensor(result, None, (), None, None, scope, False)
