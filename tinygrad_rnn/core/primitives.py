@@ -136,7 +136,7 @@ def frozen(part: Any) -> Any:
     if kind is np.ndarray:
         if part.flags.writeable or part.base is not None:
             part = part.copy()
-            part.setflags(False)  # type: ignore[call-arg]
+            part.setflags(False)
         return part
     if kind is list or kind is tuple or kind is dict:
         for item in part.values() if kind is dict else part:
