@@ -142,3 +142,22 @@ def test_the_gradient_of_a_sequence_that_is_not_read_has_its_shape() -> None:
     for T in (9, 4):
         _, (_, found) = fast(P, inputs(T), inputs(T))
         assert found.shape == (T, B, D) and not found.any()
+
+
+def test_a_compiled_function_within_one_that_is_differentiated_stays_in_its_graph() -> None:
+    layer = tg.nn.RNN(D, H)
+
+    def inner(layer: Any, x: Any) -> Any:
+        return np.sum(layer(x)[0] ** 2)
+
+    fast = compile(inner)
+
+    def outer(layer: Any, x: Any) -> Any:
+        return 3 * fast(layer, x)
+
+    x = inputs(5)
+    _, wanted = tg.value_and_grad(inner)(layer, x)
+    for slope in (tg.grad(outer), compile(tg.grad(outer))):
+        found = slope(layer, x)
+        assert all(np.allclose(found[key], 3 * wanted[key], 1e-13) for key in wanted)
+    assert isinstance(fast(layer, x), float)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
+from ..core.looks import is_followed
 from ..core.tensor import Tensor, next_id
 from .errors import CompileError, Unwatchable
 from .forms import Prepared
@@ -95,6 +96,8 @@ class Compiled:
         self.__doc__ = getattr(function, "__doc__", None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_followed():
+            return self.original(*args, **kwargs)  # the result has to stay in the caller's graph
         values: list[Any] = []
         objects: list[Any] = [self.function]
         structure = [flatten(arg, values, objects, lists=i not in self.argnums) for i, arg in enumerate(args)]
@@ -104,7 +107,7 @@ class Compiled:
         for value in values:
             kind = type(value)
             if kind is Tensor and value.requires_grad:
-                return self.original(*args, **kwargs)  # the caller records: the result has to stay in his graph
+                return self.original(*args, **kwargs)  # as above: the caller records it
             arrays.append(value if kind is np.ndarray or kind is float else array_of(value))
         key = tuple(structure)
         known = self._known.get(key) or self._known.setdefault(key, States())

@@ -15,7 +15,7 @@ import numpy as np
 from .autodiff import gradients_between, reached_from
 from .elementwise import identity
 from .errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
-from .looks import looks
+from .looks import followed, looks
 from .tangents import pushforward
 from .tensor import Tensor, next_id, tensor
 
@@ -78,7 +78,9 @@ class _Call:
             self.trees.append(tree)
             self.leaves += leaves
         before = looks()
-        self.y = _as_result(what, f(*given, **kwargs), looks() != before)
+        with followed():
+            result = f(*given, **kwargs)
+        self.y = _as_result(what, result, looks() != before)
         # what depends on the leaves, and whether anything else that asks for a gradient was read
         self.active, outside = reached_from(self.y, self.leaves, start, oldest)
         self.nested = self.nested or outside

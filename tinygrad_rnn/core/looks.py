@@ -26,6 +26,21 @@ def uncopied() -> Iterator[None]:
 _thread = local()
 
 
+@contextmanager
+def followed() -> Iterator[None]:
+    """While the block lasts, what is computed belongs to a graph that will be differentiated."""
+    _thread.depth = getattr(_thread, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _thread.depth -= 1
+
+
+def is_followed() -> bool:
+    """Whether somebody differentiates or records what this thread computes."""
+    return bool(getattr(_thread, "depth", 0)) or UNCOPIED.get()
+
+
 def looks() -> int:
     """How often this thread took a plain value out of a graph that asks for gradients, so far."""
     return getattr(_thread, "count", 0)
