@@ -22,10 +22,11 @@ def compile(function: Callable[..., Any], executor: str = "numpy", checkpoint: i
 
     function: of arrays, floats, dicts, lists and tuples of them, and Modules; or `value_and_grad` or `grad` of such a
     function. A sequence is an argument that is indexed by the step, inside of `tg.steps`. The first call with new
-    shapes records a few steps, whatever the length. Values agree with those of the function to a few units in the last
-    place. executor: `"numpy"`, or `"jit"` (needs the extra `[jit]`). checkpoint: keep states only every so many steps
-    (`"sqrt"` of the length, or a number) and compute the rest a second time: far less memory, the same gradients.
-    Raises `CompileError` where the function decides by values, naming the line.
+    shapes records a few steps, compares values and gradients with those of the function, and looks once at its own
+    length, as later calls do that are longer. Values agree with those of the function to a few units in the last place.
+    executor: `"numpy"`, or `"jit"` (needs the extra `[jit]`). checkpoint: keep states only every so many steps (`"sqrt"`
+    of the length, or a number) and compute the rest a second time: far less memory, the same gradients. Raises
+    `CompileError` where the function decides by values, naming the line.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> def loss(p, x):
