@@ -106,7 +106,8 @@ REDUCTIONS = [
     call(np.cov, V), call(np.corrcoef, BATCH[0]),
     call(np.corrcoef, V), call(np.corrcoef, M, P), call(np.cov, M, P),
     call(np.trapezoid if hasattr(np, "trapezoid") else np.trapz, M, W3),
-    *optional("trapezoid", BATCH, axis=1), *optional("cumulative_sum", V), *optional("cumulative_prod", M, axis=0),
+    *optional("trapezoid", BATCH, axis=1), *optional("trapz", M, W3), *optional("cumulative_sum", V),
+    *optional("cumulative_prod", M, axis=0),
     call(np.gradient, V, np.array([0.0, 0.5, 1.5, 1.7])), call(np.gradient, BATCH, 0.5, axis=(1, 2)),
     call(np.gradient, V, edge_order=2), call(np.linspace, D, V[1], 4), call(np.linspace, M, P, 1),
     call(np.linspace, M, P, 5, axis=-1), call(np.linspace, D, V[1], 0),
@@ -167,7 +168,8 @@ PRODUCTS = [
     call(np.dot, M, [1.0, 2.0, 3.0]), call(np.outer, V, [1.0, 2.0]), call(np.kron, M, V), call(np.kron, V, BATCH),
     call(np.tensordot, M, A, 1), call(np.tensordot, M, A, np.int64(1)), call(np.tensordot, BATCH, M, ([1, 0], [1, 0])),
     call(np.tensordot, M, V, 0), call(np.tensordot, M, BATCH, (0, 0)), call(np.tensordot, BATCH, A, ((-2, 2), (0, 1))),
-    call(np.tensordot, M, P, 2), call(np.cross, M, W3), call(np.cross, M.T[:, :2], P.T),
+    call(np.tensordot, M, P, 2), call(np.cross, M, W3),
+    *([call(np.cross, M.T[:, :2], P.T)] if np.__version__ < "2.5" else []),
     call(np.cross, A, B.T, axis=0),
     *optional("vecdot", M, P), *optional("matvec", BATCH, V), *optional("vecmat", W3, BATCH),
     *optional("linalg.cross", M, W3), *optional("linalg.cross", A, B.T, axis=0), *optional("linalg.outer", V, W3),
@@ -191,6 +193,8 @@ PRODUCTS = [
     ),
 ]  # fmt: skip
 LINALG = [
+    call(np.linalg.det, np.ones((3, 3))), call(np.linalg.det, np.zeros((1, 1))),
+    call(np.linalg.det, np.array([[0.1, 0.2], [0.3, 0.6]])), call(np.linalg.det, np.diag([2.0, 0.0, 3.0])),
     *_calls(np.linalg.inv, np.linalg.det, np.linalg.slogdet, on=(SQUARE, STACK, S[:1, :1], M, STACK[:0])),
     *_calls(np.linalg.cholesky, np.linalg.eigh, np.linalg.eigvalsh, on=(S, S[:1, :1], np.stack([S, S + np.eye(3)]))),
     *_calls(np.linalg.pinv, on=(M, M.T, SQUARE, STACK, V)),

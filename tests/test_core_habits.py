@@ -97,6 +97,11 @@ def test_defaults_spelled_out_say_nothing_new():
         assert np.var(tg.tensor(np.arange(3.0)), ddof=4).item() == np.inf
 
 
+def test_a_matrix_without_columns_has_a_gradient_without_entries():
+    assert tg.grad(lambda w: np.sum(tg.linear(np.zeros(0), w)))(np.ones((2, 0))).shape == (2, 0)
+    assert x.item(1) == x.item(0, 1) == -1.5
+
+
 def test_softmax_over_nothing_is_nothing():
     empty = tg.tensor(np.zeros((2, 0)))
     for f in (tg.softmax, tg.log_softmax):
@@ -149,6 +154,8 @@ def test_arrays_of_tensors_are_told_of_stack():
         (lambda: np.pad(x, 1, mode="linear_ramp", end_values=2.0), "end_values="),
         (lambda: np.pad(x, 1, mode="reflect", reflect_type="odd"), "reflect_type='odd'"),
         (lambda: np.linalg.svd(x), "full_matrices=False"), (lambda: np.fft.fft(x), r"np\.cos"),
+        (lambda: np.unique(x), "return_index"), (lambda: np.bincount([0, 1, 1], weights=x[0]), "np.where"),
+        (lambda: np.linalg.norm(x, ord=one), "ord="), (lambda: np.quantile(M, x / 4.0), "q="),
         (lambda: np.linalg.eig(x), r"np\.linalg\.eigh"), (lambda: np.moveaxis(x, 5, 0), "out of bounds"),
     ],
 )  # fmt: skip

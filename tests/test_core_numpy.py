@@ -145,6 +145,7 @@ VALUES: dict[str, list[Any]] = {
     "axis": [0, 1, -2], "axis1": [1], "axis2": [0, 2],
     "axisa": [0], "axisb": [0], "axisc": [0], "bias": [True], "casting": ["unsafe", "no"], "compute_uv": [False],
     "constant_values": [2.0], "copy": [False, True], "correction": [1], "ddof": [1], "decimals": [1],
+    "descending": [True],
     "default": [0.25], "device": ["cpu"], "dtype": [np.float32, np.float64], "dx": [0.5], "edge_order": [2],
     "endpoint": [False],
     "full_matrices": [False], "fweights": [np.array([1, 2, 1])], "hermitian": [True],

@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import ShapeError
 from .primitives import axes_of, operand, primitive, shape_of, spells
-from .tensor import Tensor
+from .tensor import Tensor, plain
 
 
 # -- matrix product ------------------------------------------------------------------------------------------------
@@ -45,7 +45,8 @@ for _name, _method in {"__matmul__": matmul, "__rmatmul__": lambda self, other: 
 
 def _linear_weight(g: Any, y: Any, x: Any, W: Any) -> Any:
     if x.ndim != 2:
-        g, x = (np.reshape(rows, (-1, shape_of(rows)[-1])) for rows in (g, x))
+        count = int(np.prod(shape_of(x)[:-1], dtype=int))
+        g, x = (np.reshape(rows, (count, shape_of(rows)[-1])) for rows in (g, x))
     return np.dot(g.T, x)
 
 
@@ -221,10 +222,17 @@ def inv(a: Any) -> Any:
     return np.linalg.inv(a)
 
 
-@primitive(
-    "det", np.linalg.det, latex=r"\det\left({0}\right)",
-    vjp=(lambda g, y, a: np.expand_dims(np.expand_dims(g * y, -1), -1) * _t(np.linalg.inv(a)),),
-)  # fmt: skip
+def _det_vjp(g: Any, y: Any, a: Any) -> Any:
+    n = shape_of(a)[-1]
+    if not n or n > 30 or np.all(np.linalg.cond(plain(a)) < 1e8):
+        return np.expand_dims(np.expand_dims(g * y, -1), -1) * _t(np.linalg.inv(a))
+    # y * inv(a) says nothing where both are rounding: the cofactors, which are determinants again
+    others = np.array([[j for j in range(n) if j != i] for i in range(n)], dtype=int).reshape(n, n - 1)
+    minors = np.linalg.det(a[..., others[:, None, :, None], others[None, :, None, :]])
+    return np.expand_dims(np.expand_dims(g, -1), -1) * minors * (-1.0) ** np.add.outer(np.arange(n), np.arange(n))
+
+
+@primitive("det", np.linalg.det, latex=r"\det\left({0}\right)", vjp=(_det_vjp,))
 def det(a: Any) -> Any:
-    """The determinant; its gradient needs an invertible matrix."""
+    """The determinant; its gradient is the matrix of cofactors, also where the matrix is singular."""
     return np.linalg.det(a)

@@ -7,7 +7,7 @@ A factorisation has one primitive, whose result holds its parts side by side, so
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from .contractions import inv, matmul, outer, tensordot, trace
 from .elementwise import equal, stop
 from .errors import NotDifferentiableError, ShapeError
-from .primitives import axes_of, operand, optional, primitive, shape_of, spells
+from .primitives import axes_of, operand, optional, primitive, shape_of, spells, undifferentiated
 from .reductions import euclidean
 from .shaping import diagonal, tril, triu
 from .tensor import plain
@@ -93,9 +93,10 @@ def _eigh(a: Any) -> Any:
     return np.concatenate([w[..., None, :], v], axis=-2)
 
 
-_EighResult: Any = type(np.linalg.eigh(np.eye(1)))
-_SVDResult: Any = type(np.linalg.svd(np.eye(1)))
-_SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
+@cache
+def _result_of(function: Any) -> Any:
+    """The named tuple in which numpy returns what a factorisation gives."""
+    return type(function(np.eye(1)))
 
 
 @spells(np.linalg.eigh)
@@ -107,7 +108,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     if UPLO.upper() not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
     packed = _eigh(_symmetric(a, UPLO.upper() == "U"))
-    return _EighResult(packed[..., 0, :], _rows(packed, 1, None))
+    return _result_of(np.linalg.eigh)(packed[..., 0, :], _rows(packed, 1, None))
 
 
 @spells(np.linalg.eigvalsh)
@@ -155,7 +156,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         )
     packed = _svd(a)
     s = packed[..., m, :]
-    return _SVDResult(_rows(packed, 0, m), s, _t(_rows(packed, m + 1, None))) if compute_uv else s
+    return _result_of(np.linalg.svd)(_rows(packed, 0, m), s, _t(_rows(packed, m + 1, None))) if compute_uv else s
 
 
 @spells(optional(np.linalg, "svdvals"))
@@ -179,7 +180,7 @@ def slogdet(a: Any) -> Any:
     """The sign of the determinant, which has no derivative, and the logarithm of its size."""
     _square("slogdet", a)
     packed = _slogdet(a)
-    return _SlogdetResult(stop(packed[..., 0]), packed[..., 1])
+    return _result_of(np.linalg.slogdet)(stop(packed[..., 0]), packed[..., 1])
 
 
 def _pinv_vjp(g: Any, y: Any, a: Any, **options: Any) -> Any:
@@ -278,6 +279,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> np.linalg.norm(tg.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc").item()
     7.0
     """
+    x, ord = operand(x), undifferentiated("linalg.norm", "ord", ord)
     rank = len(shape_of(x))
     if axis is None and (ord is None or (ord == 2 and rank == 1)):
         return euclidean(x, axis=None, keepdims=keepdims)

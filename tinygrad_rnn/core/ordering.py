@@ -13,7 +13,7 @@ import numpy as np
 from .choosing import HOLE, pick, select
 from .elementwise import stop
 from .errors import ShapeError
-from .primitives import axes_of, operand, primitive, shape_of, spells
+from .primitives import axes_of, operand, primitive, shape_of, spells, undifferentiated
 from .special import astype, is_nan
 from .tensor import PLAIN, Tensor, plain
 
@@ -91,6 +91,7 @@ def quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
 
     `q` is plain data: between two sorted entries a quantile has one derivative by each of them.
     """
+    a, q = operand(a), undifferentiated("quantile", "q", q)
     flat, n = _flat_axes(a, axis)
     if not n:  # of nothing: nan
         flat, n = np.full((*shape_of(flat)[:-1], 1), np.nan, a.dtype), 1
@@ -119,7 +120,7 @@ def _kept(result: Any, a: Any, axis: Any, lead: int) -> Any:
 @spells(np.percentile)
 def percentile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """The quantiles `q / 100`."""
-    return quantile(a, np.asarray(plain(q)) / 100.0, axis, method, keepdims)
+    return quantile(a, np.asarray(undifferentiated("percentile", "q", q)) / 100.0, axis, method, keepdims)
 
 
 @spells(np.median)
@@ -136,6 +137,6 @@ def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 PLAIN |= {
     np.argpartition, np.argwhere, np.flatnonzero, np.nanargmax, np.nanargmin, np.digitize, np.array_equiv, np.lexsort,
-    np.unique, np.isin, np.histogram, np.bincount, np.around, np.linalg.matrix_rank, np.einsum_path, np.save, np.savez,
+    np.isin, np.around, np.linalg.matrix_rank, np.einsum_path, np.save, np.savez,
     np.savez_compressed, np.savetxt,
 }  # fmt: skip

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GraphError, ShapeError, TinygradError
+from .errors import GraphError, NotDifferentiableError, ShapeError, TinygradError
 from .scope import ROOT, current
 from .signatures import WIDE
 from .spellings import KEYWORDS
-from .tensor import DIFFERENTIABLE, Tensor, as_value, constant
+from .tensor import DIFFERENTIABLE, Tensor, as_value, constant, plain
 
 Vjp = Callable[..., Any]
 
@@ -355,6 +355,13 @@ def axes_of(x: Any, axis: Any) -> tuple[int, ...]:
 def optional(module: Any, name: str) -> Any:
     """A function of numpy's that not every supported release has, or None, which `spells` leaves out."""
     return getattr(module, name, None)
+
+
+def undifferentiated(function: str, argument: str, value: Any) -> Any:
+    """The plain value of an argument that is no operand; `NotDifferentiableError` if it asks for a gradient."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise NotDifferentiableError(f"np.{function} has no derivative by {argument}=: give a number or an array")
+    return plain(value)
 
 
 def operand(x: Any) -> Any:

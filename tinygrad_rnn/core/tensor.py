@@ -124,11 +124,11 @@ class Tensor:
         """Put another value in place of the gradient, as clipping does, without making it a new one."""
         self._grad = value
 
-    def item(self) -> float:
-        """The value as a Python float; raises numpy's error unless there is exactly one entry."""
+    def item(self, *place: int) -> float:
+        """The value, or the entry at a place, as a Python float; raises numpy's error unless that is one entry."""
         if self.requires_grad:
             note_look()
-        return self.value if type(self.value) is float else self.value.item()
+        return self.value if type(self.value) is float and not place else np.asarray(self.value).item(*place)
 
     def numpy(self) -> np.ndarray:
         """The value as a read-only array: a graph may still need it."""
