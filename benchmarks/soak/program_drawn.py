@@ -49,6 +49,7 @@ class Program:
         rng = self.rng = Random(f"program-{seed}")
         self.seed, self.table, self.numbers = seed, table or program_table.functions(), 0
         self.dtype = np.dtype(rng.choice(("float64", "float64", "float64", "float32")))
+        self.unlike: list[str] = []
         self.refused: list[tuple[program_table.Function, tuple[Any, ...], dict[str, Any]]] = []
         self.shapes = [self._shape() for _ in range(rng.choice((1, 2, 2, 3)))]
         inputs = program_text.inputs(seed, self.shapes, self.dtype)
@@ -143,7 +144,8 @@ class Program:
             raise Nothing
         right = theirs_value.numpy(force=True)
         if right.shape != value.shape or not np.allclose(value, right, rtol=1e-4, atol=1e-4):
-            raise AssertionError(f"the table's own torch is wrong: {step.function.name} {args} {keywords}")
+            self.unlike.append(step.function.name)  # such as the sign of what cancels to rounding
+            raise Nothing
         values[step.target], theirs[step.target] = value, theirs_value
         steps.append(step)
         return Ref(step.target)

@@ -24,6 +24,8 @@ def compare(seed: str, tally: Tally) -> None:
     made = scripts.module(text)
     leaves = list(program.leaves.values())
     eps = float(np.finfo(program.dtype).eps)
+    for name in program.unlike:
+        tally.count("numpy and torch differ", name)
     for function, args, keywords in program.refused:
         _refuses(function, args, keywords, seed, tally)
     for order in (1, 2) if rng.random() < 0.5 else (1,):
