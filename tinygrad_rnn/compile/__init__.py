@@ -24,8 +24,8 @@ def compile(function: Callable[..., Any], executor: str = "numpy", checkpoint: i
     function. A sequence is an argument that is indexed by the step, inside of `tg.steps`. The first call with new
     shapes records a few steps, compares values and gradients with those of the function, and looks once at its own
     length, as later calls do that are longer. Values agree with those of the function to a few units in the last place.
-    executor: `"numpy"`, or `"jit"` (needs the extra `[jit]`). checkpoint: keep states only every so many steps (`"sqrt"`
-    of the length, or a number) and compute the rest a second time: far less memory, the same gradients. Raises
+    executor: `"numpy"`, or `"jit"` (needs the extra `[jit]`). checkpoint: keep states only every so many steps,
+    a number or `"sqrt"` of the length, and compute the rest a second time: far less memory, the same gradients. Raises
     `CompileError` where the function decides by values, naming the line.
 
     >>> import numpy as np, tinygrad_rnn as tg
