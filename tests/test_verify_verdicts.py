@@ -356,6 +356,23 @@ def test_a_line_that_fails_makes_the_file_fail_where_the_loss_is_outside_of_its_
     assert "`log` is outside of its domain" in str(report)
 
 
+MASKED = "z = 3 * (v.T @ h[T])\nw = 3 * (u.T @ h[T])\nL = relu(z - 4) * relu(w + 4)\ngradients:\n"
+
+
+@pytest.mark.parametrize(
+    ("forgets", "right"),
+    [
+        ("dz = relu'(z - 4) * (w + 4)", "dz = relu'(z - 4) * relu(w + 4)"),
+        ("dw = relu(z - 4)", "dw = relu(z - 4) * relu'(w + 4)"),
+    ],
+)
+def test_a_kink_behind_a_mask_is_looked_at_where_the_mask_is_open(forgets, right):
+    """`relu(a) * relu(b)`: while a is off nothing comes of the side of b, and few probes have a on and b off."""
+    forward = "sizes: x = 3, h = 4, v = 4, u = 4, z = 1, w = 1\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
+    assert tg.verify(forward + MASKED + forgets + "\n").verdict == "FAIL"
+    assert tg.verify(forward + MASKED + right + "\n").verdict == "PROVED"
+
+
 def test_values_on_a_kink_are_not_blamed_on_the_engine():
     """h + |b - h| is b where h is below b: from then on the two are equal."""
     forward = "sizes: h = 4\nh[t] = h[t-1] + maximum(b, h[t-1]) - minimum(b, h[t-1])\nL = sum(h[T])\ngradients:\n"

@@ -1,15 +1,17 @@
 """On which sides of its kinks a probe sees a gradient: of relu, abs, maximum and minimum, and where sign jumps.
 
 A unit that is on at every probe makes its relu' a factor of 1, and an equation that forgets it agrees with all of them.
+A side is seen only where something comes of it: in `relu(a) * relu(b)` that of b is hidden while a is off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..core.graph import ancestors
+from ..core.sweep import fit, numeric
 from ..core.tensor import Tensor
 from ..language import Equation
 from ..language.rewriting import names
@@ -17,6 +19,10 @@ from .probe import Probe
 
 #: what bends or jumps where its input is zero, or its two inputs are equal
 KINKED = frozenset({"relu", "abs", "maximum", "minimum", "greater", "sign"})
+#: what is one number on each side of a jump, and has no derivative
+JUMPS = frozenset({"greater", "sign"})
+#: what moves a gradient by less than this share of itself is hidden
+HIDDEN = 1e-9
 #: of each kink, named by its form, the signs of its argument
 Sides = dict[int, frozenset[float]]
 
@@ -24,7 +30,8 @@ Sides = dict[int, frozenset[float]]
 def sides(probe: Probe, equation: Equation) -> Sides:
     """The sides of the kinks that an equation's truth depends on, other than through what its right-hand side reads.
 
-    All steps count together, for a kink looks alike at each. An argument that is zero has no side.
+    All steps count together, for a kink looks alike at each. An argument that is zero has no side; nor has one of which
+    nothing comes, for it stands behind a mask.
 
     >>> from tinygrad_rnn.language import load
     >>> forward = "sizes: h = 1\\nh[t] = tanh(w * h[t-1])\\nz = h[T]\\nL = relu(z)\\n"
@@ -36,7 +43,9 @@ def sides(probe: Probe, equation: Equation) -> Sides:
     read = _read(probe, equation)
     targets = list(_targets(probe, equation))
     nodes = ancestors({x.id: x for node in targets for x in (node, *node.inputs)}.values(), stop=read)
-    forms = _named(probe)
+    if not any(node.op is not None and node.op.name in KINKED for node in nodes):
+        return {}
+    forms, moves = _named(probe), _moves(targets, nodes, read)
     # where a power is taken of what is negative it has no value: that side of its guard is none
     guarded = {node.inputs[0].id for node in nodes if node.op is not None and node.op.name == "power"}
     signs: dict[int, set[float]] = {}
@@ -47,7 +56,8 @@ def sides(probe: Probe, equation: Equation) -> Sides:
         inside = node.id not in read or any(node is target for target in targets)
         if name in KINKED and inside and node.inputs[0].id not in guarded:
             first, *second = (np.real(np.asarray(x.value)) for x in node.inputs)
-            found = np.unique(np.sign(first - second[0] if second else first))
+            seen = np.sign(first - second[0] if second else first)[moves.get(node.id, np.zeros(node.shape)) > HIDDEN]
+            found = np.unique(seen)
             signs.setdefault(form, set()).update(found[np.isfinite(found) & (found != 0.0)].tolist())
     return {form: frozenset(found) for form, found in signs.items() if found}
 
@@ -84,6 +94,28 @@ def _read(probe: Probe, equation: Equation) -> set[int]:
     differentiated = {base[0] for base in bases if base is not None}
     values = {held.value.id for (name, _), held in probe.run.values.items() if name in reads}
     return values | {node.id for (name, _), node in probe.reference.by_place.items() if name in differentiated}
+
+
+def _moves(targets: Sequence[Tensor], nodes: Sequence[Tensor], read: set[int]) -> Mapping[int, np.ndarray]:
+    """How much each node moves the targets, entry by entry. What is read moves nothing; the argument of a jump counts
+    whether the jump does or not, for where it is masked, what stands in it may be irrelevant everywhere.
+    """
+    rng, ends = np.random.default_rng(0), {node.id for node in targets}
+    moves = {node.id: fit(rng.uniform(1.0, 2.0, node.shape), node) for node in targets}
+    for node in sorted(nodes, key=lambda node: -node.id):
+        g = moves.get(node.id)
+        if g is None or node.op is None or (node.id in read and node.id not in ends):
+            continue
+        if node.op.name in JUMPS:
+            parts = {x.id: np.ones(x.shape) for x in node.inputs}
+        else:
+            inside = {x.id: Tensor(x.value, None, (), None, None, x.scope, True) for x in node.inputs}
+            for own, x in inside.items():
+                x.id = own
+            parts = numeric({**inside, node.id: node}, {node.id: g}, set(inside))
+        for own, part in parts.items():
+            moves[own] = moves[own] + part if own in moves else part
+    return {own: np.abs(np.asarray(part)) for own, part in moves.items()}
 
 
 def _named(probe: Probe) -> dict[int, int]:
