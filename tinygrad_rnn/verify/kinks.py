@@ -23,22 +23,22 @@ KINKED = frozenset({"relu", "abs", "maximum", "minimum", "greater", "sign"})
 JUMPS = frozenset({"greater", "sign"})
 #: what moves a gradient by less than this share of itself is hidden
 HIDDEN = 1e-9
-#: of each kink, named by its form, the signs of its argument
-Sides = dict[int, frozenset[float]]
+#: of each kink, named by its form, the signs of its argument, and whether something comes of it there
+Sides = dict[int, frozenset[tuple[float, bool]]]
 
 
 def sides(probe: Probe, equation: Equation) -> Sides:
     """The sides of the kinks that an equation's truth depends on, other than through what its right-hand side reads.
 
-    All steps count together, for a kink looks alike at each. An argument that is zero has no side; nor has one of which
-    nothing comes, for it stands behind a mask.
+    All steps count together, for a kink looks alike at each. An argument that is zero has no side; of one that stands
+    behind a mask nothing comes.
 
     >>> from tinygrad_rnn.language import load
     >>> forward = "sizes: h = 1\\nh[t] = tanh(w * h[t-1])\\nz = h[T]\\nL = relu(z)\\n"
     >>> model = load(forward + "gradients:\\ndz = 1\\ndh[T] = dz")
     >>> probe = Probe(model, model.unroll(4))
-    >>> [[len(signs) for signs in sides(probe, equation).values()] for equation in model.gradients]
-    [[1], []]
+    >>> [[sorted(signs) for signs in sides(probe, equation).values()] for equation in model.gradients]
+    [[[(1.0, True)]], []]
     """
     read = _read(probe, equation)
     targets = list(_targets(probe, equation))
@@ -48,7 +48,7 @@ def sides(probe: Probe, equation: Equation) -> Sides:
     forms, moves = _named(probe), _moves(targets, nodes, read)
     # where a power is taken of what is negative it has no value: that side of its guard is none
     guarded = {node.inputs[0].id for node in nodes if node.op is not None and node.op.name == "power"}
-    signs: dict[int, set[float]] = {}
+    signs: dict[int, set[tuple[float, bool]]] = {}
     for node in nodes:
         name = "" if node.op is None else node.op.name
         form = hash((name, *(forms.get(x.id, 0) for x in node.inputs)))
@@ -56,9 +56,10 @@ def sides(probe: Probe, equation: Equation) -> Sides:
         inside = node.id not in read or any(node is target for target in targets)
         if name in KINKED and inside and node.inputs[0].id not in guarded:
             first, *second = (np.real(np.asarray(x.value)) for x in node.inputs)
-            seen = np.sign(first - second[0] if second else first)[moves.get(node.id, np.zeros(node.shape)) > HIDDEN]
-            found = np.unique(seen)
-            signs.setdefault(form, set()).update(found[np.isfinite(found) & (found != 0.0)].tolist())
+            side = np.sign(first - second[0] if second else first)
+            counts = np.broadcast_to(moves.get(node.id, 0.0) > HIDDEN, np.shape(side))
+            found = set(zip(np.ravel(side).tolist(), np.ravel(counts).tolist(), strict=True))
+            signs.setdefault(form, set()).update((sign, seen) for sign, seen in found if sign in (-1.0, 1.0))
     return {form: frozenset(found) for form, found in signs.items() if found}
 
 
@@ -68,8 +69,8 @@ def together(one: Sides, other: Sides) -> Sides:
 
 
 def one_sided(seen: Sides) -> bool:
-    """Whether some kink is seen on one side only."""
-    return any(len(signs) < 2 for signs in seen.values())
+    """Whether something comes of only one side of some kink."""
+    return any(len({sign for sign, counts in signs if counts}) < 2 for signs in seen.values())
 
 
 def _targets(probe: Probe, equation: Equation) -> Iterator[Tensor]:
