@@ -626,3 +626,39 @@ def test_an_object_that_keeps_its_inputs_is_judged_again_and_left_as_it_was():
     before = dict(vars(net))
     assert tg.verify_backward(net.loss, net.backward, {"x": X}, params=net).ok
     assert all(vars(net)[name] is value for name, value in before.items())
+
+
+CLIPPED = {
+    "is missing": lambda z: 1.0,
+    "is taken as 0 above its upper limit only": lambda z: z < 1,
+    "is taken as 0 below its lower limit only": lambda z: z > -1,
+}
+
+
+@pytest.mark.parametrize("mistake", CLIPPED)
+@pytest.mark.parametrize("z", [0.4, 3.0])
+def test_a_clip_is_looked_at_from_both_sides(mistake, z):
+    """Inside of the limits each of these is right, and above the upper one two of them look alike."""
+    x = np.array([0.5, -0.2, 0.7])
+    inputs = {"w": z * x / np.sum(x * x)}
+    backward = {
+        said: lambda w, s=slope: {"w": 2.0 * s(np.sum(w * x)) * x}
+        for said, slope in {**CLIPPED, "": lambda z: -1 < z < 1}.items()
+    }
+    report = tg.verify_backward(lambda w: 2.0 * np.clip(np.sum(w * x), -1, 1), backward[mistake], inputs)
+    shows = z > 1 and mistake != "is taken as 0 above its upper limit only"
+    if z > 1 and not shows:
+        assert report.verdict == "INCONCLUSIVE"  # the gradient is zero there
+        return
+    assert report.verdict == ("FAIL" if shows else "INCONCLUSIVE")
+    assert mistake in " ".join(str(report).split())
+    right = tg.verify_backward(lambda w: 2.0 * np.clip(np.sum(w * x), -1, 1), backward[""], inputs)
+    assert right.verdict == ("PASS" if z < 1 else "INCONCLUSIVE")
+
+
+def test_a_guard_against_zero_that_never_acts_is_told_and_no_fault():
+    report = tg.verify_backward(
+        lambda w: np.sum(np.log(np.maximum(np.exp(w), 1e-300))), lambda w: {"w": np.ones(3)}, {"w": B[:3]}
+    )
+    assert report.verdict == "PASS"
+    assert "see one side only" in " ".join(str(report).split())

@@ -19,7 +19,7 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor
 from .backward.arrays import Inputs, Params, Place, checked, said
 from .backward.compare import Comparison, compare, explains_too_much, is_single, precision
-from .backward.confirm import moved, node_of, steps_of
+from .backward.confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of
 from .backward.explain import Explanation
 from .backward.mistakes import sides
 from .backward.results import Results
@@ -87,7 +87,7 @@ def _judged_subject(subject: Subject, inputs: Mapping[str, Any], name: str) -> R
         raise DtypeError(f"there is no float array in inputs= or params= to differentiate by{hint}")
     checked(subject.inputs, subject.params)
     report, places, truth = _report(subject, name)
-    return _stays_right(report, subject, places) if report.ok and truth.method == RECORDED else report
+    return _stays_right(report, subject, places, truth.loss) if report.ok and truth.method == RECORDED else report
 
 
 def _report(subject: Subject, name: str) -> tuple[Report, list[Place], Truth]:
@@ -116,17 +116,36 @@ def _report(subject: Subject, name: str) -> tuple[Report, list[Place], Truth]:
     return report, places, truth
 
 
-def _stays_right(report: Report, subject: Subject, places: list[Place]) -> Report:
-    """A pass that is right at inputs of zeros or ones can be wrong at others: then these prove nothing."""
-    with moved(subject, places) as other:
-        try:
-            second, _, _ = _report(other, report.model)
-        except GraphError as error:  # said, not swallowed: the verdict is about the user's inputs alone then
-            return replace(report, notes=[*report.notes, f"judged at your inputs only; at others {error}"])
-    wrong = {row.name: row for row in second.failed}
-    if not wrong:
+def _stays_right(report: Report, subject: Subject, places: list[Place], loss: Tensor | None) -> Report:
+    """A pass that is right at inputs of zeros or ones, or on one side of a clip, can be wrong at others: then these
+    prove nothing.
+    """
+    seen = kinks(loss)
+    for share in (SHARE, *FARTHER):
+        if share != SHARE and not one_sided(seen):
+            break
+        with moved(subject, places, share) as other:
+            try:
+                second, _, truth = _report(other, report.model)
+            except GraphError as error:  # said, not swallowed: the verdict is about the user's inputs alone then
+                where = "at your inputs only" if share == SHARE else "near your inputs only"
+                return replace(report, notes=[*report.notes, f"judged {where}; at others {error}"])
+        wrong = {row.name: row for row in second.failed if all(np.isfinite(step.error) for step in row.steps)}
+        if wrong:
+            return _wrong_elsewhere(report, wrong, share)
+        there = kinks(truth.loss)
+        seen = [a | b for a, b in zip(seen, there, strict=True)] if len(seen) == len(there) else seen
+    if not one_sided(seen):
         return report
-    why = "right at your inputs, but not where they are moved by a tenth"
+    said = (
+        f"forward has a kink of which your inputs, and others up to {max(FARTHER):g} times as large, see one side only"
+    )
+    return replace(report, notes=[*report.notes, f"{said}: a slope that is forgotten on the other does not show"])
+
+
+def _wrong_elsewhere(report: Report, wrong: Mapping[str, Row], share: float) -> Report:
+    far = "a tenth" if share == SHARE else f"{share:g} times their size"
+    why = f"right at your inputs, but not where they are moved by {far}"
     rows = [
         replace(row, verdict=INCONCLUSIVE, steps=[replace(step, verdict=INCONCLUSIVE, why=why) for step in row.steps])
         if row.name in wrong

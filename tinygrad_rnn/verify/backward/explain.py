@@ -15,7 +15,7 @@ from ..report import FAIL, INCONCLUSIVE, PASS, Row, Step
 from .arrays import Place
 from .blocks import fused, located
 from .compare import Comparison
-from .confirm import elsewhere
+from .confirm import FARTHER, SHARE, elsewhere, kinks, one_sided
 from .relations import Clipped, clipped, related
 from .subject import Subject
 from .suspects import FEW_VISITS, MOST_VISITS, Search
@@ -84,12 +84,15 @@ class Explanation:
             self.notes.append(self._what_to_name())
 
     def _confirmed(self, search: Search) -> str:
-        """The first mistake that explains everything here and at other inputs."""
-        other: Search | None = None
+        """The first mistake that explains everything here and at other inputs, which lie beyond kinks if there are any
+        that these see from one side.
+        """
+        others: list[Search | None] = []
+        shares = (SHARE, *FARTHER) if one_sided(kinks(self.truth.loss)) else (SHARE,)
         visits = FEW_VISITS if self._one_relation() else MOST_VISITS
-        for i, sentence in enumerate(search.mistakes(visits)):
-            other = elsewhere(self.subject, self.stated, self.eps) if i == 0 else other
-            if other is None or other.confirms(sentence):
+        for sentence in search.mistakes(visits):
+            others = others or [elsewhere(self.subject, self.stated, self.eps, share) for share in shares]
+            if all(other is None or other.confirms(sentence) for other in others):
                 return sentence
         return ""
 

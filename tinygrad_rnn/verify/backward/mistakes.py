@@ -76,7 +76,7 @@ class Mistakes:
 
     def __iter__(self) -> Iterator[Change]:
         yield from self._slopes()
-        yield from self._edges(self._transposes, self._left_out)
+        yield from self._edges(self._masks, self._transposes, self._left_out)
         yield from self._states()
         yield from self._edges(self._paths, self._uses, self._operands, self._early)
         yield from self._blocks()
@@ -98,6 +98,16 @@ class Mistakes:
             name = self.printed(other)
             says = f"`{name}` and its transpose are exchanged on the way back through `{self.printed(last)}`"
             yield _change(members, operand, _transposed, says)
+
+    def _masks(self, members: list[Tensor], last: Tensor, operand: int) -> Iterator[Change]:
+        """The derivative of a choice, which is 0 where something else is chosen."""
+        says = f"the derivative of `{self.printed(last)}`"
+        if _op(last) in _CHOICES:
+            says += "" if _op(last) == "clip" else f" by `{self.printed(last.inputs[operand], state_of=last)}`"
+            yield _change(members, operand, _no_factor, f"{says}, {_CHOICES[_op(last)]}, is missing")
+        if _op(last) == "clip":
+            yield _change(members, operand, _within("a_min", 1), f"{says} is taken as 0 below its lower limit only")
+            yield _change(members, operand, _within("a_max", -1), f"{says} is taken as 0 above its upper limit only")
 
     def _slopes(self) -> Iterator[Change]:
         """The derivative of a nonlinearity."""
@@ -265,6 +275,24 @@ def sides(nodes: list[Tensor]) -> Iterator[Change]:
     for share in (0.0, 1.0, -1.0) if kinks else ():
         said = " and ".join(sorted({f"`{_op(node)}`" for node in kinks}))
         yield Change(edges, _with_share(share), f"{said} at a kink, where its derivative may be taken as {share:g}")
+
+
+#: what chooses between values, and its derivative by one of them
+_CHOICES = {
+    "clip": "0 beyond its limits",
+    "abs": "the sign",
+    **dict.fromkeys(("maximum", "minimum", "where"), "0 where the other is taken"),
+}
+
+
+def _within(end: str, sign: int) -> Rule:
+    """A clip's derivative as if it had one limit only."""
+
+    def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Mapping[int, Any]) -> Any:
+        limit = (node.params or {})[end]
+        return g if limit is None else g * (sign * (np.asarray(node.inputs[0].value) - limit) >= 0)
+
+    return rule
 
 
 #: functions with a kink where two values are the same

@@ -136,4 +136,4 @@ class Search:
 def _limit(stated: Mapping[Place, np.ndarray]) -> float:
     """The limit at which wrong gradients may have been clipped as well: a round number."""
     limit = max(float(np.max(np.abs(value), initial=0.0)) for value in stated.values())
-    return limit if limit == float(f"{limit:.1g}") else float("inf")
+    return limit if limit and limit == float(f"{limit:.1g}") else float("inf")
