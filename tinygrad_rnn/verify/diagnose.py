@@ -367,13 +367,11 @@ def _replaced(matching: Matching, values: Values) -> Story:
     if len(wrong) == 1 and all(true.everywhere for true in absent):
         correction = text(joined([true.term for true in absent]))
         verdicts = [replace(v, correction=correction) if v.verdict == WRONG else v for v in verdicts]
-    kind = "wrong term"
-    if values.equation.fixed:
-        kind = BOUNDARY
-    elif not wrong and not absent:
-        kind = "extra term"
-    elif len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term):
+    kind = BOUNDARY if values.equation.fixed else "wrong term"
+    if len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term):
         kind = FACTOR
+    elif not wrong and not absent and not values.equation.fixed:
+        kind = "extra term"
     terms = matching.but({id(term): None for term, _ in matching.left})
     equations = _with(terms, [true for true, _ in matching.absent], values) if matching.open else []
     return Story(kind, "; ".join(sentences), verdicts, equations)

@@ -18,6 +18,8 @@ from ..language.source import NOWHERE
 
 #: terms with more parts than this are not searched
 LARGEST = 60
+#: a factor that lacks inside of a function is tried so much later than one beside it
+INSIDE = 50
 
 WRONG_STEP, TRANSPOSE, SIGN, ORDER, FACTOR, PARENTHESES, WRONG_SUM = (
     "wrong step", "transpose", "sign", "order", "wrong factor", "parentheses", "wrong sum",
@@ -112,10 +114,16 @@ def _everywhere(expr: Expr, setting: Setting, beside: str = "") -> Iterator[Edit
                 yield replace(edit, expr=_with_factor(factors, ops, i, edit.expr))
         return
     one_less = isinstance(expr, Binary) and _one_less(expr)
+    function = isinstance(expr, Call) and expr.function != "diag"
     for i, child in enumerate(expr.children):
         for edit in _everywhere(child, setting):
             if one_less and i == 1 and _one_less(edit.expr):
                 continue  # 1 - (1 - v): the whole of it should be v, which is another edit
+            lacks = edit.kind == FACTOR and edit.written is None
+            if lacks and i == 1 and isinstance(expr, Binary) and expr.op == "**":
+                continue  # nobody forgets a factor in an exponent
+            if lacks and function:  # (1 - z) * (1 + z) under relu' for a second relu': true, and not what is lacking
+                edit = replace(edit, rank=edit.rank + INSIDE)
             children = [*expr.children[:i], edit.expr, *expr.children[i + 1 :]]
             yield replace(edit, expr=with_children(expr, children))
 
