@@ -317,3 +317,26 @@ def test_a_term_that_belongs_at_some_steps_is_told_with_the_others(forward, said
     assert report.subject is not None
     again = judge(applied(report.subject, row), None, seeds=2, certified=False)
     assert {r.verdict for r in again.rows} <= {"PASS", "PROVED"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "correction"),
+    [
+        ("dz = relu(w)", "dz = relu(w) * relu'(z)"),
+        ("dw = z * relu'(w)", "dw = relu(z) * relu'(w)"),
+        ("dz = relu'(z) * w", "dz = relu'(z) * relu(w)"),
+    ],
+)
+def test_a_mask_is_named_though_the_truth_is_zero_where_it_shows(wrong, correction):
+    """Where a mask is forgotten the truth is 0: no term is extra, and no factor lacks inside of another function."""
+    forward = "sizes: h = 4, z = 1, w = 1, v = 4, u = 4\nh[t] = tanh(W @ h[t-1])\n"
+    masks = "z = 3 * (v.T @ h[T])\nw = 3 * (u.T @ h[T])\n"
+    (row,) = tg.verify(f"{forward}{masks}L = relu(z) * relu(w)\ngradients:\n{wrong}\n").rows
+    assert (row.verdict, row.mistake, row.correction) == ("FAIL", "wrong factor", correction)
+
+
+@pytest.mark.parametrize("wrong", ["2*(T-1)*h[T]", "(1 + (-1)**T) * h[T]"])
+def test_a_wrong_factor_at_the_last_step_is_no_boundary(wrong):
+    text = f"sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = 3 * sum(h[T]**2)\ngradients:\ndh[T] = {wrong}\n"
+    (row,) = tg.verify(text).rows
+    assert (row.verdict, row.mistake, row.correction) == ("FAIL", "wrong factor", "dh[T] = 6 * h[T]")

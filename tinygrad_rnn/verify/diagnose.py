@@ -21,6 +21,7 @@ from .alone import stories_alone
 from .cases import in_pieces
 from .corrections import Fix, corrected, pool_of
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
+from .kinks import sides
 from .labels import undeclared_label
 from .misplaced import misplaced, missing, told
 from .repairs import Repairs, others
@@ -74,7 +75,8 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     if not values.places:
         return None
     if _is_dead(values):
-        more = list(others(probes))
+        bent = any(sides(probe, equation) for probe in values.probes)
+        more = list(others(probes, 4 if bent else 1))
         lively = [probe for probe in (*more, *probes) if not _is_dead(Values([probe], equation))]
         alive = next(
             (probe for probe in lively if any(probe is other for other in more) and _fails(equation, probe)), None

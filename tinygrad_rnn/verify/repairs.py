@@ -2,13 +2,15 @@
 
 A correction is one equation or several (a boundary case more), printed, read again and put in the place of the wrong
 one. It has to pass at every step of every probe, and where these have one length only, at another length as well: `/ T`
-and `/ 4` are the same at T = 4.
+and `/ 4` are the same at T = 4. Where there are kinks it has to pass on other probes too, for on these it may be right
+by lying on one side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..core.errors import DerivationError, LanguageError, TinygradError
@@ -16,6 +18,8 @@ from ..language import Equation, Model, parse
 from ..language.indices import MAIN
 from ..language.printer import text
 from .cases import in_pieces
+from .kinks import Sides, one_sided, sides, together
+from .probe import states
 from .report import FAIL, PASS
 from .truth import true_terms, vocabularies
 from .usable import usable
@@ -113,8 +117,19 @@ class Repairs:
     def _on(self) -> Iterator[Probe]:
         yield from self.probes
         if self._further is None:
-            self._further = further(self.probes)
+            self._further = [*further(self.probes), *self._beyond_kinks()]
         yield from self._further
+
+    def _beyond_kinks(self) -> Iterator[Probe]:
+        """Other probes until both sides of each kink are seen, as far as a few show them."""
+        seen: Sides = {}
+        for probe in chain(self.probes, others(self.probes, 4)):
+            there = sides(probe, self.equation) if states(probe.model, self.equation) else {}
+            if together(seen, there) != seen and all(probe is not own for own in self.probes):
+                yield probe
+            seen = together(seen, there)
+            if not one_sided(seen):
+                return
 
 
 def further(probes: Sequence[Probe]) -> list[Probe]:
@@ -138,13 +153,13 @@ def further(probes: Sequence[Probe]) -> list[Probe]:
 SCALES = (1.0, 0.3, 3.0, 0.1)
 
 
-def others(probes: Sequence[Probe]) -> Iterator[Probe]:
-    """Probes of the same length with other values, and without the bounds of the file, which may hold everything where
-    it is flat.
+def others(probes: Sequence[Probe], times: int = 1) -> Iterator[Probe]:
+    """Some probes (`times` as many as scales) of the same length with other values, and without the bounds of the file,
+    which may hold everything where it is flat.
     """
     first = probes[0]
     model = Model(replace(first.model.document, bounds={})) if first.model.document.bounds else first.model
-    for seed, scale in enumerate(SCALES):
+    for seed, scale in enumerate(SCALES * times):
         try:
             run = model.unroll(first.run.T, seed=5000 + seed, scale=scale, lengths=first.run.lengths)
         except TinygradError:
