@@ -173,6 +173,11 @@ class Explanation:
         return lengths
 
     def _what_to_name(self) -> str:
+        if self.subject.kinds:
+            return (
+                f"the mistake can be located no closer, because {self.subject.kinds[0]} computes forward, unseen: the "
+                "same formulas with numpy (np.tanh, @) are recorded, and there it will be named"
+            )
         if self.truth.loss is None:
             return (
                 "the mistake can be located no closer, because forward could not be recorded: collect the states in a "
