@@ -235,3 +235,31 @@ def test_helpers_that_read_each_other_at_later_steps_are_proved() -> None:
 def test_what_is_left_over_has_its_factor() -> None:
     text = "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]**2))\ngradients:\ndW = sum(t, dh[t] @ h[t-1].T)"
     assert "differ by dh[k](i) * h[k-1](j) * h[k](i) * h[k](i);" in prove(*last(text)).reason
+
+
+LAST = "sizes: h = 4, z = 1, v = 4\nh[t] = tanh(W @ h[t-1])\nz = v.T @ h[T]\n"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "L = z**2\ngradients:\ndz = 2 * sign(z) * abs(z)",
+        "L = z**2\ngradients:\ndz = 2 * (relu(z - 1) - relu(1 - z) + 1)",
+    ],
+)
+def test_both_sides_of_a_step_make_the_whole(stated: str) -> None:
+    assert prove(*last(LAST + stated + "\n")).proved
+
+
+@pytest.mark.parametrize(
+    ("stated", "kink"),
+    [
+        ("L = minimum(maximum(z, -1), 1)\ngradients:\ndz = relu'(1 - z) * relu'(z + 1)", "z + 1"),
+        ("L = maximum(0, 1 - z)\ngradients:\ndz = -relu'(1 - z)", "(1 - z)"),
+    ],
+)
+def test_what_differs_at_a_tie_only_is_told_to(stated: str, kink: str) -> None:
+    proof = prove(*last(LAST + stated + "\n"))
+    assert not proof.proved and proof.but_at_kinks
+    assert proof.reason == f"the two sides are the same unless {kink} is 0: at this kink each may take another side"
+    assert not prove(*last(LAST + stated.replace("z)", "2 * z)") + "\n")).but_at_kinks

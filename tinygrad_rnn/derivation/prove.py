@@ -21,8 +21,9 @@ from .entries.definitions import Definition
 from .entries.slopes import key_of
 from .entries.sums import opened
 from .entries.units import Apply, Bound, Entry, Polynomial
+from .entrywise import Entrywise
 from .refute import refuted
-from .search import Knowledge, Search, knowledge_of
+from .search import Knowledge, Search, Tied, knowledge_of
 from .stated import Stated
 
 #: lengths below this may be left out, if an equation does not hold for them
@@ -42,7 +43,8 @@ class Proof:
     """Whether an equation of a model is proved; if not, the reason.
 
     `shortest`: it holds from this length on; `assumptions`: what is taken for granted beside real numbers (`x is not
-    0`, sizes that are numbers); `put_in`: what had to be put in before both sides were the same. The steps are written
+    0`, sizes that are numbers); `put_in`: what had to be put in before both sides were the same; `but_at_kinks`: it is
+    not proved because at ties of maximum and minimum, and nowhere else, the two sides may differ. The steps are written
     down by `proof.written`.
     """
 
@@ -53,6 +55,7 @@ class Proof:
     assumptions: tuple[str, ...] = ()
     shortest: int = 1
     put_in: tuple[str, ...] = ()
+    but_at_kinks: bool = False
 
 
 def prove(model: Model, equation: Equation, budget: Budget | None = None) -> Proof:
@@ -81,6 +84,10 @@ def _proof(model: Model, equation: Equation, budget: Budget) -> Proof:
     while True:
         try:
             return _Attempt(knowledge, work, equation, shortest).proof()
+        except Tied as tie:
+            said = Entrywise(model, Domain.of()).text(tie.argument)
+            reason = f"the two sides are the same unless {said} is 0: at this kink each may take another side"
+            return Proof(model, equation, False, reason, but_at_kinks=True)
         except Unprovable as refusal:
             where = refusal.where or Domain.of()
             longer = range(shortest + 1, LONGEST_START + 1)
@@ -116,8 +123,14 @@ class _Attempt:
         if all((clause.domain & self.stated.lengths).is_empty for clause in clauses):
             raise Unprovable("it stands at no step")
         put_in: dict[str, None] = {}
+        tie: Tied | None = None
         for clause in clauses:
-            put_in.update(dict.fromkeys(self._clause(clause, role)))
+            try:
+                put_in.update(dict.fromkeys(self._clause(clause, role)))
+            except Tied as told:
+                tie = tie or told
+        if tie is not None:
+            raise tie
         assumed = (*self._sizes(), *self.work.assumptions)
         return Proof(model, equation, True, "", assumed, self.shortest, tuple(put_in))
 

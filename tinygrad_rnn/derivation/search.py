@@ -19,6 +19,7 @@ from .entries.arithmetic import Exhausted, Unprovable, Work, multiplied, of
 from .entries.definitions import Definitions
 from .entries.gradients import Gradients
 from .entries.names import Names
+from .entries.ties import one_sided
 from .entries.units import Apply, Bound, Entry, Factors, Polynomial, Unit
 from .entries.vanishing import Rest, remainder, without_implied
 from .wording import left_over
@@ -27,6 +28,14 @@ from .wording import left_over
 MOST_TRIED = 40
 #: a difference that has grown to more than so many times its terms is not taken up
 MOST_GROWTH = 4
+
+
+class Tied(Unprovable):
+    """Two sides are the same but at a kink, of which each may take another side."""
+
+    def __init__(self, argument: Polynomial) -> None:
+        super().__init__("the two sides are the same, but perhaps at a kink")
+        self.argument = argument
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,11 @@ class Search:
         """
         start, self.first = self._reduced(difference)
         if not start:
+            return
+        folded, ties = one_sided(start, self.work)
+        if folded != start and not self._reduced(folded)[0]:
+            if ties:
+                raise Tied(ties[0])
             return
         why = refuted()
         if why is not None:

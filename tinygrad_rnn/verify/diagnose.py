@@ -370,7 +370,8 @@ def _replaced(matching: Matching, values: Values) -> Story:
         correction = text(joined([true.term for true in absent]))
         verdicts = [replace(v, correction=correction) if v.verdict == WRONG else v for v in verdicts]
     kind = BOUNDARY if values.equation.fixed else "wrong term"
-    if len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term):
+    at_an_end = values.equation.fixed and any(values.is_zero(value) for _, value in matching.left)  # 0 is said to stand
+    if len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term) and not at_an_end:
         kind = FACTOR
     elif not wrong and not absent and not values.equation.fixed:
         kind = "extra term"

@@ -357,8 +357,9 @@ def overlaps(model: Model, lengths: Mapping[str, int]) -> bool:
 
 
 def _as_seen(row: Row, seen: Row) -> Row:
-    """A row that passes, and is not proved, with what other probes say of it."""
-    if row.verdict != PASS or seen.verdict == PASS:
+    """A row that passes, and is not proved, with what other probes say of it; if it is proved but at kinks, nothing."""
+    settled = row.proof is not None and row.proof.but_at_kinks
+    if row.verdict != PASS or seen.verdict == PASS or settled:
         return row
     why = "; ".join(dict.fromkeys(part for part in (seen.why, row.why) if part))
     return replace(row, verdict=seen.verdict, steps=seen.steps, why=why)

@@ -24,6 +24,9 @@ from .arithmetic import (
 )
 from .units import Apply, Polynomial
 
+#: a step of so many different steps is taken apart into their cases
+MOST_CASES = 4
+
 
 def apply(function: str, p: Polynomial, work: Work) -> Polynomial:
     """A function of the language's table, of one number."""
@@ -88,9 +91,14 @@ def _logarithm(p: Polynomial, work: Work) -> Polynomial:
 
 
 def _step(p: Polynomial, work: Work) -> Polynomial:
-    """1 where p > 0, else 0; positive factors make no difference, and step(a * step(a)) is step(a)."""
+    """1 where p > 0, else 0; positive factors make no difference, and a step inside is a case of its own."""
     if p.number is not None:
         return ONE if p.number > 0 else ZERO
+    inside = {unit for unit in p.units() if isinstance(unit, Apply) and unit.function == "step"}
+    if 0 < len(inside) <= MOST_CASES:
+        first = min(inside, key=lambda unit: unit.text)
+        here, there = (apply("step", _decided(p, first, on), work) for on in (True, False))
+        return added([multiplied([of(first), here], work), there, scaled(multiplied([of(first), there], work), -1)])
     if p.single is not None:
         _, factors, number = p.single
         rest = [(unit, exponent) for unit, exponent in factors if not work.positive(unit)]
@@ -106,6 +114,16 @@ def _step(p: Polynomial, work: Work) -> Polynomial:
     else:
         p = scaled(p, 1 / abs(p.terms[p.in_order[0]]))
     return of(Apply("step", p))
+
+
+def _decided(p: Polynomial, step: Apply, on: bool) -> Polynomial:
+    """A polynomial where a step in it is 1, or 0."""
+    parts = []
+    for (domain, factors), number in p.terms.items():
+        rest = tuple(factor for factor in factors if factor[0] != step)
+        if on or rest == factors:
+            parts.append(Polynomial({(domain, rest): number}))
+    return added(parts)
 
 
 def _tanh_slope(p: Polynomial, work: Work) -> Polynomial:
