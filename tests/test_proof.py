@@ -69,3 +69,12 @@ def test_the_proofs_of_a_model_compile_in_latex(name: str, tmp_path: Path) -> No
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "proof.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_latex_says_what_is_claimed_and_where_it_ends() -> None:
+    model = tg.load("lstm")
+    equation = next(e for e in model.gradients if e.name == "dh[t]")
+    said = latex(prove(model, equation, Budget(seconds=20.0)))
+    assert said.startswith(r"\medskip\noindent\textbf{Claim.} $\nabla_{h^{(t)}} L = ") and r"t < T" in said
+    assert said.endswith(r"This holds for $T \ge 1$ and every size. \hfill $\square$")
+    assert r"\\" in said.partition(r"\begin{align*}")[2].partition(r"\end{align*}")[0]  # five terms, in two rows

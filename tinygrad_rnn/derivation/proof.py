@@ -16,7 +16,7 @@ from ..language.indices import Constraint
 from ..language.latex import latex as tex
 from ..language.printer import text
 from ..language.quantities import Key, refs
-from ..language.rewriting import substituted
+from ..language.rewriting import addends, substituted
 from ..language.source import NOWHERE, listed
 from ..system.domain import Domain
 from ..system.system import Clause
@@ -32,6 +32,9 @@ from .proof_rules import CHAIN_RULE, COPY, NOTHING, REORDERED, Rule, escaped, me
 from .prove import Proof, truth_of
 from .search import Knowledge, knowledge_of, stances
 from .stated import Stated
+
+#: a row of LaTeX with more characters than this is cut between terms
+LONGEST_ROW = 200
 
 
 @dataclass(frozen=True)
@@ -249,21 +252,43 @@ def _conclusion(proof: Proof) -> str:
 def latex(proof: Proof) -> str:
     r"""A proof in LaTeX, for a document with the packages amsmath and amssymb.
 
-    For each piece of the steps a sentence says what reads the quantity, then an `align*` has one rule a line.
+    First what is claimed; for each piece of the steps a sentence says what reads the quantity, then an `align*` has one
+    rule a line.
     """
     if not proof.proved:
         return rf"Not proved: {escaped(proof.reason)}."
-    return "\n\n".join(_part_in_latex(part, proof) for part in parts(proof))
+    claim = rf"\medskip\noindent\textbf{{Claim.}} ${tex(proof.equation, proof.model)}$."
+    pieces = [_part_in_latex(part, proof) for part in parts(proof)]
+    lengths = ", ".join(rf"${name} \ge {proof.shortest}$" for name in proof.model.lengths(1))
+    told = "; ".join(escaped(said) for said in proof.assumptions if ">=" not in said)
+    end = rf"\noindent This holds for {lengths} and every size{', where ' + told if told else ''}. \hfill $\square$"
+    return "\n\n".join([claim, "\\noindent\\emph{Proof.} " + pieces[0], *pieces[1:], end] if pieces else [claim, end])
 
 
 def _part_in_latex(part: Part, proof: Proof) -> str:
     entrywise, rows = Entrywise(proof.model, part.context), []
     for line in part.lines:
-        value = tex(line.value, proof.model) if isinstance(line.value, Expr) else entrywise.latex(line.value)
         rules = r",\; ".join(rule.latex for rule in line.rules)
-        rows.append(f"&= {value} && {rules}")
+        *rows_before, last = _rows(line.value, proof.model, entrywise)
+        rows += [*rows_before, f"{last} && {rules}"]
     body = " \\\\\n  ".join(rows)
     readers = [f"${tex(reader, proof.model)}$" for reader in part.readers]
     said = f"{tex(replace(part.target, name=part.target.name[1:]), proof.model)}$ is read by {listed(readers, 'and')}."
     opening = f"${said}\n" if readers else ""
     return f"{opening}\\begin{{align*}}\n  {tex(part.target, proof.model)} {body}\n\\end{{align*}}"
+
+
+def _rows(value: Expr | Polynomial, model: Model, entrywise: Entrywise) -> list[str]:
+    """A side of an equation in rows that a page has room for, cut between the terms of a sum."""
+    if not isinstance(value, Expr):
+        return [f"&= {entrywise.latex(value)}"]
+    rows, row = [], ""
+    for sign, term in addends(value):
+        said = tex(term, model)
+        if row and len(row) + len(said) > LONGEST_ROW:
+            rows.append(row)
+            row = r"\quad "
+        lead = "" if not rows and not row else " + "
+        row += f"{lead if sign > 0 else ' - ' if lead else '-'}{said}"
+    rows.append(row)
+    return [f"&= {rows[0]}", *(f"&{row}" for row in rows[1:])]
