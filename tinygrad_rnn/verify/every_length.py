@@ -147,7 +147,7 @@ class EveryLength:
                 occasion = Occasion.of(domain)
                 if not any(occasion.at(lengths) for lengths in (*tried, *(lengths for _, lengths in unseen))):
                     long = range(self.shortest, self.briefest - 1, -1)
-                    lengths = next((least for n in long if (least := occasion.least(self.names, n))), None)
+                    lengths = next((late for n in long if (late := occasion.least(self.names, n))), None)
                     unseen += [(equation, lengths)] if lengths else []
             return unseen
 
