@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DtypeError, GraphError, ShapeError, kind_of
-from ..core.tensor import Tensor, plain, tensor
+from ..core.tensor import Tensor, as_value, next_id, plain, tensor
 from .walk import Walk
 
 State = dict[str, np.ndarray]
@@ -184,14 +184,40 @@ class Module:
         """`train(False)`."""
         return self.train(False)
 
+    def astype(self, dtype: Any) -> Module:
+        """Hold all parameters, fixed Tensors and buffers of floats in another dtype, here and in every module inside.
+
+        The parameters stay the same Tensors; their gradients are forgotten. An optimiser is made after this, for what
+        it remembers is of the old dtype. Returns the module. Raises `DtypeError` for anything but floats.
+
+        >>> import numpy as np, tinygrad_rnn as tg
+        >>> tg.nn.Linear(2, 3).astype(np.float32)
+        Linear(weight (3, 2), bias (3,), float32)
+        """
+        wanted = np.dtype(dtype)
+        if wanted.kind != "f":
+            raise DtypeError(f"astype: a module computes with floats, not {wanted}")
+        for module in list(self.modules()):
+            for _, x in module._parts():
+                if isinstance(x, Tensor) and x.op is None and x.dtype.kind == "f":
+                    x.value, x.id, x.grad = as_value(np.asarray(x.value, wanted)), next_id(), None
+            held = vars(module)
+            for key in held.get("_buffers", ()):
+                if held[key].dtype.kind == "f":
+                    held[key] = held[key].astype(wanted)
+            if isinstance(held.get("dtype"), np.dtype):
+                held["dtype"] = wanted
+        return self
+
     def zero_grad(self) -> None:
         """Forget the gradients that `backward()` left, so that those of the next step are not added to them."""
         for p in self.parameters():
             p.grad = None
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
-        return f"{type(self).__name__}({parts})"
+        parts = [f"{name} {p.shape}" for name, p in self.named_parameters()]
+        dtypes = dict.fromkeys(str(p.dtype) for p in self.parameters())
+        return f"{type(self).__name__}({', '.join([*parts, *dtypes])})"
 
 
 def as_arrays(asked: str, state: Mapping[str, Any]) -> State:

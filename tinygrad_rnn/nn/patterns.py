@@ -40,7 +40,7 @@ def _argmax(o: Any) -> np.ndarray:
 def _sample(o: Any) -> np.ndarray:
     """A one-hot row drawn from softmax(o)."""
     logits = o.numpy()
-    return _argmax(logits + generator().gumbel(size=logits.shape))
+    return _argmax((logits + generator().gumbel(size=logits.shape)).astype(logits.dtype))
 
 
 #: what of an output goes back; the last two are data, through which no gradient flows
