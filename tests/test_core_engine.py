@@ -167,6 +167,12 @@ def test_empty_inner_dimension_of_a_product():
     a, b = tg.tensor(np.ones((2, 0))), tg.tensor(np.ones((0, 3)))
     np.sum(a @ b).backward()
     assert (a.grad.shape, b.grad.shape) == ((2, 0), (0, 3))
+    for x in (np.zeros(0), np.zeros((4, 0)), np.zeros((2, 3, 0))):
+        assert tg.grad(lambda W, x=x: np.sum(tg.linear(x, W)))(np.ones((2, 0))).shape == (2, 0)
+    for x in (np.zeros((0, 3)), np.zeros((2, 0, 3))):
+        np.testing.assert_array_equal(
+            tg.grad(lambda W, x=x: np.sum(tg.linear(x, W)))(np.ones((2, 3))), np.zeros((2, 3))
+        )
 
 
 def test_a_float64_scalar_is_a_python_float_and_a_float32_scalar_keeps_its_dtype():

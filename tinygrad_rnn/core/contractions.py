@@ -45,7 +45,7 @@ for _name, _method in {"__matmul__": matmul, "__rmatmul__": lambda self, other: 
 
 def _linear_weight(g: Any, y: Any, x: Any, W: Any) -> Any:
     if x.ndim != 2:
-        count = int(np.prod(shape_of(x)[:-1], dtype=int))
+        count = int(np.prod(shape_of(x)[:-1], dtype=int))  # -1 would be ambiguous where a length is 0
         g, x = (np.reshape(rows, (count, shape_of(rows)[-1])) for rows in (g, x))
     return np.dot(g.T, x)
 
