@@ -106,6 +106,7 @@ WAYS: dict[str, Callable[[Callable[..., Any]], Any]] = {
     ("f", "error", "message"),
     [
         (lambda x: x.item() ** 2, tg.NotDifferentiableError, r"took a value out of the graph \(by item\(\)"),
+        (lambda x: x.value**2, tg.NotDifferentiableError, "took a value out of the graph"),
         (lambda x: (x * 1.0).numpy() ** 2, tg.NotDifferentiableError, "compute with the Tensor itself"),
         (lambda x: (x, x), tg.GraphError, "returned a tuple: .*np.stack"),
         (lambda x: {"y": x}, tg.GraphError, "returned a dict"),
@@ -116,7 +117,7 @@ WAYS: dict[str, Callable[[Callable[..., Any]], Any]] = {
         (lambda x: x * 1j, tg.DtypeError, "complex128"),
         (lambda x: 2.0 + 1j, tg.DtypeError, "complex"),
     ],
-    ids=["item", "numpy", "tuple", "dict", "bool", "argmax", "none", "text", "complex", "complex constant"],
+    ids=["item", "value", "numpy", "tuple", "dict", "bool", "argmax", "none", "text", "complex", "complex constant"],
 )
 def test_a_result_without_a_gradient_is_an_error(way: str, f: Callable[..., Any], error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
@@ -131,6 +132,7 @@ def test_constants_have_gradient_zero() -> None:
         assert float(getattr(value, "value", value)) == 3.0
         np.testing.assert_array_equal(np.asarray(getattr(pull(1.0)[0], "value", pull(1.0)[0])), zero)
         assert float(getattr(tg.jvp(f, [1.0], [1.0])[1], "value", tg.jvp(f, [1.0], [1.0])[1])) == 0.0
+    assert tg.grad(lambda x: np.floor(x.detach().value))(1.5) == 0.0, "constant nearby"
     y, pull = tg.vjp(lambda x: np.ones(3), np.ones(2))
     np.testing.assert_array_equal(y, np.ones(3))
     np.testing.assert_array_equal(pull(np.ones(3))[0], zero)

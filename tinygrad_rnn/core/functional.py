@@ -80,10 +80,26 @@ class _Call:
         before = looks()
         with followed():
             result = f(*given, **kwargs)
-        self.y = _as_result(what, result, looks() != before)
+            looked = looks() != before or (_is_plain(result) and self._follows(f, argnums, given, kwargs, result))
+        self.y = _as_result(what, result, looked)
         # what depends on the leaves, and whether anything else that asks for a gradient was read
         self.active, outside = reached_from(self.y, self.leaves, start, oldest)
         self.nested = self.nested or outside
+
+    def _follows(
+        self, f: Callable[..., Any], argnums: Sequence[int], given: list[Any], kwargs: Any, result: Any
+    ) -> bool:
+        """Whether a plain result is another one for arguments nearby: then it was computed beside the graph.
+
+        The parameters of a Module are left as they are.
+        """
+        moved, supply = list(given), iter([_nearby(x) for x in self.leaves])
+        for i, tree in zip(argnums, self.trees, strict=True):
+            leaves = [next(supply) for _ in _leaves_of(tree)]
+            if not hasattr(given[i], "named_parameters"):
+                moved[i] = _rebuilt(tree, leaves)
+        again = f(*moved, **kwargs)
+        return not (_is_plain(again) and np.array_equal(result, again, equal_nan=True))
 
     def value(self) -> Any:
         return self.y if self.nested else self.y.value
@@ -91,6 +107,16 @@ class _Call:
     def pull(self, seed: Any, create_graph: bool) -> list[Any]:
         """The cotangent of each leaf."""
         return gradients_between(self.active, self.y, self.leaves, seed, create_graph)
+
+
+def _is_plain(result: Any) -> bool:
+    return isinstance(result, float | np.ndarray | np.floating) and np.asarray(result).dtype.kind == "f"
+
+
+def _nearby(x: Tensor) -> Tensor:
+    """A leaf whose numbers differ from those of x by about half of their digits."""
+    step = np.sqrt(np.finfo(x.dtype).eps)
+    return tensor(np.asarray(x.value + step * (1.0 + abs(x.value)), x.dtype))
 
 
 def _as_result(what: str, y: Any, looked: bool) -> Tensor:
@@ -111,7 +137,7 @@ def _as_result(what: str, y: Any, looked: bool) -> Tensor:
             f"{what}: the function returned a {type(y).__name__}: return one Tensor (np.stack or np.concatenate join "
             "several), or differentiate a function for each"
         )
-    if not isinstance(y, float | np.ndarray | np.floating) or np.asarray(y).dtype.kind != "f":
+    if not _is_plain(y):
         raise DtypeError(
             f"{what}: the function returned a {type(y).__name__} ({y!r}), which has no derivative: "
             "return a Tensor, or a float where the result is constant"
@@ -119,7 +145,7 @@ def _as_result(what: str, y: Any, looked: bool) -> Tensor:
     if looked:
         raise NotDifferentiableError(
             f"{what}: the function returned a plain {type(y).__name__} after it took a value out of the graph (by "
-            "item() or numpy()): compute with the Tensor itself, or with tg.stop of it if no gradient is meant"
+            "item(), numpy() or value): compute with the Tensor itself, or with tg.stop of it if no gradient is meant"
         )
     return tensor(y, requires_grad=False)
 
