@@ -235,12 +235,15 @@ def _torch_step(step: Any, values: dict[str, Any], disturb: Callable[[Any], Any]
     return _torch_nested(step, values, disturb)
 
 
-def _variable(value: Any) -> Any:
-    """A new variable of this value, through which its own gradient still flows."""
+def _tensor(value: Any) -> Any:
     import torch
 
-    if isinstance(value, np.ndarray):
-        value = torch.from_numpy(value.astype(np.float64))
+    return torch.from_numpy(value.astype(np.float64)) if isinstance(value, np.ndarray) else value
+
+
+def _variable(value: Any) -> Any:
+    """A new variable of this value, through which its own gradient still flows."""
+    value = _tensor(value)
     return value * 1.0 if value.requires_grad else value.detach().clone().requires_grad_()
 
 
@@ -264,7 +267,7 @@ def _torch_nested(step: Nested, values: dict[str, Any], disturb: Callable[[Any],
 
     inside = dict(values)
     for name, arg in zip(step.parameters, step.args, strict=False):
-        inside[name] = _variable(_filled(arg, values))
+        inside[name] = _variable(disturb(_tensor(_filled(arg, values))))
     at = inside[step.parameters[0]]
     for inner in step.body:
         inside[inner.target] = disturb(_torch_step(inner, inside, disturb))
