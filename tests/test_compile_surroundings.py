@@ -1,5 +1,7 @@
 """What a compiled function reads besides its arguments is looked at in every call, or refused by its name."""
 
+import random
+import re
 import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -189,6 +191,25 @@ def test_a_count_of_calls_is_left_alone() -> None:
 
     fast = tg.compile(loss)
     assert fast(np.ones(3), x) == fast(np.ones(3), x) and fast.recordings == 1
+
+
+generator, legacy, python = np.random.default_rng(0), np.random.RandomState(0), random.Random(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "draw"),
+    [("draw", generator.random), ("generator", lambda: generator.random()), ("legacy", lambda: legacy.rand()),
+     ("python", lambda: python.random()), ("np.random", lambda: np.random.rand()), ("random", lambda: random.random())],
+)  # fmt: skip
+def test_chance_that_comes_out_alike_is_not_kept(name: str, draw: Callable[[], float]) -> None:
+    def loss(p: Any, x: Any) -> Any:
+        return run(lambda: 1.0, p, x) * (1.0 if draw() < 2.0 else 0.0)
+
+    fast = tg.compile(loss)
+    for _ in range(3):
+        assert fast(np.ones(3), x) == loss(np.ones(3), x)
+    (told,) = fast.forms
+    assert re.fullmatch(rf"as it is \(it draws random numbers from .*{name}.*: make them an argument\)", told)
 
 
 def test_what_is_too_much_to_be_looked_at_runs_as_it_is() -> None:

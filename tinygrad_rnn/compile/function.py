@@ -14,6 +14,7 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.looks import is_followed
 from ..core.tensor import Tensor, next_id
+from .chance import Chance
 from .errors import CompileError, Unwatchable
 from .forms import Prepared
 from .prepare import prepare
@@ -135,7 +136,7 @@ class Compiled:
             return known.passing
         if not all(has_gradient(args[i]) for i in self.argnums if i < len(args)):
             return Prepared(arrays, {}, "as it is (an argument to differentiate is no float)")  # it says which
-        first_id = next_id()
+        first_id, chance = next_id(), Chance(self._around.generators())
         forms = known.forms.get(state, [])
         found = prepare(self, args, kwargs, arrays, len(forms))
         if place := self._around.made_since(first_id):
@@ -143,6 +144,8 @@ class Compiled:
                 f"{place} keeps a Tensor that was made while the function was recorded, and no later call makes "
                 "another: return it, or run the function eagerly"
             )
+        if place := chance.drawn():
+            found = Prepared(arrays, {}, f"as it is (it draws random numbers from {place}: make them an argument)")
         known.keep(self._state(objects), [*forms, found])  # what the recording itself has left behind is as it was
         return found
 

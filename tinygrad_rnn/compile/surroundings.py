@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..core.tensor import Tensor
+from .chance import is_generator
 from .errors import Unwatchable
 
 #: objects, and bytes of arrays, that are looked at in a call at most
@@ -69,6 +70,10 @@ class Surroundings:
         self._looks[id(root)] = look
         return look.number
 
+    def generators(self) -> list[tuple[str, Any]]:
+        """What draws random numbers, by the name under which it is reached."""
+        return [place for look in list(self._looks.values()) for place in look.generators]
+
     def made_since(self, first_id: int) -> str:
         """The place that holds a Tensor made since then; empty if there is none."""
         for look in list(self._looks.values()):
@@ -101,6 +106,7 @@ class Look:
         self.root, self.number = root, -1
         self._places: list[tuple[list[str], Callable[[], Collection[Any]], list[Any]]] = []
         self._arrays: list[tuple[str, np.ndarray, bytes]] = []
+        self.generators: list[tuple[str, Any]] = []
         self._tensors: list[tuple[str, Tensor]] = []
         self.parts: list[Any] = []  # the state: equal ones are of equal state
         self._seen: dict[int, int] = {}
@@ -188,7 +194,10 @@ class Look:
             self._visit(np.ma.getmaskarray(x), f"{path}.mask")
 
     def _object(self, x: Any, path: str) -> None:
-        if isinstance(x, types.FunctionType):
+        if is_generator(x):
+            self.generators.append((path, x))
+            self.parts.append(_Same(x))
+        elif isinstance(x, types.FunctionType):
             self._function(x, path)
         elif isinstance(x, types.MethodType):
             self._visit(x.__func__, path)
