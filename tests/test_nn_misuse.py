@@ -259,6 +259,18 @@ def test_targets_to_ignore_are_looked_for_in_every_call_of_a_compiled_function(i
         np.testing.assert_allclose(fast(logits, np.array(y)), expected, rtol=1e-14)
 
 
+# -- another dtype ----------------------------------------------------------------------------------------------------
+def test_what_astype_cannot_do_is_told() -> None:
+    net = nn.Linear(2, 1)
+    adam = tg.train.Adam(net.parameters())
+    with pytest.raises(tg.DtypeError, match="floats, not int64"):
+        net.astype(np.int64)
+    np.sum(net.astype(F32)(np.ones(2, F32))).backward()
+    with pytest.raises(tg.GraphError, match=r"V is float32, but the optimizer was made when it was float64"):
+        adam.step()
+    assert net.weight.dtype == F32
+
+
 # -- masks ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("loss", ["cross_entropy", "nll_loss", "mse_loss", "binary_cross_entropy_with_logits"])
 def test_nan_behind_a_mask_reaches_neither_loss_nor_gradient(loss: str) -> None:

@@ -105,6 +105,7 @@ class EchoState(Sized):
         it the network's own o[t-1] (for T steps, if there is no x either).
         """
         T, rows = self._sizes(x, y, state, T)
+        x, y = (None if v is None else as_data(v, self.dtype, "EchoState", role) for role, v in (("x", x), ("y", y)))
         h, fed = self._start(rows, state)
         with scope(self.label):
             w = Weights(*(Tensor(value, None, (), None, key, current(), False) for key, value in self._named()))

@@ -159,6 +159,11 @@ class Lane:
     def _move(self, first: int, last: int, g: np.ndarray, rule: Rule) -> None:
         begin, end, t = self.begin[first], self.begin[last], self.steps[first] + 1
         params, whole = self.params[first:last], last - first == len(self.params)
+        if params[0].dtype != self.dtype:
+            raise GraphError(
+                f"step: {params[0].name or 'a parameter'} is {params[0].dtype}, but the optimizer was made when it was "
+                f"{self.dtype}: make it after astype()"
+            )
         flat = self._writable(params) if whole else Flat(params, self.dtype)
         remembered = self.buffers if whole else {name: buffer[begin:end] for name, buffer in self.buffers.items()}
         rule(flat.array, g, remembered, t, self.options)
