@@ -186,6 +186,9 @@ def _looked_at(compiled: Any, form: Planned, recorder: Any, T: int) -> str | Non
 
 def another(compiled: Any, form: Planned, args: Any, kwargs: Any, arrays: list[Any]) -> Prepared | None:
     """The form to be taken in place of one that does not hold at the length of these arguments; None if it does."""
+    for other in form.instead:
+        if other.fits(arrays):
+            return other
     with RECORDING:
         recorder = compiled.recorder(args, kwargs)
         reason = form.refused or _looked_at(compiled, form, recorder, form.length(arrays) or 0)
