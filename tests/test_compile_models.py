@@ -1,5 +1,6 @@
 """Layers and equation files compile to what they compute."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import tinygrad_rnn as tg
 from tests.compile_poison import poisoned  # noqa: F401
 from tests.shipped import LARGE
 from tests.test_compile_equality import apart
-from tinygrad_rnn import nn
+from tinygrad_rnn import models, nn
 from tinygrad_rnn.compile import CompileError, compile
 from tinygrad_rnn.compile.equations import CompiledModel
 from tinygrad_rnn.models import names
@@ -97,6 +98,20 @@ def test_shipped_models_compiled_equal_themselves_at_every_length_and_batch(name
             assert max(apart(np.asarray(grads[key]), np.asarray(expected[key])) for key in expected) < 1e-12
     assert fast.forms[0].startswith("flat (" if name in FLAT else "folded")
     assert fast.forms.count("folded") <= 2, "one for each batch size"
+
+
+def test_a_file_stops_gradients_where_it_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "stopped.rnn"
+    forward = (Path(models.__file__).parent / "vanilla.rnn").read_text().partition("# Document 004")[0]
+    file.write_text(forward.replace("W @ h[t-1]", "W @ stop(h[t-1])"))
+    model = tg.load(file)
+    fast = model.compile()
+    for T in (5, 2):
+        run = model.unroll(T, seed=T, batch=2)
+        _, grads = fast(values_of(fast, run))
+        wanted = tg.gradients(run.loss, run.parameters)
+        assert max(apart(np.asarray(grads[key]), np.asarray(wanted[key])) for key in wanted) < 1e-12
+    assert fast.forms == ["folded"]
 
 
 @pytest.mark.parametrize("name", ["two_dimensional", "treelstm", "end_symbol", "memory_network"])
