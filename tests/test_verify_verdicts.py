@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import pstats
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -486,3 +487,33 @@ def test_it_is_said_why_an_equation_that_passes_is_not_proved():
     (last,) = (row for row in report.to_dict()["equations"] if row["name"] == "dU")
     assert (last["verdict"], last["unproved"]) == ("PASS", "it reads delta[t], which is wrong on line 8")
     assert "not proved: it reads delta[t], which is wrong on line 8" in str(report)
+
+
+def test_a_size_of_one_that_makes_every_line_fit_is_proposed():
+    """p is a column by its exponent, and the stated dp is one number."""
+    text = "sizes: h = 4\nbounds: p > 0\nh[t] = sigmoid(W @ h[t-1])\nL = sum(t, sum(h[t]**p))\ngradients:\n"
+    stated = "dp = sum(t, sum(h[t]**p * log(h[t])))\n"
+    report = tg.verify(text + stated)
+    assert report.verdict == "ILL-TYPED"
+    assert report.notes[-1] == "the shapes of every line fit if p is one number: declare   sizes: p = 1"
+    assert tg.verify("sizes: h = 4, p = 1" + text[text.index("\n") :] + stated).ok
+    assert not any("declare   sizes" in note for note in tg.verify(text + stated + "dW = h[1]\n").notes)
+
+
+def test_proved_equations_are_right_where_the_given_values_notice_too_little():
+    """With W = 1 the transpose of W is not noticed on any probe; the proofs do not need it."""
+    text = "sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(h[T]**2)\ngradients:\ndh[T] = 2*h[T]\n"
+    before = "dh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1]    for t < T\n"
+    report = tg.verify(text + before, values={"W": np.eye(2)})
+    assert report.probe is not None
+    assert not report.probe.ok
+    assert (report.verdict, report.ok) == ("PROVED", True)
+    assert report.to_dict()["engine"]["why"] == ""
+
+
+def test_what_mistakes_do_downstream_has_a_budget():
+    with mock.patch("tinygrad_rnn.verify.judge.FOLLOW_SECONDS", -1.0):
+        report = tg.verify(SQUARES + LAST.replace("2", "3") + BEFORE + "    for t < T\n")
+    assert [row.verdict for row in report.rows] == ["FAIL", "PROVED"]
+    assert report.follow == []
+    assert "it ends before dh[T] (line 5)" in str(report)

@@ -304,5 +304,6 @@ def _agree(what: str, found: np.ndarray, recorded: np.ndarray) -> None:
     found, recorded = found.reshape(-1), recorded.reshape(-1)
     if found.shape != recorded.shape or not np.allclose(found, recorded, rtol=1e-6, atol=1e-9, equal_nan=True):
         raise DerivationError(
-            f"the equations written do not give what was recorded ({what}): please report this, with the function"
+            f"the equations written do not give what was recorded ({what}): the function computes with numbers that "
+            "stand in no graph, such as counts of labels, or with what no equation says; use an equation file instead"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ from .numbers import Collected, LengthsDiffer, Told
 from .recorded import Recorded
 from .times import FROM_FIRST, FROM_LAST, NEARER
 
-#: at so many steps a function is recorded
-LENGTHS = (8, 9, 11)
+#: at so many steps a function is recorded, and once more at so many, where it has to do the same
+LENGTHS, FURTHER = (8, 9, 11), 23
 
 
 def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping[str, Any] = ()) -> Equations:
@@ -37,7 +38,8 @@ def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping
 
     Arrays along which steps run are found by trying. Floats that are no sequences are parameters. A result that is
     no single number, as that of a layer, is taken up by a loss of its own: `sum(h[t] * v[t])`, where `v[t]` is
-    whatever gradient comes from above. Raises `DerivationError` where the function does something else at another
+    whatever gradient comes from above. It is recorded at 8, 9, 11 and 23 steps, and at as many as the examples
+    have: what begins later is not seen. Raises `DerivationError` where the function does something else at another
     length.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -161,10 +163,16 @@ class _Recording:
             except LengthsDiffer as error:
                 reasons.append(str(error))
                 continue
-            longest = max(LENGTHS[0], *(leaf.array.shape[times[n]] for n, leaf in enumerate(self.leaves) if n in times))
-            loss = self.run(times, longest, {}, 0)
-            return write_equations(loss, told, anchor, self._by_id(times))
+            given = max(LENGTHS[0], *(leaf.array.shape[times[n]] for n, leaf in enumerate(self.leaves) if n in times))
+            found, further = (self._written(times, length, told, anchor) for length in (given, FURTHER))
+            if found.model.document.source.text != further.model.document.source.text:
+                raise DerivationError(f"at {FURTHER} steps it does something else than at {given}")
+            return found
         raise DerivationError(reasons[0])
+
+    def _written(self, times: Mapping[int, int], length: int, told: Told, anchor: str) -> Equations:
+        loss = self.run(times, length, {}, 0)
+        return write_equations(loss, deepcopy(told), anchor, self._by_id(times))  # it hands out each number once
 
     def _of_one_length(self) -> Equations:
         """The equations of a function without sequences, if other values change nothing in them."""

@@ -22,6 +22,10 @@ SECONDS = 600.0
 PROOF_SECONDS = 60.0
 #: seconds of them for all mutants
 MUTANT_SECONDS = 30.0
+#: seconds of them for probes that are drawn because the usual ones notice too little
+WITNESS_SECONDS = 20.0
+#: seconds of them for what mistakes do downstream
+FOLLOW_SECONDS = 10.0
 
 
 @dataclass

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..core.errors import LanguageError
 from ..language import Equation, Model
-from ..language.expressions import Binary, Document, NoQuantity, walk
+from ..language.expressions import Binary, Document, NoQuantity, Size, walk
 from ..language.powers import check_divisor
 from ..language.quantities import Key, refs
 from .report import ILL_TYPED, INCONCLUSIVE
@@ -122,3 +122,21 @@ def _alone(
             continue
         return model
     return None
+
+
+def typed_by_a_size(model: Model, faults: Sequence[Fault]) -> list[str]:
+    """What to declare, if lines whose shapes do not fit all do where one quantity, now a column, is a number."""
+    if all(fault.verdict != ILL_TYPED for fault in faults):
+        return []
+    equations = sorted((*model.document.gradients, *(fault.equation for fault in faults)), key=lambda e: e.line)
+    document = replace(model.document, gradients=tuple(equations))
+    for name, indexed in model.quantities.used:
+        rows, columns = model.shapes_.names[name, indexed]
+        if name not in document.sizes and rows > columns == 1:
+            try:
+                claims = claims_of(replace(document, sizes={**document.sizes, name: Size(1)}))
+            except LanguageError:
+                continue
+            if not claims.faults:
+                return [f"the shapes of every line fit if {name} is one number: declare   sizes: {name} = 1"]
+    return []

@@ -19,8 +19,8 @@ from ..core.errors import GraphError, LanguageError
 from ..core.memory import weakly
 from ..language import Document, Equation, Model, read
 from ..language.expressions import Size
-from .budget import MUTANT_SECONDS, Budget, is_quick
-from .claims import Claims, Fault, claims_of
+from .budget import FOLLOW_SECONDS, MUTANT_SECONDS, Budget, is_quick
+from .claims import Claims, Fault, claims_of, typed_by_a_size
 from .diagnose import diagnose
 from .every_length import EveryLength
 from .helpers import as_written, with_parts
@@ -157,6 +157,9 @@ class _Judge:
             if model.role(equation) == "helper" and id(equation) in order.circles:
                 rows.append(in_order(equation, self._begun(equation, INCONCLUSIVE, []), order))
         rows = sorted(trusted(rows, check), key=lambda row: row.line)
+        # where nothing is wrong by itself, nothing wrong can be carried on
+        right = all(row.verdict in RIGHT_VERDICTS for row in rows)
+        follow, untold = (rows, []) if right else self._follow_through(equations)
         return Report(
             model.name,
             model.document.source.name,
@@ -164,10 +167,13 @@ class _Judge:
             self.seeds,
             rows,
             check,
-            remarks(model, self.trials, rows, self.asked, shortest, T if one_length else None, order.late),
+            [
+                *remarks(model, self.trials, rows, self.asked, shortest, T if one_length else None, order.late),
+                *typed_by_a_size(self.written, self.claims.faults),
+                *untold,
+            ],
             certificate,
-            # where nothing is wrong by itself, nothing wrong can be carried on
-            rows if all(row.verdict in RIGHT_VERDICTS for row in rows) else self._follow_through(equations),
+            follow,
             subject=self.written,
             shortest=min(shortest, LONGEST),
             lengths=tuple(dict(group[0].run.lengths) for group in self.groups),
@@ -231,7 +237,7 @@ class _Judge:
         tried = [group[0].run.lengths for group in self.groups]
         for lengths, said in (*self.asked.gaps(tried), *self.asked.circles(failing, tried, total.circles)):
             if is_quick(self.model, lengths):
-                run = self.model.unroll(next(iter(lengths.values())), seed=0, values=self.values, lengths=lengths)
+                run = self.model.unroll(next(iter(lengths.values())), seed=0, lengths=lengths)
                 said = usable(self.model, run, failing, others)
             total = total + said.at(lengths)
         return total
@@ -266,19 +272,24 @@ class _Judge:
             decided.append(row)
         return total, decided
 
-    def _follow_through(self, equations: list[Equation]) -> list[Row]:
-        """Every equation again, now with the user's own values on its right-hand side: what a mistake does
-        downstream.
+    def _follow_through(self, equations: list[Equation]) -> tuple[list[Row], list[str]]:
+        """Every equation again, now with the user's own values on its right-hand side: what a mistake does downstream;
+        and what is said where there was not time enough for all.
         """
-        rows = []
+        rows: list[Row] = []
+        budget = Budget(FOLLOW_SECONDS)
         for equation in equations:
             steps: list[Step] = []
             for group in self.groups:
                 same = [probe for probe in group if states(probe.model, equation)]
                 for step in same[0].model.steps_of(equation, same[0].run.lengths) if same else ():
+                    if budget.spent:
+                        return rows, [
+                            f"your own values are followed for {FOLLOW_SECONDS:.0f} s: not beyond {equation.name}"
+                        ]
                     steps.append(worst_step([probe.follow(equation, step) for probe in same]))
             rows.append(Row(equation.name, equation.line, overall(steps), steps, equation.text))
-        return rows
+        return rows, []
 
 
 def _fails(probe: Probe, equation: Equation) -> bool:

@@ -14,6 +14,7 @@ from ..core.tensor import Tensor
 from ..language import Equation, Evaluator, Model, Run
 from ..language.indices import Step as Time
 from ..language.operands import Operand
+from .budget import Budget
 from .magnitude import EPS, SAFETY, magnitudes
 from .reference import Gradient, Reference
 from .report import FAIL, INCONCLUSIVE, PASS, Step
@@ -144,14 +145,16 @@ def _judged(step: Time, errors: np.ndarray, bounds: np.ndarray, scale: float) ->
 
 
 class Drawn(Iterable[Probe]):
-    """Probes that are drawn when they are looked at, once."""
+    """Probes that are drawn when they are looked at, once; no more when a budget is spent."""
 
-    def __init__(self, draw: Callable[[int], Probe], count: int) -> None:
-        self.draw, self.count = draw, count
+    def __init__(self, draw: Callable[[int], Probe], count: int, budget: Budget | None = None) -> None:
+        self.draw, self.count, self.budget = draw, count, budget
         self.drawn: list[Probe] = []
 
     def __iter__(self) -> Iterator[Probe]:
         for n in range(self.count):
             if n == len(self.drawn):
+                if self.budget is not None and self.budget.spent:
+                    return
                 self.drawn.append(self.draw(n))
             yield self.drawn[n]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain
 
 from ..language import Equation
+from .budget import WITNESS_SECONDS, Budget
 from .kinks import Sides, one_sided, sides, together
 from .probe import Drawn, Probe, states
 from .report import FAIL, INCONCLUSIVE, PASS, Row, Step, overall, worst_step
@@ -34,6 +35,7 @@ class Witnesses:
         self._draw, self.trials, self.probes, self.scale = draw, trials, probes, scale
         self._others: dict[int, list[Probe]] = {}
         self._more: dict[int, Drawn] = {}
+        self.budget: Budget | None = None  # from when the first of more is drawn
 
     @property
     def drawn(self) -> list[Probe]:
@@ -107,5 +109,8 @@ class Witnesses:
         """More of them, drawn when they are looked at."""
         if id(trial) not in self._more:
             scales = MORE_SCALES if self.scale == 1.0 else (self.scale,) * len(MORE_SCALES)
-            self._more[id(trial)] = Drawn(lambda n: self._draw(trial, MORE_SEEDS + n, scales[n]), len(scales))
+            self.budget = self.budget or Budget(WITNESS_SECONDS)
+            self._more[id(trial)] = Drawn(
+                lambda n: self._draw(trial, MORE_SEEDS + n, scales[n]), len(scales), self.budget
+            )
         return self._more[id(trial)]
