@@ -467,3 +467,15 @@ def test_equations_of_a_layer_give_what_was_recorded(name):
 def test_what_is_no_recurrence_of_one_time_is_refused_and_says_why(name):
     with pytest.raises(DerivationError, match=REFUSED[name]):
         of_row(name)
+
+
+def test_what_a_function_does_later_than_the_first_recordings_is_no_equation_of_it():
+    def loss(x, W):
+        h = np.zeros(2)
+        for t in range(len(x)):
+            h = tg.name("h", np.tanh(W @ h + x[t]))
+            h = 2 * h if t == 14 else h
+        return np.sum(h**2)
+
+    with pytest.raises(tg.DerivationError, match="cannot be written as equations"):
+        equations_of(loss, (np.ones((4, 2)), np.eye(2)))

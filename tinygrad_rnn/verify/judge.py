@@ -284,9 +284,8 @@ class _Judge:
                 same = [probe for probe in group if states(probe.model, equation)]
                 for step in same[0].model.steps_of(equation, same[0].run.lengths) if same else ():
                     if budget.spent:
-                        return rows, [
-                            f"your own values are followed for {FOLLOW_SECONDS:.0f} s: not beyond {equation.name}"
-                        ]
+                        told = f"following your own values takes more than {FOLLOW_SECONDS:.0f} s"
+                        return rows, [f"{told}: it ends before {equation.name} (line {equation.line})"]
                     steps.append(worst_step([probe.follow(equation, step) for probe in same]))
             rows.append(Row(equation.name, equation.line, overall(steps), steps, equation.text))
         return rows, []
