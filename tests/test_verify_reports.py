@@ -23,7 +23,7 @@ from tinygrad_rnn.language.mathml import addends, mathml, pieces
 from tinygrad_rnn.language.source import Span
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify.marks import marked
-from tinygrad_rnn.verify.notes import Notes, judge_file, judge_model
+from tinygrad_rnn.verify.notes import Notes, judge_file
 from tinygrad_rnn.verify.report import Report
 from tinygrad_rnn.verify.terminal import WIDTH, _listed, text, wants_colour
 
@@ -264,7 +264,7 @@ _ONES = {"w": [1.0, 2.0], "x": [3.0, 4.0]}
 
 @pytest.mark.parametrize("T", [3, 30])
 def test_a_long_sequence_keeps_its_strip_short(T):
-    found = judge_model(load(WRONG / "vanilla_boundary_too_early.rnn"), T=T, seeds=1)
+    found = tg.verify(WRONG / "vanilla_boundary_too_early.rnn", T=T, seeds=1)
     cells = [a for tag, a in Outline(found.to_html()).tags if tag == "li" and "title" in a]
     assert len(cells) < 20
 

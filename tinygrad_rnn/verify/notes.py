@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..core.errors import LanguageError, TinygradError
-from ..language import Document, Model, parse
+from ..language import Document, parse
 from ..language.markdown import blocks
 from ..language.shipped import resolve
 from ..language.source import LARGEST_FILE, Source
@@ -126,11 +126,6 @@ def judge_file(
         [_judged(block.source(source.name), block, T, seeds, lengths) for block in found],
         seeds,
     )
-
-
-def judge_model(model: Model, T: int | None = None, seeds: int = 3) -> Report:
-    """`verify` of a model."""
-    return judge(model, T, seeds)
 
 
 def _judged(source: Source, block: Any, T: int | None, seeds: int, lengths: Mapping[str, int] | None) -> Block:
