@@ -29,7 +29,7 @@ INNER: dict[str, Callable[[Callable[[Any], Any], float], Any]] = {
 OUTER: dict[str, Callable[[Callable[[Any], Any], float], Any]] = {key: INNER[key] for key in ("grad", "vjp", "jvp")}
 
 
-@pytest.mark.parametrize(("outer", "inner"), itertools.product(OUTER, INNER))
+@pytest.mark.parametrize(("outer", "inner"), list(itertools.product(OUTER, INNER)))
 def test_an_inner_derivative_depends_on_what_its_function_read(outer: str, inner: str) -> None:
     # d/dx [x dy (x y^2)] = d/dx [2 x^2 y] = 4 x y
     f = lambda x: x * INNER[inner](lambda y: x * y * y, 3.0)  # noqa: E731
@@ -46,7 +46,7 @@ def test_the_published_example_and_its_kin() -> None:
     assert tg.grad(lambda x: tg.hvp(lambda y: y**3, 2.0, x))(1.0) == 12.0
 
 
-@pytest.mark.parametrize("ways", itertools.product(("grad", "jvp", "vjp"), repeat=3), ids="-".join)
+@pytest.mark.parametrize("ways", list(itertools.product(("grad", "jvp", "vjp"), repeat=3)), ids="-".join)
 def test_three_levels_that_all_read_all_variables(ways: tuple[str, str, str]) -> None:
     # dz (x y z^3) = 3 x y z^2; times y, dy: 6 x y z^2; times x, dx: 12 x y z^2
     a, b, c = (INNER[way] for way in ways)
