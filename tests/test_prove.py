@@ -263,3 +263,26 @@ def test_what_differs_at_a_tie_only_is_told_to(stated: str, kink: str) -> None:
     assert not proof.proved and proof.but_at_kinks
     assert proof.reason == f"the two sides are the same unless {kink} is 0: at this kink each may take another side"
     assert not prove(*last(LAST + stated.replace("z)", "2 * z)") + "\n")).but_at_kinks
+
+
+@pytest.mark.parametrize(
+    "stated", ["sum(t, sum(k <= t, da[k]) - sum(k < t, da[k]))", "sum(t, sum(k >= t, da[k])) - sum(t, (t-1) * da[t])"]
+)
+def test_a_variable_that_is_only_counted_is(stated: str) -> None:
+    text = "sizes: h = 4\na[t] = b + W @ h[t-1]\nh[t] = tanh(a[t])\nL = sum(t, sum(h[t]**2))\ngradients:\n"
+    model, equation = last(f"{text}da[t] = dh[t] * (1 - h[t]**2)\ndb = {stated}\n")
+    assert prove(model, equation).proved
+    model, wrong = last(
+        f"{text}da[t] = dh[t] * (1 - h[t]**2)\ndb = {stated.replace('t-1', 't').replace('k < t', 'k < t-1')}\n"
+    )
+    assert not prove(model, wrong).proved
+
+
+@pytest.mark.parametrize(
+    "slope", ["h[t] / (1 + exp(a[t]))", "h[t]**2 * exp(-a[t])", "(1 - tanh(a[t]/2)**2) / 4", "h[t] / (2 + exp(a[t]))"]
+)
+def test_a_slope_may_be_written_with_exponentials(slope: str) -> None:
+    text = (
+        "sizes: h = 4\na[t] = W @ h[t-1]\nh[t] = sigmoid(a[t])\nL = sum(t, sum(h[t]**2))\ngradients:\nda[t] = dh[t] * "
+    )
+    assert prove(*last(f"{text}{slope}\n"), Budget(seconds=20.0)).proved == ("2 +" not in slope)

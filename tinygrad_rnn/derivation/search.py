@@ -17,6 +17,7 @@ from ..system.domain import Domain
 from .disguised import disguised
 from .entries.arithmetic import Exhausted, Unprovable, Work, multiplied, of
 from .entries.definitions import Definitions
+from .entries.exponentials import mixed, spelled_out
 from .entries.gradients import Gradients
 from .entries.names import Names
 from .entries.ties import one_sided
@@ -135,6 +136,10 @@ class Search:
                 yield f"{name}{place}", better
         for unit, exponent in divisors(p):
             yield f"times {unit}", multiplied([p, of(unit, exponent)], self.work)
+        if mixed(p):
+            spelled = spelled_out(p, self.work)
+            below = [pair for pair in divisors(spelled) if isinstance(pair[0], Apply) and pair[0].function == "exp"]
+            yield "exponentials", multiplied([spelled, *(of(*pair) for pair in below)], self.work)
 
     def _with_put_in(self, p: Polynomial, name: str, place: str) -> Polynomial | None:
         quantities = self.book.model.quantities

@@ -228,6 +228,18 @@ def _component(names: frozenset[str], domain: Domain, factors: Factors, work: Wo
                 whole = low == affine(None, 1) and unit.entries == (affine(name),)
                 if unit.name in work.simplex and whole and high == work.cache.get(("rows", unit.name)):
                     return ONE
+    for name in sorted(names) if len(names) > 1 else ():
+        own = [factor for factor in factors if name in factor[0].free]
+        times = [e for unit, e in own if isinstance(unit, Index) and isinstance(e, int) and e > 0]
+        if len(times) < len(own) or sum(times) > 3:
+            continue
+        domain = domain.simplified()
+        ends = _ends(name, Domain.of(*(c for c in domain.constraints if c.affine.coefficient(name))))
+        if ends is not None:  # it is counted, and nothing more
+            rest = [factor for factor in factors if name not in factor[0].free]
+            total = multiplied([product(rest, work), _power_sum(sum(times), *ends, work)], work)
+            around = Domain.of(*(c for c in domain.constraints if not c.affine.coefficient(name)))
+            return _closed_terms(tuple(names - {name}), around, total, work)
     return _canonical(names, domain, factors, work)
 
 
