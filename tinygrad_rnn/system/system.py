@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..language.affine import Affine, affine
@@ -63,8 +64,9 @@ class System:
     gradients: Mapping[Key, tuple[Clause, ...]]
 
     @classmethod
+    @lru_cache(maxsize=16)
     def of(cls, model: Model) -> System:
-        """The system that a model states."""
+        """The system that a model states, made once."""
         defined, stated = model.quantities.defined, model.quantities.stated
         return cls(
             {key: clauses_of(equations) for key, equations in defined.items()},

@@ -60,7 +60,7 @@ def judge(
     certified: bool = True,
     lengths: Mapping[str, int] | None = None,
 ) -> Report:
-    """See `tinygrad_rnn.verify`; unless `certified`, numbers alone are compared: no proofs, no mutants."""
+    """See `tinygrad_rnn.verify`; unless `certified`, numbers alone are compared: no proofs or mutants, nothing followed."""
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
     with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning
@@ -159,7 +159,7 @@ class _Judge:
         rows = sorted(trusted(rows, check), key=lambda row: row.line)
         # where nothing is wrong by itself, nothing wrong can be carried on
         right = all(row.verdict in RIGHT_VERDICTS for row in rows)
-        follow, untold = (rows, []) if right else self._follow_through(equations)
+        follow, untold = (rows, []) if right or not certified else self._follow_through(equations)
         return Report(
             model.name,
             model.document.source.name,
