@@ -60,7 +60,7 @@ def judge(
     certified: bool = True,
     lengths: Mapping[str, int] | None = None,
 ) -> Report:
-    """See `tinygrad_rnn.verify`; unless `certified`, numbers alone are compared: no proofs or mutants, nothing followed."""
+    """See `tinygrad_rnn.verify`; unless `certified`, numbers alone are compared: nothing proved or followed."""
     if seeds < 1:
         raise GraphError(f"a derivation is judged on one random probe or more, not on {seeds}")
     with np.errstate(all="ignore"):  # what is not finite is a verdict, not a warning

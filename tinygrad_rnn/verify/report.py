@@ -255,13 +255,14 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The first of `ORDER` that applies; nothing passes where engine and complex step disagree, or where the
-        sequence is too short.
+        """The first of `ORDER` that applies; nothing passes where engine and complex step disagree, where the probe
+        notices too little, or where the sequence is too short.
         """
         found = {row.verdict for row in self.rows}
         if self.needs:
             found.add(INCOMPLETE)
-        if not self.rows or not self.engine.ok or self.shortest > self.T:
+        blind = self.probe is not None and not self.probe.ok
+        if not self.rows or not self.engine.ok or blind or self.shortest > self.T:
             found.add(INCONCLUSIVE)
         return next(verdict for verdict in ORDER if verdict in found)
 
