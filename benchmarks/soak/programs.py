@@ -28,6 +28,8 @@ def compare(seed: str, tally: Tally) -> None:
         tally.count("numpy and torch differ", name)
     for function, args, keywords in program.refused:
         _refuses(function, args, keywords, seed, tally)
+    first = scripts.flat(_reference(program.loss, leaves, 1, ""))
+    size = max([1.0, *(float(np.abs(array).max()) for array in first if array.size)])
     for order in (1, 2) if rng.random() < 0.5 else (1,):
         name = rng.choice(sorted(WAYS[order]))
         right = _reference(program.loss, leaves, order, name)
@@ -52,7 +54,7 @@ def compare(seed: str, tally: Tally) -> None:
             tally.count(title, "RAISES")
             tally.find(f"order {order} raises", seed, f"{name}: {type(error).__name__}: {error}", text)
             return
-        said = scripts.verdict(got, right, moved, eps)
+        said = scripts.verdict(got, right, moved, eps, size)
         if said is None and order == 1:
             said = _dtypes(got, program.inputs)
         if said == "ill":

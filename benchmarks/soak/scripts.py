@@ -18,6 +18,8 @@ NOISE = 1e-7
 DRAWS = 5
 #: rounding errors that may add up, in units of what one rounding of every input moves
 UNITS = 400.0
+#: a result that the noise moves by more than this part of the largest one stands at a kink, or is ill-conditioned
+KINK = 0.01
 #: what is left of terms of size 1 that cancel, in roundings
 CANCELLED = 100.0
 #: a result that rounding alone can move by more than this part of its size says nothing
@@ -53,21 +55,21 @@ def flat(value: Any) -> list[np.ndarray]:
     return [np.asarray(getattr(value, "value", value), dtype=np.float64)]
 
 
-def verdict(got: Any, right: Any, moved: Callable[[int], Any], eps: float) -> str | None:
+def verdict(got: Any, right: Any, moved: Callable[[int], Any], eps: float, size: float = 1.0) -> str | None:
     """`disagreement`, for several draws of the noise where the first does not explain what is seen."""
     said = None
     for draw in range(DRAWS):
-        said = disagreement(got, right, moved(draw), eps)
+        said = disagreement(got, right, moved(draw), eps, size)
         if said is None or said == "ill":
             break
     return said
 
 
-def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
+def disagreement(got: Any, right: Any, moved: Any, eps: float, size: float = 1.0) -> str | None:
     """None where `got` is `right` as far as rounding allows, "ill" where rounding decides, else what differs.
 
     moved: `right` for inputs with relative noise of size NOISE: what one rounding of all inputs does is this times
-    `eps / NOISE`.
+    `eps / NOISE`. size: how large numbers are from which these were computed.
     """
     ours, theirs, noisy = flat(got), flat(right), flat(moved)
     if len(ours) != len(theirs):
@@ -80,13 +82,13 @@ def disagreement(got: Any, right: Any, moved: Any, eps: float) -> str | None:
             return f"result {number} has shape {a.shape} in place of {b.shape}"
         if not b.size:
             continue
-        scale = float(np.abs(b).max())
-        allowed = UNITS * eps * (largest + float(np.abs(c - b).max()) / NOISE)
-        if allowed > (ILL if eps < 1e-10 else 100 * ILL) * max(largest, 1e-3):
+        scale, change = float(np.abs(b).max()), float(np.abs(c - b).max())
+        allowed = UNITS * eps * (largest + change / NOISE)
+        if change > KINK * largest or allowed > (ILL if eps < 1e-10 else 100 * ILL) * max(largest, 1e-3):
             said = "ill"
             continue
         error = float(np.abs(a - b).max())
-        if not error <= allowed + CANCELLED * eps:
+        if not error <= allowed + CANCELLED * eps * size:
             return f"result {number} is off by {error:.2g} of {scale:.2g} (rounding explains {allowed:.1g})"
     return said
 
