@@ -7,13 +7,14 @@ first length beyond those seen, to compare all numbers that it computes with (it
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from ..core.graph import ancestors
+from ..core.returns import on_return
 from ..core.tensor import Tensor
 from ..core.timeline import is_constant
 
@@ -149,17 +150,13 @@ def line_of(recorded: Callable[[int], Iterable[Tensor]], n: int, m: int) -> str:
 def _noting(lines: dict[str, set[Key]]) -> Iterator[None]:
     """While the block lasts, note for each line of the user's with which numbers it computes."""
 
-    def note(frame: Any, event: str, result: Any) -> None:
-        if event == "return" and type(result) is Tensor and result.op is not None and len(_key(result)) > 1:
+    def note(frame: FrameType | None, result: Any) -> None:
+        if type(result) is Tensor and result.op is not None and len(_key(result)) > 1:
             while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
                 frame = frame.f_back
             if frame is not None:
                 where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}, in {frame.f_code.co_name}"
                 lines.setdefault(where, set()).add(_key(result))
 
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
+    with on_return(note):
         yield
-    finally:
-        sys.setprofile(before)

@@ -17,6 +17,7 @@ from ..language import Model
 from ..language.affine import Affine
 from ..language.indices import Constraint
 from ..language.quantities import Key, refs
+from ..system.circles import reached
 from ..system.domain import Domain
 from .entries.units import Apply, Bound, Entry, Polynomial
 from .refute import APART, point_of
@@ -31,24 +32,13 @@ def disguised(model: Model) -> dict[Key, Key]:
     read = {key: {ref.key for e in own for ref in refs(e)} & helpers.keys() for key, own in helpers.items()}
     found: dict[Key, Key] = {}
     while True:
-        key = next((key for key in read if key in _reached(key, read)), None)
+        key = next((key for key in read if key in reached(key, read)), None)
         if key is None:
             return found
         base = _by_value(model, key)
         if base is not None:
             found[key] = base
         read = {other: names - {key} for other, names in read.items() if other != key}
-
-
-def _reached(key: Key, read: Mapping[Key, set[Key]]) -> set[Key]:
-    seen: set[Key] = set()
-    waiting = list(read[key])
-    while waiting:
-        here = waiting.pop()
-        if here not in seen:
-            seen.add(here)
-            waiting += read[here]
-    return seen
 
 
 def _by_value(model: Model, key: Key) -> Key | None:
@@ -83,7 +73,7 @@ def circle(values: Mapping[Key, Values], gradients: Mapping[Key, str]) -> list[s
             helper: {other for other, name in gradients.items() if not _all_later(equations, name, axis, sign)}
             for helper, equations in values.items()
         }
-        found = [helper[0] for helper in values if helper in _reached(helper, reads)]
+        found = [helper[0] for helper in values if helper in reached(helper, reads)]
         if not found:
             return []
     return found

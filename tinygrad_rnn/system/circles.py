@@ -8,8 +8,10 @@ others go forward). Where no order is found, circles are looked for by putting r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import product
+from typing import TypeVar
 
 from ..language.affine import Affine, affine
 from ..language.indices import Constraint
@@ -17,6 +19,8 @@ from .domain import Domain
 from .patience import keep_on
 from .readings import Reading
 from .system import Clause
+
+Node = TypeVar("Node", bound=Hashable)
 
 #: so many readings may be put one after the other before a search for circles gives up
 MOST_TRIED = 400
@@ -61,17 +65,22 @@ def _rings(edges: Edges) -> list[list[Reading]]:
     onward: dict[int, set[int]] = {}
     for edge in edges:
         onward.setdefault(id(edge.reader), set()).add(id(edge.read))
-    reached = {node: _reached(node, onward) for node in onward}
+    behind = {node: reached(node, onward) for node in onward}
     rings: dict[frozenset[int], list[Reading]] = {}
     for edge in edges:
-        if id(edge.reader) in reached.get(id(edge.read), ()):
-            members = frozenset(n for n in reached[id(edge.reader)] if id(edge.reader) in reached.get(n, ()))
+        if id(edge.reader) in behind.get(id(edge.read), ()):
+            members = frozenset(n for n in behind[id(edge.reader)] if id(edge.reader) in behind.get(n, ()))
             rings.setdefault(members, []).append(edge)
     return list(rings.values())
 
 
-def _reached(start: int, onward: Mapping[int, set[int]]) -> set[int]:
-    seen: set[int] = set()
+def reached(start: Node, onward: Mapping[Node, AbstractSet[Node]]) -> set[Node]:
+    """Everything that can be reached from a start by at least one step.
+
+    >>> reached(1, {1: {2}, 2: {3}, 4: {1}})
+    {2, 3}
+    """
+    seen: set[Node] = set()
     waiting = list(onward[start])
     while waiting:
         here = waiting.pop()

@@ -7,7 +7,6 @@ closures; nothing is run.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
 
+from ...core.returns import on_return
 from ...core.tensor import Tensor
 
 #: functions called by functions are followed so deep
@@ -72,16 +72,12 @@ def noted(functions: list[FunctionType], vocabulary: Vocabulary) -> Iterator[Non
     """Fill a vocabulary while functions run."""
     codes = {function.__code__ for function in functions}
 
-    def note(frame: FrameType, event: str, result: Any) -> None:
-        if event == "return" and frame.f_code in codes:
+    def note(frame: FrameType, result: Any) -> None:
+        if frame.f_code in codes:
             vocabulary.note(frame, result)
 
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
+    with on_return(note):
         yield
-    finally:
-        sys.setprofile(before)
 
 
 def _variables(frame: FrameType) -> Iterator[tuple[str, Tensor, bool]]:
