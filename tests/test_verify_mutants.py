@@ -12,9 +12,9 @@ from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verify import mutants
 from tinygrad_rnn.verify.budget import Budget
+from tinygrad_rnn.verify.checks import Certificate
 from tinygrad_rnn.verify.mutants import certify
 from tinygrad_rnn.verify.probe import Probe
-from tinygrad_rnn.verify.report import Certificate
 from tinygrad_rnn.verify.terms import Values
 from tinygrad_rnn.verify.truth import TrueTerm
 

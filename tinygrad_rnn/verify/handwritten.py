@@ -34,9 +34,10 @@ from .backward.truth import (
     recorded_truth,
     rounded_at_random,
 )
+from .checks import EngineCheck
 from .magnitude import EPS, magnitudes
 from .reference import compared
-from .report import FAIL, INCONCLUSIVE, PASS, EngineCheck, Report, Row, Step, trusted
+from .report import FAIL, INCONCLUSIVE, PASS, Report, Row, Step, trusted
 
 
 @dataclass(frozen=True)

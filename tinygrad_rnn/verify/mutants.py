@@ -19,8 +19,8 @@ from ..language.indices import Comparison, Condition
 from ..language.rewriting import factors_of, product, transposed, with_children
 from ..language.source import NOWHERE
 from .budget import Budget
+from .checks import Certificate
 from .edits import shifted
-from .report import Certificate
 from .terms import Term, Values, terms_of
 from .truth import TrueTerm, true_terms, vocabularies
 

@@ -17,10 +17,10 @@ from ..core.tensor import Tensor
 from ..language import Run
 from ..language.indices import Step
 from .backward.mistakes import sides
+from .checks import EngineCheck
 from .gradcheck import STEP, pushed
 from .liveness import alive
 from .magnitude import EPS, SAFETY, magnitudes
-from .report import EngineCheck
 
 Place = tuple[str, Step]
 #: engine and complex step differ by no more than this share of the gradient, however large the terms it is made of

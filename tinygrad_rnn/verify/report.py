@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..language.indices import Step as Time
+from .checks import Certificate, EngineCheck
 
 if TYPE_CHECKING:
     from ..derivation.prove import Proof
@@ -119,35 +120,6 @@ class Row:
         return [step.t for step in self.steps if step.verdict == verdict and step.t is not None and step.T == T]
 
 
-@dataclass(frozen=True)
-class EngineCheck:
-    """The engine against the complex step: how many gradients, the largest difference as a share of the terms (nan when
-    values are not finite), whether rounding explains it, and what about the file explains it where rounding
-    does not: a loss outside of its domain, a kink.
-    """
-
-    gradients: int
-    worst: float
-    ok: bool
-    why: str = ""
-
-    @property
-    def refuted(self) -> bool:
-        """Whether the two differ for no reason of the file, so that nothing can be judged by the engine."""
-        return not self.ok and not self.why and self.worst == self.worst
-
-    def __str__(self) -> str:
-        if self.why:
-            return f"engine and complex step cannot be compared: {self.why}"
-        if self.worst != self.worst:
-            return (
-                "engine and complex step cannot be compared: values of this probe are not finite, or too small for it"
-            )
-        verdict = "agree to rounding" if self.ok else "DISAGREE"
-        compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
-        return f"engine and complex step {verdict}: {compared}"
-
-
 def trusted(rows: list[Row], engine: EngineCheck) -> list[Row]:
     """The rows, none of which fails by a reference that is itself refuted."""
     said = "engine and complex step disagree, so that nothing can be judged by them"
@@ -159,35 +131,6 @@ def trusted(rows: list[Row], engine: EngineCheck) -> list[Row]:
         failed = row.verdict == FAIL
         undecided.append(replace(row, verdict=INCONCLUSIVE, steps=steps, why=said) if failed else row)
     return undecided
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """How many mutants there were, how many the probe killed, how many say the same as the truth; and the survivors."""
-
-    mutants: int = 0
-    killed: int = 0
-    equivalent: int = 0
-    survivors: tuple[str, ...] = ()
-    uncertified: tuple[str, ...] = ()
-    #: equations with mutants that were not tried for want of time
-    untried: tuple[str, ...] = ()
-
-    def __add__(self, other: Certificate) -> Certificate:
-        return Certificate(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def ok(self) -> bool:
-        """Whether every mutant that is wrong was noticed."""
-        return self.killed == self.mutants
-
-    def __str__(self) -> str:
-        text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
-        if self.uncertified:
-            text += f" (none could be made of {', '.join(self.uncertified)})"
-        if self.untried:
-            text += f" (not all were tried, for want of time, of {', '.join(self.untried)})"
-        return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
 
 
 @dataclass(frozen=True)
