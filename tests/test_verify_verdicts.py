@@ -374,6 +374,15 @@ def test_a_kink_behind_a_mask_is_looked_at_where_the_mask_is_open(forgets, right
     assert tg.verify(forward + MASKED + right + "\n").verdict == "PROVED"
 
 
+@pytest.mark.parametrize(
+    ("stated", "verdicts"),
+    [("relu'(z - w)", {"FAIL", "INCONCLUSIVE"}), ("relu'(z - maximum(w, s - 2))", {"PASS", "PROVED"})],
+)
+def test_the_largest_of_three_needs_a_probe_where_each_of_them_decides(stated, verdicts):
+    forward = "sizes: h = 4\nh[t] = tanh(W @ h[t-1])\nz = v.T @ h[T]\nL = maximum(z, maximum(w, s - 2))\n"
+    assert tg.verify(forward + f"gradients:\ndz = {stated}").rows[0].verdict in verdicts
+
+
 def test_values_on_a_kink_are_not_blamed_on_the_engine():
     """h + |b - h| is b where h is below b: from then on the two are equal."""
     forward = "sizes: h = 4\nh[t] = h[t-1] + maximum(b, h[t-1]) - minimum(b, h[t-1])\nL = sum(h[T])\ngradients:\n"

@@ -1,7 +1,8 @@
 """On which sides of its kinks a probe sees a gradient: of relu, abs, maximum and minimum, and where sign jumps.
 
 A unit that is on at every probe makes its relu' a factor of 1, and an equation that forgets it agrees with all of them.
-A side is seen only where something comes of it: in `relu(a) * relu(b)` that of b is hidden while a is off.
+A side is seen only where something comes of it: in `relu(a) * relu(b)` that of b is hidden while a is off, and in
+`z > maximum(w, s)` that of the maximum where z is larger, or smaller, than both.
 """
 
 from __future__ import annotations
@@ -98,25 +99,61 @@ def _read(probe: Probe, equation: Equation) -> set[int]:
 
 
 def _moves(targets: Sequence[Tensor], nodes: Sequence[Tensor], read: set[int]) -> Mapping[int, np.ndarray]:
-    """How much each node moves the targets, entry by entry. What is read moves nothing; the argument of a jump counts
-    whether the jump does or not, for where it is masked, what stands in it may be irrelevant everywhere.
+    """How much each node moves the targets, entry by entry. What is read moves nothing, and a jump hides its argument,
+    but for the kinks in it that make it jump.
     """
     rng, ends = np.random.default_rng(0), {node.id for node in targets}
     moves = {node.id: fit(rng.uniform(1.0, 2.0, node.shape), node) for node in targets}
     for node in sorted(nodes, key=lambda node: -node.id):
         g = moves.get(node.id)
-        if g is None or node.op is None or (node.id in read and node.id not in ends):
+        if g is None or node.op is None or (node.id in read and node.id not in ends) or node.op.name in JUMPS:
             continue
-        if node.op.name in JUMPS:
-            parts = {x.id: np.ones(x.shape) for x in node.inputs}
-        else:
-            inside = {x.id: Tensor(x.value, None, (), None, None, x.scope, True) for x in node.inputs}
-            for own, x in inside.items():
-                x.id = own
-            parts = numeric({**inside, node.id: node}, {node.id: g}, set(inside))
-        for own, part in parts.items():
+        inside = {x.id: Tensor(x.value, None, (), None, None, x.scope, True) for x in node.inputs}
+        for own, x in inside.items():
+            x.id = own
+        for own, part in numeric({**inside, node.id: node}, {node.id: g}, set(inside)).items():
             moves[own] = moves[own] + part if own in moves else part
-    return {own: np.abs(np.asarray(part)) for own, part in moves.items()}
+    found = {own: np.abs(np.asarray(part)) for own, part in moves.items()}
+    for kink in [node for node in nodes if node.op is not None and node.op.name in KINKED]:
+        flipped = _flips(kink, nodes, found, read - ends)
+        found[kink.id] = np.maximum(found.get(kink.id, 0.0), flipped)
+    return found
+
+
+def _flips(
+    kink: Tensor, nodes: Sequence[Tensor], moves: Mapping[int, np.ndarray], read: set[int]
+) -> np.ndarray | float:
+    """1 where some jump that moves the targets would say something else, were the kink on its other side; else 0.
+
+    All entries of the kink change sides together; a jump of another shape than the kink counts for all of them.
+    """
+    changed, flips = {kink.id: _other_side(kink)}, np.zeros(kink.shape)
+    with np.errstate(all="ignore"):
+        for node in nodes:
+            follows = node.id > kink.id and any(x.id in changed for x in node.inputs)
+            if not follows or node.op is None or node.id in read:
+                continue
+            now = node.op.forward(*[changed.get(x.id, x.value) for x in node.inputs], **(node.params or {}))
+            changed[node.id] = now
+            if node.op.name in JUMPS:
+                jumped = (np.asarray(now) != np.asarray(node.value)) & (moves.get(node.id, 0.0) > HIDDEN)
+                flips = np.maximum(flips, jumped if np.shape(jumped) == kink.shape else np.any(jumped))
+    return flips
+
+
+def _other_side(kink: Tensor) -> np.ndarray:
+    """The value that a kink would have, did its other side hold."""
+    assert kink.op is not None
+    value, *inputs = (np.asarray(x.value) for x in (kink, *kink.inputs))
+    match kink.op.name:
+        case "greater":
+            return 1.0 - value
+        case "maximum" | "minimum":
+            return inputs[0] + inputs[1] - value
+        case "relu":
+            return inputs[0] - value
+        case _:
+            return -value
 
 
 def _named(probe: Probe) -> dict[int, int]:
