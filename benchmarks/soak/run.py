@@ -7,26 +7,39 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import table
 from benchmarks.soak import domains, faults, judging, layers, loops, programs, threads
 from benchmarks.soak.judging import Tally
 
-#: how many of each part, unless `--count` says so
-PARTS = {
-    "right": 100,
-    "wrong": 100,
-    "prove": 100,
-    "derived": 100,
-    "domains": 1000,
-    "programs": 20000,
-    "loops": 5000,
-    "layers": 1000,
-    "threads": 1600,
-    "kills": 10,
-    "bits": 4000,
+Part = Callable[[Iterator[str], Tally], None]
+
+
+def _each(compare: Callable[[str, Tally], None]) -> Part:
+    """A part that looks at one seed after the other."""
+
+    def compare_all(seeds: Iterator[str], tally: Tally) -> None:
+        for seed in seeds:
+            compare(seed, tally)
+
+    return compare_all
+
+
+#: what each part does, and how many of it unless `--count` says so
+PARTS: dict[str, tuple[Part, int]] = {
+    "right": (judging.judge_right, 100),
+    "wrong": (judging.judge_wrong, 100),
+    "prove": (judging.prove_random, 100),
+    "derived": (judging.judge_derived, 100),
+    "domains": (_each(domains.compare), 1000),
+    "programs": (_each(programs.compare), 20000),
+    "loops": (_each(loops.compare), 5000),
+    "layers": (_each(layers.compare), 1000),
+    "threads": (threads.call_at_once, 1600),
+    "kills": (faults.kill_runs, 10),
+    "bits": (faults.flip_bits, 4000),
 }
 #: the parts whose files are Python
 SCRIPTS = ("programs", "loops", "layers")
@@ -37,7 +50,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks soak", description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all if none is named")
     parser.add_argument("--seed", type=int, default=0, help="where the random numbers start (0)")
-    counts = ", ".join(f"{part} {count}" for part, count in PARTS.items())
+    counts = ", ".join(f"{part} {count}" for part, (_, count) in PARTS.items())
     parser.add_argument("--count", type=int, default=None, help=f"how many of each part ({counts})")
     parser.add_argument("--minutes", type=float, default=None, help="end each part after so long, with what it has")
     parser.add_argument("--verdicts", action="store_true", help="numbers alone: no explanations, no proofs")
@@ -49,7 +62,7 @@ def main(arguments: list[str]) -> None:
     for part in options.parts or PARTS:
         folder = options.save / part if options.save else None
         start = time.perf_counter()
-        count = options.count or PARTS[part]
+        count = options.count or PARTS[part][1]
         tally = soak(part, options.seed, count, folder, options.minutes, options.verdicts)
         print(f"## {part}: {tally.files} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
         print(report(tally), flush=True)
@@ -66,33 +79,8 @@ def soak(
     """One part of it; the seeds of its files are `SEED-0`, `SEED-1`, …"""
     tally = Tally(folder=folder, verdicts_only=verdicts_only, ending=".py" if part in SCRIPTS else ".rnn")
     seeds = _seeds(seed, count, tally, minutes)
-    match part:
-        case "right":
-            judging.judge_right(seeds, tally)
-        case "wrong":
-            judging.judge_wrong(seeds, tally)
-        case "prove":
-            judging.prove_random(seeds, tally)
-        case "derived":
-            judging.judge_derived(seeds, tally)
-        case "domains":
-            for name in seeds:
-                domains.compare(name, tally)
-        case "programs":
-            for name in seeds:
-                programs.compare(name, tally)
-        case "layers":
-            for name in seeds:
-                layers.compare(name, tally)
-        case "loops":
-            for name in seeds:
-                loops.compare(name, tally)
-        case "threads":
-            threads.call_at_once(seeds, tally)
-        case "kills":
-            faults.kill_runs(seeds, tally)
-        case "bits":
-            faults.flip_bits(seeds, tally)
+    judge, _ = PARTS[part]
+    judge(seeds, tally)
     return tally
 
 
