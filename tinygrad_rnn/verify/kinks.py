@@ -114,9 +114,11 @@ def _moves(targets: Sequence[Tensor], nodes: Sequence[Tensor], read: set[int]) -
         for own, part in numeric({**inside, node.id: node}, {node.id: g}, set(inside)).items():
             moves[own] = moves[own] + part if own in moves else part
     found = {own: np.abs(np.asarray(part)) for own, part in moves.items()}
-    for kink in [node for node in nodes if node.op is not None and node.op.name in KINKED]:
-        flipped = _flips(kink, nodes, found, read - ends)
-        found[kink.id] = np.maximum(found.get(kink.id, 0.0), flipped)
+    arguments = [x for node in nodes if node.op is not None and node.op.name in JUMPS for x in node.inputs]
+    for kink in ancestors(arguments, stop=read - ends):
+        if kink.op is not None and kink.op.name in KINKED:
+            flipped = _flips(kink, nodes, found, read - ends)
+            found[kink.id] = np.maximum(found.get(kink.id, 0.0), flipped)
     return found
 
 
