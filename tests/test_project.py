@@ -4,7 +4,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_rnn"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-MODULES = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 #: room -> the rooms below it that it may import; "" is the package itself, its public names
 BELOW = {
@@ -38,6 +38,23 @@ OUTSIDE = {
 LONGEST_FILE = 400
 
 
+@cache
+def text_of(path: Path) -> str:
+    """A file, read once for all rules."""
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A file, parsed once for all rules."""
+    return ast.parse(text_of(path))
+
+
+def offenders(rule: Callable[[Path], object]) -> dict[str, object]:
+    """What a rule says of each file that breaks it; nothing said (None, an empty set) is nothing broken."""
+    return {path.relative_to(PACKAGE).as_posix(): said for path in SOURCES if (said := rule(path))}
+
+
 def room_of(path: Path) -> str:
     """The folder of the package a file stands in; a file at the top is a room of its own."""
     parts = path.relative_to(PACKAGE).parts
@@ -47,7 +64,7 @@ def room_of(path: Path) -> str:
 def imports(path: Path) -> Iterator[str]:
     """The absolute dotted names of all modules a file imports; of `from m import n`, both m and m.n."""
     package = ["tinygrad_rnn", *path.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -57,47 +74,54 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-@MODULES
-def test_no_function_within_another_calls_itself(path: Path) -> None:
-    """It would hold itself, and all that its frame held, until the cycle collector comes."""
-    for outer in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def _calls_itself(path: Path) -> list[str]:
+    """Functions within functions that name themselves."""
+    found = []
+    for outer in ast.walk(tree_of(path)):
         for inner in ast.walk(outer) if isinstance(outer, ast.FunctionDef) else ():
             if isinstance(inner, ast.FunctionDef) and inner is not outer:
                 names = [node for part in inner.body for node in ast.walk(part) if isinstance(node, ast.Name)]
                 bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-                assert inner.name not in {node.id for node in names} - bound, f"{inner.name}, line {inner.lineno}"
+                if inner.name in {node.id for node in names} - bound:
+                    found.append(f"{inner.name}, line {inner.lineno}")
+    return found
 
 
-@MODULES
-def test_nothing_is_evaluated_or_unpickled(path: Path) -> None:
+def test_no_function_within_another_calls_itself() -> None:
+    """It would hold itself, and all that its frame held, until the cycle collector comes."""
+    assert offenders(_calls_itself) == {}
+
+
+def test_nothing_is_evaluated_or_unpickled() -> None:
     # a module's own eval(), torch's word for "not training", is none of Python's
-    assert not re.search(r"(?<![.\w])(?<!def )(eval|exec)\(|pickle", path.read_text(encoding="utf-8"))
+    forbidden = re.compile(r"(?<![.\w])(?<!def )(eval|exec)\(|pickle")
+    assert offenders(lambda path: forbidden.findall(text_of(path))) == {}
 
 
-@MODULES
-def test_no_file_is_longer_than_a_room(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+def test_no_file_is_longer_than_a_room() -> None:
+    lengths = {path: len(text_of(path).splitlines()) for path in SOURCES}
+    assert offenders(lambda path: lengths[path] > LONGEST_FILE and lengths[path]) == {}
 
 
-@MODULES
-def test_every_room_says_what_belongs_there(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_every_room_says_what_belongs_there() -> None:
+    assert offenders(lambda path: not ast.get_docstring(tree_of(path))) == {}
 
 
-@MODULES
-def test_imports_point_downwards(path: Path) -> None:
-    room = room_of(path)
+def _imported_upwards(path: Path) -> set[str]:
     if path.parent == PACKAGE:
-        return  # the public names and the command line stand on top of all rooms
+        return set()  # the public names and the command line stand on top of all rooms
     rooms = {room_of(target) for name in imports(path) if (target := _file_of(name)) is not None}
-    assert rooms <= BELOW[room] | {room}
+    return rooms - BELOW[room_of(path)] - {room_of(path)}
 
 
-@MODULES
-def test_a_room_needs_nothing_from_outside_that_was_not_agreed(path: Path) -> None:
-    room = room_of(path)
-    outside = {name.partition(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - {"tinygrad_rnn"}
-    assert outside <= OUTSIDE.get(room, {"numpy"})
+def test_imports_point_downwards() -> None:
+    assert offenders(_imported_upwards) == {}
+
+
+def test_a_room_needs_nothing_from_outside_that_was_not_agreed() -> None:
+    inside = {*sys.stdlib_module_names, "tinygrad_rnn"}
+    roots = {path: {name.partition(".")[0] for name in imports(path)} - inside for path in SOURCES}
+    assert offenders(lambda path: roots[path] - OUTSIDE.get(room_of(path), {"numpy"})) == {}
 
 
 def test_the_command_line_calls_public_names_only() -> None:
@@ -105,7 +129,7 @@ def test_the_command_line_calls_public_names_only() -> None:
 
 
 def test_the_package_only_gathers_public_names() -> None:
-    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    tree = tree_of(PACKAGE / "__init__.py")
     defined = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.Lambda)]
     functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     assert defined == []
