@@ -65,3 +65,72 @@ def test_equation_files_take_checkpoints() -> None:
     loss, grads = model.compile()(values)
     again, kept = model.compile(checkpoint=150)(values)
     assert loss == again and all(np.array_equal(grads[key], kept[key]) for key in grads)
+
+
+def _sum_of_what_is_the_same_at_each_step(p: Any, x: Any) -> Any:
+    h, total = p["h0"], 0.0
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"]))
+        total = total + np.sum(h) + 0.1 * np.sum(p["W"] ** 2)
+    return total
+
+
+def _adjoint_in_the_place_of_what_the_forward_loop_left(p: Any, x: Any) -> Any:
+    h, total = p["h0"], 0.0
+    for t in tg.steps(len(x)):
+        h = 0.5 * h + 0.3 * np.tanh(h)
+        total = total + np.sum(tg.linear(h, p["W"]) * np.sin(x[t, :, :1]))
+    return total + np.sum(h)
+
+
+def _first_step_read_after_the_loop(p: Any, x: Any) -> Any:
+    h, states = p["h0"], []
+    for t in tg.steps(len(x)):
+        h = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"]))
+        states.append(h)
+    return np.sum(states[0] ** 2 * h) + np.sum(states[-1] ** 3)
+
+
+def _steps_before_the_last_read_after_the_loop(p: Any, x: Any) -> Any:
+    h, c, d = p["h0"], p["h0"], p["h0"]
+    for t in tg.steps(len(x)):
+        h, c, d = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"])), h, c
+    return np.sum(h**2 * c) + np.sum(d**3)
+
+
+def _state_that_no_gradient_reads(p: Any, x: Any) -> Any:
+    h, c, total = p["h0"], np.ones((x.shape[1], 4)), 0.0
+    for t in tg.steps(len(x)):
+        c = 0.5 * c + tg.stop(h)
+        h = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"]) + tg.stop(c))
+        total = total + np.sum(h)
+    return total
+
+
+CROSSING = [
+    _sum_of_what_is_the_same_at_each_step,
+    _adjoint_in_the_place_of_what_the_forward_loop_left,
+    _first_step_read_after_the_loop,
+    _steps_before_the_last_read_after_the_loop,
+    _state_that_no_gradient_reads,
+]
+
+
+@pytest.mark.parametrize("loss", CROSSING, ids=lambda loss: loss.__name__.strip("_").replace("_", " "))
+def test_what_crosses_from_one_segment_to_another_is_eagers(loss: Any) -> None:
+    rng = np.random.default_rng(1)
+    p = {"h0": rng.normal(size=(2, 4)), "U": rng.normal(size=(4, 3)), "W": rng.normal(size=(4, 4))}
+    sequence = loss is _sum_of_what_is_the_same_at_each_step
+    eager = tg.value_and_grad(loss, argnums=(0, 1) if sequence else (0,))
+    for chunk, every in ((1, 1), (2, 3), (3, "sqrt")):
+        kept = compile(eager, checkpoint=every)
+        kept.chunk = chunk
+        for T in (9, 4, 6, 25):
+            value, grads = eager(p, inputs(T))
+            found, again = kept(p, inputs(T))
+            assert kept.forms == ["folded"]
+            assert np.isclose(found, value, rtol=1e-12)
+            for key in p:
+                np.testing.assert_allclose(again[0][key], grads[0][key], 1e-10, 1e-12)
+            for x, y in zip(again[1:], grads[1:], strict=True):
+                np.testing.assert_allclose(x, y, 1e-10, 1e-12)
