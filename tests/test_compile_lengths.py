@@ -10,6 +10,7 @@ import tinygrad_rnn as tg
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compile import compile
 from tinygrad_rnn.compile.lengths import Census, Lengths
+from tinygrad_rnn.compile.run_numpy import WORKING
 
 D, B = 3, 2
 P = {"w": np.random.default_rng(5).standard_normal(D)}
@@ -74,6 +75,38 @@ def test_what_is_seen_at_one_length_only_is_looked_for_there(name: str, first: b
     assert max(furthest(fast, loss, P, inputs(T)) for T in lengths) < 1e-13
     assert all(form.startswith("flat (") for form in fast.forms)
     assert "test_compile_lengths.py:" in fast.forms[0] or name == "another operation"
+
+
+@pytest.mark.parametrize("executor", ["numpy", "checkpoint"])
+def test_the_plan_is_the_one_that_ran_after_a_form_was_refused(executor: str) -> None:
+    loss = loss_with(LATE["min(T, 20)"][0])
+    fast = compile(tg.value_and_grad(loss), checkpoint=2 if executor == "checkpoint" else None)
+    fast(P, inputs(6))
+    folded = str(fast.plan)
+    assert fast.forms == ["folded"] and "for t in range(N)" in folded
+    fast(P, inputs(30))
+    assert "for t in range(N)" not in str(fast.plan) and fast.source() == str(fast.plan)
+    assert fast.peak_bytes(30) == fast.plan.bytes(0) + WORKING
+    assert len(fast.forms) == 1 and fast.forms[0] in repr(fast)
+
+
+def test_there_is_no_plan_where_a_function_ran_as_it_is() -> None:
+    def loss(p: Any, ids: Any) -> Any:
+        h, total = np.zeros((2, 4)), 0.0
+        for t in tg.steps(len(ids)):
+            h = np.tanh(tg.embedding(p["E"], ids[t]) + h)
+            total = total + np.sum(h)
+        return total
+
+    fast = compile(tg.value_and_grad(loss))
+    p, ids = {"E": np.ones((5, 4))}, np.arange(14).reshape(7, 2) % 5
+    fast(p, ids)
+    assert fast.forms == ["folded"] and fast.plan is not None
+    with pytest.raises(tg.TinygradError):
+        fast(p, ids + 3)
+    assert fast.plan is None and fast.source() == ""
+    fast(p, ids)
+    assert fast.plan is not None
 
 
 def test_growing_lengths_are_not_recorded_one_by_one() -> None:

@@ -33,7 +33,7 @@ def test_a_cell_without_gates_holds_one_sample_a_row_and_one_with_gates_features
 
 def test_memory_is_what_the_mark_says() -> None:
     fast = planned(every_step, parameters(""))
-    arrays = fast._last.runner.arrays
+    arrays = fast.last.runner.arrays
     for buffer in fast.plan.buffers:
         if buffer.time and buffer.turned:
             array = arrays[id(buffer)]

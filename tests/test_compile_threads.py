@@ -76,13 +76,13 @@ def test_a_compiled_function_runs_in_such_a_block(blas: Blas) -> None:
     fast = compile(tg.value_and_grad(every_step))
     p, x = parameters(""), inputs(6)
     fast(p, x)
-    runner: Any = fast._last.runner
+    runner: Any = fast.last.runner
 
     def watched(values: Any, N: int) -> Any:
         seen.append(blas.count)
         return runner(values, N)
 
-    fast._last.runner = watched
+    fast.last.runner = watched
     fast(p, x)
     assert seen == [1] and blas.count == 4
 

@@ -43,7 +43,8 @@ class CompiledModel:
         self.recordings = 0
         self.chunk: int | None = None
         self._known: dict[Any, list[Prepared]] = {}
-        self._last: Prepared | None = None
+        #: the form last run
+        self.last: Prepared | None = None
 
     def __call__(
         self, values: Mapping[Key, Any], lengths: Mapping[str, int] | None = None
@@ -56,7 +57,6 @@ class CompiledModel:
         known = self._known.setdefault((fixed, *keys), [])
         args = keys, arrays, found_lengths
         found = form_for(known, arrays, lambda: prepare(self, args, {}, arrays, len(known)))
-        self._last = found
         return found.run(self, args, {}, arrays)
 
     def original(self, keys: list[Key], arrays: list[Any], lengths: dict[str, int]) -> tuple[float, dict[str, Any]]:
@@ -75,7 +75,7 @@ class CompiledModel:
     @property
     def known_forms(self) -> list[Prepared]:
         """All forms made so far."""
-        return [found for group in self._known.values() for found in group]
+        return [used for group in self._known.values() for found in group for used in found.in_use()]
 
     @property
     def forms(self) -> list[str]:
@@ -84,8 +84,8 @@ class CompiledModel:
 
     @property
     def plan(self) -> Any:
-        """The plan last run; None before the first call."""
-        return None if self._last is None else self._last.plan
+        """The plan last run; None before the first call, and where the model ran as it is."""
+        return None if self.last is None else self.last.plan
 
 
 class _Recorder:

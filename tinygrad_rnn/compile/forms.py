@@ -68,6 +68,10 @@ class Prepared:
             found = length
         return max(found, 0)
 
+    def in_use(self) -> list[Prepared]:
+        """What runs for such arguments: this form, or those that took its place."""
+        return [self]
+
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T: none of its own."""
         return 0
@@ -77,7 +81,8 @@ class Prepared:
         return ""
 
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
-        """The result of the function."""
+        """The result of the function; `compiled.last` is what gave it."""
+        compiled.last = self
         return compiled.original(*args, **kwargs)
 
 
@@ -120,7 +125,12 @@ class Planned(Prepared):
         """As for every form; and the loop needs as many steps as it was recorded to need."""
         return super().fits(arrays) and (not self.times or (self.length(arrays) or 0) >= self.least)
 
+    def in_use(self) -> list[Prepared]:
+        """This form, or what runs in its place since another length spoke against it."""
+        return self.instead if self.refused else [self]
+
     def run(self, compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
+        """The result, by the plan; by another form or by the function itself where the plan does not hold."""
         T = self.length(arrays) or 0
         if self.lengths is not None and (self.refused or T not in self.lengths):
             from .prepare import another  # which makes forms
@@ -129,13 +139,18 @@ class Planned(Prepared):
             if other is not None:
                 return other.run(compiled, args, kwargs, arrays)
         if not self._allowed(arrays, T):
-            return compiled.original(*args, **kwargs)  # which says what is wrong, or knows what is meant
+            return self._as_it_is(compiled, args, kwargs, arrays)  # which says what is wrong, or knows what is meant
+        compiled.last = self
         found = self.outputs(arrays, T)
         if self.questions.nothing and np.isnan(found[0]).any():
-            return compiled.original(*args, **kwargs)
+            return self._as_it_is(compiled, args, kwargs, arrays)
         for i, dtype in self.casts:
             found[i] = float(found[i]) if dtype is float else np.asarray(found[i], dtype)
         return compiled.returned(args, restored(self.structure, found), found)
+
+    @staticmethod
+    def _as_it_is(compiled: Any, args: Any, kwargs: Any, arrays: list[Any]) -> Any:
+        return Prepared(arrays, {}, "as it is (for these values)").run(compiled, args, kwargs, arrays)
 
     def _allowed(self, arrays: list[Any], T: int) -> bool:
         """Whether all whole numbers are such as the function takes."""

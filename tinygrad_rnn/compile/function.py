@@ -92,7 +92,8 @@ class Compiled:
         self.chunk: int | None = None  # steps of each tile; None for as many as suit the sizes of its values
         self._known: dict[Any, States] = {}
         self._around = Surroundings()
-        self._last: Prepared | None = None
+        #: the form last run
+        self.last: Prepared | None = None
         self.__name__ = f"compiled_{getattr(self.function, '__name__', 'function')}"
         self.__doc__ = getattr(function, "__doc__", None)
 
@@ -115,13 +116,12 @@ class Compiled:
         try:
             state = self._state(objects)
         except Unwatchable as error:
-            self._last = known.passing = Prepared(arrays, {}, f"as it is ({error})")
-            return self.original(*args, **kwargs)
+            known.passing = Prepared(arrays, {}, f"as it is ({error})")
+            return known.passing.run(self, args, kwargs, arrays)
         found = known.fitting(state, arrays)
         if found is None:
             with RECORDING:
                 found = known.fitting(state, arrays) or self._made(known, state, objects, args, kwargs, arrays)
-        self._last = found
         return found.run(self, args, kwargs, arrays)
 
     def _state(self, objects: list[Any]) -> tuple[int, ...]:
@@ -165,22 +165,22 @@ class Compiled:
     @property
     def known_forms(self) -> list[Prepared]:
         """All forms made so far."""
-        return [form for known in self._known.values() for form in known.all()]
+        return [used for known in self._known.values() for form in known.all() for used in form.in_use()]
 
     @property
     def plan(self) -> Any:
         """The plan last run; None before the first call, and where the function runs as it is."""
-        return None if self._last is None else self._last.plan
+        return None if self.last is None else self.last.plan
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T, with what a call returns; of the plan last run."""
-        if self._last is None or self._last.plan is None:
+        if self.last is None or self.last.plan is None:
             raise CompileError("there is no plan yet: call the function first")
-        return self._last.peak_bytes(T)
+        return self.last.peak_bytes(T)
 
     def source(self) -> str:
         """The code that ran last, to be read: made of the plan's names and numbers only."""
-        return "" if self._last is None else self._last.source()
+        return "" if self.last is None else self.last.source()
 
     @property
     def forms(self) -> list[str]:

@@ -194,7 +194,7 @@ def another(compiled: Any, form: Planned, args: Any, kwargs: Any, arrays: list[A
         reason = form.refused or _looked_at(compiled, form, recorder, form.length(arrays) or 0)
         if reason is None:
             return None
-        form.refused, form.told = reason, f"flat ({reason})"
+        form.refused = reason
         return form_for(form.instead, arrays, lambda: _flat(compiled, recorder, arrays, [reason]))
 
 
