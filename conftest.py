@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 #: rooms that import an extra at once, so that there is nothing to collect without it
-collect_ignore = [] if find_spec("numba") else [f"tinygrad_rnn/compile/{name}.py" for name in ("classes", "kernels")]
+collect_ignore = [] if find_spec("numba") else [f"tinygrad_rnn/compiler/{name}.py" for name in ("classes", "kernels")]
 #: by package the rooms whose examples need it
 EXAMPLES = {"safetensors": ("train/checkpoint.py", "train/snapshot.py")}
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import write
 
 RIGHT = "W.T @ diag(1 - h[t+1]**2) @ dh[t+1]"
 WRONG = "W.T @ diag(1 - h[t]**2) @ dh[t+1]"  # h of this step, where h of the next one belongs

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import graphical_model, write
+from tinygrad_rnn import graphical_model, nn, train, write
 
 T = 8
 EVERYTHING = np.array(list(product([0, 1], repeat=T))).T  # (T, 256), 0 opens and 1 closes

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, train, write
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 # the strokes of each digit: a on top, then clockwise to f, g in the middle

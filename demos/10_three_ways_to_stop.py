@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, train, write
 
 LENGTHS, TRUE = np.arange(1, 9), np.array([0, 0.25, 0, 0, 0.5, 0.25, 0, 0])
 B = 64

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn
-from tinygrad_rnn.draw import heatmap, write
+from tinygrad_rnn import heatmap, nn, write
 
 ROWS, COLUMNS, H = 7, 9, 5
 PLACE = (3, 6)  # rows and columns are counted from 1

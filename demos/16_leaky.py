@@ -10,8 +10,7 @@ gradient, what is found is not some fit but the true numbers.
 import sys
 from pathlib import Path
 
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, train, write
 
 T, B, TRUE = 40, 8, (2.0, 5.0, 20.0)
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import heatmap, write
+from tinygrad_rnn import heatmap, nn, train, write
 
 LETTERS, N, B = 8, 6, 64
 

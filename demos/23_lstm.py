@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import write
 
 T, STEPS = 5, range(1, 6)
 

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, train, write
 from tinygrad_rnn.train.grammars import counting, predicts_the_allowed
 
 LONGEST = 40

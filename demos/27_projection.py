@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, write
 
 T, H, LAGS = 1200, 48, (0, 2, 4, 6, 8)
 

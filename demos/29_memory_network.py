@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, train, write
 
 N, B = 4, 32  # things, people and places; questions at once
 ONE = np.eye(3 * N)

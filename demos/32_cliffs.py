@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, train
-from tinygrad_rnn.draw import write
+from tinygrad_rnn import nn, train, write
 from tinygrad_rnn.train import clip
 
 T, LONGEST = 50, 0.3

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tinygrad_rnn.core.files import write_atomically
+from tinygrad_rnn.core.atomic_files import write_atomically
 from tinygrad_rnn.core.methods import METHODS
 from tinygrad_rnn.core.signatures import HARMLESS, spelled
 from tinygrad_rnn.core.spellings import KEYWORDS, SPELLINGS

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile.build import matched
-from tinygrad_rnn.compile.function import Compiled
-from tinygrad_rnn.compile.lower import lower
-from tinygrad_rnn.compile.passes import PASSES, optimised, planned, with_gradients
-from tinygrad_rnn.compile.plan import Loop, Plan, walk
-from tinygrad_rnn.compile.program import Node
-from tinygrad_rnn.compile.record import Recorder, candidates
-from tinygrad_rnn.compile.simplify import simplify
-from tinygrad_rnn.core.files import write_atomically
-from tinygrad_rnn.draw.svg import to_svg
+from tinygrad_rnn.compiler.function import Compiled
+from tinygrad_rnn.compiler.passes.pipeline import PASSES, optimised, planned, with_gradients
+from tinygrad_rnn.compiler.passes.simplify import simplify
+from tinygrad_rnn.compiler.planning.lower import lower
+from tinygrad_rnn.compiler.planning.plan import Loop, Plan, walk
+from tinygrad_rnn.compiler.program import Node
+from tinygrad_rnn.compiler.trace.build import matched
+from tinygrad_rnn.compiler.trace.record import Recorder, candidates
+from tinygrad_rnn.core.atomic_files import write_atomically
+from tinygrad_rnn.drawing.writers.svg import to_svg
 
 DOCS = Path(__file__).parent
 PAGE, BEFORE, AFTER = DOCS / "passes.md", DOCS / "pictures/plan-before.svg", DOCS / "pictures/plan-after.svg"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.core import choosing, contractions, elementwise, reductions, shaping
-from tinygrad_rnn.core.choosing import HOLE
+from tinygrad_rnn.core.ops import contractions, elementwise, indexing, reductions, shaping
+from tinygrad_rnn.core.ops.indexing import HOLE
 
 _rng = np.random.default_rng(7)
 
@@ -97,8 +97,8 @@ def _elementwise_cases() -> dict[str, list[Case]]:
     ]
     cases["clip"] = [(lambda x: np.clip(x, -1.0, 1.0), (M,))]
     cases["select"] = [
-        (lambda a, b: choosing.select(a, b, M > 0), (M, P)),
-        (lambda a: choosing.select(a, 0.0, M > 0), (M,)),
+        (lambda a, b: indexing.select(a, b, M > 0), (M, P)),
+        (lambda a: indexing.select(a, 0.0, M > 0), (M,)),
     ]
     cases["where"] = [(lambda a, b: np.where(M > 0, a, b), (M, P)), (lambda a: np.where(M > 0, a, 0.0), (M,))]
     return cases
@@ -169,11 +169,11 @@ def _shaping_cases() -> dict[str, list[Case]]:
         ],
         "scatter_add": [(lambda g: shaping.scatter_add(g, index=rows, shape=(3,)), (V,))],
         "pick": [
-            (lambda x: choosing.pick(x, rows, index=(HOLE,)), (M,)),
-            (lambda x: choosing.pick(x, [[2, 0], [1, 1]], index=(slice(None), HOLE)), (BATCH,)),
-            (lambda x: choosing.pick(x, [0, 2, 0, 0], index=(rows, HOLE)), (M,)),
+            (lambda x: indexing.pick(x, rows, index=(HOLE,)), (M,)),
+            (lambda x: indexing.pick(x, [[2, 0], [1, 1]], index=(slice(None), HOLE)), (BATCH,)),
+            (lambda x: indexing.pick(x, [0, 2, 0, 0], index=(rows, HOLE)), (M,)),
         ],
-        "pick_add": [(lambda g: choosing.pick_add(g, rows, index=(HOLE,), shape=(3,)), (V,))],
+        "pick_add": [(lambda g: indexing.pick_add(g, rows, index=(HOLE,), shape=(3,)), (V,))],
         "concatenate": [
             (lambda a, b: np.concatenate([a, b, a]), (M, P)),
             (lambda a, b: np.concatenate([a, b[:, :1]], axis=-1), (M, P)),

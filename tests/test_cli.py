@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from tinygrad_rnn.cli import main
-from tinygrad_rnn.draw import files
+from tinygrad_rnn.drawing.writers import picture_files
 from tinygrad_rnn.models import names, resolve
 
 from .shipped import SMALL
@@ -150,7 +150,7 @@ def test_an_unexpected_error_is_never_a_verdict(run, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise KeyError("t")
 
-    monkeypatch.setattr(sys.modules["tinygrad_rnn.verify.notes"], "judge_file", broken)
+    monkeypatch.setattr(sys.modules["tinygrad_rnn.verification.notes"], "judge_file", broken)
     answer = run("verify", "vanilla")
     assert (answer.code, answer.out) == (70, "")
     assert "KeyError: 't'" in answer.err
@@ -532,7 +532,7 @@ def full(*_: object) -> None:
 
 
 def unlucky(*_: object) -> None:
-    raise files.GraphError("this picture cannot be made")
+    raise picture_files.GraphError("this picture cannot be made")
 
 
 @pytest.mark.parametrize(("where", "fault"), [("to_svg", unlucky), ("to_svg", full), ("replace", full)])
@@ -542,7 +542,7 @@ def test_a_picture_that_fails_leaves_the_old_one_and_no_half_file(run, tmp_path,
     old = '<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt"/>'
     out.write_text(old)
     with monkeypatch.context() as patch:
-        patch.setattr(os if where == "replace" else files, where, fault)
+        patch.setattr(os if where == "replace" else picture_files, where, fault)
         answer = run("draw", "vanilla", "-o", out)
         assert_refused(answer)
         assert "exists" not in answer.err

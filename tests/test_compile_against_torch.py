@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile import compile
+from tinygrad_rnn.compiler import compile
 
 torch = pytest.importorskip("torch")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_rnn.compile import cache
+from tinygrad_rnn.compiler.jit import cache
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, inputs
-from tinygrad_rnn.compile import CompileError, compile
+from tinygrad_rnn.compiler import CompileError, compile
 
 ONE_LOOP = ["every step", "last step", "lstm", "gru in columns", "vectors", "scalars"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile import entries
-from tinygrad_rnn.compile.entries import Entrywise
+from tinygrad_rnn.compiler import entrywise_functions
+from tinygrad_rnn.compiler.entrywise_functions import Entrywise
 
 #: functions of the arrays a, b, c and the numbers k, n
 FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -40,7 +40,7 @@ def test_in_place_and_in_portions_it_is_the_function(
         pytest.importorskip("numba", reason="numba is not installed: pip install -e '.[jit]'")
         if dtype == "float32" and name not in ("all move on", "numbers first"):
             pytest.skip("machine code differs by its dtype in two of them only")
-    monkeypatch.setattr(entries, "PORTION", 5)
+    monkeypatch.setattr(entrywise_functions, "PORTION", 5)
     kind, numbers = np.dtype(dtype), {"k": 0.3, "n": 3.0}
     made = Entrywise(FUNCTIONS[name], NAMES, [*numbers], kind, executor)
     for length in (0, 1, 5, 12):

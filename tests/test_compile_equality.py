@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, D, H, every_step, inputs, lstm, parameters, there_and_back
 from tests.compile_poison import poisoned  # noqa: F401
-from tinygrad_rnn.compile import compile
+from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.core.tensor import plain
 
 LENGTHS = (7, 1, 2, 3, 20)

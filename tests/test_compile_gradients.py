@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_poison import poisoned  # noqa: F401
 from tests.test_compile_equality import furthest
-from tinygrad_rnn.compile import compile
+from tinygrad_rnn.compiler import compile
 
 H, D, B = 4, 3, 2
 rng = np.random.default_rng(12)

@@ -18,8 +18,9 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, inputs
 from tests.compile_poison import poisoned  # noqa: F401
-from tinygrad_rnn.compile import cache, compile, emit_jit, run_jit
-from tinygrad_rnn.compile.plan import Buffer, Instr, Once, Plan, Ref
+from tinygrad_rnn.compiler import compile
+from tinygrad_rnn.compiler.jit import cache, emit_jit, run_jit
+from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Once, Plan, Ref
 from tinygrad_rnn.core.errors import MissingExtraError
 
 numba = pytest.importorskip("numba")
@@ -133,7 +134,7 @@ DOMAINS = {"log": (0.1, 3), "sqrt": (0.1, 3), "log1p": (-0.5, 3), "power": (0.1,
 
 
 def entry_by_entry(dtype: str) -> tuple[Plan, list[str], list[np.ndarray]]:
-    from tinygrad_rnn.compile.plan import ELEMENTWISE
+    from tinygrad_rnn.compiler.planning.plan import ELEMENTWISE
 
     rng = np.random.default_rng(0)
     names, body, arguments, values, outputs = sorted(ELEMENTWISE), [], [], [], []
@@ -195,7 +196,7 @@ def test_exp_reaches_infinity_and_the_smallest_numbers() -> None:
 
 
 def test_large_products_cut_into_small_ones_are_the_same_products() -> None:
-    from tinygrad_rnn.compile import kernels
+    from tinygrad_rnn.compiler.jit import kernels
 
     rng = np.random.default_rng(0)
     address = kernels.blas("dgemm")
@@ -311,7 +312,7 @@ def test_a_plan_with_other_operations_is_run_by_numpy_and_says_which() -> None:
 
 
 def test_without_numba_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tinygrad_rnn.compile.kernels", None)
+    monkeypatch.setitem(sys.modules, "tinygrad_rnn.compiler.jit.kernels", None)
     monkeypatch.delattr(sys.modules["tinygrad_rnn.compile"], "kernels", raising=False)
     with pytest.raises(MissingExtraError, match=r"tinygrad-rnn\[jit\]"):
         run_jit._kernels.__wrapped__()

@@ -13,7 +13,7 @@ from tests.compile_layers import ABSTRACT, ROWS
 from tests.compile_poison import poisoned  # noqa: F401
 from tests.test_compile_equality import apart
 from tinygrad_rnn import nn
-from tinygrad_rnn.compile import CompileError, compile
+from tinygrad_rnn.compiler import CompileError, compile
 
 #: steps of a tile: some that do not divide the length, and as many as suit
 CHUNKS = (1, 2, 3, 7, None)

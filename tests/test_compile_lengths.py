@@ -8,9 +8,9 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.test_compile_equality import furthest
-from tinygrad_rnn.compile import compile
-from tinygrad_rnn.compile.lengths import Census, Lengths
-from tinygrad_rnn.compile.run_numpy import WORKING
+from tinygrad_rnn.compiler import compile
+from tinygrad_rnn.compiler.numpy.run_numpy import WORKING
+from tinygrad_rnn.compiler.trace.length_numbers import Census, Lengths
 
 D, B = 3, 2
 P = {"w": np.random.default_rng(5).standard_normal(D)}
@@ -121,7 +121,7 @@ def test_growing_lengths_are_not_recorded_one_by_one() -> None:
 
 
 def test_a_form_whose_gradients_are_not_those_of_the_function_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_rnn.compile import prepare
+    from tinygrad_rnn.compiler import prepare
 
     differentiated = prepare.with_gradients
 

@@ -8,9 +8,10 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import B, H, every_step, gru_in_columns, inputs, lstm, parameters
 from tests.test_compile_equality import furthest
-from tinygrad_rnn.compile import compile, numpy_calls, numpy_sums
-from tinygrad_rnn.compile.plan import STEP, Buffer, Instr, Loop, Once, Plan, Ref, Tile, columns, walk
-from tinygrad_rnn.compile.straight import straightened
+from tinygrad_rnn.compiler import compile
+from tinygrad_rnn.compiler.numpy import numpy_calls, numpy_sums
+from tinygrad_rnn.compiler.passes.contiguous_operands import straightened
+from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, Once, Plan, Ref, Tile, columns, walk
 
 
 def planned(loss: Any, p: Any) -> Any:

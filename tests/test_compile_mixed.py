@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.compile import compile
+from tinygrad_rnn.compiler import compile
 
 B, D = 2, 3
 LAYER = nn.GRU(D, D)

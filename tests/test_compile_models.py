@@ -11,8 +11,8 @@ from tests.compile_poison import poisoned  # noqa: F401
 from tests.shipped import LARGE
 from tests.test_compile_equality import apart
 from tinygrad_rnn import models, nn
-from tinygrad_rnn.compile import CompileError, compile
-from tinygrad_rnn.compile.equations import CompiledModel
+from tinygrad_rnn.compiler import CompileError, compile
+from tinygrad_rnn.compiler.equation_files import CompiledModel
 from tinygrad_rnn.models import names
 
 H, D, B = 4, 3, 2

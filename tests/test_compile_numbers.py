@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.test_compile_equality import apart
 from tinygrad_rnn import nn
-from tinygrad_rnn.compile import compile
+from tinygrad_rnn.compiler import compile
 
 T, B, D, H, C = 6, 3, 2, 4, 5
 rng = np.random.default_rng(2)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile.diagram import _nodes, picture_of
-from tinygrad_rnn.compile.plan import Buffer, Instr, Loop, Map, Once, Plan, Ref, Tile
-from tinygrad_rnn.draw.svg import to_svg
+from tinygrad_rnn.compiler.planning.diagram import _nodes, picture_of
+from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Loop, Map, Once, Plan, Ref, Tile
+from tinygrad_rnn.drawing.writers.svg import to_svg
 
 STEP = ("step", 0)
 N = 5

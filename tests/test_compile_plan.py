@@ -7,12 +7,13 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compile_losses import D, H, every_step, inputs, lstm, parameters
-from tinygrad_rnn.compile import CompileError, compile, passes
-from tinygrad_rnn.compile.build import matched
-from tinygrad_rnn.compile.plan import Loop, walk
-from tinygrad_rnn.compile.program import Node, order
-from tinygrad_rnn.compile.record import Recorder, candidates
-from tinygrad_rnn.compile.reference import Reference
+from tinygrad_rnn.compiler import CompileError, compile
+from tinygrad_rnn.compiler.interpreter import Reference
+from tinygrad_rnn.compiler.passes import pipeline
+from tinygrad_rnn.compiler.planning.plan import Loop, walk
+from tinygrad_rnn.compiler.program import Node, order
+from tinygrad_rnn.compiler.trace.build import matched
+from tinygrad_rnn.compiler.trace.record import Recorder, candidates
 
 
 def planned(loss: Any, p: Any, x: Any, **options: Any) -> Any:
@@ -132,9 +133,9 @@ def program(loss: Any, p: Any, x: Any) -> tuple[list[Node], dict[int, Any]]:
     times = next(candidates(recorder.leaves))
     first, _ = recorder.run(times, 6, other=False)
     second, _ = recorder.run(times, 7, other=True)
-    outputs = passes.simplify(matched(first, second))
+    outputs = pipeline.simplify(matched(first, second))
     compiled = compile(tg.value_and_grad(loss))
-    return passes.with_gradients(compiled, recorder, outputs), {leaf.number: leaf.array for leaf in recorder.leaves}
+    return pipeline.with_gradients(compiled, recorder, outputs), {leaf.number: leaf.array for leaf in recorder.leaves}
 
 
 class Lowered(Reference):
@@ -164,7 +165,7 @@ def test_a_pass_leaves_the_values_as_they_are(count: int) -> None:
     x = inputs(5)
     outputs, leaves = program(lstm, LSTM, x)
     for name in PASSES[:count]:
-        outputs = passes.simplify(getattr(passes, name)(outputs))
+        outputs = pipeline.simplify(getattr(pipeline, name)(outputs))
     value, grads = tg.value_and_grad(lstm)(LSTM, x)
     run = Lowered(leaves, 5, 5)
     assert abs(run(outputs[0]) - value) < 1e-13
@@ -185,13 +186,13 @@ def test_common_subexpressions_are_computed_once() -> None:
 
     recorder = Recorder(twice, ({"U": parameters("")["U"]}, inputs(5)), {}, (0,))
     outputs = recorder.run(next(candidates(recorder.leaves)), 6, other=False)[0].outputs
-    assert count(outputs, "tanh") == 2 and count(passes.simplify(outputs), "tanh") == 1
+    assert count(outputs, "tanh") == 2 and count(pipeline.simplify(outputs), "tanh") == 1
 
 
 def test_sigmoids_become_tanh_and_products_merge() -> None:
     outputs, _ = program(lstm, LSTM, inputs(5))
     assert count(outputs, "sigmoid") == 3
-    after = passes.optimised(outputs)
+    after = pipeline.optimised(outputs)
     assert count(after, "sigmoid") == 0 and count(after, "tanh") == 5
     assert sum(node.op == "gemm" and node.step for node in order(after)) == 3  # U x, W h, and back
     assert count(after, "contract") == 2

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile import CompileError
+from tinygrad_rnn.compiler import CompileError
 
 SCALE = 1.0
 settings = ModuleType("settings_of_a_test")

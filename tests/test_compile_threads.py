@@ -11,8 +11,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compile_losses import every_step, inputs, parameters
-from tinygrad_rnn.compile import compile, threads
-from tinygrad_rnn.compile.plan import Buffer, Instr, Loop, Plan, Ref
+from tinygrad_rnn.compiler import blas_threads, compile
+from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Loop, Plan, Ref
 
 
 class Blas:
@@ -31,10 +31,10 @@ class Blas:
 @pytest.fixture
 def blas(monkeypatch: pytest.MonkeyPatch) -> Blas:
     made = Blas(4)
-    monkeypatch.setattr(threads, "function", lambda question, package="numpy": getattr(made, question))
-    threads._one_thread.cache_clear()
+    monkeypatch.setattr(blas_threads, "function", lambda question, package="numpy": getattr(made, question))
+    blas_threads._one_thread.cache_clear()
     yield made
-    threads._one_thread.cache_clear()
+    blas_threads._one_thread.cache_clear()
 
 
 def product(rows: int, between: int, columns: int) -> Plan:
@@ -44,16 +44,16 @@ def product(rows: int, between: int, columns: int) -> Plan:
 
 
 def test_one_thread_for_small_products_and_for_no_others(blas: Blas) -> None:
-    with threads.calm(product(256, 64, 16), "numpy"):
+    with blas_threads.calm(product(256, 64, 16), "numpy"):
         assert blas.count == 1
     assert blas.count == 4
-    with threads.calm(product(2048, 512, 64), "numpy"):
+    with blas_threads.calm(product(2048, 512, 64), "numpy"):
         assert blas.count == 4
-    assert isinstance(threads.calm(Plan([], [], [], []), "numpy"), nullcontext)
+    assert isinstance(blas_threads.calm(Plan([], [], [], []), "numpy"), nullcontext)
 
 
 def test_blocks_within_each_other_restore_the_number_at_the_last_end(blas: Blas) -> None:
-    block = threads.calm(product(4, 4, 1), "numpy")
+    block = blas_threads.calm(product(4, 4, 1), "numpy")
     with block:
         with block:
             pass
@@ -66,9 +66,9 @@ def test_blocks_within_each_other_restore_the_number_at_the_last_end(blas: Blas)
 
 def test_nothing_is_done_for_a_single_thread_or_without_openblas(blas: Blas, monkeypatch: pytest.MonkeyPatch) -> None:
     blas.count = 1
-    assert isinstance(threads.calm(product(4, 4, 1), "numpy"), nullcontext)
-    monkeypatch.setattr(threads, "function", lambda question, package="numpy": None)
-    assert isinstance(threads.calm(product(4, 4, 1), "numpy"), nullcontext)
+    assert isinstance(blas_threads.calm(product(4, 4, 1), "numpy"), nullcontext)
+    monkeypatch.setattr(blas_threads, "function", lambda question, package="numpy": None)
+    assert isinstance(blas_threads.calm(product(4, 4, 1), "numpy"), nullcontext)
 
 
 def test_a_compiled_function_runs_in_such_a_block(blas: Blas) -> None:
@@ -88,8 +88,8 @@ def test_a_compiled_function_runs_in_such_a_block(blas: Blas) -> None:
 
 
 def test_a_package_that_is_not_there_has_no_threads() -> None:
-    assert threads.function("get_num_threads", "no_such_package") is None
-    count = threads.function("get_num_threads", "numpy")
+    assert blas_threads.function("get_num_threads", "no_such_package") is None
+    count = blas_threads.function("get_num_threads", "numpy")
     assert count is None or count() >= 1
 
 
@@ -98,8 +98,8 @@ def interleaved(call: Callable[[int], bool], threads: int = 8, calls: int = 12) 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        with ThreadPoolExecutor(threads) as pool:
-            return sum(not right for right in pool.map(call, range(threads * calls)))
+        with ThreadPoolExecutor(blas_threads) as pool:
+            return sum(not right for right in pool.map(call, range(blas_threads * calls)))
     finally:
         sys.setswitchinterval(interval)
 

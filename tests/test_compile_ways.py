@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from benchmarks import ways
-from tinygrad_rnn.compile.plan import Loop, walk
+from tinygrad_rnn.compiler.planning.plan import Loop, walk
 
 SMALL = (4, 2, 7, 3)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile import passes, prepare
+from tinygrad_rnn.compiler import prepare
+from tinygrad_rnn.compiler.passes import pipeline
 
 rng = np.random.default_rng(0)
 x = rng.normal(size=(9, 2, 3))
@@ -142,7 +143,7 @@ def test_a_fault_of_the_compiler_is_told_as_one(monkeypatch: pytest.MonkeyPatch)
 
     loss = loop(STEPS["a constant mask"])
     with monkeypatch.context() as patch:
-        patch.setattr(passes, "PASSES", (broken,))
+        patch.setattr(pipeline, "PASSES", (broken,))
         (told,) = agree(loss).forms
     assert re.fullmatch(r"flat \(the compiler fails, which is a fault of it: KeyError: 'axis' .*report it.*\)", told)
     monkeypatch.setattr(prepare.Planned, "outputs", broken)

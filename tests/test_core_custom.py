@@ -67,7 +67,7 @@ def test_it_folds_and_compiles(executor: str) -> None:
 
 
 def test_it_is_drawn_by_its_name(tmp_path: Any) -> None:
-    from tinygrad_rnn.draw import write
+    from tinygrad_rnn import write
 
     write(layer(tg.tensor(X), tg.tensor(W, name="W")), tmp_path / "layer.svg")
     assert "layer" in (tmp_path / "layer.svg").read_text()

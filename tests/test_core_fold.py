@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import models
-from tinygrad_rnn.core.fold import FoldError, fold
-from tinygrad_rnn.core.loops import components
-from tinygrad_rnn.core.unfold import unfold
+from tinygrad_rnn.core.loop.components import components
+from tinygrad_rnn.core.loop.fold import FoldError, fold
+from tinygrad_rnn.core.loop.unfold import unfold
 from tinygrad_rnn.language import load
 
 from .shipped import FOLDED

@@ -13,7 +13,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.core.signatures import spelled
 from tinygrad_rnn.core.tensor import DIFFERENTIABLE
-from tinygrad_rnn.verify.gradcheck import richardson
+from tinygrad_rnn.verification.measure.gradcheck import richardson
 
 from .numpy_calls import CALLS, Call
 

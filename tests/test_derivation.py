@@ -10,11 +10,11 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.core.tensor import plain
 from tinygrad_rnn.derivation import Derivation, Gradients, true_terms
-from tinygrad_rnn.language.evaluate import evaluate
-from tinygrad_rnn.language.operands import dense
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.run.evaluate import evaluate
+from tinygrad_rnn.language.run.operands import dense
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.verification.measure.probe import Probe
 
 from .shipped import LARGE
 

@@ -6,7 +6,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.core.errors import DerivationError
-from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.verification.measure.probe import Probe
 
 STATE = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
 BACK = "W.T @ diag(1 - h[t+1]**2) @ dh[t+1]"

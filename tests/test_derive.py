@@ -16,9 +16,9 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.core.errors import DerivationError
 from tinygrad_rnn.derivation import Derivation
 from tinygrad_rnn.language.expressions import Ref, walk
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.verification.measure.probe import Probe
 
 STYLES = ("diag", "hadamard")
 LENGTHS = (3, 5, 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.system.equations import write_equations
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import draw, write
 from tinygrad_rnn.cli import main
-from tinygrad_rnn.draw import draw, write
-from tinygrad_rnn.draw.svg import to_svg
-from tinygrad_rnn.draw.view import view
+from tinygrad_rnn.drawing.view.options import view
+from tinygrad_rnn.drawing.writers.svg import to_svg
 from tinygrad_rnn.models import names, resolve
 
 from .test_draw_svg import SVG, along, placed, rectangles

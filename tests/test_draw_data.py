@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw import draw, graphical_model, heatmap, write
-from tinygrad_rnn.draw.heat import RAMP, on_the_ramp
-from tinygrad_rnn.draw.labels import text_width
-from tinygrad_rnn.draw.svg import to_svg
+from tinygrad_rnn import draw, graphical_model, heatmap, write
+from tinygrad_rnn.drawing.heat import RAMP, on_the_ramp
+from tinygrad_rnn.drawing.view.label_text import text_width
+from tinygrad_rnn.drawing.writers.svg import to_svg
 
 from .test_draw_svg import HOSTILE, SVG, along
 from .test_draw_view import vanilla
@@ -106,7 +106,7 @@ def test_a_tensor_is_taken_and_a_notebook_shows_it():
 
 
 def test_a_heat_map_needs_no_plotting_library():
-    code = "import sys; from tinygrad_rnn.draw import heatmap; heatmap([[1, 2]]); print('matplotlib' in sys.modules)"
+    code = "import sys; from tinygrad_rnn import heatmap; heatmap([[1, 2]]); print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

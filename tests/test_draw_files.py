@@ -10,7 +10,7 @@ import graphviz
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw import draw, write
+from tinygrad_rnn import draw, write
 
 from .test_draw_svg import HOSTILE
 from .test_draw_view import lstm, vanilla

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw import graphical_model, heatmap
-from tinygrad_rnn.draw.svg import to_svg
+from tinygrad_rnn import graphical_model, heatmap
+from tinygrad_rnn.drawing.writers.svg import to_svg
 from tinygrad_rnn.models import resolve
 
 from .test_draw_svg import placed

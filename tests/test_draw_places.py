@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw.view import view
+from tinygrad_rnn.drawing.view.options import view
 from tinygrad_rnn.models import resolve
 
 from .test_draw_svg import along, placed, rectangles

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw.labels import joined, noted, symbol, text_width
-from tinygrad_rnn.draw.layout import Layout, lay_out
-from tinygrad_rnn.draw.svg import to_svg
-from tinygrad_rnn.draw.view import view
+from tinygrad_rnn.drawing.layout.placement import Layout, lay_out
+from tinygrad_rnn.drawing.view.label_text import joined, noted, symbol, text_width
+from tinygrad_rnn.drawing.view.options import view
+from tinygrad_rnn.drawing.writers.svg import to_svg
 
 from .test_draw_view import NETWORKS, lstm, vanilla
 

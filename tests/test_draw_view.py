@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw.picture import Picture
-from tinygrad_rnn.draw.view import view
+from tinygrad_rnn.drawing.picture import Picture
+from tinygrad_rnn.drawing.view.options import view
 
 RNG = np.random.default_rng(0)
 

@@ -5,10 +5,10 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.derivation import derive
-from tinygrad_rnn.derivation.prove import prove
+from tinygrad_rnn.derivation.prover.prove import prove
 from tinygrad_rnn.language import Model, load, parse
-from tinygrad_rnn.language.printer import text
-from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.language.text.printer import text
+from tinygrad_rnn.verification.measure.probe import Probe
 
 VANILLA = """sizes: x = 4, h = 5, o = 2
 batch: columns

@@ -5,9 +5,9 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import parse
-from tinygrad_rnn.language.evaluate import evaluate, product
 from tinygrad_rnn.language.functions import FUNCTIONS
-from tinygrad_rnn.language.operands import BatchError, Operand, dense, diagonal, transpose
+from tinygrad_rnn.language.run.evaluate import evaluate, product
+from tinygrad_rnn.language.run.operands import BatchError, Operand, dense, diagonal, transpose
 
 RNG = np.random.default_rng(0)
 N, M = 4, 3

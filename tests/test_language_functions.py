@@ -6,9 +6,9 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.derivation import derive
 from tinygrad_rnn.language import load
-from tinygrad_rnn.language.latex import latex
-from tinygrad_rnn.language.mathml import mathml
-from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.language.text.latex import latex
+from tinygrad_rnn.language.text.mathml import mathml
+from tinygrad_rnn.verification.measure.probe import Probe
 
 INVERSE = """sizes: x = 4
 o[t] = inv(A) @ x[t]

@@ -22,7 +22,7 @@ from tinygrad_rnn.language.expressions import (
     Unary,
     walk,
 )
-from tinygrad_rnn.language.indices import Comparison
+from tinygrad_rnn.language.syntax.indices import Comparison
 
 
 def rhs(text: str):

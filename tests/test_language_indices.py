@@ -9,9 +9,9 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import load, parse
-from tinygrad_rnn.language.latex import latex
-from tinygrad_rnn.language.mathml import mathml
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.latex import latex
+from tinygrad_rnn.language.text.mathml import mathml
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import resolve
 
 PLANE = """\
@@ -97,7 +97,7 @@ def test_a_remainder_says_at_which_steps_an_equation_holds():
 
 @every
 def test_complex_step_and_engine_agree_on_every_gradient(model):
-    from tinygrad_rnn.verify.reference import Reference
+    from tinygrad_rnn.verification.measure.reference import Reference
 
     assert Reference(load(model).unroll(4)).check().ok
 

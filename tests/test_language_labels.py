@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import load, parse
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 
 OUTSIDE = """sizes: x = 3, h = 4, yhat = 5
 {labels}

@@ -5,11 +5,11 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import parse
-from tinygrad_rnn.language.evaluate import evaluate
-from tinygrad_rnn.language.latex import latex
-from tinygrad_rnn.language.mathml import mathml
-from tinygrad_rnn.language.operands import Operand, dense
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.run.evaluate import evaluate
+from tinygrad_rnn.language.run.operands import Operand, dense
+from tinygrad_rnn.language.text.latex import latex
+from tinygrad_rnn.language.text.mathml import mathml
+from tinygrad_rnn.language.text.printer import text
 
 RNG = np.random.default_rng(3)
 W, A, x, h = (RNG.standard_normal(shape) for shape in ((4, 4), (4, 4), (4, 1), (6, 4, 1)))

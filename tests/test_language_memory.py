@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.verify.magnitude import magnitudes
+from tinygrad_rnn.verification.measure.rounding import magnitudes
 
 CLASSES = 3000
 LINEAR = "sizes: h = 1000\nh[t] = W @ h[t-1]\nL = sum(t, sum(h[t]))\ngradients:\ndL = 1\n"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn
 from tinygrad_rnn.language import load, parse
-from tinygrad_rnn.language.latex import latex, symbol
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.latex import latex, symbol
+from tinygrad_rnn.language.text.printer import text
 
 from .test_language_model import MODELS
 

@@ -161,7 +161,7 @@ def test_a_literal_zero_fits_any_shape_and_one_does_not():
 
 
 def test_shapes_are_checked_before_any_value_exists(monkeypatch):
-    from tinygrad_rnn.language import unroll
+    from tinygrad_rnn.language.run import unroll
 
     monkeypatch.setattr(unroll.np.random, "default_rng", lambda *a: pytest.fail("a value was made"))
     assert "shapes do not fit" in refused(FORWARD + "dh[T] = V @ do[T]\n").message

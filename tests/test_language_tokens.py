@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tinygrad_rnn import LanguageError
-from tinygrad_rnn.language.source import Source
-from tinygrad_rnn.language.tokens import lines, tokenise
+from tinygrad_rnn.language.syntax.source import Source
+from tinygrad_rnn.language.syntax.tokens import lines, tokenise
 
 
 def spelled(text: str) -> str:

@@ -12,8 +12,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.core.errors import LanguageError
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.testing import assert_derivation
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.notes import judge_file
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.notes import judge_file
 
 from .shipped import SMALL
 

@@ -10,10 +10,10 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.compile import compile as compiled
-from tinygrad_rnn.core.fold import fold
-from tinygrad_rnn.core.unfold import unfold
-from tinygrad_rnn.verify.gradcheck import directional
+from tinygrad_rnn.compiler import compile as compiled
+from tinygrad_rnn.core.loop.fold import fold
+from tinygrad_rnn.core.loop.unfold import unfold
+from tinygrad_rnn.verification.measure.gradcheck import directional
 
 T, B, D, H = 5, 3, 2, 4
 

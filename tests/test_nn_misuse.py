@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.compile import CompileError
+from tinygrad_rnn.compiler import CompileError
 
 T, B, D, H = 5, 3, 2, 4
 X = np.random.default_rng(0).standard_normal((T, B, D))

@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.core.fold import fold
-from tinygrad_rnn.verify.gradcheck import directional
+from tinygrad_rnn.core.loop.fold import fold
+from tinygrad_rnn.verification.measure.gradcheck import directional
 
 try:
     import torch

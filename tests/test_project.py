@@ -17,23 +17,23 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 #: room -> the rooms below it that it may import; "" is the package itself, its public names
 BELOW = {
     "core": set(),
-    "compile": {"core"},
+    "compiler": {"core"},
     "models": {"language"},
-    "language": {"core", "compile"},
-    "nn": {"core", "compile"},
-    "analysis": {"core", "nn", "draw"},
-    "train": {"core", "nn", "compile", "analysis"},
-    "draw": {"core"},
-    "system": {"core", "compile", "language"},
+    "language": {"core", "compiler"},
+    "nn": {"core", "compiler"},
+    "analysis": {"core", "nn", "drawing"},
+    "train": {"core", "nn", "compiler", "analysis"},
+    "drawing": {"core"},
+    "system": {"core", "compiler", "language"},
     "derivation": {"core", "language", "models", "system"},
-    "verify": {"core", "language", "models", "draw", "system", "derivation"},
+    "verification": {"core", "language", "models", "drawing", "system", "derivation"},
 }
 #: what a room may import from outside of the standard library
 OUTSIDE = {
-    "draw": {"numpy", "graphviz"},
+    "drawing": {"numpy", "graphviz"},
     "analysis": {"numpy", "matplotlib"},
     "train": {"numpy", "matplotlib", "rich", "safetensors"},
-    "compile": {"numpy", "numba"},
+    "compiler": {"numpy", "numba"},
 }
 LONGEST_FILE = 400
 

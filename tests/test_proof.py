@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.derivation.proof import latex, parts, written
-from tinygrad_rnn.derivation.prove import Budget, prove
+from tinygrad_rnn.derivation.prover.proof import latex, parts, written
+from tinygrad_rnn.derivation.prover.prove import Budget, prove
 from tinygrad_rnn.language import Model, load
 from tinygrad_rnn.language.expressions import Equation, Expr
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 
 FEW = ("vanilla", "lstm", "attention", "clockwork", "delay")
 

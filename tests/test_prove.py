@@ -7,10 +7,10 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import models
 from tinygrad_rnn.core.errors import LanguageError
-from tinygrad_rnn.derivation.prove import Budget, prove
+from tinygrad_rnn.derivation.prover.prove import Budget, prove
 from tinygrad_rnn.language import Model, load
-from tinygrad_rnn.language.printer import text
-from tinygrad_rnn.verify.mutants import _changed
+from tinygrad_rnn.language.text.printer import text
+from tinygrad_rnn.verification.mutants import _changed
 
 VANILLA = """sizes: x = 3, h = 4, o = 5
 a[t] = b + W @ h[t-1] + U @ x[t]

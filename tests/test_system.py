@@ -3,7 +3,7 @@
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.language.indices import numbers
+from tinygrad_rnn.language.syntax.indices import numbers
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.system import System
 

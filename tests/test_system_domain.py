@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from tinygrad_rnn.language.affine import Affine, affine
-from tinygrad_rnn.language.indices import Constraint
+from tinygrad_rnn.language.syntax.indices import Constraint
 from tinygrad_rnn.system import Domain
 
 NAMES = ("i", "j", "T")

@@ -11,9 +11,9 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.core.errors import DerivationError
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.system.equations import Equations, write_equations
-from tinygrad_rnn.system.functions import equations_of
+from tinygrad_rnn.system.recorded_functions import equations_of
 
 from .backward_passes import single_precision_gru, vectors
 from .compile_layers import ROWS

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.compile import entries
-from tinygrad_rnn.train import lanes
+from tinygrad_rnn.compiler import entrywise_functions
+from tinygrad_rnn.train import flat_parameters
 
 from .reference import make_train as make
 
@@ -97,8 +97,8 @@ def test_a_run_taken_up_from_its_state_ends_in_the_same_bits(case: str) -> None:
 @OPTIMISERS
 def test_portions_change_no_bit(case: str, portion: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ours(case)
-    monkeypatch.setattr(lanes, "ROOM", portion)
-    monkeypatch.setattr(entries, "PORTION", (portion + 1) // 2)
+    monkeypatch.setattr(flat_parameters, "ROOM", portion)
+    monkeypatch.setattr(entrywise_functions, "PORTION", (portion + 1) // 2)
     for value, expected in zip(ours(case), whole, strict=True):
         np.testing.assert_array_equal(value, expected)
 

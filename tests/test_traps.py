@@ -8,8 +8,8 @@ import tinygrad_rnn as tg
 from benchmarks.soak.numeric import World
 from benchmarks.soak.reading import read
 from tests.trapped import as_expected, cases, corpora, single
-from tinygrad_rnn.derivation.prove import prove
-from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.derivation.prover.prove import prove
+from tinygrad_rnn.verification.judge import judge
 
 CASES = list(cases())
 #: lengths at which numbers are asked: even and odd, short and long; S is no fixed distance from T
@@ -18,7 +18,9 @@ LENGTHS = ({"T": 5, "S": 8}, {"T": 6, "S": 4}, {"T": 25, "S": 9}, {"T": 160, "S"
 
 @pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
 def test_each_equation_gets_the_verdict_it_deserves(case):
-    with mock.patch("tinygrad_rnn.verify.judge.diagnose", lambda *_: None):  # verdicts are asked, not explanations
+    with mock.patch(
+        "tinygrad_rnn.verification.judge.diagnose", lambda *_: None
+    ):  # verdicts are asked, not explanations
         report = judge(case.text, seeds=1, certified=False)
     verdicts = {row.line: row.verdict for row in report.rows}
     unlike = [

@@ -195,9 +195,9 @@ def test_a_tensor_that_is_lost_on_the_way_does_not_make_a_right_pass_wrong():
 
 
 def test_large_arrays_are_judged_by_rows_and_columns(monkeypatch):
-    from tinygrad_rnn.verify.backward import truth
+    from tinygrad_rnn.verification.handwritten import true_gradients
 
-    monkeypatch.setattr(truth, "BUDGET", 0.0)
+    monkeypatch.setattr(true_gradients, "BUDGET", 0.0)
     big = draw(6, 8, seed=5)
 
     def slow(w):

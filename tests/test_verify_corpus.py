@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.report import Row
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.report.contents import Row
 
 CORPUS = Path(__file__).parent / "corpus"
 WRONG = sorted((CORPUS / "wrong").glob("*.rnn"))

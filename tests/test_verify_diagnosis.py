@@ -8,9 +8,9 @@ import pytest
 import tinygrad_rnn as tg
 from tests.test_verify_corpus import WRONG, applied, header, judged, model, quantity
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.probe import Probe
-from tinygrad_rnn.verify.report import Row
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.measure.probe import Probe
+from tinygrad_rnn.verification.report.contents import Row
 
 from .shipped import LARGE
 

@@ -14,18 +14,18 @@ from tinygrad_rnn.cli import main
 from tinygrad_rnn.core.errors import GraphError
 from tinygrad_rnn.language import parse
 from tinygrad_rnn.language.expressions import Equation, Unary, walk
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import resolve
-from tinygrad_rnn.verify.diagnose import diagnose
-from tinygrad_rnn.verify.explain import explained
-from tinygrad_rnn.verify.helpers import with_parts
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.mutants import _mutants
-from tinygrad_rnn.verify.probe import Probe
-from tinygrad_rnn.verify.repairs import Repairs
-from tinygrad_rnn.verify.report import Report, Row
-from tinygrad_rnn.verify.terms import joined, terms_of
-from tinygrad_rnn.verify.truth import TrueTerm
+from tinygrad_rnn.verification.diagnosis.diagnose import diagnose
+from tinygrad_rnn.verification.diagnosis.helper_gradients import with_parts
+from tinygrad_rnn.verification.diagnosis.repairs import Repairs
+from tinygrad_rnn.verification.diagnosis.terms import joined, terms_of
+from tinygrad_rnn.verification.diagnosis.true_terms import TrueTerm
+from tinygrad_rnn.verification.explain import explained
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.measure.probe import Probe
+from tinygrad_rnn.verification.mutants import _mutants
+from tinygrad_rnn.verification.report.contents import Report, Row
 
 #: what was written wrongly, what has to be said of it, and what the corrected right-hand side is (by hand)
 CASES = {

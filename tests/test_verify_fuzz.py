@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.report import ORDER
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.report.contents import ORDER
 
 PIECES = st.sampled_from(
     [

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.language.printer import text
+from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import resolve
-from tinygrad_rnn.verify.helpers import with_parts
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.report import Row
+from tinygrad_rnn.verification.diagnosis.helper_gradients import with_parts
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.report.contents import Row
 
 RIGHT = {
     "e": "V @ h[t] + c - y[t]",

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.core.primitives import PRIMITIVES
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.judge import judge
-from tinygrad_rnn.verify.report import Report
+from tinygrad_rnn.verification.judge import judge
+from tinygrad_rnn.verification.report.contents import Report
 
 from .shipped import LARGE
 

@@ -15,8 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.verify.gradcheck import directional
-from tinygrad_rnn.verify.magnitude import EPS, SAFETY, magnitudes
+from tinygrad_rnn.verification.measure.gradcheck import directional
+from tinygrad_rnn.verification.measure.rounding import EPS, SAFETY, magnitudes
 
 mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed: pip install -e '.[test]'")
 DIGITS = 50

@@ -10,13 +10,13 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify import mutants
-from tinygrad_rnn.verify.budget import Budget
-from tinygrad_rnn.verify.checks import Certificate
-from tinygrad_rnn.verify.mutants import certify
-from tinygrad_rnn.verify.probe import Probe
-from tinygrad_rnn.verify.terms import Values
-from tinygrad_rnn.verify.truth import TrueTerm
+from tinygrad_rnn.verification import mutants
+from tinygrad_rnn.verification.checks import Certificate
+from tinygrad_rnn.verification.diagnosis.terms import Values
+from tinygrad_rnn.verification.diagnosis.true_terms import TrueTerm
+from tinygrad_rnn.verification.measure.budget import Budget
+from tinygrad_rnn.verification.measure.probe import Probe
+from tinygrad_rnn.verification.mutants import certify
 
 from .shipped import SMALL
 

@@ -5,8 +5,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import load
-from tinygrad_rnn.verify.otherwise import otherwise
-from tinygrad_rnn.verify.probe import Probe
+from tinygrad_rnn.verification.diagnosis.other_readings import otherwise
+from tinygrad_rnn.verification.measure.probe import Probe
 
 POWER = """sizes: x = 4, W = 4 x 4
 L = sum(t, sum(W @ x[t])) + {}

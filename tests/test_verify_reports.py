@@ -19,13 +19,13 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import load, parse
 from tinygrad_rnn.language.expressions import Ref
-from tinygrad_rnn.language.mathml import addends, mathml, pieces
-from tinygrad_rnn.language.source import Span
+from tinygrad_rnn.language.syntax.source import Span
+from tinygrad_rnn.language.text.mathml import addends, mathml, pieces
 from tinygrad_rnn.models import names, resolve
-from tinygrad_rnn.verify.marks import marked
-from tinygrad_rnn.verify.notes import Notes, judge_file
-from tinygrad_rnn.verify.report import Report
-from tinygrad_rnn.verify.terminal import WIDTH, _listed, text, wants_colour
+from tinygrad_rnn.verification.notes import Notes, judge_file
+from tinygrad_rnn.verification.report.contents import Report
+from tinygrad_rnn.verification.report.marks import marked
+from tinygrad_rnn.verification.report.terminal import WIDTH, _listed, text, wants_colour
 
 from .test_verify_corpus import applied
 

@@ -11,9 +11,9 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.testing import assert_derivation
-from tinygrad_rnn.verify.budget import Budget
-from tinygrad_rnn.verify.judge import _Judge, judge
-from tinygrad_rnn.verify.trials import trials
+from tinygrad_rnn.verification.judge import _Judge, judge
+from tinygrad_rnn.verification.measure.budget import Budget
+from tinygrad_rnn.verification.measure.trials import trials
 
 FORWARD = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
 SQUARES = FORWARD + "L = sum(t, sum(h[t]**2))\ngradients:\n"
@@ -510,7 +510,7 @@ def test_a_size_of_one_that_makes_every_line_fit_is_proposed():
 
 
 def test_what_mistakes_do_downstream_has_a_budget():
-    with mock.patch("tinygrad_rnn.verify.judge.FOLLOW_SECONDS", -1.0):
+    with mock.patch("tinygrad_rnn.verification.judge.FOLLOW_SECONDS", -1.0):
         report = tg.verify(SQUARES + LAST.replace("2", "3") + BEFORE + "    for t < T\n")
     assert [row.verdict for row in report.rows] == ["FAIL", "PROVED"]
     assert report.follow == []

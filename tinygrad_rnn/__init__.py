@@ -8,11 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .compile import CompileError, compile
+from .compiler import CompileError, compile
 from .core.autodiff import gradients
-from .core.contractions import linear, matmul
 from .core.custom import custom_vjp
-from .core.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
 from .core.errors import (
     CheckpointError,
     DerivationError,
@@ -27,48 +25,50 @@ from .core.errors import (
     TinygradError,
 )
 from .core.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from .core.functions import name
 from .core.graph import Graph
-from .core.linalg import norm
-from .core.reductions import add_n, cross_entropy, log_softmax, logsumexp, onehot, softmax
+from .core.naming import name
+from .core.ops.contractions import linear, matmul
+from .core.ops.elementwise import logaddexp, relu, sigmoid, softplus, stop, where
+from .core.ops.linalg import norm
+from .core.ops.reductions import add_n, cross_entropy, log_softmax, logsumexp, onehot, softmax
+from .core.ops.shaping import embedding
 from .core.scope import no_grad, scope, step, steps
-from .core.shaping import embedding
 from .core.spellings import hint as _hint
 from .core.tensor import DIFFERENTIABLE as _DIFFERENTIABLE
 from .core.tensor import Tensor, tensor
 from .derivation import derive
-from .draw import draw
-from .verify import verify, verify_backward
+from .drawing import draw, graphical_model, heatmap, write
+from .verification import verify, verify_backward
 
 if TYPE_CHECKING:
-    from .core.fold import FoldError, fold
-    from .core.recurrence import Recurrence
-    from .core.unfold import unfold
+    from .core.loop.fold import FoldError, fold
+    from .core.loop.recurrence import Recurrence
+    from .core.loop.unfold import unfold
     from .language import Model, Run, load, load_all
-    from .verify.gradcheck import check_grads
-    from .verify.report import Report
+    from .verification.measure.gradcheck import check_grads
+    from .verification.report.contents import Report
 
 __version__ = "0.1.0"
 
 #: imported when first asked for: the engine alone starts in a third of the time
 _LATER = {
-    "FoldError": ".core.fold",
-    "Recurrence": ".core.recurrence",
-    "fold": ".core.fold",
-    "unfold": ".core.unfold",
+    "FoldError": ".core.loop.fold",
+    "Recurrence": ".core.loop.recurrence",
+    "fold": ".core.loop.fold",
+    "unfold": ".core.loop.unfold",
     "Model": ".language",
     "Run": ".language",
     "load": ".language",
     "load_all": ".language",
-    "check_grads": ".verify.gradcheck",
-    "Report": ".verify.report",
+    "check_grads": ".verification.measure.gradcheck",
+    "Report": ".verification.report.contents",
 }
-#: whole rooms and modules, reached as `tinygrad_rnn.nn`
-_ROOMS = {"analysis", "nn", "testing", "train"}
+#: whole packages and modules, reached as `tinygrad_rnn.nn`
+_PACKAGES = {"analysis", "nn", "testing", "train"}
 
 
 def __getattr__(wanted: str) -> Any:
-    if wanted in _ROOMS:
+    if wanted in _PACKAGES:
         return import_module(f".{wanted}", __name__)
     if wanted in _LATER:
         return getattr(import_module(_LATER[wanted], __name__), wanted)
@@ -77,4 +77,4 @@ def __getattr__(wanted: str) -> Any:
 
 def __dir__() -> list[str]:
     ours = [key for key, value in globals().items() if getattr(value, "__module__", "").startswith(__name__)]
-    return sorted([*(key for key in ours if not key.startswith("_")), *_LATER, *_ROOMS])
+    return sorted([*(key for key in ours if not key.startswith("_")), *_LATER, *_PACKAGES])

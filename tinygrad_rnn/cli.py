@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, streams
+from .core.atomic_files import printable
 from .core.errors import GraphError, TinygradError
-from .core.files import printable
 
 if TYPE_CHECKING:
-    from .language.source import Source
-    from .verify.notes import Notes
-    from .verify.report import Report
+    from .language.syntax.source import Source
+    from .verification.notes import Notes
+    from .verification.report.contents import Report
 
 RIGHT, WRONG, UNUSABLE, UNDECIDED = 0, 1, 2, 3
 #: EX_SOFTWARE of sysexits.h
@@ -164,8 +164,8 @@ def _lengths(text: str) -> dict[str, int]:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from .core.files import write_atomically
-    from .verify.terminal import show
+    from .core.atomic_files import write_atomically
+    from .verification.report.terminal import show
 
     if len(arguments.files) > 1:
         return _verify_all(arguments)
@@ -174,7 +174,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if page is not None:
         write_atomically(page, report.to_html().encode())
     if arguments.explain:
-        from .verify.explain import explained
+        from .verification.explain import explained
 
         print(explained(report, arguments.explain))
     elif arguments.proof:
@@ -189,8 +189,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _proofs(report: Report | Notes, in_latex: bool) -> str:
     """The proof of every equation, or why there is none."""
-    from .derivation.proof import latex, written
-    from .verify.report import Report
+    from .derivation.prover.proof import latex, written
+    from .verification.report.contents import Report
 
     reports = [report] if isinstance(report, Report) else [block.report for block in report.blocks if block.report]
     shown = []
@@ -205,7 +205,7 @@ def _proofs(report: Report | Notes, in_latex: bool) -> str:
 
 def _source_of(file: str) -> Source:
     """The text of a FILE: a path, a shipped model's name, or - for standard input."""
-    from .verify.notes import from_path, from_stream
+    from .verification.notes import from_path, from_stream
 
     if file == "-" and sys.stdin is None:
         raise TinygradError("standard input is closed: give a file")
@@ -213,20 +213,20 @@ def _source_of(file: str) -> Source:
 
 
 def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
-    from .verify.notes import judge_file
+    from .verification.notes import judge_file
 
     return judge_file(_source_of(file), T=arguments.T, seeds=arguments.seeds, lengths=arguments.lengths)
 
 
 def _code(verdict: str) -> int:
-    from .verify.report import EXIT
+    from .verification.report.contents import EXIT
 
     return EXIT.get(verdict, UNUSABLE)
 
 
 def _verify_all(arguments: argparse.Namespace) -> int:
     """Every file by itself, then one line for each; the worst of them is the exit code."""
-    from .verify.terminal import show
+    from .verification.report.terminal import show
 
     if arguments.html or arguments.explain or arguments.proof:
         raise GraphError("--html, --explain and --proof are for one file, not for several")
@@ -257,7 +257,7 @@ def _verify_all(arguments: argparse.Namespace) -> int:
 
 
 def _derive(arguments: argparse.Namespace) -> int:
-    from .core.files import write_atomically
+    from .core.atomic_files import write_atomically
     from .derivation import derive
     from .language import load
 
@@ -284,7 +284,7 @@ def _rewrites(steps: Sequence[tuple[str, str]]) -> Iterable[str]:
 
 
 def _draw(arguments: argparse.Namespace) -> int:
-    from .draw import write
+    from .drawing import write
     from .language import load
 
     target = _destination(arguments.output, arguments.file)
@@ -330,11 +330,11 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from .draw import write
+    from .drawing import write
     from .language import load
     from .models import resolve
-    from .verify import verify
-    from .verify.terminal import show
+    from .verification import verify
+    from .verification.report.terminal import show
 
     model = load(resolve("vanilla"))
     report = verify(model)

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from .compile.cache import folder
-from .compile.threads import function
+from .compiler.blas_threads import function
+from .compiler.jit.cache import folder
 
 #: what sets the number of threads of the BLAS libraries that numpy may be built on
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")

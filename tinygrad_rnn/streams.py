@@ -11,8 +11,8 @@ import re
 import sys
 from pathlib import Path
 
+from .core.atomic_files import printable
 from .core.errors import TinygradError
-from .core.files import printable
 
 #: by suffix how a file begins that this program wrote; of other kinds none is written over
 OURS = {

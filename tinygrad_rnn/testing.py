@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .verify import verify, verify_backward
+from .verification import verify, verify_backward
 
 
 def assert_derivation(model: Any, T: int | None = None, seeds: int = 3) -> None:

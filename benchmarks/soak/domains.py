@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.soak import judging
 from benchmarks.soak.judging import Tally
 from tinygrad_rnn.language.affine import Affine, affine
-from tinygrad_rnn.language.indices import Constraint
+from tinygrad_rnn.language.syntax.indices import Constraint
 from tinygrad_rnn.system import Domain
 
 #: seconds for all questions about two domains

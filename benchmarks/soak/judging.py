@@ -22,7 +22,7 @@ from benchmarks.soak.cases import Case
 from benchmarks.soak.numeric import World
 from benchmarks.soak.reading import File, Unread, read
 from tinygrad_rnn.core.errors import TinygradError
-from tinygrad_rnn.verify.judge import judge
+from tinygrad_rnn.verification.judge import judge
 
 HOLDS = ("PASS", "PROVED")
 #: lengths at which a printed derivation is compared with the complex step; none is a length it could be made from
@@ -64,7 +64,7 @@ class Tally:
         """The package's report on a file."""
         if not self.verdicts_only:
             return tg.verify(text)
-        with mock.patch("tinygrad_rnn.verify.judge.diagnose", lambda *_: None):
+        with mock.patch("tinygrad_rnn.verification.judge.diagnose", lambda *_: None):
             return judge(text, T=None, seeds=1, certified=False)
 
     def count(self, title: str, verdict: str) -> None:
@@ -194,7 +194,7 @@ def prove_random(seeds: Iterable[str], tally: Tally) -> None:
 
     A wrong one would never get to it, since numbers come first, so it is given less time for these.
     """
-    from tinygrad_rnn.derivation.prove import Budget, prove
+    from tinygrad_rnn.derivation.prover.prove import Budget, prove
 
     for seed in seeds:
         for case, kind in ((cases.right(seed), "right"), (cases.wrong(seed), "wrong")):
@@ -263,7 +263,7 @@ def _lengths(file: File, T: int) -> dict[str, int]:
 
 
 def _said(equation: Any) -> str:
-    from tinygrad_rnn.language.printer import text
+    from tinygrad_rnn.language.text.printer import text
 
     return equation if isinstance(equation, str) else text(equation)
 

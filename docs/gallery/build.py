@@ -8,7 +8,7 @@ The same list and the same package give the same bytes; `tests/test_gallery.py` 
 from __future__ import annotations
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.core.files import write_atomically
+from tinygrad_rnn.core.atomic_files import write_atomically
 
 from .page import page, section
 from .pictures import picture

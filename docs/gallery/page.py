@@ -13,9 +13,9 @@ from html import escape
 from pathlib import Path
 
 from tinygrad_rnn.language import Equation, Model
-from tinygrad_rnn.language.mathml import pieces
-from tinygrad_rnn.verify.report import Report
-from tinygrad_rnn.verify.stylesheet import CSS
+from tinygrad_rnn.language.text.mathml import pieces
+from tinygrad_rnn.verification.report.contents import Report
+from tinygrad_rnn.verification.report.stylesheet import CSS
 
 from .pictures import Picture, picture
 from .systems import DOCS, Chapter, System

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw.layout import lay_out
-from tinygrad_rnn.draw.svg import to_svg
-from tinygrad_rnn.draw.view import view
+from tinygrad_rnn.drawing.layout.placement import lay_out
+from tinygrad_rnn.drawing.view.options import view
+from tinygrad_rnn.drawing.writers.svg import to_svg
 
 from .systems import System
 

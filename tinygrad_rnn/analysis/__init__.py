@@ -6,12 +6,12 @@ changes a graph or a parameter.
 
 from __future__ import annotations
 
+from .eigenvalues import Spectrum, spectrum
 from .finite import NonFinite, first_nonfinite
 from .gates import Saturation, saturation
-from .jacobians import Jacobians, jacobians
+from .jacobian_products import Jacobians, jacobians
 from .norms import GradientNorms, PairNorms, gradient_norms, pair_norms
-from .quantities import carried, quantities
-from .spectrum import Spectrum, spectrum
+from .recorded_quantities import carried, quantities
 
 __all__ = [
     "GradientNorms",

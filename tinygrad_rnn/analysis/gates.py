@@ -14,7 +14,7 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, sheet
-from .quantities import Source, Timeline, quantities, rows
+from .recorded_quantities import Source, Timeline, quantities, rows
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..core.autodiff import gradients
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, sheet
-from .quantities import Source, Timeline, quantity, rows
+from .recorded_quantities import Source, Timeline, quantity, rows
 
 
 @dataclass(frozen=True)

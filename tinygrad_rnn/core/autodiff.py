@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import stop
+from .backward import Gradient, PerStep, numeric, recorded
 from .errors import DtypeError, GraphError, ShapeError, kind_of
 from .graph import ancestors
+from .ops.elementwise import stop
 from .scope import Index
-from .sweep import Gradient, PerStep, numeric, recorded
 from .tensor import Tensor, Value, constant
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .autodiff import gradients_between, reached_from
-from .elementwise import identity
 from .errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
+from .forward import pushforward
 from .looks import followed, looks
-from .tangents import pushforward
+from .ops.elementwise import identity
 from .tensor import Tensor, next_id, tensor
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from . import joining, ordering, statistics  # noqa: F401 - whose functions are to be named
 from . import tensor as tensor_module
 from .errors import DtypeError, NotDifferentiableError
-from .linalg import matrix_transpose
 from .looks import UNCOPIED
+from .ops import joining, ordering, statistics  # noqa: F401 - whose functions are to be named
+from .ops.linalg import matrix_transpose
+from .ops.special import astype
 from .primitives import optional, spells
 from .signatures import spelled
-from .special import astype
 from .spellings import SPELLINGS, hint
 from .tensor import DIFFERENTIABLE, Tensor
 

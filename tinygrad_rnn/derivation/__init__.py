@@ -24,19 +24,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .derivation import Cell, Derivation
+    from .derived import Cell, Derivation
     from .gradients import Gradients
-    from .terms import TrueTerm, true_terms
+    from .right_terms import TrueTerm, true_terms
     from .vocabulary import default_names
     from .writing import DIAG, HADAMARD
 
 #: imported when first asked for, so that the engine alone starts quickly
 _LATER = {
-    "Cell": ".derivation",
-    "Derivation": ".derivation",
+    "Cell": ".derived",
+    "Derivation": ".derived",
     "Gradients": ".gradients",
-    "TrueTerm": ".terms",
-    "true_terms": ".terms",
+    "TrueTerm": ".right_terms",
+    "true_terms": ".right_terms",
     "default_names": ".vocabulary",
     "DIAG": ".writing",
     "HADAMARD": ".writing",
@@ -64,8 +64,8 @@ def derive(
     'dh[t] = W.T @ dh[t+1]    for t < T'
     """
     from ..language import Model, load
-    from ..system.functions import model_of
-    from .derivation import Derivation
+    from ..system.recorded_functions import model_of
+    from .derived import Derivation
 
     if isinstance(model, str | Path):
         model = load(model)

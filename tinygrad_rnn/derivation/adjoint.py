@@ -15,12 +15,12 @@ from functools import partial
 from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
 from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
 from ..system import Clause, Domain
 from .algebra import Algebra
-from .blocks import entries, padded, rows
+from .block_structure import entries, padded, rows
 from .forms import ONE, Form, Symbol, is_zero, number
-from .reading import Env, Reader, refuse_matrices, times_of
+from .from_expressions import Env, Reader, refuse_matrices, times_of
 from .rules import RULES
 
 Key = tuple[str, bool]

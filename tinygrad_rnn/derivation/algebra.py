@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from ..language.affine import Affine
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
 from ..system import EVERYWHERE, Domain
-from .blocks import entries, into_padded, padded, rows
+from .block_structure import entries, into_padded, padded, rows
 from .factoring import (
     cancel,
     collected,

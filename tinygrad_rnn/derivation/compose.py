@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from ..core.errors import DerivationError
 from ..language.affine import affine
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
 from ..system import Clause, Domain, System
 from .adjoint import Key, Share, shares_of
 from .forms import ONE, Symbol, is_zero
-from .lengths import at_length
+from .from_expressions import Reader
 from .limits import Limits
-from .reading import Reader
+from .long_sequences import at_length
 
 
 class Adjoint:

@@ -15,12 +15,12 @@ from ..core.errors import TinygradError
 from ..core.tensor import plain
 from ..language import Model
 from ..language.affine import Affine
-from ..language.indices import Constraint
-from ..language.quantities import Key, refs
+from ..language.syntax.indices import Constraint
+from ..language.types.quantities import Key, refs
 from ..system.circles import reached
 from ..system.domain import Domain
 from .entries.units import Apply, Bound, Entry, Polynomial
-from .refute import APART, point_of
+from .prover.refute import APART, point_of
 
 #: the equations of a helper entry by entry, each with its own indices and domain
 Values = list[tuple[Polynomial, tuple[Affine, ...], Domain]]

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from ..language.affine import Affine
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
 
 Shape = tuple[int, int]
 SCALAR: Shape = (1, 1)

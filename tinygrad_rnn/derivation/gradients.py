@@ -8,14 +8,14 @@ from dataclasses import replace
 from ..core.errors import DerivationError
 from ..language import Model
 from ..language.affine import Affine, affine
-from ..language.indices import Constraint, Range
+from ..language.syntax.indices import Constraint, Range
 from ..system import Domain, System
 from .adjoint import Key, Share
 from .algebra import RULES, Algebra
 from .compose import Adjoint, reader_of, without_zeros
+from .from_expressions import Reader
 from .limits import Limits
-from .naming import Quotients, distributions, means
-from .reading import Reader
+from .named_quotients import Quotients, distributions, means
 from .regions import Region, regions_of
 from .vocabulary import vocabulary
 

@@ -6,7 +6,7 @@ from ..core.errors import DerivationError
 from ..language import parse
 from ..language.affine import Affine
 from ..language.expressions import Expr, Ref
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
 from ..system import Domain
 from .adjoint import Share
 from .algebra import Algebra

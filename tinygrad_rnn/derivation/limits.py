@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from ..core.errors import DerivationError
-from ..system.patience import patience
+from ..system.time_limit import patience
 
 #: so long a derivation may take
 SECONDS = 60.0

@@ -13,12 +13,12 @@ from itertools import product as combinations
 from math import lcm
 
 from ..language.affine import Affine, affine
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
 from ..system import Domain
 from .adjoint import Share
 from .algebra import Algebra
 from .forms import Form
-from .totals import together
+from .index_sums import together
 
 #: a domain, whether equations define the quantity there, and the shares that are active
 Piece = tuple[Domain, bool, tuple[Share, ...]]

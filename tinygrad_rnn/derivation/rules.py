@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from .algebra import Algebra
-from .blocks import diagonal, entries
+from .block_structure import diagonal, entries
 from .forms import ONE, Apply, Form
-from .reading import entry_count
+from .from_expressions import entry_count
 
 #: what each argument receives; None for what has no gradient
 Rule = Callable[[Algebra, Form, Sequence[Form], Form], Sequence[Form | None]]

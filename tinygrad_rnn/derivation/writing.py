@@ -9,12 +9,12 @@ from fractions import Fraction
 from ..core.errors import DerivationError
 from ..language import Model
 from ..language.affine import Affine, affine
-from ..language.conditions import lengths_of, range_of
 from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Time, Transpose, Unary
 from ..language.expressions import Sum as OverTime
-from ..language.indices import Comparison, Condition, Constraint, Range
 from ..language.rewriting import negated, product
-from ..language.source import NOWHERE
+from ..language.syntax.conditions import lengths_of, range_of
+from ..language.syntax.indices import Comparison, Condition, Constraint, Range
+from ..language.syntax.source import NOWHERE
 from ..system import Domain
 from . import forms
 from .forms import SCALAR, Form, is_zero

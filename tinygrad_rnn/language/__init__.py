@@ -6,10 +6,10 @@ Nothing here differentiates or judges; that is done by the readers of the graph.
 """
 
 from .expressions import Document, Equation
-from .gradients import Evaluator
-from .grammar import parse
-from .model import Model, load, load_all, read
-from .source import Source, Span
-from .unroll import Run
+from .run.gradient_equations import Evaluator
+from .run.model import Model, load, load_all, read
+from .run.unroll import Run
+from .syntax.grammar import parse
+from .syntax.source import Source, Span
 
 __all__ = ["Document", "Equation", "Evaluator", "Model", "Run", "Source", "Span", "load", "load_all", "parse", "read"]

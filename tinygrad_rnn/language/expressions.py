@@ -13,8 +13,8 @@ from typing import Any
 
 from ..core.errors import LanguageError
 from .affine import Affine
-from .indices import MAIN, Condition, Lengths, Range, Step, as_lengths, grid, numbers
-from .source import Source, Span
+from .syntax.indices import MAIN, Condition, Lengths, Range, Step, as_lengths, grid, numbers
+from .syntax.source import Source, Span
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementwise import greater, relu, sigmoid, sign, softplus, stop
-from ..core.linalg import norm
-from ..core.reductions import cross_entropy, log_softmax, logsumexp, onehot, softmax
+from ..core.ops.elementwise import greater, relu, sigmoid, sign, softplus, stop
+from ..core.ops.linalg import norm
+from ..core.ops.reductions import cross_entropy, log_softmax, logsumexp, onehot, softmax
 from ..core.tensor import plain
-from . import operands
-from .operands import Operand, column, entrywise, pairwise
+from .run import operands
+from .run.operands import Operand, column, entrywise, pairwise
 
 REDUCTIONS = ("sum", "mean", "prod")
 ALIASES = {

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from .affine import Affine, affine
 from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine, walk
-from .indices import Comparison, Condition, Range
-from .source import NOWHERE
+from .syntax.indices import Comparison, Condition, Range
+from .syntax.source import NOWHERE
 
 #: an additive term: +1 or -1, and what is added or subtracted
 Signed = tuple[int, Expr]
@@ -40,7 +40,7 @@ def mapped(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     """The expression with `change` applied to every node, children before parents; without recursion.
 
     >>> from tinygrad_rnn.language import parse
-    >>> from tinygrad_rnn.language.printer import text
+    >>> from tinygrad_rnn.language.text.printer import text
     >>> rhs = parse("h[t] = W @ x[t] + W @ y[t]").forward[0].rhs
     >>> text(mapped(rhs, lambda node: Ref(node.span, "V") if isinstance(node, Ref) and node.name == "W" else node))
     'V @ x[t] + V @ y[t]'
@@ -105,7 +105,7 @@ def total(terms: Iterable[Signed]) -> Expr:
     """The sum of signed terms; 0 for none.
 
     >>> from tinygrad_rnn.language import parse
-    >>> from tinygrad_rnn.language.printer import text
+    >>> from tinygrad_rnn.language.text.printer import text
     >>> text(total(addends(parse("h = a - (b - c)").forward[0].rhs)))
     'a - b + c'
     """
@@ -160,7 +160,7 @@ def substituted(expr: Expr, values: Mapping[str, Affine]) -> Expr:
     A variable that a sum binds is renamed where a value mentions it, so nothing is captured.
 
     >>> from tinygrad_rnn.language import parse
-    >>> from tinygrad_rnn.language.printer import text
+    >>> from tinygrad_rnn.language.text.printer import text
     >>> rhs = parse("h[t] = sum(k < t, x[k] * y[t-1])").forward[0].rhs
     >>> text(substituted(rhs, {"t": affine("k", 1)}))
     'sum(k_1 < k+1, x[k_1] * y[k])'

@@ -37,12 +37,6 @@ from .layers import (
     LSTM,
     RNN,
 )
-from .lengths import (
-    BernoulliStop,
-    EndSymbol,
-    PredictedLength,
-    Sequences,
-)
 from .linear import (
     MLP,
     Embedding,
@@ -101,6 +95,12 @@ from .seq2seq import (
     Encoder,
     EncoderDecoder,
     Seq2Seq,
+)
+from .sequence_ends import (
+    BernoulliStop,
+    EndSymbol,
+    PredictedLength,
+    Sequences,
 )
 from .time_scales import (
     ClockworkCell,

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
 from ..core.errors import GraphError, ShapeError
-from ..core.functions import name
-from ..core.reductions import softmax
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.reductions import softmax
 from ..core.tensor import Tensor, plain
 from . import init
-from .given import hidden, running, truths, whole
+from .arguments import hidden, running, truths, whole
 from .module import Module, parameter
 from .seq2seq import EncoderDecoder
 

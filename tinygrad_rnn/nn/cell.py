@@ -14,7 +14,7 @@ from ..core.errors import GraphError, ShapeError
 from ..core.scope import current
 from ..core.tensor import Tensor
 from . import init
-from .given import as_data, given_states, shape_given, whole
+from .arguments import as_data, given_states, shape_given, whole
 from .module import Module, parameter
 
 States = tuple[Any, ...]

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import relu, sigmoid, tanh
 from ..core.errors import GraphError
-from ..core.functions import name
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import relu, sigmoid, tanh
 from ..core.tensor import Tensor
 from . import init
 from .cell import Cell, States

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import tanh
 from ..core.errors import GraphError, ShapeError
-from ..core.functions import name
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import tanh
 from ..core.scope import scope
 from .cell import Cell, States
 from .linear import MLP, Linear

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import tanh
 from ..core.errors import ShapeError
-from ..core.functions import name
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import tanh
 from ..core.scope import current, scope, step
 from ..core.tensor import Tensor
+from .arguments import as_data, given_states, shape_given
 from .cell import Cell, States
 from .dropout import leaf
-from .given import as_data, given_states, shape_given
 from .module import Module
 from .sequence import recording
 

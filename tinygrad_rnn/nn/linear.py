@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.choosing import ranged
-from ..core.contractions import linear
-from ..core.elementwise import relu, sigmoid, tanh
 from ..core.errors import DtypeError, GraphError, ShapeError
-from ..core.shaping import embedding
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import relu, sigmoid, tanh
+from ..core.ops.indexing import ranged
+from ..core.ops.shaping import embedding
 from ..core.tensor import plain
 from . import init
-from .given import in_graph, shape_given, whole
+from .arguments import in_graph, shape_given, whole
 from .module import Module, parameter
 from .normalized import EPS, normalized
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.choosing import HOLE, cast, equals, pick, some, unlike
-from ..core.elementwise import softplus
 from ..core.errors import GraphError, ShapeError
+from ..core.ops.elementwise import softplus
+from ..core.ops.indexing import HOLE, cast, equals, pick, some, unlike
+from ..core.ops.reductions import cross_entropy as _cross_entropy
+from ..core.ops.reductions import refuse_other_classes
 from ..core.primitives import shape_of
-from ..core.reductions import cross_entropy as _cross_entropy
-from ..core.reductions import refuse_other_classes
 from ..core.tensor import Tensor, plain, tensor
-from .given import in_graph
+from .arguments import in_graph
 
 
 def cross_entropy(

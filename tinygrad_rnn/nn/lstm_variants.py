@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import sigmoid, tanh
 from ..core.errors import ShapeError
-from ..core.functions import name
-from ..core.shaping import concatenate
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import sigmoid, tanh
+from ..core.ops.shaping import concatenate
 from ..core.tensor import Tensor
 from .cell import States
 from .cells import LSTMCell

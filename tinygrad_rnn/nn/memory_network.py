@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
 from ..core.errors import GraphError, ShapeError
-from ..core.functions import name
-from ..core.reductions import add_n, cross_entropy, log_softmax
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.reductions import add_n, cross_entropy, log_softmax
 from ..core.scope import scope, steps
 from ..core.tensor import plain
+from .arguments import given_tensor, in_graph
 from .dropout import leaf
-from .given import given_tensor, in_graph
 from .sized import Sized
 
 

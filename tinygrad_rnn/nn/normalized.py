@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import sigmoid, tanh
-from ..core.functions import name
-from ..core.reductions import mean
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import sigmoid, tanh
+from ..core.ops.reductions import mean
 from ..core.tensor import Tensor
 from . import init
 from .cell import Cell, States

@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import sigmoid, softplus
 from ..core.errors import GraphError, ShapeError
-from ..core.functions import name
-from ..core.linalg import norm
-from ..core.reductions import softmax
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import sigmoid, softplus
+from ..core.ops.linalg import norm
+from ..core.ops.reductions import softmax
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor
+from .arguments import as_data, given_sequence, shape_given
 from .cell import Cell, States
 from .cells import LSTMCell, RNNCell
 from .dropout import leaf
-from .given import as_data, given_sequence, shape_given
 from .module import parameter
 from .sized import Sized
 

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from ..core.choosing import ranged
-from ..core.contractions import linear
-from ..core.elementwise import tanh
 from ..core.errors import DtypeError, GraphError, ShapeError
-from ..core.functions import name
-from ..core.reductions import onehot, softmax
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import tanh
+from ..core.ops.indexing import ranged
+from ..core.ops.reductions import onehot, softmax
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor, next_id, plain
+from .arguments import given_states, in_graph
 from .cell import Cell, States
 from .dropout import leaf
-from .given import given_states, in_graph
 from .module import Module
 from .random import generator
 from .recurrent import Recurrent

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compile.watch import refuse_while_recorded
+from ..compiler.trace.guard import refuse_while_recorded
 
 _generator = np.random.default_rng()
 

@@ -13,12 +13,12 @@ from warnings import warn
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.functions import name
+from ..core.naming import name
 from ..core.scope import Scope, current, entered, scope, step, steps
 from ..core.tensor import Tensor
+from .arguments import given_states, whole
 from .cell import Cell, States
 from .dropout import Locked, Zoneout, leaf, mask, probability
-from .given import given_states, whole
 from .module import Module
 from .sequence import Alter, Inputs, Padding, Trace, recording, run
 

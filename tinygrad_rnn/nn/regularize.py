@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..core.autodiff import gradients, pullback
-from ..core.elementwise import greater, where
 from ..core.errors import GraphError
 from ..core.graph import Graph
-from ..core.reductions import add_n
+from ..core.ops.elementwise import greater, where
+from ..core.ops.reductions import add_n
 from ..core.tensor import Tensor, constant
 
 

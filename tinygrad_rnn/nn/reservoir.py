@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.contractions import linear
 from ..core.errors import GraphError, NonFiniteError, ShapeError
-from ..core.functions import name
+from ..core.naming import name
+from ..core.ops.contractions import linear
 from ..core.scope import current, scope, step, steps
 from ..core.tensor import Tensor, plain
 from . import init
+from .arguments import as_data, given_states, whole
 from .dropout import leaf
-from .given import as_data, given_states, whole
 from .random import generator
 from .sized import Sized
 

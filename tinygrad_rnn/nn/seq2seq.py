@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
 from ..core.errors import GraphError, ShapeError
-from ..core.functions import name
+from ..core.naming import name
+from ..core.ops.contractions import linear
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor, plain
+from .arguments import given_sequence, given_state, running
 from .cell import Cell
 from .dropout import leaf
 from .generative import Autoregressive
-from .given import given_sequence, given_state, running
 from .sized import Sized
 
 CONTEXTS = ("input", "initial", "both")

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.functions import name
 from ..core.graph import ancestors
+from ..core.naming import name
 from ..core.scope import Scope, current, entered, steps
 from ..core.tensor import Tensor, next_id, tensor
+from .arguments import as_data, hidden, running, shape_given, truths
 from .cell import Cell, States
 from .dropout import Locked, leaf, replaced
-from .given import as_data, hidden, running, shape_given, truths
 
 Trace = dict[str, list[Tensor]]
 #: (t, names of the states, new states, old states) -> the states that are carried on

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.tensor import Tensor
 from . import init
-from .given import whole
+from .arguments import whole
 from .module import Module, parameter
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contractions import linear
-from ..core.elementwise import sigmoid
 from ..core.errors import ShapeError
-from ..core.functions import name
-from ..core.reductions import add_n
+from ..core.naming import name
+from ..core.ops.contractions import linear
+from ..core.ops.elementwise import sigmoid
+from ..core.ops.reductions import add_n
 from ..core.scope import scope, step
 from ..core.tensor import Tensor
+from .arguments import as_data, shape_given
 from .dropout import leaf
-from .given import as_data, shape_given
 from .sized import Sized
 from .trees import Tree, TreeNode, nodes_of, nodes_of_heads
 

@@ -7,7 +7,7 @@
 Nothing here differentiates or judges; `derivation` and `verify` read it.
 """
 
+from .affine_system import Clause, System
 from .domain import EVERYWHERE, Domain
-from .system import Clause, System
 
 __all__ = ["EVERYWHERE", "Clause", "Domain", "System"]

@@ -14,11 +14,11 @@ from itertools import product
 from typing import TypeVar
 
 from ..language.affine import Affine, affine
-from ..language.indices import Constraint
+from ..language.syntax.indices import Constraint
+from .affine_system import Clause
 from .domain import Domain
-from .patience import keep_on
 from .readings import Reading
-from .system import Clause
+from .time_limit import keep_on
 
 Node = TypeVar("Node", bound=Hashable)
 

@@ -16,8 +16,8 @@ from functools import lru_cache
 from math import gcd, lcm
 
 from ..language.affine import Affine, affine
-from ..language.indices import Constraint
-from .patience import keep_on
+from ..language.syntax.indices import Constraint
+from .time_limit import keep_on
 
 _NEVER = Constraint(">=", affine(None, -1))
 

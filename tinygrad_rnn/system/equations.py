@@ -15,11 +15,11 @@ from ..core.autodiff import gradients
 from ..core.errors import DerivationError, LanguageError
 from ..core.graph import Graph
 from ..core.tensor import Tensor, plain
-from ..language.model import Model, load
-from ..language.unroll import Run
+from ..language.run.model import Model, load
+from ..language.run.unroll import Run
 from .from_graph import Writer
-from .names import ENTRY
-from .numbers import Numbers
+from .literals import Numbers
+from .quantity_names import ENTRY
 from .recorded import Recorded
 from .samples import Axes, is_learned
 from .times import ALONE

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..language.affine import Affine, affine
 from ..language.expressions import Expr, Ref, Sum
-from ..language.indices import Condition, Constraint
-from ..language.quantities import Key
+from ..language.syntax.indices import Condition, Constraint
+from ..language.types.quantities import Key
+from .affine_system import Clause
 from .domain import Domain
-from .system import Clause
 
 
 class Existence:

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DerivationError
-from ..core.recurrence import At, Constant, Each, Instruction, Reference, Root, Shift
+from ..core.loop.recurrence import At, Constant, Each, Instruction, Reference, Root, Shift
+from ..core.loop.timeline import is_constant
 from ..core.tensor import Tensor, plain
-from ..core.timeline import is_constant
-from .names import ENTRY, Names, Slot, slot_of
-from .numbers import Numbers
+from .expression_text import Form
+from .literals import Numbers
 from .operations import WHOLE, write
+from .quantity_names import ENTRY, Names, Slot, slot_of
 from .recorded import Recorded
 from .samples import Axes, said
+from .time_sums import SUMS, Totals, running_sums
 from .times import AFTER, ALONE, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
-from .totals import SUMS, Totals, running_sums
-from .written import Form
 
 
 class Writer:

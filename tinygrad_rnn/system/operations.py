@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.choosing import HOLE
 from ..core.errors import DerivationError
+from ..core.ops.indexing import HOLE
 from ..core.tensor import Tensor
+from .expression_text import ATOM, PRODUCT, SIGN, SUM, Form, add, call, literal, negated, over, times, turned
 from .samples import Axes, Axis, axes_of, index_parts, permutation, said
-from .written import ATOM, PRODUCT, SIGN, SUM, Form, add, call, literal, negated, over, times, turned
 
 
 def write(node: Tensor, args: list[Form], axes: Axes) -> Form:

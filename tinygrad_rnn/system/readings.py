@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from ..language.affine import Affine
 from ..language.expressions import Equation, Ref
+from .affine_system import Clause, claim_of
 from .domain import EVERYWHERE, Domain
 from .existence import reads, uncovered
-from .system import Clause, claim_of
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ..compile.sequences import index_of
-from ..compile.unstack import Unstacking
-from ..core.choosing import select
+from ..compiler.trace.sequences import index_of
+from ..compiler.trace.unstack import Unstacking
 from ..core.errors import DerivationError
-from ..core.fold import FoldError, fold
 from ..core.graph import Graph
+from ..core.loop.fold import FoldError, fold
+from ..core.loop.recurrence import Recurrence, Root
+from ..core.loop.timeline import Timeline, is_constant, same_value
+from ..core.ops.indexing import select
 from ..core.primitives import PRIMITIVES, record
-from ..core.recurrence import Recurrence, Root
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor, constant
-from ..core.timeline import Timeline, is_constant, same_value
-from .loops import with_steps
+from .loop_detection import with_steps
 from .stacks import taken_apart
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ..core.choosing import HOLE
 from ..core.errors import DerivationError
+from ..core.ops.indexing import HOLE
 from ..core.tensor import Tensor
 
 Axis = tuple[int, int]

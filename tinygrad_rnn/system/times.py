@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.errors import DerivationError
-from ..core.recurrence import Instruction
+from ..core.loop.recurrence import Instruction
 from ..core.tensor import Tensor
-from .names import Slot
+from .quantity_names import Slot
 from .recorded import Recorded
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from . import clip
 from .clip import clip_grad_norm_, clip_grad_value_
 from .data import Minibatches
+from .fitting import fit
 from .history import History
-from .loop import fit
 from .optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from .schedules import CosineAnnealingLR, ExponentialLR, LinearLR, ReduceLROnPlateau, Schedule, SequentialLR, StepLR
 from .snapshot import load_checkpoint, save_checkpoint
 from .stopping import EarlyStopping
-from .truncated import detach_state, truncated, windows
+from .truncation import detach_state, truncated, windows
 
 __all__ = [
     "SGD",

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.atomic_files import write_atomically
 from ..core.errors import CheckpointError
 from ..core.extras import extra
-from ..core.files import write_atomically
-from ..nn.given import whole
+from ..nn.arguments import whole
 
 KIND = "tinygrad_rnn checkpoint, version 2"
 _NAME = re.compile(r"step-(\d+)\.safetensors")

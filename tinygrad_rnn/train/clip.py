@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import GraphError, NonFiniteError
 from ..core.tensor import Tensor
 from ..nn.random import generator
-from .rules import Cut
+from .rule_graphs import Cut
 
 Gradients = Sequence[Any]
 #: gradients -> (clipped gradients, norm of all of them before)

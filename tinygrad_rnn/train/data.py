@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError, kind_of
-from ..nn.given import whole
+from ..nn.arguments import whole
 
 #: number of the step, from 0 -> its batch, whatever the loss function takes
 Batches = Callable[[int], Any]

@@ -57,7 +57,7 @@ class Compiled(Recorded):
 
     def __init__(self, model: Module, loss_fn: LossFunction, parameters: list[Tensor], executor: str) -> None:
         super().__init__(model, loss_fn, parameters)
-        from ..compile import compile
+        from ..compiler import compile
 
         self.compiled = compile(value_and_grad(loss_fn), executor=executor)
         self.compiled.together = True  # so that gradients are end to end for the optimiser

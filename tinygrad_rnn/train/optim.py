@@ -18,8 +18,8 @@ import numpy as np
 
 from ..core.errors import GraphError, ShapeError
 from ..core.tensor import Tensor, plain
-from .lanes import Options, groups_of, lanes_of, named, options_of
-from .rules import UNCUT, Choices, Cut, Numbers, Rules, State, chosen, penalised
+from .flat_parameters import Options, groups_of, lanes_of, named, options_of
+from .rule_graphs import UNCUT, Choices, Cut, Numbers, Rules, State, chosen, penalised
 
 
 class Optimizer:

@@ -12,7 +12,7 @@ from math import cos, inf, pi
 from typing import Any
 
 from ..core.errors import GraphError, kind_of
-from ..nn.given import whole
+from ..nn.arguments import whole
 from .optim import Optimizer
 
 

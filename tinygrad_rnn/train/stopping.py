@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..nn import Module
-from ..nn.given import whole
+from ..nn.arguments import whole
 
 
 class EarlyStopping:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from ...language import Model
 from ...language.affine import Affine, affine
 from ...language.expressions import Ref
-from ...language.indices import Constraint
-from ...language.quantities import Key, refs
+from ...language.syntax.indices import Constraint
+from ...language.types.quantities import Key, refs
+from ...system.affine_system import Clause, System
 from ...system.domain import Domain
 from ...system.existence import Existence
-from ...system.system import Clause, System
 from .arithmetic import Work, added, of, restricted
-from .expressions import Entries, entries, one_hot
+from .entrywise import Entries, entries, one_hot
 from .signs import Signs
 from .sizes import Sizes
 from .slopes import key_of

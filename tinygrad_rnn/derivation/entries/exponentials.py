@@ -7,8 +7,8 @@ from fractions import Fraction
 from ...system.domain import Domain
 from . import arithmetic
 from .arithmetic import ONE, Work, added, multiplied, of, restricted, scaled
-from .functions import apply
-from .names import traits
+from .function_forms import apply
+from .named_functions import traits
 from .sums import opened, summed
 from .units import Apply, Bound, Polynomial, Unit
 

@@ -9,9 +9,9 @@ from weakref import proxy
 
 from ...core.memory import weakly
 from ...language.affine import affine
-from ...language.quantities import Key
+from ...language.types.quantities import Key
+from ...system.affine_system import Clause
 from ...system.domain import Domain
-from ...system.system import Clause
 from .arithmetic import Unprovable
 from .ranges import REAL, Interval, Ranges
 from .slopes import key_of

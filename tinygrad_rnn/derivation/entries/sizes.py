@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from ...language import Model
 from ...language.affine import Affine, affine
-from ...language.dimensions import Dimension, Type
 from ...language.expressions import Call, Expr, Stack, walk
-from ...language.quantities import Key
+from ...language.types.dimensions import Dimension, Type
+from ...language.types.quantities import Key
 
 
 class Sizes:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ...language.affine import Affine
-from ...language.indices import Constraint
-from ...language.quantities import Key
+from ...language.syntax.indices import Constraint
+from ...language.types.quantities import Key
 from ...system.domain import Domain
 from . import arithmetic
 from .arithmetic import ONE, ZERO, Unprovable, Work, added, index, multiplied, of, on, product, restricted, scaled
-from .functions import apply
+from .function_forms import apply
 from .sums import opened, summed
 from .units import Apply, Bound, Entry, Exponent, Factors, Polynomial, Repeated, Unit
 

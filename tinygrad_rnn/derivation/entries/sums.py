@@ -13,11 +13,11 @@ from itertools import permutations
 from itertools import product as combinations
 
 from ...language.affine import Affine, affine
-from ...language.indices import Constraint
+from ...language.syntax.indices import Constraint
 from ...system.domain import EVERYWHERE, NEVER, Domain
 from . import arithmetic
 from .arithmetic import ONE, ZERO, Unprovable, Work, added, index, multiplied, on, product, restricted, scaled
-from .functions import apply
+from .function_forms import apply
 from .units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit, factors_text
 
 #: orders of bound variables that look alike are all tried, up to so many

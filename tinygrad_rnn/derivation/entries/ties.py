@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from ...system.domain import Domain
 from .arithmetic import ONE, Work, added, multiplied, product, restricted, scaled
-from .functions import apply
+from .function_forms import apply
 from .sums import opened, summed
 from .units import Apply, Bound, Factors, Polynomial
 

@@ -15,7 +15,7 @@ from itertools import product as combinations
 from math import factorial, prod
 
 from ...language.affine import Affine, affine
-from ...language.indices import Constraint
+from ...language.syntax.indices import Constraint
 from ...system.domain import NEVER, Domain
 from . import arithmetic
 from .arithmetic import Exhausted, Unprovable, Work, added, restricted, scaled

@@ -1,0 +1,1 @@
+"""A plan carried out by numpy calls that write into memory already there."""

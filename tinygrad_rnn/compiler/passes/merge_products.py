@@ -1,0 +1,229 @@
+"""Several small products of matrices as one large one.
+
+Products that read the same value become one product with the weights stacked (the gates of a cell); a sum of products
+becomes one product of what is stacked; a sum over time of outer products is a contraction, one product over all steps
+and samples (the gradient of a weight). Only products of the same stage are merged, so that no work moves into a loop.
+
+    join       its inputs one above the other; a storage order, not a copy, where the inputs can live in its place
+    rows       some rows of its input (params start, stop): a view
+    contract   once: the sum over all steps of a[t] @ b[t].T
+    total_rows once: the sum over all steps and columns, as one column
+    inner      once: the sum over all steps and entries of a[t] * b[t]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..planning.stages import LOOP, Stages
+from ..program import Node, rewrite, users
+from .features_first import gemm, transposed
+
+
+def merge_products(outputs: list[Node]) -> list[Node]:
+    """The outputs with products merged."""
+    outputs = contractions(outputs)
+    outputs = _sums(outputs)
+    outputs = _common_right(outputs)
+    return _joined_contractions(outputs)
+
+
+def join(nodes: list[Node]) -> Node:
+    """Nodes one above the other."""
+    sample = np.concatenate([np.asarray(x.sample) for x in nodes])
+    return Node("join", nodes, {}, any(x.step for x in nodes), sample)
+
+
+def rows(node: Node, start: int, stop: int, label: str = "") -> Node:
+    """Some rows of a node."""
+    return Node("rows", [node], {"start": start, "stop": stop}, node.step, node.sample[start:stop], None, label)
+
+
+# -- sums over time -----------------------------------------------------------------------------------------------
+def contractions(outputs: list[Node]) -> list[Node]:
+    """Sums over time of products of two values of the steps, and of sums over the batch."""
+    known: dict[int, Node] = {}
+
+    def turned(x: Node, turn: bool) -> Node:
+        return known.setdefault(id(x), transposed(x)) if turn else x
+
+    def rule(node: Node) -> Node | None:
+        if node.op != "total":
+            return None
+        (x,) = node.ins
+        if x.op == "gemm" and all(y.step for y in x.ins):
+            a, b = x.ins
+            return Node("contract", [turned(a, x.params["ta"]), turned(b, not x.params["tb"])], {}, False, node.sample)
+        if x.op == "sum" and x.params.get("axis") in (1, (1,)) and x.params.get("keepdims") and len(x.shape) == 2:
+            return Node("total_rows", x.ins, {}, False, node.sample)
+        return None
+
+    return rewrite(outputs, rule)
+
+
+def _joined_contractions(outputs: list[Node]) -> list[Node]:
+    """Contractions of parts of one stack with the same right side as one contraction."""
+    stages = Stages(outputs)  # sums of one rank do not depend on each other
+    nodes = stages.nodes
+    place: dict[int, tuple[Node, int]] = {}
+    for node in nodes:
+        if node.op == "join" and node.step:
+            at = 0
+            for x in node.ins:
+                place.setdefault(id(x), (node, at))
+                at += x.shape[0]
+    groups: dict[tuple[int, ...], list[Node]] = {}
+    for node in nodes:
+        if node.op in ("contract", "total_rows") and id(node.ins[0]) in place:
+            stack, _ = place[id(node.ins[0])]
+            key = (stages.rank[id(node)], id(stack), *[id(x) for x in node.ins[1:]])
+            groups.setdefault(key, []).append(node)
+    became: dict[int, Node] = {}
+    alone: dict[tuple[int, int], list[Node]] = {}
+    for node in nodes:
+        if node.op == "contract":
+            alone.setdefault((stages.rank[id(node)], id(node.ins[1])), []).append(node)
+    for group in groups.values():
+        stack = place[id(group[0].ins[0])][0]
+        if len({id(node.ins[0]) for node in group}) != len(stack.ins):
+            continue
+        for node in group:
+            if node.op == "contract":
+                alone[stages.rank[id(node)], id(node.ins[1])].remove(node)
+        if len(group) < 2:
+            continue
+        rest = group[0].ins[1:]
+        width = group[0].shape[1]
+        whole = Node(group[0].op, [stack, *rest], {}, False, np.zeros((stack.shape[0], width), group[0].dtype))
+        for node in group:
+            at = place[id(node.ins[0])][1]
+            became[id(node)] = rows(whole, at, at + node.shape[0], node.label)
+    for group in alone.values():
+        _stack_of_its_own(group, became)
+    return rewrite(outputs, lambda node: became.get(id(node)))
+
+
+def _stack_of_its_own(group: list[Node], became: dict[int, Node]) -> None:
+    """Contractions with one right side whose left sides stand in no common stack yet."""
+    lefts = {id(node.ins[0]): node.ins[0] for node in group}
+    if not 1 < len(lefts) < 5 or any(x.op in ("join", "input", "shift") for x in lefts.values()):
+        return
+    stack = join(list(lefts.values()))
+    whole = Node(
+        "contract", [stack, group[0].ins[1]], {}, False, np.zeros((stack.shape[0], group[0].shape[1]), group[0].dtype)
+    )
+    at = 0
+    for i, x in lefts.items():
+        for node in group:
+            if id(node.ins[0]) == i:
+                became[id(node)] = rows(whole, at, at + x.shape[0], node.label)
+        at += x.shape[0]
+
+
+def inner_products(outputs: list[Node]) -> list[Node]:
+    """Sums over all steps and entries of a product entry by entry, as products of two long vectors."""
+
+    def rule(node: Node) -> Node | None:
+        if node.op != "total" or node.ins[0].op != "sum" or node.shape:
+            return None
+        (x,) = node.ins[0].ins
+        factors = [x.ins[0]] * 2 if x.op == "square" else x.ins if x.op == "multiply" else []
+        if len(factors) != 2 or any(y.shape != x.shape or y.dtype != node.dtype or not y.step for y in factors):
+            return None
+        return Node("inner", factors, {}, False, node.sample)
+
+    return rewrite(outputs, rule)
+
+
+# -- products -----------------------------------------------------------------------------------------------------
+def _left(node: Node) -> Node:
+    """The left matrix of a product, as it is multiplied."""
+    return transposed(node.ins[0]) if node.params["ta"] else node.ins[0]
+
+
+def _is_weighted(node: Node) -> bool:
+    """Whether a node is a matrix known beforehand times a value of the step."""
+    return node.op == "gemm" and node.step and not node.ins[0].step and node.ins[1].step and not node.params["tb"]
+
+
+def _common_right(outputs: list[Node]) -> list[Node]:
+    tried: set[tuple[int, ...]] = set()
+    while True:
+        stages = Stages(outputs)
+        groups: dict[tuple[int, ...], list[Node]] = {}
+        for node in stages.nodes:
+            if _is_weighted(node):
+                key = (stages.rank[id(node)], stages.loop.get(id(node), -1), id(node.ins[1]))
+                groups.setdefault(key, []).append(node)
+        fresh = [g for g in groups.values() if len(g) > 1 and tuple(map(id, g)) not in tried]
+        if not fresh:
+            return outputs
+        tried.add(tuple(map(id, fresh[0])))
+        if not _depend(fresh[0]):  # one at a time: what is merged may make others depend on each other
+            outputs = _merged(outputs, fresh[0])
+
+
+def _merged(outputs: list[Node], group: list[Node]) -> list[Node]:
+    became: dict[int, Node] = {}
+    whole = gemm(join([_left(node) for node in group]), group[0].ins[1])
+    at = 0
+    for node in group:
+        became[id(node)] = rows(whole, at, at + node.shape[0], node.label)
+        at += node.shape[0]
+    return rewrite(outputs, lambda node: became.get(id(node)))
+
+
+def _depend(group: list[Node]) -> bool:
+    """Whether one product of the group needs another one of the same step."""
+    inside = {id(node) for node in group}
+    seen: set[int] = set()
+    stack = [x for node in group for x in node.ins]
+    while stack:
+        x = stack.pop()
+        if id(x) in seen or x.op == "shift":
+            continue
+        if id(x) in inside:
+            return True
+        seen.add(id(x))
+        stack += x.ins
+    return False
+
+
+def _sums(outputs: list[Node]) -> list[Node]:
+    """W1.T @ d1 + W2.T @ d2 + ... as one product."""
+    stages = Stages(outputs)
+    readers = users(stages.nodes)
+    asked = {id(output) for output in outputs}
+    became: dict[int, Node] = {}
+
+    def alone(x: Node, root: Node) -> bool:
+        return len(readers[id(x)]) == 1 and id(x) not in asked and x.shape == root.shape and stages.together(x, root)
+
+    for root in stages.nodes:
+        if root.op != "add" or not root.step:
+            continue
+        above = readers.get(id(root), [])
+        if len(above) == 1 and above[0][0].op == "add" and alone(root, above[0][0]):
+            continue
+        terms, stack = [], [root]
+        while stack:
+            x = stack.pop()
+            if x is root or (x.op == "add" and alone(x, root)):
+                stack += reversed(x.ins)
+            else:
+                terms.append(x)
+        products = [x for x in terms if _is_weighted(x) and alone(x, root)]
+        if len(products) < 2:
+            continue
+        stacked = join([transposed(_left(x)) for x in products])
+        result = gemm(stacked, join([x.ins[1] for x in products]), ta=True)
+        for x in terms:
+            if x not in products:
+                function = root.function
+                result = Node("add", [x, result], {}, True, root.sample, function)
+        result.label = root.label
+        became[id(root)] = result
+    return rewrite(outputs, lambda node: became.get(id(node)))
+
+
+__all__ = ["LOOP", "contractions", "join", "merge_products", "rows"]

@@ -1,0 +1,1 @@
+"""From a program to a plan: stages of instructions on named buffers."""

@@ -1,0 +1,1 @@
+"""A recurrence found in an unfolded graph: its steps compared, folded into one, and unfolded to any length."""

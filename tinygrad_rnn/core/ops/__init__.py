@@ -1,0 +1,1 @@
+"""The tables of primitives, and numpy's other functions composed of them."""

@@ -1,0 +1,1 @@
+"""Where everything stands: columns, rows, tracks of edges, and their labels."""

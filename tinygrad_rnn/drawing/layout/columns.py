@@ -1,0 +1,157 @@
+"""The time axis: which column of the picture each drawn node stands in.
+
+Parts of a model that run side by side (the layers of a stack, both directions of a bidirectional net) share their
+columns; parts that run one after the other (encoder, decoder) follow each other. The graph tells them apart: side by
+side, equal steps are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ...core.tensor import Tensor
+from ..picture import Column
+from ..view.label_text import index_text
+from ..view.levels import Link
+
+#: beyond this many labelled parts nobody sees an order, and all share one axis
+MANY_PARTS = 40
+
+Group = tuple[str, ...]
+Place = tuple[Group, tuple[int, ...]]
+
+
+def place_of(node: Tensor) -> Place | None:
+    """The labels and the indices on the way to this node, or None outside of time."""
+    if node.scope.step is None:
+        return None
+    path = node.scope.path
+    labels = tuple(s.label for s in path if s.label is not None)
+    indices: list[int] = []
+    for s in path:
+        if s.index is not None:
+            indices.extend(s.index if isinstance(s.index, tuple) else (s.index,))
+    return labels, tuple(indices)
+
+
+def arrange_in_time(drawn: list[Tensor], links: Iterable[Link]) -> tuple[list[Column], dict[int, int]]:
+    """The columns from left to right, and the column of every drawn tensor by its id."""
+    links = list(links)
+    places = {n.id: place_of(n) for n in drawn}
+    if not any(places.values()):
+        return [Column("plain", 0)], dict.fromkeys(places, 0)
+    lane_of = _lanes(places, links)
+    outer = outer_indices(drawn)
+    keys: dict[int, Any] = {}
+    titles: dict[Any, str] = {}
+    for n in drawn:
+        place = places[n.id]
+        if place is not None:
+            index = place[1][:outer]
+            keys[n.id] = (lane_of[place[0]], 1, index)
+            titles[keys[n.id]] = "t = " + index_text(index if len(index) > 1 else index[0])
+    last = max(key[0] for key in keys.values())
+    _place_the_timeless(drawn, links, keys, last)
+    boundary = _boundaries(drawn, links, keys)
+    order = sorted(set(keys.values()))
+    columns = []
+    for key in order:
+        lane, part, _ = key
+        kind = "step" if part == 1 else "after" if lane > last else "before" if lane == 0 else "between"
+        columns.append(Column("boundary" if key in boundary else kind, lane, titles.get(key, ""), key[2]))
+    number = {key: i for i, key in enumerate(order)}
+    return columns, {i: number[key] for i, key in keys.items()}
+
+
+def outer_indices(drawn: list[Tensor]) -> int | None:
+    """How many indices say the column, when some nodes have more than others: alpha[t, s] stands with the rest of t.
+
+    None, for all of them, unless no name has both: a tree's nodes are named alike at every depth.
+    """
+    depths: dict[str, set[int]] = {}
+    for n in drawn:
+        if n.name is not None and (place := place_of(n)) is not None:
+            depths.setdefault(n.name, set()).add(len(place[1]))
+    found = {depth for lengths in depths.values() for depth in lengths}
+    return min(found) if len(found) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
+
+
+def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, int]:
+    """Number the parts of the model so that parts joined at equal steps have one number."""
+    groups = sorted({place[0] for place in places.values() if place})
+    equal: dict[tuple[Group, Group], int] = {}
+    for link in links:
+        start, end = places[link.tail.id], places[link.head.id]
+        if start and end and start[0] != end[0]:
+            pair = (start[0], end[0])
+            equal[pair] = equal.get(pair, 0) + (1 if start[1] == end[1] else -1)
+    for pair in _through_the_timeless(places, links):
+        equal[pair] = min(equal.get(pair, 0), 0) - 1
+    parent = {g: g for g in groups}
+
+    def root(g: Group) -> Group:
+        while parent[g] != g:
+            g = parent[g]
+        return g
+
+    after = {pair for pair, surplus in equal.items() if surplus < 0}
+    apart = after | {(b, a) for a, b in after}
+    if not apart or len(groups) > MANY_PARTS:
+        return dict.fromkeys(groups, 0)
+    for a in groups:
+        for b in groups:
+            # parts that never meet (two directions that only the output joins) run side by side as well
+            if a < b and root(a) != root(b) and not _conflict(root(a), root(b), apart, groups, root):
+                parent[root(b)] = root(a)
+    roots = sorted({root(g) for g in groups})
+    depth = dict.fromkeys(roots, 0)
+    for _ in roots:
+        for a, b in after:
+            if root(a) != root(b):
+                depth[root(b)] = max(depth[root(b)], min(depth[root(a)] + 1, len(roots)))
+    ranked = sorted(roots, key=lambda g: (depth[g], g))
+    return {g: ranked.index(root(g)) for g in groups}
+
+
+def _through_the_timeless(places: dict[int, Place | None], links: list[Link]) -> set[tuple[Group, Group]]:
+    """Pairs of parts of which the second reads what was made, outside of time, of the first."""
+    made_of: dict[int, set[Group]] = {}
+    pairs: set[tuple[Group, Group]] = set()
+    for link in sorted(links, key=lambda k: k.head.id):
+        start, end = places[link.tail.id], places[link.head.id]
+        if end is None:
+            made_of.setdefault(link.head.id, set()).update({start[0]} if start else made_of.get(link.tail.id, ()))
+        elif start is None:
+            pairs |= {(group, end[0]) for group in made_of.get(link.tail.id, ()) if group != end[0]}
+    return pairs
+
+
+def _conflict(a: Group, b: Group, apart: set[tuple[Group, Group]], groups: list[Group], root: Any) -> bool:
+    return any((g, h) in apart for g in groups if root(g) == a for h in groups if root(h) == b)
+
+
+def _place_the_timeless(drawn: list[Tensor], links: list[Link], keys: dict[int, Any], last: int) -> None:
+    """Nodes outside of time stand before the part that needs them, and after the part they need."""
+    first_use: dict[int, int] = {}
+    after: set[int] = set()
+    for link in sorted(links, key=lambda k: k.head.id, reverse=True):
+        lane = keys[link.head.id][0] if link.head.id in keys else first_use.get(link.head.id)
+        if lane is not None and link.tail.id not in keys:
+            first_use[link.tail.id] = min(lane, first_use.get(link.tail.id, lane))
+    timed = {i for i, key in keys.items() if key[1] == 1}
+    for link in sorted(links, key=lambda k: k.head.id):
+        if link.head.id not in timed and (link.tail.id in timed or link.tail.id in after):
+            after.add(link.head.id)
+    # leaves used at the end only (the target of a single output) stand with what uses them
+    for n in drawn:
+        if n.id not in keys:
+            keys[n.id] = (first_use[n.id], 0, ()) if n.id in first_use else (last + 1, 0, ())
+
+
+def _boundaries(drawn: list[Tensor], links: list[Link], keys: dict[int, Any]) -> set[Any]:
+    """Columns of leaves that only other columns use: initial states."""
+    inner = {keys[n.id] for n in drawn if n.op is not None}
+    inner |= {keys[k.head.id] for k in links if keys[k.tail.id] == keys[k.head.id]}
+    boundary = {key for key in keys.values() if key[1] == 1} - inner
+    return boundary if inner else set()

@@ -1,0 +1,168 @@
+"""From the nodes chosen at a level to a picture: texts, roles, and one slot for the same quantity in all steps.
+
+No rule here knows a model by name; `roles` says what is told from structure. Which steps are drawn, and whether the
+picture is folded, is decided by `view`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ...core.graph import Graph, ancestors
+from ...core.tensor import Tensor
+from ..layout.columns import arrange_in_time, outer_indices, place_of
+from ..picture import Column, Edge, Node, Picture, Shared, Stub
+from .label_text import Text, clean, constant_text, joined, shape_text, symbol, value_lines, words
+from .levels import Level, at_level, data_without_time
+from .semantic_roles import assign_roles
+
+
+def assemble(
+    graph: Graph, level: str, values: bool | str, only: Any = None, given: frozenset[int] = frozenset()
+) -> tuple[Picture, list[Tensor]]:
+    """The picture of a whole graph, and the tensors its nodes stand for.
+
+    values: False, True, or `"shapes"` for these alone. given: ids of inputs outside of time.
+    """
+    given |= data_without_time(graph)
+    chosen = at_level(graph, level, only if level == "named" else None, given)
+    columns, column_of = arrange_in_time(chosen.drawn, chosen.links)
+    slots = _slots(chosen, column_of)
+    picture = _assemble(chosen, columns, column_of, slots, level, values)
+    for node, tensor in zip(picture.nodes, chosen.drawn, strict=True):
+        node.given = tensor.id in given and tensor.op is None and tensor.scope.step is None
+    assign_roles(picture, [n.size for n in chosen.drawn])
+    _with_its_loss(picture)
+    picture.shared = _legend(graph, chosen)
+    return picture, chosen.drawn
+
+
+def _with_its_loss(picture: Picture) -> None:
+    """The target of a single loss that comes after all steps, as y(T), stands with that loss and not in its step."""
+    nodes, columns = picture.nodes, picture.columns
+    slots, beside = Counter(n.slot for n in nodes), Counter(n.column for n in nodes)
+    readers: dict[int, set[int]] = {}
+    for e in picture.edges:
+        readers.setdefault(e.tail, set()).add(nodes[e.head].column)
+    for i, n in enumerate(nodes):
+        if n.role == "target" and slots[n.slot] == 1 and beside[n.column] > 1 and len(readers[i]) == 1:
+            (there,) = readers[i]
+            if columns[there].kind == "after":
+                n.column = there
+
+
+def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
+    """One number for the same quantity in all steps: by name and part of the model, or operation and arguments."""
+    arguments = {n.id: [_argument(u.source) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn}
+    slots: dict[int, int] = {}
+    numbers: dict[Any, int] = {}
+    seen: dict[Any, int] = {}
+    into: dict[int, list[int]] = {}
+    for link in chosen.links:
+        into.setdefault(link.head.id, []).append(link.tail.id)
+    outer = outer_indices(chosen.drawn)
+    for n in chosen.drawn:
+        place = place_of(n)
+        inner = map(str, place[1][outer:]) if place and outer else ()
+        labels = (*place[0], *inner) if place else ("", str(column_of[n.id]))
+        if n.name is not None:
+            key: Any = ("named", labels, n.name)
+        else:
+            # an argument from another step is any argument: the first step may take it from elsewhere
+            inside = [slots[i] if column_of[i] == column_of[n.id] else -1 for i in into.get(n.id, ())]
+            key = ("op", labels, n.op.name if n.op else "", tuple(inside), tuple(arguments[n.id]))
+        copy = seen[column_of[n.id], key] = seen.get((column_of[n.id], key), -1) + 1
+        slots[n.id] = numbers.setdefault((key, copy), len(numbers))
+    return slots
+
+
+def _argument(source: Tensor) -> Any:
+    """A parameter is itself in every step; a number written in a formula is made anew at each, so its value counts."""
+    return source.id if source.requires_grad or source.name is not None else _tag(source).unicode
+
+
+def _assemble(
+    chosen: Level,
+    columns: list[Column],
+    column_of: dict[int, int],
+    slots: dict[int, int],
+    level: str,
+    values: bool | str,
+) -> Picture:
+    number = {n.id: i for i, n in enumerate(chosen.drawn)}
+    ambiguous = _ambiguous(chosen.drawn)
+    nodes = []
+    for n in chosen.drawn:
+        node = Node(_text(n), "", column_of[n.id], slots[n.id], named=n.name is not None, leaf=n.op is None)
+        if n.op is not None and (n.name is not None or level == "named"):
+            node.operation = clean(n.op.label) if level == "op" and n.op.name != "identity" else ""
+        if n.name in ambiguous and (place := place_of(n)) and place[0]:
+            node.lines = (clean(".".join(place[0]), 16),)
+        if values and (node.named or not n.shape):
+            node.lines += (shape_text(n.shape),) if values == "shapes" else value_lines(n.value)
+        node.tooltip = _tooltip(n)
+        node.stubs = [Stub(_tag(u.source), _tag_role(u.source), u.side) for u in chosen.uses.get(n.id, ())]
+        nodes.append(node)
+    edges = [
+        Edge(number[k.tail.id], number[k.head.id], _letters(k.letters), k.differentiable, k.lane) for k in chosen.links
+    ]
+    return Picture(nodes, edges, columns, [], level, "LR")
+
+
+def _ambiguous(drawn: list[Tensor]) -> set[str]:
+    """Names that mean different things in different parts of the model, so the part must be said."""
+    parts: dict[str, set[Any]] = {}
+    for n in drawn:
+        if n.name is not None and (place := place_of(n)) is not None:
+            parts.setdefault(n.name, set()).add(place[0])
+    return {name for name, found in parts.items() if len(found - {()}) > 1}
+
+
+def _text(n: Tensor) -> Text:
+    if n.name is not None:
+        place = place_of(n)
+        return symbol(n.name, None if place is None else place[1] if len(place[1]) > 1 else place[1][0])
+    if n.op is not None:
+        return words("=" if n.op.name == "identity" else clean(n.op.label))
+    return words(constant_text(n.value))
+
+
+def _tag(source: Tensor) -> Text:
+    """The letter of a parameter; W with a raised T for its transpose; the value of a constant."""
+    raised, here = "", source
+    while here.name is None and here.op is not None and len(here.inputs) == 1:
+        raised += "T" if here.op.name == "transpose" else "′"
+        here = here.inputs[0]
+    if here.name is not None:
+        text = symbol(here.name)
+        return Text(text.base, text.sub, raised)
+    if here.op is None:
+        return words(constant_text(here.value)) if not here.requires_grad else Text("θ", sup=raised)
+    return words(clean(here.op.label))
+
+
+def _tag_role(source: Tensor) -> str:
+    return "parameter" if source.requires_grad else "constant"
+
+
+def _letters(sources: tuple[Tensor, ...]) -> Text | None:
+    if not sources:
+        return None
+    return joined([_tag(s) for s in sources])
+
+
+def _tooltip(n: Tensor) -> str:
+    parts = [clean(n.name) if n.name else "", "leaf" if n.op is None else n.op.name, shape_text(n.shape), str(n.scope)]
+    return clean(" · ".join(p for p in parts if p), 120)
+
+
+def _legend(graph: Graph, chosen: Level) -> list[Shared]:
+    """Every parameter once, and other named values that several steps share, as weights that are not learned."""
+    parameters = {n.id for n in graph.parameters}
+    known = {n.id for n in ancestors(chosen.drawn)}  # what only left-out nodes read is left out as well
+    return [
+        Shared(_tag(n), _tag_role(n), shape_text(n.shape) + ("" if n.requires_grad else ", fixed"))
+        for n in graph.nodes
+        if n.id in chosen.shared and n.id in known and n.op is None and (n.id in parameters or n.name is not None)
+    ]

@@ -1,0 +1,1 @@
+"""A layout as SVG, as a graphviz document, and as a file."""

@@ -1,0 +1,1 @@
+"""From characters to a document of equations: tokens, headers, right-hand sides, places for errors."""

@@ -1,0 +1,231 @@
+"""Characters to tokens: Greek letters, ⊙, ᵀ, ∇, superscripts and primes become the ASCII spelling they stand for.
+
+Nothing here knows what an equation is, beyond where one ends: lines join while a bracket is open, before a line that
+begins with an operator, and after one that ends with an operator. Python never sees the text, so neither its keywords
+nor its silent normalisation of letters (`Wᵀ` would become the name `WT`) can reach a user's names.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...core.errors import LanguageError
+from .source import Source, Span
+
+MOST_TOKENS = 2000
+LONGEST_NAME = 100
+DEEPEST = 100
+
+OPERATORS = {"+", "-", "*", "/", "@", "**"}
+_SPELLINGS = {
+    "⊙": "*",
+    "∘": "*",
+    "×": "*",
+    "·": "@",
+    "⋅": "@",
+    "−": "-",
+    "–": "-",
+    "^": "**",
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "ᵀ": ".T",
+    "…": "..",
+}
+_SUPERSCRIPT = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵀ", "0123456789+-[]tT", strict=True))
+_RAISED = "".join(_SUPERSCRIPT)
+_PATTERN = re.compile(
+    rf"""
+      (?P<blank>\s+|\#[^\n]*)
+    | (?P<number>(?:[0-9]+\.[0-9]+|[0-9]+\.(?![.\w])|[0-9]+|(?<!\.)\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<name>∇?(?![{_RAISED}])[^\W0-9](?:(?![{_RAISED}])\w|[\u0300-\u036f])*['′’]*)
+    | (?P<step>⁽[^⁾\n]{{0,20}}⁾)
+    | (?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
+    | (?P<operator>\.T(?!\w)|\.\.|\*\*|<=|>=|!=|[-+*/@%()\[\],;:=<>]|[⊙∘×·⋅−–^≤≥≠ᵀ…])
+    | (?P<wrong>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+#: headers whose value is read token by token, over as many lines as it takes
+READ = ("sizes", "indices", "inputs", "fixed", "bounds", "labels", "given")
+_HEADER = re.compile(r"[^\S\n]*(?P<key>[A-Za-z]\w*)[^\S\n]*:(?P<value>[^\n]*)")
+
+
+class Token(NamedTuple):
+    """`kind` is name, number or operator; `text` is the ASCII spelling, `span` where the user wrote it."""
+
+    kind: str
+    text: str
+    span: Span
+
+
+class Line(NamedTuple):
+    """One logical line: a header with its `key` and raw `value`, or an equation (`key` is empty); never both empty."""
+
+    key: str
+    value: str
+    tokens: tuple[Token, ...]
+    span: Span
+
+
+def tokenise(source: Source, start: int = 0, stop: int | None = None) -> Iterator[Token]:
+    """Yield the tokens one by one, in time linear in the text; line ends and comments are passed over.
+
+    >>> [token.text for token in tokenise(Source("∇h[t] = Wᵀ·δ²  # comment"))]
+    ['dh', '[', 't', ']', '=', 'W', '.T', '@', 'δ', '**', '2']
+    """
+    for found in _PATTERN.finditer(source.text, start, len(source.text) if stop is None else stop):
+        kind = found.lastgroup or "wrong"
+        if kind != "blank":
+            yield from _token(source, kind, found[0], source.span(found.start(), found.end()))
+
+
+def _token(source: Source, kind: str, text: str, span: Span) -> Iterator[Token]:
+    if kind == "name":
+        yield Token("name", _name(source, text, span), span)
+    elif kind == "power":
+        yield Token("operator", "**", span)
+        yield Token("number", "".join(_SUPERSCRIPT[c] for c in text), span)
+    elif kind == "step":
+        yield from _raised(source, text, span)
+    elif kind == "wrong":
+        raise _unreadable(source, text, span)
+    else:
+        yield Token(kind, _SPELLINGS.get(text, text), span)
+
+
+def _name(source: Source, text: str, span: Span) -> str:
+    name = unicodedata.normalize("NFC", re.sub("[′’]", "'", text))
+    if len(name) > LONGEST_NAME:
+        raise source.error(f"a name of {len(name):,} characters", span, hint=f"names have at most {LONGEST_NAME}")
+    if name.startswith("∇"):
+        name = "d" + name[1:]
+    first = text.removeprefix("∇")[0]
+    if first != "_" and not unicodedata.category(first).startswith("L"):
+        raise _unreadable(source, first, span)
+    if "ₜ" in name:
+        raise source.error("a time index goes in brackets", span, hint=f"write {name[: name.index('ₜ')]}[t]")
+    return name
+
+
+def _raised(source: Source, text: str, span: Span) -> Iterator[Token]:
+    """h⁽ᵗ⁻¹⁾ is h[t-1]."""
+    plain = "".join(_SUPERSCRIPT.get(c, "?") for c in text if not c.isspace())
+    if "?" in plain:
+        raise source.error("this raised index cannot be read", span, hint="write it in brackets, as in h[t-1]")
+    for piece in re.findall(r"[0-9]+|.", plain):
+        kind = "number" if piece.isdigit() else "name" if piece in "tT" else "operator"
+        yield Token(kind, piece, span)
+
+
+def _unreadable(source: Source, text: str, span: Span) -> LanguageError:
+    if text == ".":
+        rest = re.match(r"\.[^\S\n]*\w{0,30}", source.text[span.start : span.start + 40])
+        found = rest[0] if rest else text
+        return source.error(f"unexpected {found}", span, hint="the only attribute is .T, the transpose")
+    if text in "'\"`":
+        return source.error(
+            "text in quotes has no meaning in an equation", span, hint="expected names, numbers and operators"
+        )
+    name = unicodedata.name(text, "a control character").lower()
+    shown = f"{text} ({name})" if text.isprintable() else name
+    return source.error(
+        f"unexpected character: {shown}", span, hint="expected a name, a number, an operator or a bracket"
+    )
+
+
+# -- logical lines ----------------------------------------------------------------------------------------------------
+def lines(source: Source) -> Iterator[Line]:
+    """Yield the headers and the equations, each as one logical line.
+
+    Raises `LanguageError` for brackets that do not match or nest too deep, and for an equation of too many tokens.
+    """
+    collector = _Collector(source)
+    start = 0
+    for text in source.text.split("\n"):
+        stop = start + len(text)
+        header = _HEADER.match(source.text, start, stop)
+        if header:
+            yield from collector.finish()
+            span = source.span(header.start("key"), stop)
+            if header["key"] in READ:
+                collector.begin(header["key"], span)
+                start = header.start("value")
+            else:
+                value = re.split(r"(?:^|\s)#", header["value"])[0]
+                yield Line(header["key"], value.strip(), (), span)
+                start = stop
+        fresh = not header
+        for token in tokenise(source, start, stop):
+            if fresh and not collector.continues_with(token):
+                yield from collector.finish()
+            collector.add(token)
+            fresh = False
+        start = stop + 1
+    yield from collector.finish()
+
+
+class _Collector:
+    """The logical line being read, and the brackets still open in it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.key, self.span = "", source.span(0, 0)
+        self.tokens: list[Token] = []
+        self.open: list[Token] = []
+
+    def begin(self, key: str, span: Span) -> None:
+        self.key, self.span = key, span
+
+    def continues_with(self, token: Token) -> bool:
+        if self.open:
+            return True
+        last = self.tokens[-1].text if self.tokens else ""
+        return last in OPERATORS or last in ("=", ",") or token.text in OPERATORS or token.text == "for"
+
+    def add(self, token: Token) -> None:
+        if token.kind == "operator":
+            self._match(token)
+        self.tokens.append(token)
+        if len(self.tokens) > MOST_TOKENS:
+            if self.open and self.open[0].span.line < token.span.line:
+                raise self._unclosed()
+            raise self.source.error(
+                f"this equation is longer than {MOST_TOKENS} tokens",
+                self.tokens[0].span,
+                hint="split it into several equations",
+            )
+
+    def _match(self, token: Token) -> None:
+        if token.text in "([":
+            self.open.append(token)
+            if len(self.open) > DEEPEST:
+                raise self.source.error(
+                    f"brackets are nested more than {DEEPEST} deep", token.span, hint="name the inner parts"
+                )
+        elif token.text in ")]":
+            if not self.open:
+                raise self.source.error(
+                    f"{token.text!r} closes nothing", token.span, hint="remove it, or open a bracket before it"
+                )
+            opened = self.open.pop()
+            wanted = {"(": ")", "[": "]"}[opened.text]
+            if token.text != wanted:
+                hint = (
+                    f"expected {wanted!r}, which closes the {opened.text!r} at {opened.span.line}:{opened.span.column}"
+                )
+                raise self.source.error(f"unexpected {token.text!r}", token.span, hint=hint, marks=[opened.span])
+
+    def _unclosed(self) -> LanguageError:
+        return self.source.error(f"{self.open[-1].text!r} is never closed", self.open[-1].span)
+
+    def finish(self) -> Iterator[Line]:
+        if self.open:
+            raise self._unclosed()
+        if self.tokens or self.key:
+            span = self.tokens[0].span.to(self.tokens[-1].span) if self.tokens else self.span
+            yield Line(self.key, "", tuple(self.tokens), span)
+        self.key, self.tokens = "", []

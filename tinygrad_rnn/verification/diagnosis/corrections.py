@@ -1,0 +1,184 @@
+"""Corrections of a term: a small edit, or another sum, with a sentence that quotes what was written and what it should
+be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...language.affine import Affine, affine
+from ...language.expressions import Call, Expr, Ref, Sum, Time, walk
+from ...language.rewriting import factors_of, map_refs, names, negated, product
+from ...language.syntax.indices import Comparison, Condition, Range
+from ...language.syntax.source import NOWHERE
+from ...language.text.printer import text
+from ..report.contents import WRONG, TermVerdict
+from .edits import (
+    FACTOR,
+    ORDER,
+    PARENTHESES,
+    SIGN,
+    WRONG_SUM,
+    Edit,
+    Setting,
+    edits,
+    known_forms,
+)
+from .terms import Term, Values
+from .true_terms import writes_diag
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A user term corrected: the kind of mistake, in words (and in which term), the whole term as it should be, the
+    part that was wrong and what should stand there (None: nothing).
+    """
+
+    kind: str
+    says: str
+    within: str
+    term: Term
+    part: Expr | None = None
+    meant: Expr | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in which term, and what this becomes."""
+        return f"{self.says}{self.within}"
+
+    def verdict(self, term: Term) -> TermVerdict:
+        """The verdict on the term that this corrects."""
+        part = "" if self.part is None or self.part is term.body else text(self.part)
+        meant = "" if self.meant is None else text(self.meant)
+        return TermVerdict(str(term), WRONG, self.says, part=part, meant=meant, correction=str(self.term))
+
+
+def corrected(
+    term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]
+) -> Iterator[tuple[Fix, np.ndarray]]:
+    """The corrections of a term that reach one of the goals, likeliest first, with the values they reach."""
+    setting = Setting(pool, _running(term, values), writes_diag(values.model), values.gradients)
+    for fix in _all(term, setting, values):
+        reached = values.reaches(fix.term.expr, goals)
+        if reached is not None:
+            yield fix, reached
+
+
+def _all(term: Term, setting: Setting, values: Values) -> Iterator[Fix]:
+    yield from _other_sums(term, values)
+    for edit in edits(term.body, setting):
+        yield _edited(edit, term, values)
+
+
+def _running(term: Term, values: Values) -> dict[str, Range]:
+    """The index variables that a term may use, and what they run over."""
+    ranges = values.equation.ranges
+    running = {name: ranges.get(name, Range()) for name in values.equation.running}
+    if term.over is not None:
+        running[term.over.variable] = term.over.over.within
+    return running
+
+
+def _edited(edit: Edit, term: Term, values: Values) -> Fix:
+    fixed = term.with_body(edit.expr)
+    if edit.written is term.body:  # the whole of it, and its sign: nothing to add
+        return Fix(edit.kind, _sentence(edit, term, values), "", fixed, edit.written, edit.meant)
+    within = f" in `{quoted(term.body, values)}`"
+    whole = fixed.body if fixed.sign == term.sign else negated(fixed.body)
+    return Fix(
+        edit.kind,
+        _sentence(edit, term, values),
+        f"{within}, which makes it `{text(whole)}`",
+        fixed,
+        edit.written,
+        edit.meant,
+    )
+
+
+def _sentence(edit: Edit, term: Term, values: Values) -> str:
+    meant = text(edit.meant) if edit.meant is not None else ""
+    written = quoted(edit.written, values) if edit.written is not None else ""
+    if edit.kind == FACTOR and not written:
+        return f"the factor `{meant}` is missing"
+    if edit.kind == FACTOR and not meant:
+        return f"the factor `{written}` does not belong"
+    if edit.kind == SIGN and edit.written is term.body:
+        return f"the sign of `{written}` is wrong: it should be {'-' if term.sign > 0 else '+'}"
+    if edit.kind == ORDER:
+        return f"the order is wrong: `{written}` should be `{meant}`"
+    if edit.kind == PARENTHESES:
+        return f"parentheses are missing: `{written}` should be `{meant}`"
+    what = "the factor " if edit.kind == FACTOR else ""
+    return f"{what}`{written}` should be `{meant}`"
+
+
+def quoted(expr: Expr, values: Values) -> str:
+    """The user's own words for a part of the equation."""
+    source = values.model.document.source
+    words = " ".join(source.text[expr.span.start : expr.span.stop].split())
+    return words or text(expr)
+
+
+# -- other sums --------------------------------------------------------------------------------------------------------
+def _other_sums(term: Term, values: Values) -> Iterator[Fix]:
+    """The same summand, summed otherwise: over all steps, not their mean, not only the last."""
+    if term.over is None:
+        parts, ops = factors_of(term.body)
+        if ops and ops[-1] == "/" and isinstance(parts[-1], Time):
+            fixed = term.with_body(product(parts[:-1], ops[:-1]))
+            yield Fix(WRONG_SUM, f"`{term}` is a mean over time: it should be the sum, `{fixed}`", "", fixed)
+        if not any(isinstance(node, Sum) for node in walk(term.body)):
+            for variable, within in _sums_over(term, values):
+                body = _at_step(term.body, within.last, affine(variable))
+                if body != term.body:
+                    fixed = Term(term.sign, body, Sum(NOWHERE, "sum", Condition(variable, (), within), body))
+                    yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", "", fixed)
+        return
+    variable, within = term.over.variable, term.over.over.within
+    last = Term(term.sign, _at_step(term.body, affine(variable), within.last))
+    yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", "", last)
+    limits = (Comparison(">", within.first), Comparison("<", within.last))
+    everything = Condition(variable, (), within)
+    others = [everything, *(Condition(variable, (test,), within) for test in limits)]
+    for over in (term.over.over, *others):
+        fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
+        if fixed.over != term.over:
+            yield Fix(WRONG_SUM, f"`{term}` should be `{fixed}`", "", fixed)
+
+
+def _sums_over(term: Term, values: Values) -> Iterator[tuple[str, Range]]:
+    """The indices of the model over which a term could be summed: those its equation does not use."""
+    used = {*values.equation.running}
+    for variable, within in values.model.document.indices.items():
+        if variable not in used and not within.last.running and within.last.lengths:
+            yield variable, within
+
+
+def _at_step(expr: Expr, before: Affine, after: Affine) -> Expr:
+    """Every index counted from `before` counted from `after` instead: h[T-1] as h[t-1]."""
+
+    def moved(ref: Ref) -> Ref:
+        indices = tuple(after + (i - before) if i.terms == before.terms else i for i in ref.indices)
+        return ref.moved_to(indices) if indices != ref.indices else ref
+
+    return map_refs(expr, moved)
+
+
+def pool_of(right: Sequence[Expr], wrong: Sequence[Expr], gradients: frozenset[str]) -> list[Expr]:
+    """Factors to try: those of the right terms first, then known derivatives of what the wrong terms mention."""
+    found: list[Expr] = []
+    for expr in right:
+        for node in walk(expr):
+            parts, ops = factors_of(node)
+            plain = [part for part in parts if not names(part) & gradients]
+            if 1 < len(plain) < len(parts) and set(ops) == {"*"}:
+                found.append(product(plain, ["*"] * (len(plain) - 1)))
+            found += parts
+            if isinstance(node, Call) and node.function == "diag":
+                found.append(node.args[0])
+    for expr in wrong:
+        found += known_forms(expr, gradients)
+    return [expr for expr in dict.fromkeys(found) if isinstance(expr, Ref) or not names(expr) & gradients][:48]

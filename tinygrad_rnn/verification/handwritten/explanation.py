@@ -1,0 +1,199 @@
+"""Say in words how a wrong gradient is wrong, and if that cannot be said, what would help to say it.
+
+First one mistake that explains everything, told at the line that is wrong by itself where backward returns gradients by
+step; then what each array is instead of the right one, and in which rows, columns and steps it is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..report.contents import FAIL, INCONCLUSIVE, PASS, Row, Step
+from .arrays import Place
+from .compare import Comparison
+from .confirm import FARTHER, SHARE, elsewhere, kinks, one_sided
+from .location import fused, located
+from .relations import Clipped, clipped, related
+from .subject import Subject
+from .suspects import FEW_VISITS, MOST_VISITS, Search
+from .true_gradients import Truth, on_a_kink
+
+#: so many gradients are listed by name
+FEW = 6
+
+Stated = Mapping[Place, np.ndarray]
+
+
+class Explanation:
+    """The rows with what is wrong in each that failed, and notes on the whole."""
+
+    def __init__(
+        self,
+        rows: list[Row],
+        comparisons: Mapping[Place, Comparison],
+        stated: Stated,
+        truth: Truth,
+        subject: Subject,
+        eps: float,
+    ) -> None:
+        self.rows = rows
+        self.notes: list[str] = []
+        self.search: Search | None = None
+        self.comparisons, self.stated, self.truth, self.subject, self.eps = comparisons, stated, truth, subject, eps
+        if not any(row.verdict == FAIL for row in rows):
+            return
+        limit = clipped(stated, comparisons, truth, eps)
+        if limit is not None:
+            self._clip(limit)
+            return
+        self._explain()
+
+    def _clip(self, limit: Clipped) -> None:
+        """Clipped gradients are what was meant, as far as anything is left of them."""
+        self.notes.append(str(limit))
+        rows = []
+        for row in self.rows:
+            arrays = [self.stated[place] for place in self.stated if place[0] == _quantity(row)]
+            cut = sum(int(np.sum(np.abs(a) == limit.limit)) for a in arrays)
+            much = not limit.by_norm and 2 * cut > sum(a.size for a in arrays)
+            why = "most of it is at the limit of the clipping: judge it before it is clipped" if much else ""
+            steps = [replace(s, verdict=INCONCLUSIVE if much else PASS, error=0.0, why=why) for s in row.steps]
+            verdict = row.verdict if row.verdict == INCONCLUSIVE else steps[0].verdict
+            rows.append(replace(row, steps=steps, verdict=verdict))
+        self.rows = rows
+
+    def _explain(self) -> None:
+        side = self._kink()
+        if side:
+            self._on_a_kink(side)
+            return
+        by_itself: set[str] = set()
+        if self.truth.loss is not None:
+            search = self.search
+            assert search is not None
+            by_itself = {name for name, _ in search.wrong_by_themselves()} if search.inner else set()
+            sentence = self._confirmed(search)
+            if sentence:
+                self._one_mistake(sentence, by_itself)
+                return
+        self.rows = [self._alone(row, by_itself) if row.verdict == FAIL else row for row in self.rows]
+        if not all(row.explanation for row in self.rows if row.verdict == FAIL):
+            self.notes.append(self._what_to_name())
+
+    def _confirmed(self, search: Search) -> str:
+        """The first mistake that explains everything here and at other inputs, which lie beyond kinks if there are any
+        that these see from one side.
+        """
+        others: list[Search | None] = []
+        shares = (SHARE, *FARTHER) if one_sided(kinks(self.truth.loss)) else (SHARE,)
+        visits = FEW_VISITS if self._one_relation() else MOST_VISITS
+        for sentence in search.mistakes(visits):
+            others = others or [elsewhere(self.subject, self.stated, self.eps, share) for share in shares]
+            if all(other is None or other.confirms(sentence) for other in others):
+                return sentence
+        return ""
+
+    def _one_relation(self) -> bool:
+        """Whether all that is wrong is so by the same relation, such as a factor."""
+        failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
+        relations = {related(p, self.stated[p], self.truth, self.eps, self._lengths()) for p in failed}
+        return len(relations) == 1 and "" not in relations
+
+    def _kink(self) -> str:
+        """How the inputs stand on a kink of the forward function, so that nothing is wrong for certain."""
+        if self.truth.loss is not None:
+            self.search = Search(self.truth, self.stated, self.subject.vocabulary, self.eps)
+            return self.search.side_of_a_kink()
+        failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
+        bent = all(on_a_kink(self.subject, place) for place in failed)
+        return "a kink of the forward function, where differences mean neither side" if bent else ""
+
+    def _on_a_kink(self, side: str) -> None:
+        why = f"your inputs stand exactly on {side}: other inputs would tell"
+        self.rows = [
+            replace(row, verdict=INCONCLUSIVE, steps=[_inconclusive(step, why) for step in row.steps])
+            if row.verdict == FAIL
+            else row
+            for row in self.rows
+        ]
+
+    def _one_mistake(self, sentence: str, by_itself: set[str]) -> None:
+        """Tell the mistake at the line that is wrong by itself, or at the first of all that it explains."""
+        failed = [row.name for row in self.rows if row.verdict == FAIL]
+        culprits = [row.name for row in self.rows if row.verdict == FAIL and _quantity(row) in by_itself] or failed
+        rows = []
+        for row in self.rows:
+            if row.verdict == FAIL and row.name == culprits[0]:
+                many = ", ".join(failed) if len(failed) <= FEW else f"all {len(failed)} wrong gradients"
+                others = f" (this alone explains {many})" if len(failed) > 1 else ""
+                row = replace(row, mistake="one mistake", explanation=sentence + others)
+            elif row.verdict == FAIL:
+                row = replace(row, explanation=f"follows from the mistake told at {culprits[0]}")
+            rows.append(row)
+        self.rows = rows
+
+    def _alone(self, row: Row, by_itself: set[str]) -> Row:
+        """A row of which no single mistake is known."""
+        if by_itself and _quantity(row) not in by_itself:
+            return replace(row, explanation="follows from the others: this line itself is right")
+        said = self._said(row)
+        if by_itself:
+            return replace(
+                row, mistake="wrong line", explanation=f"this line is wrong by itself{f': {said}' if said else ''}"
+            )
+        return replace(row, explanation=said)
+
+    def _said(self, row: Row) -> str:
+        """What is said of one array by its numbers."""
+        name = _quantity(row)
+        sentences = []
+        for place, comparison in self.comparisons.items():
+            if place[0] == name and comparison.verdict == FAIL:
+                relation = related(place, self.stated[place], self.truth, self.eps, self._lengths())
+                other = self.search.same_as(place) if self.search is not None and not relation else ""
+                sentences.append(relation or other or self._located(place, comparison))
+        return "; ".join(dict.fromkeys(s for s in sentences if s))
+
+    def _located(self, place: Place, comparison: Comparison) -> str:
+        shapes = {p: array.shape for p, array in self.subject.leaves.items()}
+        blocks, gates = fused(place, shapes, self.subject.functions) if place in shapes else (1, [])
+        return located(comparison.wrong, blocks, gates)
+
+    def _lengths(self) -> dict[int, str]:
+        """What the lengths of axes are called: `the length of axis 0 of x`."""
+        lengths: dict[int, str] = {}
+        for (name, step), array in self.subject.leaves.items():
+            if step is not None:
+                lengths.setdefault(sum(other == name for other, _ in self.subject.leaves), f"the length of {name}")
+            for axis, length in enumerate(array.shape):
+                lengths.setdefault(length, f"the length of axis {axis} of {name}")
+        return lengths
+
+    def _what_to_name(self) -> str:
+        if self.subject.kinds:
+            return (
+                f"the mistake can be located no closer, because {self.subject.kinds[0]} computes forward, unseen: the "
+                "same formulas with numpy (np.tanh, @) are recorded, and there it will be named"
+            )
+        if self.truth.loss is None:
+            return (
+                "the mistake can be located no closer, because forward could not be recorded: collect the states in a "
+                "list (and np.stack it) instead of writing them into an array, and it will be named"
+            )
+        return (
+            "no single mistake that is known explains this: name the states in forward, h = tg.name('h', h) inside of "
+            "`for t in tg.steps(T)`, and let backward return their gradients by step too ({'h': {t: dh}}); then the "
+            "line with the mistake is told"
+        )
+
+
+def _inconclusive(step: Step, why: str) -> Step:
+    return replace(step, verdict=INCONCLUSIVE, why=why) if step.verdict == FAIL else step
+
+
+def _quantity(row: Row) -> str:
+    """h for dh[t]."""
+    return row.name[1:].removesuffix("[t]")

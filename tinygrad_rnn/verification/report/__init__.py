@@ -1,0 +1,1 @@
+"""What was found, as data, and told in a terminal, as Markdown and as a page."""

@@ -1,0 +1,344 @@
+"""What a verification found, as data. How it is told stands in `terminal`, `markdown_report` and `html`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ...language.syntax.indices import Step as Time
+from ..checks import Certificate, EngineCheck
+
+if TYPE_CHECKING:
+    from ...derivation.prover.prove import Proof
+    from ...language import Model
+
+PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCULAR", "INCOMPLETE", "PROVED"
+#: the verdict of a whole is the first of these that applies
+ORDER = (FAIL, ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, INCONCLUSIVE, PASS, PROVED)
+#: what is wrong in itself
+WRONG_VERDICTS = (FAIL, ILL_TYPED, SCALAR, CIRCULAR)
+RIGHT_VERDICTS = (PASS, PROVED)
+#: what a program ends with: 0 right, 1 wrong, 2 unusable, 3 undecided
+EXIT = dict.fromkeys(WRONG_VERDICTS, 1) | {INCOMPLETE: 3, INCONCLUSIVE: 3, PASS: 0, PROVED: 0}
+RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
+
+
+@dataclass(frozen=True)
+class Step:
+    """The verdict at one time step: largest error beyond its bound, over all probes of one length. t is None for a
+    parameter, and several numbers for a quantity of several indices; `T` is the length of the sequence.
+    """
+
+    t: Time
+    verdict: str
+    error: float
+    bound: float
+    why: str = ""
+    T: int = 0
+
+
+@dataclass(frozen=True)
+class TermVerdict:
+    """The verdict on one additive term of a failed equation: right, wrong, extra or missing.
+
+    `steps`: those at which a missing term lacks (empty: at all); `part` and `meant`: the part of a wrong term that is
+    wrong, and what should stand there; `correction`: the whole term as it should be. All as text that parses, empty
+    where there is none.
+    """
+
+    text: str
+    verdict: str
+    explanation: str
+    steps: tuple[Time, ...] = ()
+    part: str = ""
+    meant: str = ""
+    correction: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with an equation: a kind, a sentence, a verdict for each term, and the whole corrected equation (or
+    equations, one a line) as text that parses; None where none was found that passes.
+    """
+
+    mistake: str
+    explanation: str
+    terms: list[TermVerdict]
+    correction: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The verdict on one gradient equation."""
+
+    name: str
+    line: int
+    verdict: str
+    steps: list[Step]
+    text: str
+    role: str = "gradient"
+    why: str = ""
+    mistake: str = ""
+    explanation: str = ""
+    terms: list[TermVerdict] = field(default_factory=list)
+    #: the equation as it should be, or the equations, one a line: applied to the file, they pass
+    correction: str | None = None
+    #: what its steps count: t, or the pair t, s; and what the length is called that each step has as `T`
+    axes: tuple[str, ...] = ("t",)
+    length: str = "T"
+    #: what it reads that is neither stated nor given, as `dh[T+1]`
+    needs: tuple[str, ...] = ()
+    #: where a line that has no meaning goes wrong: the line, underlined, and both shapes
+    excerpt: str = ""
+    #: whether it is proved for every length and size, if that was tried
+    proof: Proof | None = field(default=None, repr=False, compare=False)
+    #: why an equation that passes is not proved
+    unproved: str = ""
+
+    @property
+    def time(self) -> str:
+        """`t`, or `(t, s)`."""
+        return self.axes[0] if len(self.axes) == 1 else f"({', '.join(self.axes)})"
+
+    @property
+    def worst(self) -> Step | None:
+        """The step that decided."""
+        rank = {FAIL: 2, INCONCLUSIVE: 1}
+        return max(self.steps, key=lambda s: (rank.get(s.verdict, 0), _number(s.error - s.bound) or 0.0), default=None)
+
+    @property
+    def shown(self) -> int:
+        """The length at which the row is best looked at: the first at which something is wrong, else the first."""
+        wrong = [step.T for step in self.steps if step.verdict == FAIL]
+        return (wrong or [step.T for step in self.steps] or [0])[0]
+
+    def at(self, verdict: str, T: int | None = None) -> list[int | tuple[int, ...]]:
+        """The time steps with this verdict, for one length (`shown` unless given)."""
+        T = self.shown if T is None else T
+        return [step.t for step in self.steps if step.verdict == verdict and step.t is not None and step.T == T]
+
+
+def trusted(rows: list[Row], engine: EngineCheck) -> list[Row]:
+    """The rows, none of which fails by a reference that is itself refuted."""
+    said = "engine and complex step disagree, so that nothing can be judged by them"
+    if not engine.refuted:
+        return rows
+    undecided = []
+    for row in rows:
+        steps = [replace(step, verdict=INCONCLUSIVE) if step.verdict == FAIL else step for step in row.steps]
+        failed = row.verdict == FAIL
+        undecided.append(replace(row, verdict=INCONCLUSIVE, steps=steps, why=said) if failed else row)
+    return undecided
+
+
+@dataclass(frozen=True)
+class Report:
+    """All verdicts on a derivation; `ok` is true when every equation passes on a probe that can tell.
+
+    `str(report)` is for a terminal; `to_dict()`, `to_markdown()` and `to_html()` are the same as data, as Markdown and
+    as one page. `subject` is the model that was judged: with it the page knows types and has a picture.
+    """
+
+    model: str
+    source: str
+    T: int
+    seeds: int
+    rows: list[Row]
+    engine: EngineCheck
+    notes: list[str] = field(default_factory=list)
+    probe: Certificate | None = None
+    follow: list[Row] = field(default_factory=list)
+    #: the shortest sequence that shows every delay with both its ends
+    shortest: int = 3
+    subject: Model | None = field(default=None, repr=False, compare=False)
+    #: the lengths that were tried, each with all of them: {"T": 7, "S": 10}
+    lengths: tuple[Mapping[str, int], ...] = ()
+    #: the sizes that were tried beside each of the lengths, {"h": "4", "W": "4 x 3"}; all shapes at the first of them
+    sizes: tuple[Mapping[str, str], ...] = ()
+    tried: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def said_lengths(self) -> str:
+        """`T = 7 and 10`, or all lengths where there are several: `T = 7, S = 10 and T = 10, S = 8`."""
+        tried = self.lengths or ({"T": self.T},)
+        names = list(tried[0])
+        if len(names) == 1:
+            *most, last = (str(lengths[names[0]]) for lengths in tried)
+            return f"{names[0]} = {' and '.join([', '.join(most)] * bool(most) + [last])}"
+        each = (", ".join(f"{name} = {length}" for name, length in lengths.items()) for lengths in tried)
+        return " and ".join(each)
+
+    @property
+    def said_sizes(self) -> str:
+        """`x = 3, h = 4 and x = 4, h = 3`; empty where no size was chosen."""
+        each = (", ".join(f"{name} = {size}" for name, size in sizes.items()) for sizes in self.sizes)
+        return " and ".join(dict.fromkeys(said for said in each if said))
+
+    @property
+    def shapes(self) -> dict[str, str]:
+        """Rows and columns of every quantity at the first of the sizes that were tried: {"h[t]": "4 x 1"}."""
+        inferred = self.subject.shapes if self.subject is not None else {}
+        tried = {name: self.tried.get(name, shape) for name, shape in inferred.items()}
+        return {name: f"{rows} x {columns}" for name, (rows, columns) in tried.items()}
+
+    @property
+    def said_shapes(self) -> str:
+        """`4 x 1: a[t], h[t], b; 4 x 4: W`."""
+        alike: dict[str, list[str]] = {}
+        for name, shape in self.shapes.items():
+            alike.setdefault(shape, []).append(name)
+        return "; ".join(f"{shape}: {', '.join(names)}" for shape, names in alike.items())
+
+    @property
+    def needs(self) -> list[str]:
+        """Everything that is read but neither stated nor given."""
+        return list(dict.fromkeys(need for row in self.rows for need in row.needs))
+
+    @property
+    def verdict(self) -> str:
+        """The first of `ORDER` that applies; nothing passes where engine and complex step disagree, where the probe
+        notices too little, or where the sequence is too short.
+        """
+        found = {row.verdict for row in self.rows}
+        if self.needs:
+            found.add(INCOMPLETE)
+        blind = self.probe is not None and not self.probe.ok
+        if not self.rows or not self.engine.ok or blind or self.shortest > self.T:
+            found.add(INCONCLUSIVE)
+        return next(verdict for verdict in ORDER if verdict in found)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the derivation is right: PASS or PROVED."""
+        return EXIT[self.verdict] == 0
+
+    @property
+    def failed(self) -> list[Row]:
+        """The wrong equations: those that fail, have no type, hold for numbers only, or go round in a circle."""
+        return [row for row in self.rows if row.verdict in WRONG_VERDICTS]
+
+    @property
+    def followed(self) -> bool:
+        """Whether there is a mistake in numbers to follow through."""
+        return bool(self.follow) and any(row.verdict == FAIL for row in self.rows)
+
+    @property
+    def downstream(self) -> list[str]:
+        """Equations that are right by themselves but come out wrong when the user's own values go in."""
+        wrong = {(row.name, row.line) for row in self.failed}
+        if not wrong:
+            return []
+        return [row.name for row in self.follow if row.verdict == FAIL and (row.name, row.line) not in wrong]
+
+    def reach(self, quoted: Callable[[str], str] = str) -> str:
+        """What the mistakes do downstream, in words; empty where nothing was followed through."""
+        if not self.followed:
+            return ""
+        wrong = {(row.name, row.line) for row in self.failed}
+        unknown = [row.name for row in self.follow if row.verdict == INCONCLUSIVE and (row.name, row.line) not in wrong]
+        names = [", ".join(map(quoted, dict.fromkeys(some))) for some in (self.downstream, unknown)]
+        said = [f"these come out wrong as well: {names[0]}"] if names[0] else []
+        said += [f"these cannot be computed by the file alone: {names[1]}"] if names[1] else []
+        return f"followed through with your own values, {'; '.join(said) or 'no other equation comes out wrong'}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready data."""
+        return {
+            "ok": self.ok,
+            "model": self.model,
+            "verdict": self.verdict,
+            "T": self.T,
+            "lengths": [dict(lengths) for lengths in self.lengths or ({"T": self.T},)],
+            "sizes": [dict(sizes) for sizes in self.sizes],
+            "shapes": self.shapes,
+            "seeds": self.seeds,
+            "mode": "local",
+            "equations": [_equation(row) for row in self.rows],
+            "follow_through": [
+                {
+                    "name": row.name,
+                    "line": row.line,
+                    "verdict": row.verdict,
+                    "steps": [{"t": s.t, "T": s.T, "verdict": s.verdict} for s in row.steps],
+                }
+                for row in self.follow
+            ],
+            "probe": None
+            if self.probe is None
+            else {"mutants": self.probe.mutants, "killed": self.probe.killed, "equivalent": self.probe.equivalent},
+            "survivors": [] if self.probe is None else list(self.probe.survivors),
+            "engine": {
+                "ok": self.engine.ok,
+                "gradients": self.engine.gradients,
+                "worst": _number(self.engine.worst),
+                "why": self.engine.why,
+            },
+            "notes": list(self.notes),
+        }
+
+    def to_markdown(self) -> str:
+        """The report as Markdown."""
+        from .markdown_report import markdown
+
+        return markdown(self)
+
+    def to_html(self) -> str:
+        """The report as one HTML page that needs nothing else: no network, no script."""
+        from .html import page
+
+        return page(self)
+
+    def __str__(self) -> str:
+        from .terminal import text
+
+        return text(self)
+
+
+def _equation(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "line": row.line,
+        "verdict": row.verdict,
+        "mistake": row.mistake,
+        "explanation": row.explanation,
+        "correction": row.correction,
+        "needs": list(row.needs),
+        "assumptions": list(row.proof.assumptions) if row.proof else [],
+        "why": row.why or (row.worst.why if row.worst else ""),
+        "unproved": row.unproved,
+        "terms": [_term(term) for term in row.terms],
+        "steps": [
+            {"t": s.t, "T": s.T, "verdict": s.verdict, "error": _number(s.error), "bound": _number(s.bound)}
+            for s in row.steps
+        ],
+    }
+
+
+def _term(term: TermVerdict) -> dict[str, Any]:
+    return {
+        "text": term.text,
+        "verdict": term.verdict,
+        "explanation": term.explanation,
+        "steps": list(term.steps),
+        "correction": term.correction or None,
+    }
+
+
+def _number(x: float) -> float | None:
+    """JSON knows no nan."""
+    return x if x == x and abs(x) != float("inf") else None
+
+
+# -- the worst of several ---------------------------------------------------------------------------------------------
+def overall(steps: list[Step]) -> str:
+    """The verdict on an equation from those on its steps."""
+    verdicts = {step.verdict for step in steps}
+    return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
+
+
+def worst_step(found: list[Step]) -> Step:
+    """The step that says most against an equation, of several probes."""
+    rank = {FAIL: 2, INCONCLUSIVE: 1, PASS: 0}
+    return max(found, key=lambda step: (rank[step.verdict], step.error - step.bound))

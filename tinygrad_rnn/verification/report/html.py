@@ -1,0 +1,231 @@
+"""A report as one HTML page: equations typeset by the browser, mistakes marked in them, the unfolded graph beside.
+
+The page needs nothing else: no network, no script, no font. Every text is escaped where it enters. A mark is a colour
+and a sign, so that the page says the same in grey and on paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from ... import __version__
+from ...core.errors import TinygradError
+from ...language import Model
+from ...language.text.mathml import mathml, pieces
+from .contents import INCOMPLETE, INCONCLUSIVE, PASS, PROVED, WRONG_VERDICTS, Report, Row, Step, TermVerdict
+from .marks import Marked, expression, marked, quoted, shortened
+from .stylesheet import CSS
+
+if TYPE_CHECKING:
+    from ..notes import Block, Notes
+
+SIGNS = dict.fromkeys(WRONG_VERDICTS, "✗") | {PASS: "✓", PROVED: "✓", INCONCLUSIVE: "?", INCOMPLETE: "?"}
+_CLASSES = dict.fromkeys(WRONG_VERDICTS, "fail") | {PASS: "pass", PROVED: "pass"}
+_CLASSES |= {INCONCLUSIVE: "open", INCOMPLETE: "open"}
+#: pictures of longer sequences leave their middle out, strips say ranges
+MOST_STEPS = 12
+_WIDE = 600
+
+
+def page(report: Report) -> str:
+    """The page of one derivation."""
+    where = f"{PurePath(report.source).name} · {_probes(report)}"  # the page may travel: no folders of this machine
+    return _document(f"{report.model}: {report.verdict}", _title(report.model, report.verdict, where), _section(report))
+
+
+def notes_page(notes: Notes) -> str:
+    """The page of a file of notes: a table of contents with verdicts, and a section for each block."""
+    name = PurePath(notes.name).name
+    head = _title(name, notes.verdict, _probes(notes))
+    entries = "".join(
+        f'<li>{_badge(block.verdict)} <a href="#block-{n}">{escape(block.title)}</a>, line {block.line}</li>'
+        for n, block in enumerate(notes.blocks, start=1)
+    )
+    sections = "".join(_block(n, block) for n, block in enumerate(notes.blocks, start=1))
+    return _document(f"{name}: {notes.verdict}", head, f'<ol class="contents">{entries}</ol>{sections}')
+
+
+def _block(number: int, block: Block) -> str:
+    title = f"{escape(block.title)} <small>line {block.line}</small> {_badge(block.verdict)}"
+    body = f"<pre>{escape(block.message)}</pre>" if block.report is None else _section(block.report)
+    return f'<section class="block"><h2 id="block-{number}">{title}</h2>{body}</section>'
+
+
+def _document(title: str, head: str, body: str) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="generator" content="tinygrad-rnn">\n'
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<header>{head}</header>\n"
+        f"<main>{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _title(name: str, verdict: str, where: str) -> str:
+    return f"<h1>{escape(name)} {_badge(verdict)}</h1><p>{escape(where)}</p>"
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="badge {_CLASSES.get(verdict, "none")}">{SIGNS.get(verdict, "–")}\u00a0{verdict}</span>'
+
+
+def _probes(report: Report | Notes) -> str:
+    if not report.seeds:
+        return "your inputs"
+    probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
+    return f"{report.said_lengths} · {probes}" if isinstance(report, Report) else probes
+
+
+# -- one derivation ------------------------------------------------------------------------------------------------
+def _section(report: Report) -> str:
+    rows = "".join(_row(marked(row, report), report) for row in report.rows)
+    picture, wide = _picture(report)
+    return (
+        f'<div class="sheet{" wide" if wide else ""}"><div class="equations">{rows}</div>{picture}</div>'
+        f'<div class="foot">{"".join(f"<p>{said}</p>" for said in _foot(report))}</div>'
+    )
+
+
+def _row(found: Marked, report: Report) -> str:
+    row = found.row
+    line = f'<span class="line">line {row.line}</span>' if row.line else ""
+    details = f"<p>{escape(row.why)}</p>" if row.why else ""
+    details += _details(found, report) if row.verdict in WRONG_VERDICTS or row.excerpt else ""
+    return (
+        f'<article class="row {_CLASSES[row.verdict]}"><div class="verdict">{_badge(row.verdict)}{line}</div>'
+        f'<div class="equation">{_formula(found, report.subject)}{details}</div>{_strips(row)}</article>'
+    )
+
+
+def _formula(found: Marked, model: Model | None) -> str:
+    """The equation in pieces that may stand on several lines, each with what is to be said below it."""
+    if found.equation is None:
+        return f'<p class="formula"><code>{escape(found.row.text or found.row.name)}</code></p>'
+    left, terms, when = pieces(found.equation, model, found.classes)
+    said = [f'<span class="piece">{left}</span>']
+    for addend, math in terms:
+        verdicts = found.below.get(id(addend), [])
+        spoken = [verdict for verdict in verdicts if verdict.verdict != "right"] or verdicts
+        below = "".join(dict.fromkeys(_below(verdict, model) for verdict in spoken))
+        said.append(f'<span class="piece">{math}{below}</span>')
+    for term in found.absent:
+        plus = "" if term.text.startswith("-") else "+ "
+        math = f"<span>{plus}{_math(term.text, model)}</span>"
+        why = escape(term.explanation or "is missing")
+        said.append(f'<span class="piece absent">{math}<small>✗ {why}</small></span>')
+    if when:
+        said.append(f'<span class="piece">{when}</span>')
+    return f'<p class="formula">{" ".join(said)}</p>'
+
+
+def _below(verdict: TermVerdict, model: Model | None) -> str:
+    if verdict.verdict == "right":
+        return '<small class="right">✓</small>'
+    if verdict.correction:
+        return f"<small>✗ should be {_math(verdict.correction, model)}</small>"
+    return f"<small>✗ {'does not belong here' if verdict.verdict == 'extra' else 'wrong'}</small>"
+
+
+def _math(said: str, model: Model | None) -> str:
+    expr = expression(said, model)
+    return f"<code>{escape(said)}</code>" if expr is None else mathml(expr, model)
+
+
+def _details(found: Marked, report: Report) -> str:
+    row, model = found.row, report.subject
+    parts = []
+    if row.excerpt:
+        parts.append(f"<pre>{escape(row.excerpt)}</pre>")
+    kind, told = f"<b>{escape(row.mistake)}</b>" if row.mistake else "", _sentence(shortened(found), model)
+    if kind or told:
+        parts.append(f"<p>{': '.join(part for part in (kind, told) if part)}{'' if told.endswith('?') else '.'}</p>")
+    if row.text and found.equation is not None:
+        parts.append(f'<p class="written">written <code>{escape(row.text)}</code></p>')
+    worst = row.worst
+    if worst is not None:
+        at = "" if worst.t is None else f" at {row.time} = {worst.t}"
+        parts.append(f'<p class="figures">largest error {worst.error:.1e}{at}; rounding explains {worst.bound:.1e}</p>')
+    return "".join(parts)
+
+
+def _sentence(said: str, model: Model | None) -> str:
+    return "".join(_math(part, model) if is_math else escape(part) for part, is_math in quoted(said))
+
+
+def _strips(row: Row) -> str:
+    """One strip for each length that was tried."""
+    lengths = list(dict.fromkeys(step.T for step in row.steps))
+    return "".join(_strip(row, [step for step in row.steps if step.T == T], T) for T in lengths)
+
+
+def _strip(row: Row, of_length: list[Step], T: int) -> str:
+    """One cell a time step, or a stretch of steps; a parameter has one for all."""
+    cells = []
+    for steps in _stretches(of_length, T):
+        first, last = steps[0], steps[-1]
+        at = f"all\u00a0{row.axes[0]}" if first.t is None else f"{first.t}" if first is last else f"{first.t}–{last.t}"
+        worst = max(steps, key=lambda s: s.error - s.bound)
+        hint = f"error {worst.error:.1e}, rounding explains {worst.bound:.1e}"
+        cells.append(
+            f'<li class="{_CLASSES[first.verdict]}" title="{hint}"><i>{at}</i><b>{SIGNS[first.verdict]}</b></li>'
+        )
+    length = f", {row.length} = {T}" if T else ""  # hand-written code has lengths of its own
+    return f'<ol class="strip" aria-label="verdict by time step{length}">{"".join(cells)}</ol>'
+
+
+def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
+    """Every step by itself, in a long sequence the runs of one verdict."""
+    found: list[list[Step]] = []
+    for step in steps:
+        before = found[-1][-1] if found else None
+        long = T > MOST_STEPS or (isinstance(step.t, tuple) and len(steps) > MOST_STEPS)
+        if long and before is not None and before.verdict == step.verdict and _follows(before, step):
+            found[-1].append(step)
+        else:
+            found.append([step])
+    return found
+
+
+def _follows(before: Step, step: Step) -> bool:
+    """Whether one step is the next after another; of several indices, all in their order are."""
+    return isinstance(step.t, tuple) or (isinstance(before.t, int) and before.t == (step.t or 0) - 1)
+
+
+def _foot(report: Report) -> Iterator[str]:
+    if report.followed:
+        yield report.reach(lambda name: f"<code>{escape(name)}</code>").replace("followed", "Followed", 1) + "."
+    yield f"{escape(str(report.engine)).replace('engine', 'Engine', 1)}."
+    if report.said_sizes:
+        yield f"Sizes tried: {escape(report.said_sizes)}."
+    if report.said_shapes:
+        yield f"Shapes: {escape(report.said_shapes)}."
+    if report.probe is not None:
+        same = f" ({report.probe.equivalent} more say the same as the truth)" if report.probe.equivalent else ""
+        yield f"The probe {escape(str(report.probe))}{same}."
+    yield from (escape(note) + "." for note in report.notes)
+    local = "each right-hand side sees the true values of what it names, so that what is marked is what is wrong"
+    yield f'<span class="version">Local mode: {local}. tinygrad_rnn {escape(__version__)}.</span>'
+
+
+def _picture(report: Report) -> tuple[str, bool]:
+    """The unfolded graph as a figure, and whether it is a wide one; nothing where there is no model or no picture."""
+    if report.subject is None:
+        return "", False
+    from ...drawing.layout.placement import lay_out
+    from ...drawing.view.options import view
+    from ...drawing.writers.svg import to_svg
+
+    try:
+        graph = report.subject.unroll(report.T).graph
+        layout = lay_out(view(graph, level="named", steps=6))
+        if wide := layout.width > _WIDE:  # beside a column of equations there is more room downwards
+            layout = lay_out(view(graph, level="named", steps=6, direction="TB"))
+        svg = to_svg(layout)
+    except TinygradError as error:
+        return f"<figure><figcaption>{escape(str(error))}</figcaption></figure>", False
+    caption = f"{escape(report.model)}, unfolded over {report.T} time steps"
+    figure = f'<figure style="--width:{layout.width:.0f}px"><div>{svg}</div><figcaption>{caption}</figcaption></figure>'
+    return figure, wide
