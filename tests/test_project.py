@@ -35,7 +35,6 @@ OUTSIDE = {
     "train": {"numpy", "matplotlib", "rich", "safetensors"},
     "compiler": {"numpy", "numba"},
 }
-LONGEST_FILE = 400
 
 
 @cache
@@ -96,11 +95,6 @@ def test_nothing_is_evaluated_or_unpickled() -> None:
     # a module's own eval(), torch's word for "not training", is none of Python's
     forbidden = re.compile(r"(?<![.\w])(?<!def )(eval|exec)\(|pickle")
     assert offenders(lambda path: forbidden.findall(text_of(path))) == {}
-
-
-def test_no_file_is_longer_than_a_room() -> None:
-    lengths = {path: len(text_of(path).splitlines()) for path in SOURCES}
-    assert offenders(lambda path: lengths[path] > LONGEST_FILE and lengths[path]) == {}
 
 
 def test_every_room_says_what_belongs_there() -> None:
