@@ -19,10 +19,10 @@ from tinygrad_rnn.compiler.passes.pipeline import PASSES, optimised, planned, wi
 from tinygrad_rnn.compiler.passes.simplify import simplify
 from tinygrad_rnn.compiler.planning.lower import lower
 from tinygrad_rnn.compiler.planning.plan import Loop, Plan, walk
-from tinygrad_rnn.compiler.program import Node
 from tinygrad_rnn.compiler.trace.build import matched
 from tinygrad_rnn.compiler.trace.record import Recorder, candidates
 from tinygrad_rnn.core.atomic_files import write_atomically
+from tinygrad_rnn.core.loop.program import Node
 from tinygrad_rnn.drawing.writers.svg import to_svg
 
 DOCS = Path(__file__).parent

@@ -8,12 +8,12 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import D, H, every_step, inputs, lstm, parameters
 from tinygrad_rnn.compiler import CompileError, compile
-from tinygrad_rnn.compiler.interpreter import Reference
 from tinygrad_rnn.compiler.passes import pipeline
 from tinygrad_rnn.compiler.planning.plan import Loop, walk
-from tinygrad_rnn.compiler.program import Node, order
 from tinygrad_rnn.compiler.trace.build import matched
 from tinygrad_rnn.compiler.trace.record import Recorder, candidates
+from tinygrad_rnn.core.loop.interpreter import Reference
+from tinygrad_rnn.core.loop.program import Node, order
 
 
 def planned(loss: Any, p: Any, x: Any, **options: Any) -> Any:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import models
+from tinygrad_rnn.core.errors import FoldError
 from tinygrad_rnn.core.loop.components import components
-from tinygrad_rnn.core.loop.fold import FoldError, fold
+from tinygrad_rnn.core.loop.fold import fold
 from tinygrad_rnn.core.loop.unfold import unfold
 from tinygrad_rnn.language import load
 

@@ -15,6 +15,7 @@ from .core.errors import (
     CheckpointError,
     DerivationError,
     DtypeError,
+    FoldError,
     GraphError,
     LanguageError,
     MissingExtraError,
@@ -41,7 +42,7 @@ from .drawing import draw, graphical_model, heatmap, write
 from .verification import verify, verify_backward
 
 if TYPE_CHECKING:
-    from .core.loop.fold import FoldError, fold
+    from .core.loop.fold import fold
     from .core.loop.recurrence import Recurrence
     from .core.loop.unfold import unfold
     from .language import Model, Run, load, load_all
@@ -52,7 +53,6 @@ __version__ = "0.1.0"
 
 #: imported when first asked for: the engine alone starts in a third of the time
 _LATER = {
-    "FoldError": ".core.loop.fold",
     "Recurrence": ".core.loop.recurrence",
     "fold": ".core.loop.fold",
     "unfold": ".core.loop.unfold",

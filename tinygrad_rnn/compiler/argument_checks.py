@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.loop.program import Node, order
 from ..core.ops.indexing import axis_of
-from .program import Node, order
 
 #: what passes whole numbers on
 _PASSING = frozenset({"shift", "reshape", "transpose", "getitem", "copy", "at", "ends", "identity", "ranged", "stack"})

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.loop.timeline import FoldError, same_static
+from ..core.errors import FoldError
+from ..core.loop.program import Node, order
+from ..core.loop.timeline import same_static
 from .argument_checks import questions
 from .jit.operation_forms import NotJittable
 from .numpy.run_numpy import NumpyRunner
@@ -21,7 +23,6 @@ from .passes.simplify import simplify
 from .passes.split_gates import apart
 from .planning.lower import lower
 from .planning.plan import Plan
-from .program import Node, order
 from .reasons import of_compiler, of_function
 from .specializations import Planned, Prepared
 from .trace.build import Built, confirm, matched

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.errors import GraphError
+from ..core.errors import FoldError, GraphError
 
 
 class CompileError(GraphError):
@@ -13,7 +13,7 @@ class Unwatchable(GraphError):
     """What a function reads besides its arguments is too much to be looked at in every call; inside of this room."""
 
 
-class Unfoldable(GraphError):
+class Unfoldable(FoldError):
     """The recorded graph is not one step repeated; inside of this room only, where the flat form takes over."""
 
 

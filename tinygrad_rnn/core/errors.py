@@ -30,6 +30,10 @@ class GraphError(TinygradError, ValueError):
     """A question that the recorded graph cannot answer: an unknown name, an output that is not a scalar."""
 
 
+class FoldError(GraphError):
+    """The steps of a graph are not one step repeated; the message names the first operation and step that differ."""
+
+
 class ReadOnlyError(TinygradError, TypeError):
     """An attempt to write into a value that a graph can see."""
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..compiler.trace.sequences import index_of
 from ..compiler.trace.unstack import Unstacking
-from ..core.errors import DerivationError
+from ..core.errors import DerivationError, FoldError
 from ..core.graph import Graph
-from ..core.loop.fold import FoldError, fold
+from ..core.loop.fold import fold
 from ..core.loop.recurrence import Recurrence, Root
 from ..core.loop.timeline import Timeline, is_constant, same_value
 from ..core.ops.indexing import select

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.loop.program import Node, order
 from ...core.primitives import PRIMITIVES
-from ..program import Node, order
 
 AS_IS, FLIPPED, COLUMN = 0, 1, 2
 Held = tuple[Node, int]

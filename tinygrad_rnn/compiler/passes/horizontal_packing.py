@@ -10,10 +10,10 @@ from __future__ import annotations
 from itertools import permutations, product
 from typing import Any
 
+from ...core.loop.program import Node, is_number, users
 from ...core.primitives import PRIMITIVES
 from ..planning.chains import Cell, Chains, Link
 from ..planning.stages import LOOP, ONCE, Stages
-from ..program import Node, is_number, users
 from .simplify import frozen
 
 #: what only looks at memory in another way

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.loop.program import Node, rewrite, users
 from ...core.primitives import PRIMITIVES
 from ..planning.stages import Stages
-from ..program import Node, rewrite, users
 from .features_first import FLIPPED
 from .horizontal_packing import VIEWS
 

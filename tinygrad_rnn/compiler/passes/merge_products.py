@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.loop.program import Node, rewrite, users
 from ..planning.stages import LOOP, Stages
-from ..program import Node, rewrite, users
 from .features_first import gemm, transposed
 
 

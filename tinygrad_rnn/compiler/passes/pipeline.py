@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..differentiate import differentiate
+from ...core.loop.differentiate import differentiate
+from ...core.loop.program import Node, constant, order, rewrite
 from ..planning.lower import Lowered, lower
 from ..planning.plan import Tile, walk
-from ..program import Node, constant, order, rewrite
 from ..unsupported import Unfoldable
 from .features_first import features_first
 from .memory_layout import turned

@@ -7,8 +7,8 @@ the loop, dh * p + dh * q, become one product.
 
 from __future__ import annotations
 
+from ...core.loop.program import Node, constant, order, rewrite, users
 from ..planning.stages import Stages
-from ..program import Node, constant, order, rewrite, users
 from .sigmoid import entrywise
 
 

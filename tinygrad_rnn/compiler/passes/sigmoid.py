@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core.loop.program import Node, constant, order, rewrite, users
 from ...core.primitives import PRIMITIVES
 from ...core.tensor import as_value
-from ..program import Node, constant, order, rewrite, users
 
 _NEEDS_RELATIVE = frozenset({"log", "log1p", "divide", "reciprocal", "power", "power_constant", "sqrt"})
 

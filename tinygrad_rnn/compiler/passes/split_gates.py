@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core.loop.program import Node, constant, order, rewrite, users
 from ...core.primitives import PRIMITIVES
 from ...core.tensor import as_value
-from ..program import Node, constant, order, rewrite, users
 from .features_first import reshaped, transposed
 
 #: for each axis from where to where

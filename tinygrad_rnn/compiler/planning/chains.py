@@ -13,7 +13,7 @@ from itertools import pairwise, permutations
 
 import numpy as np
 
-from ..program import Node
+from ...core.loop.program import Node
 
 
 class Cell:

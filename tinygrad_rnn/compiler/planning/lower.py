@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core.loop.program import Node
 from ..passes.horizontal_packing import VIEWS, Packing
 from ..passes.materialize import with_copies
-from ..program import Node
 from ..unsupported import Unfoldable
 from .plan import ELEMENTWISE, END, START, SUMS, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
 from .stages import LOOP, Stages

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..program import Node, order
+from ...core.loop.program import Node, order
 from ..unsupported import Unfoldable
 
 ONCE, MAP, LOOP = 0, 1, 2

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core.loop.program import Node
 from ..passes.features_first import COLUMN, FLIPPED
 from ..passes.horizontal_packing import VIEWS, Packing
-from ..program import Node
 from ..unsupported import Unfoldable
 from .chains import Cell
 from .plan import END, START, STEP, SUMS, Buffer, Operand, Ref

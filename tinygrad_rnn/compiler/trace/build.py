@@ -13,11 +13,11 @@ import numpy as np
 
 from ...core.graph import Graph
 from ...core.loop.fold import fold
+from ...core.loop.program import Node, constant, order
 from ...core.loop.recurrence import After, At, Constant, Each, Here, Instruction, Recurrence, Reference, Root, Shift
 from ...core.loop.timeline import same_static, same_value
 from ...core.primitives import Primitive
 from ...core.tensor import Tensor
-from ..program import Node, constant, order
 from ..unsupported import OtherNumber, Unfoldable
 from .length_numbers import power
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from ..errors import FoldError
 from ..graph import Graph
 from ..tensor import Tensor, Value
 from .difference import Difference
 from .recurrence import After, At, Carry, Constant, Each, Here, Input, Instruction, Recurrence, Reference, Root, Shift
-from .timeline import FoldError, Timeline, is_constant, same_value
+from .timeline import Timeline, is_constant, same_value
 
 
 def fold(graph: Graph | Tensor) -> Recurrence:
@@ -304,6 +305,3 @@ class _Writer:
         positions = {node.place: p for p, node in enumerate(body) if node.op is None and node.name is not None}
         ordered = sorted(values, key=lambda name: positions.get(name, len(body)))
         return tuple(Input(name, positions.get(name), values[name]) for name in ordered)
-
-
-__all__ = ["FoldError", "fold"]

@@ -11,15 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError
+from ..errors import FoldError
 from ..graph import Graph
 from ..scope import Scope
 from ..tensor import Tensor, Value
 from .recurrence import Scopes
-
-
-class FoldError(GraphError):
-    """The steps of a graph are not one step repeated; the message names the first operation and step that differ."""
 
 
 class Timeline:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.backward import fit
-from ..core.errors import GraphError
-from ..core.graph import ancestors
-from ..core.primitives import PRIMITIVES, Primitive
-from ..core.scope import ROOT, entered
-from ..core.tensor import Tensor, as_value
+from ..backward import fit
+from ..errors import GraphError
+from ..graph import ancestors
+from ..primitives import PRIMITIVES, Primitive
+from ..scope import ROOT, entered
+from ..tensor import Tensor, as_value
 from .program import Node, constant, order, users
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.tensor import Value
-from .unsupported import Unfoldable
+from ..errors import FoldError
+from ..tensor import Value
 
 CROSSING = frozenset({"shift", "at", "total", "ends", "each"})
 LEAVES = frozenset({"input", "constant", "steps"})
@@ -86,7 +86,7 @@ def order(outputs: Iterable[Node]) -> list[Node]:
                 done[id(node)] = node
             elif id(node) not in done:
                 if id(node) in begun:
-                    raise Unfoldable(f"{node.op} depends on itself within a step")
+                    raise FoldError(f"{node.op} depends on itself within a step")
                 begun.add(id(node))
                 stack.append((node, True))
                 ins = node.ins
