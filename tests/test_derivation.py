@@ -8,22 +8,16 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.sweep import sample
 from tinygrad_rnn.core.tensor import plain
 from tinygrad_rnn.derivation import Derivation, Gradients, true_terms
 from tinygrad_rnn.language.run.evaluate import evaluate
 from tinygrad_rnn.language.run.operands import dense
 from tinygrad_rnn.language.text.printer import text
-from tinygrad_rnn.models import names, resolve
+from tinygrad_rnn.models import names
 from tinygrad_rnn.verification.measure.probe import Probe
 
-from .shipped import LARGE
-
-every_model = pytest.mark.parametrize("name", names())
-
-
-@cache
-def shipped(name: str) -> tg.Model:
-    return tg.load(resolve(name))
+from .shipped import LARGE, shipped
 
 
 @cache
@@ -44,7 +38,7 @@ def wrong(model: tg.Model, T: int) -> list[str]:
     return [f"{said.verdict} at {step}, T = {T}: {e.text}" for e, step, said in judged if said.verdict != "PASS"]
 
 
-@every_model
+@pytest.mark.parametrize("name", sample(names(), 12, "what is derived"))
 def test_what_is_derived_parses_back_and_passes_at_every_length(name):
     again = tg.load(derived(name).document())
     assert [text(equation) for equation in again.gradients] == derived(name).text().splitlines()
@@ -53,7 +47,7 @@ def test_what_is_derived_parses_back_and_passes_at_every_length(name):
         assert wrong(again, T) == []
 
 
-@every_model
+@pytest.mark.parametrize("name", sample(names(), 10, "every gradient that"))
 def test_every_gradient_that_is_read_is_stated(name):
     """At no length is a step missing: what the file alone can compute are all its gradients."""
     model = tg.load(derived(name).document())
@@ -64,7 +58,7 @@ def test_every_gradient_that_is_read_is_stated(name):
             np.testing.assert_allclose(alone, probe.truth(equation, step).value, rtol=1e-8, atol=1e-10)
 
 
-@every_model
+@pytest.mark.parametrize("name", sample(names(), 10, "terms add up"))
 @pytest.mark.parametrize("fine", [False, True])
 def test_the_terms_of_a_stated_equation_add_up_to_its_gradient(name, fine):
     model, probe = shipped(name), probed(name)
@@ -81,7 +75,7 @@ def test_the_terms_of_a_stated_equation_add_up_to_its_gradient(name, fine):
             np.testing.assert_allclose(sum(values) + np.zeros(truth.shape), truth, rtol=1e-8, atol=1e-10)
 
 
-@every_model
+@pytest.mark.parametrize("name", sample(names(), 12, "cells exclude"))
 def test_cells_exclude_each_other_and_say_the_gradient_at_every_step(name):
     probe = probed(name)
     for key in derived(name).gradients.shares:

@@ -13,11 +13,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.shipped import SMALL, shipped
+from tests.sweep import sample
 from tinygrad_rnn.core.errors import DerivationError
 from tinygrad_rnn.derivation import Derivation
 from tinygrad_rnn.language.expressions import Ref, walk
 from tinygrad_rnn.language.text.printer import text
-from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.measure.probe import Probe
 
 STYLES = ("diag", "hadamard")
@@ -26,18 +27,14 @@ LENGTHS = (3, 5, 9)
 SUBSETS = 8
 
 #: each of them once, where that is enough
-LARGE = {"ntm", "two_dimensional", "attention", "attention_dot", "memory_network", "treelstm"}
-every_model = pytest.mark.parametrize("name", [name for name in names() if name not in LARGE])
+every_model = pytest.mark.parametrize("name", SMALL)
+stepwise_models = pytest.mark.parametrize("name", sample(SMALL, 10, "steps"))
+some_models = pytest.mark.parametrize("name", sample(SMALL, 12, "text and LaTeX", always=["lstm_002", "vanilla"]))
 
 
 @cache
-def shipped(name: str) -> tg.Model:
-    return tg.load(resolve(name))
-
-
-@cache
-def derived(name: str) -> Derivation:
-    return tg.derive(shipped(name))
+def derived(name: str, style: str | None = None) -> Derivation:
+    return tg.derive(shipped(name), style=style)
 
 
 def wrong(model: tg.Model | str, T: int, seed: int = 0) -> list[str]:
@@ -104,8 +101,9 @@ CHOSEN = [
     *("vanilla", "output_to_hidden", "single_output", "leaky", "lstm", "peephole", "coupled", "gru", "gru_after"),
     *("bidirectional", "delay", "stacked", "vector_initial", "bernoulli_stop"),
 ]
-CUTS = [(name, keep) for name in CHOSEN for keep in spread([s for s in subsets(name) if not cycle(name, s)])]
+ALL_CUTS = [(name, keep) for name in CHOSEN for keep in spread([s for s in subsets(name) if not cycle(name, s)])]
 MISSES = [(name, keep) for name in CHOSEN for keep in spread([s for s in subsets(name) if cycle(name, s)])[::4]]
+CUTS = sample(ALL_CUTS, 30, "whatever is kept")
 
 
 def described(case: tuple[str, tuple[str, ...]]) -> str:
@@ -120,11 +118,11 @@ def test_whatever_is_kept_the_derivation_is_right(case):
         for style in STYLES:
             assert_right(tg.derive(shipped(name), keep=keep, style=style))
     else:
-        turn = CUTS.index(case)
+        turn = ALL_CUTS.index(case)
         assert_right(tg.derive(shipped(name), keep=keep, style=STYLES[turn % 2]), (LENGTHS[turn % 3],))
 
 
-@pytest.mark.parametrize("case", MISSES, ids=described)
+@pytest.mark.parametrize("case", sample(MISSES, 8, "misses a cycle"), ids=described)
 def test_a_choice_that_misses_a_cycle_keeps_one_name_of_it_and_says_so(case):
     name, keep = case
     derivation = tg.derive(shipped(name), keep=keep)
@@ -487,19 +485,19 @@ def test_a_number_that_happens_to_be_a_length_stays_a_number(number):
 
 
 # -- text and LaTeX ----------------------------------------------------------------------------------------------------
-@every_model
+@some_models
 @pytest.mark.parametrize("style", STYLES)
 def test_the_text_parses_back_to_the_same_equations(name, style):
-    derivation = tg.derive(shipped(name), style=style)
+    derivation = derived(name, style)
     again = tg.load(derivation.document())
     assert [text(equation) for equation in again.gradients] == derivation.text().splitlines()
     assert str(derivation) == derivation.text()
 
 
-@every_model
+@some_models
 @pytest.mark.parametrize("style", STYLES)
 def test_the_latex_is_balanced_with_one_line_for_each_equation(name, style):
-    derivation = tg.derive(shipped(name), style=style)
+    derivation = derived(name, style)
     latex = derivation.latex()
     body = latex.removeprefix("\\begin{align*}\n").removesuffix("\n\\end{align*}")
     assert len(body) == len(latex) - len("\\begin{align*}\n\n\\end{align*}")
@@ -579,13 +577,13 @@ def stages(name: str) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-@every_model
+@stepwise_models
 def test_steps_start_at_the_chain_rule_and_end_at_the_final_text(name):
     assert [found[0][0] for found in stages(name).values() if found[0][0] != "chain rule"] == []
     assert sorted(found[-1][1] for found in stages(name).values()) == sorted(derived(name).text().splitlines())
 
 
-@every_model
+@stepwise_models
 def test_each_line_of_the_steps_is_a_right_equation(name):
     forward = derived(name).document().partition("gradients:")[0]
     assert all(len(set(found)) == len(found) for found in stages(name).values())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.sweep import sample
 from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification import mutants
@@ -18,10 +17,7 @@ from tinygrad_rnn.verification.measure.budget import Budget
 from tinygrad_rnn.verification.measure.probe import Probe
 from tinygrad_rnn.verification.mutants import certify
 
-from .shipped import SMALL
-
-every_model = pytest.mark.parametrize("name", names())
-every_small_model = pytest.mark.parametrize("name", SMALL)
+from .shipped import SMALL, shipped, verified
 
 #: mutants that say the same as the truth by the model's own numbers: g[T+1] = 0, a one-hot column squared, 1 to a
 #: power, a state that is kept for a step
@@ -45,11 +41,6 @@ dw = sum(t, dh[t] * (1 - h[t]**2) * h[t-1])
 """
 
 
-@cache
-def shipped(name: str) -> tg.Model:
-    return tg.load(resolve(name))
-
-
 def without_past(model: tg.Model) -> dict[tuple[str, int | None], np.ndarray]:
     """All states of step 0 set to zero."""
     return {place: np.zeros_like(value) for place, value in model.unroll(4).inputs.items() if place[1] == 0}
@@ -64,9 +55,9 @@ def equation(model: tg.Model, name: str) -> Equation:
 
 
 # -- a good probe ------------------------------------------------------------------------------------------------------
-@every_model
+@pytest.mark.parametrize("name", names())
 def test_every_wrong_version_of_a_shipped_derivation_is_noticed(name):
-    report = tg.verify(shipped(name), seeds=1)
+    report = verified(name)
     assert report.ok, str(report)
     assert report.probe is not None
     assert report.probe.killed == report.probe.mutants
@@ -75,7 +66,7 @@ def test_every_wrong_version_of_a_shipped_derivation_is_noticed(name):
     assert f"kills {report.probe.killed} of {report.probe.mutants}" in str(report)
 
 
-@pytest.mark.parametrize("name", sorted({*SMALL} - SAME))
+@pytest.mark.parametrize("name", sample(sorted({*SMALL} - SAME), 6, "transpose", always=["narrow", "leaky"]))
 def test_only_the_transpose_of_one_number_changes_nothing(name):
     model = shipped(name)
     judged = probes(model)
@@ -115,7 +106,7 @@ def test_the_catalogue_holds_the_mistakes_people_make(kind):
 
 
 # -- a bad probe -------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", [name for name in names() if name not in NO_PAST])
+@pytest.mark.parametrize("name", sample([name for name in SMALL if name not in NO_PAST], 6, "without a past"))
 def test_a_probe_without_a_past_is_inconclusive(name):
     model = shipped(name)
     report = tg.verify(model, values=without_past(model))
@@ -127,7 +118,7 @@ def test_a_probe_without_a_past_is_inconclusive(name):
     assert report.probe.survivors[0] in str(report)
 
 
-@every_model
+@pytest.mark.parametrize("name", sample(names(), 8, "too short", always=["delay", "vanilla"]))
 @pytest.mark.parametrize("T", [1, 2])
 def test_a_sequence_too_short_for_a_recurrence_is_inconclusive(name, T):
     report = tg.verify(shipped(name), T=T, seeds=1)
@@ -135,14 +126,14 @@ def test_a_sequence_too_short_for_a_recurrence_is_inconclusive(name, T):
     assert f"use T = {max(3, shipped(name).longest_delay + 2)} or more" in str(report)
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name not in LINEAR])
+@pytest.mark.parametrize("name", sample([name for name in SMALL if name not in LINEAR], 5, "hardly leaves zero"))
 def test_a_probe_that_hardly_leaves_zero_is_inconclusive(name):
     """At scale 1e-3 with zero states tanh is the identity and a sigmoid one half: nothing can be told apart."""
     model = shipped(name)
     assert tg.verify(model, scale=1e-3, values=without_past(model)).verdict == "INCONCLUSIVE"
 
 
-@every_small_model
+@pytest.mark.parametrize("name", sample(SMALL, 5, "zeros"))
 def test_a_probe_of_zeros_is_inconclusive(name):
     assert tg.verify(shipped(name), scale=0.0).verdict == "INCONCLUSIVE"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, faults, judging, layers, loops, programs, threads
+from benchmarks.soak import domains, faults, judging, laws, layers, loops, programs, threads
 from benchmarks.soak.judging import Tally
 
 Part = Callable[[Iterator[str], Tally], None]
@@ -40,6 +40,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "threads": (threads.call_at_once, 1600),
     "kills": (faults.kill_runs, 10),
     "bits": (faults.flip_bits, 4000),
+    "laws": (laws.check, 1000),
 }
 #: the parts whose files are Python
 SCRIPTS = ("programs", "loops", "layers")
