@@ -154,7 +154,7 @@ BINARY = {"add", "subtract", "multiply", "divide", "greater", "equal", "maximum"
 
 
 def test_every_operation_entry_by_entry_has_a_form() -> None:
-    from tinygrad_rnn.core.primitives import PRIMITIVES
+    from tinygrad_rnn.core.primitive import PRIMITIVES
 
     plan, names, values = entry_by_entry("float64")
     found = run_jit.JitRunner(plan)(values, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.core.primitives import PRIMITIVES
+from tinygrad_rnn.core.primitive import PRIMITIVES
 
 from .samples import CASES, WITHOUT_DERIVATIVE
 

@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.core.errors import GraphError, ShapeError
-from tinygrad_rnn.core.primitives import PRIMITIVES
+from tinygrad_rnn.core.primitive import PRIMITIVES
 
 
 # -- multiplicity and repetition -----------------------------------------------------------------------------------

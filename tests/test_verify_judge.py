@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.core.primitives import PRIMITIVES
+from tinygrad_rnn.core.primitive import PRIMITIVES
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
 from tinygrad_rnn.verification.report.contents import Report

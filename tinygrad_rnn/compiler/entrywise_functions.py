@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.declare import MATH_ERRORS
 from ..core.errors import GraphError
 from ..core.graph import ancestors
-from ..core.primitives import MATH_ERRORS
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor
 from .planning.plan import ELEMENTWISE, STEP, Buffer, Instr, Map, Plan, Ref, Tile

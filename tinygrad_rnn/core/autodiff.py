@@ -1,6 +1,6 @@
 """Gradients of what was recorded: what with respect to what, and in which shape to return it.
 
-How a graph is walked backwards is the business of `sweep`; functions of functions (`grad`, `jacobian`, ...) stand in
+How a graph is walked backwards is the business of `backward`; functions of functions (`grad`, `jacobian`, ...) stand in
 `functional`.
 """
 
@@ -14,13 +14,24 @@ import numpy as np
 from .backward import Gradient, PerStep, numeric, recorded
 from .errors import DtypeError, GraphError, ShapeError, kind_of
 from .graph import ancestors
-from .ops.elementwise import stop
+from .ops.identity import stop
 from .scope import Index
 from .tensor import Tensor, Value, constant
 
 
 def backward(output: Tensor) -> None:
-    """Add to `.grad` of every leaf and named tensor below a scalar output; see `Tensor.backward`."""
+    """Add the gradient of this scalar to `.grad` of every leaf and named tensor that it depends on.
+
+    As in torch gradients add up until `zero_grad()`: those of several losses, and of one loss asked twice.
+    `tg.gradients` returns them instead. Raises `GraphError` unless the tensor has exactly one entry.
+
+    >>> import tinygrad_rnn as tg
+    >>> x = tg.tensor(3.0)
+    >>> (x * x).backward()
+    >>> (2.0 * x).backward()
+    >>> x.grad
+    8.0
+    """
     if not output.requires_grad:
         raise GraphError("backward: nothing below this tensor asks for a gradient")
     active = _differentiable_ancestors(output)
@@ -30,6 +41,9 @@ def backward(output: Tensor) -> None:
         if before is not None:
             g = before + g  # a new array: whoever holds the gradient of before keeps it
         node.grad = g if type(g) is float and type(node.value) is float else _owned(g, node)
+
+
+Tensor.backward = backward  # type: ignore[method-assign, assignment]
 
 
 def gradients(

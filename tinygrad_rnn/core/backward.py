@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from .declare import MATH_ERRORS, shape_of
 from .errors import GraphError
-from .ops.elementwise import identity
-from .primitives import MATH_ERRORS, Primitive, shape_of
+from .ops.identity import identity
+from .primitive import Primitive
 from .scope import Index, current, entered, move_to
 from .tensor import Tensor, as_value
 

@@ -62,7 +62,10 @@ def taken(batch: Batch, place: int) -> Tensor:
     return batch.nodes[place]
 
 
-def parts(x: Tensor) -> tuple[Any, ...]:
-    """What a copy of a Tensor is made from."""
+def parts(x: Tensor, protocol: Any) -> tuple[Any, ...]:
+    """What a copy of a Tensor is made from; `protocol` is that of `__reduce_ex__`, and makes no difference."""
     batch = Batch(x)
     return taken, (batch, batch.places[x.id])
+
+
+Tensor.__reduce_ex__ = parts  # type: ignore[method-assign, assignment]

@@ -1,6 +1,6 @@
 """A function with a rule of its own: one more primitive, declared by the user where it is needed.
 
-What this package declares itself stands in the tables; how a rule is applied is the business of `sweep`.
+What this package declares itself stands in the tables; how a rule is applied is the business of `backward`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .declare import record, shape_of
 from .errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
-from .primitives import PRIMITIVES, Primitive, record, shape_of
+from .primitive import PRIMITIVES, Primitive
 from .tensor import Tensor, constant
 
 #: how many rules have been declared under each name
@@ -31,8 +32,7 @@ class CustomVjp:
         # readers of a graph tell operations by their names, so no two may have the same one
         count = next(_counts.setdefault(called, count_from(1)))
         own = called if count == 1 and called not in PRIMITIVES else f"{called}_{count}"
-        latex = rf"\operatorname{{{{{called.replace('_', ' ')}}}}}\left({{0}}\right)"
-        self.primitive = Primitive(own, self._value, joint=self._cotangents, label=called, latex=latex)
+        self.primitive = Primitive(own, self._value, joint=self._cotangents, label=called)
 
     def __call__(self, *xs: Any, **static: Any) -> Any:
         if not any(isinstance(x, Tensor) for x in xs):

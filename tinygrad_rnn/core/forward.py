@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from .autodiff import gradients_between, reached_from
+from .declare import MATH_ERRORS, record, shape_of
 from .errors import GraphError
 from .kinks import LENGTHS
-from .primitives import MATH_ERRORS, Primitive, record, shape_of
+from .primitive import Primitive
 from .scope import current, entered, move_to
 from .tensor import Tensor, as_value, constant
 

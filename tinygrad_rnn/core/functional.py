@@ -16,7 +16,7 @@ from .autodiff import gradients_between, reached_from
 from .errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
 from .forward import pushforward
 from .looks import followed, looks
-from .ops.elementwise import identity
+from .ops.identity import identity
 from .tensor import Tensor, next_id, tensor
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .primitives import primitive, record
+from .autodiff import pullback, reached_from
+from .declare import primitive, record
 from .tensor import Tensor
 
 #: operations whose result is the length of something
@@ -67,8 +68,6 @@ def with_slope(
 
 def _slope(g: Tensor, y: Tensor, zero: np.ndarray) -> tuple[Tensor | np.ndarray, np.ndarray]:
     """The derivative of each entry of g by the entry of y where that is 0; and of which entries g reads no other."""
-    from .autodiff import pullback, reached_from
-
     if g.id not in reached_from(g, [y], 0, y.id)[0]:
         return np.zeros(y.shape, y.dtype), np.ones(y.shape, bool)
     weights = np.where(zero, 1.0 + np.arange(zero.size).reshape(zero.shape) / zero.size, 0.0)
@@ -81,8 +80,6 @@ def _slope(g: Tensor, y: Tensor, zero: np.ndarray) -> tuple[Tensor | np.ndarray,
 
 def _at_one_length(slope: Tensor, y: Tensor) -> Tensor:
     """The same slope from a length that is not differentiated by: more derivatives need more than this slope."""
-    from .autodiff import reached_from
-
     active, _ = reached_from(slope, [y], 0, y.id)
     again = {y.id: once(y)}
     for i in sorted(active):

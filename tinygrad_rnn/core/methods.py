@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from . import tensor as tensor_module
+from .declare import optional, spells
 from .errors import DtypeError, NotDifferentiableError
 from .looks import UNCOPIED
 from .ops import joining, ordering, statistics  # noqa: F401 - whose functions are to be named
 from .ops.linalg import matrix_transpose
 from .ops.special import astype
-from .primitives import optional, spells
 from .signatures import spelled
 from .spellings import SPELLINGS, hint
 from .tensor import DIFFERENTIABLE, Tensor

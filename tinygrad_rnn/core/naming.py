@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .ops.elementwise import identity
+from .ops.identity import identity
 from .scope import current
 from .tensor import Tensor, tensor
 

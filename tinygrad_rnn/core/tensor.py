@@ -1,8 +1,8 @@
 """The Tensor: a value that remembers how it was computed, and so is the node of the graph.
 
 Here a node is made and looks like a number. Pointers run backwards only, so dropping an output frees its graph by
-reference counting. What operations exist and how they are differentiated belongs to `primitives` and the tables beside
-it; this room only asks them by numpy's own spelling.
+reference counting. What operations exist and how they are differentiated belongs to `declare` and the tables of `ops`;
+they are only asked here, by numpy's own spelling.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import numpy as np
 
 from .errors import DtypeError, GraphError, NotDifferentiableError, ReadOnlyError, ShapeError
 from .looks import UNCOPIED, note_look
+from .primitive import Primitive
 from .scope import ROOT, Scope, current
 from .signatures import called, folded, spelled
 from .spellings import way
-
-if TYPE_CHECKING:
-    from .primitives import Primitive
 
 #: a Python float or an ndarray; Any, because `type(x) is float` narrows nothing for a type checker
 Value = Any
@@ -65,7 +63,7 @@ class Tensor:
         self.requires_grad = requires_grad
 
     if TYPE_CHECKING:
-        # attached by the tables beside this room
+        # attached by the modules that define them: the tables of `ops`, `autodiff`
         def __add__(self, other: Any) -> Tensor: ...
 
         __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
@@ -73,6 +71,7 @@ class Tensor:
 
         def __neg__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
+        def backward(self) -> None: ...
 
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
@@ -173,29 +172,6 @@ class Tensor:
         It has to be read-only. A leaf held as a Python float takes it out of the array.
         """
         self.value, self.id = float(held) if type(self.value) is float else held, next_id()
-
-    def backward(self) -> None:
-        """Add the gradient of this scalar to `.grad` of every leaf and named tensor that it depends on.
-
-        As in torch gradients add up until `zero_grad()`: those of several losses, and of one loss asked twice.
-        `tg.gradients` returns them instead. Raises `GraphError` unless the tensor has exactly one entry.
-
-        >>> import tinygrad_rnn as tg
-        >>> x = tg.tensor(3.0)
-        >>> (x * x).backward()
-        >>> (2.0 * x).backward()
-        >>> x.grad
-        8.0
-        """
-        from .autodiff import backward
-
-        backward(self)
-
-    # -- copies have an identity of their own -----------------------------------------------------------------------
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        from .copies import parts
-
-        return parts(self)
 
     def __copy__(self) -> Tensor:
         return Tensor(self.value, self.op, self.inputs, self.params, self.name, self.scope, self.requires_grad)

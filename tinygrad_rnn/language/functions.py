@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.ops.elementwise import greater, relu, sigmoid, sign, softplus, stop
+from ..core.ops.elementwise import greater, relu, sigmoid, sign, softplus
+from ..core.ops.identity import stop
 from ..core.ops.linalg import norm
 from ..core.ops.reductions import cross_entropy, log_softmax, logsumexp, onehot, softmax
 from ..core.tensor import plain

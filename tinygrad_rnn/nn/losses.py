@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.declare import shape_of
 from ..core.errors import GraphError, ShapeError
 from ..core.ops.elementwise import softplus
 from ..core.ops.indexing import HOLE, cast, equals, pick, some, unlike
 from ..core.ops.reductions import cross_entropy as _cross_entropy
 from ..core.ops.reductions import refuse_other_classes
-from ..core.primitives import shape_of
 from ..core.tensor import Tensor, plain, tensor
 from .arguments import in_graph
 

@@ -20,7 +20,7 @@ from ..core.loop.fold import fold
 from ..core.loop.recurrence import Recurrence, Root
 from ..core.loop.timeline import Timeline, is_constant, same_value
 from ..core.ops.indexing import select
-from ..core.primitives import PRIMITIVES, record
+from ..core.primitive import PRIMITIVES
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor, constant
 from .loop_detection import with_steps

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.declare import record
 from ..core.graph import Graph
-from ..core.primitives import PRIMITIVES, record
+from ..core.primitive import PRIMITIVES
 from ..core.scope import entered
 from ..core.tensor import Tensor
 

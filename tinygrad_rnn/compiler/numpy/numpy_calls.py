@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.ops.indexing import HOLE
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 from ..planning.plan import Instr, Operand, Ref, overlap
 
 if TYPE_CHECKING:

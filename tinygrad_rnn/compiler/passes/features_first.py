@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.loop.program import Node, order
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 
 AS_IS, FLIPPED, COLUMN = 0, 1, 2
 Held = tuple[Node, int]

@@ -11,7 +11,7 @@ from itertools import permutations, product
 from typing import Any
 
 from ...core.loop.program import Node, is_number, users
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 from ..planning.chains import Cell, Chains, Link
 from ..planning.stages import LOOP, ONCE, Stages
 from .simplify import frozen

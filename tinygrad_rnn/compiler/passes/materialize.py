@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.loop.program import Node, rewrite, users
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 from ..planning.stages import Stages
 from .features_first import FLIPPED
 from .horizontal_packing import VIEWS

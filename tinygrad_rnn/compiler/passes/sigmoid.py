@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.loop.program import Node, constant, order, rewrite, users
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 from ...core.tensor import as_value
 
 _NEEDS_RELATIVE = frozenset({"log", "log1p", "divide", "reciprocal", "power", "power_constant", "sqrt"})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core.loop.program import CROSSING, LEAVES, Node, constant, is_number, order, rewrite, users
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 from ...core.tensor import as_value
 
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})

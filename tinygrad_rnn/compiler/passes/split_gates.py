@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ...core.loop.program import Node, constant, order, rewrite, users
-from ...core.primitives import PRIMITIVES
+from ...core.primitive import PRIMITIVES
 from ...core.tensor import as_value
 from .features_first import reshaped, transposed
 

@@ -16,7 +16,7 @@ from ...core.loop.fold import fold
 from ...core.loop.program import Node, constant, order
 from ...core.loop.recurrence import After, At, Constant, Each, Here, Instruction, Recurrence, Reference, Root, Shift
 from ...core.loop.timeline import same_static, same_value
-from ...core.primitives import Primitive
+from ...core.primitive import Primitive
 from ...core.tensor import Tensor
 from ..unsupported import OtherNumber, Unfoldable
 from .length_numbers import power
@@ -299,7 +299,7 @@ class _Writer:
 
 
 def _primitive(name: str) -> Primitive:
-    from ...core.primitives import PRIMITIVES
+    from ...core.primitive import PRIMITIVES
 
     return PRIMITIVES[name]
 

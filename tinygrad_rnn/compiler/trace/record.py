@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...core.autodiff import gradients
-from ...core.primitives import PRIMITIVES, record
+from ...core.declare import record
+from ...core.primitive import PRIMITIVES
 from ...core.scope import ROOT, entered
 from ...core.tensor import Tensor, as_value, next_id
 from ..unsupported import Unfoldable

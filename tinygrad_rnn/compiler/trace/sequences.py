@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.primitives import PRIMITIVES, record
+from ...core.declare import record
+from ...core.primitive import PRIMITIVES
 from ...core.tensor import Tensor
 
 if TYPE_CHECKING:

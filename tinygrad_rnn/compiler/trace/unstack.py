@@ -12,8 +12,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from ...core.declare import record
 from ...core.graph import ancestors
-from ...core.primitives import PRIMITIVES, record
+from ...core.primitive import PRIMITIVES
 from ...core.scope import ROOT, Scope, entered
 from ...core.tensor import Tensor, as_value
 from .sequences import Free, Given, Sequence, index_of, pick, rest_of, same

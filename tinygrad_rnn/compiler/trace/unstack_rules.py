@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.declare import record
 from ...core.loop.timeline import is_constant
 from ...core.ops.indexing import HOLE
-from ...core.primitives import PRIMITIVES, record
+from ...core.primitive import PRIMITIVES
 from ...core.tensor import Tensor, constant
 from .sequences import Given, Sequence, pick, same
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..backward import fit
 from ..errors import GraphError
 from ..graph import ancestors
-from ..primitives import PRIMITIVES, Primitive
+from ..primitive import PRIMITIVES, Primitive
 from ..scope import ROOT, entered
 from ..tensor import Tensor, as_value
 from .program import Node, constant, order, users

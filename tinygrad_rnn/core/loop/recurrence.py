@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..primitives import Primitive
+from ..primitive import Primitive
 from ..tensor import Tensor, Value
 from .components import Part, parts
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import MATH_ERRORS, record
 from ..errors import GraphError
 from ..graph import Graph
-from ..primitives import MATH_ERRORS, Primitive, record
+from ..primitive import Primitive
 from ..scope import ROOT, Scope, current, entered
 from ..tensor import Tensor, Value, as_value, plain
 from .recurrence import After, At, Constant, Each, Here, Instruction, Recurrence, Reference, Root, Scopes, Shift

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, operand, primitive, shape_of, spells
 from ..errors import ShapeError
-from ..primitives import axes_of, operand, primitive, shape_of, spells
 from ..tensor import Tensor, plain
 
 
@@ -28,9 +28,7 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
     return np.dot(a.T, g) if a.ndim == g.ndim == 2 else np.swapaxes(a, -1, -2) @ g
 
 
-@primitive(
-    "matmul", np.matmul, inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}", vjp=(_matmul_left, _matmul_right)
-)
+@primitive("matmul", np.matmul, inputs=2, multilinear=True, label="@", vjp=(_matmul_left, _matmul_right))
 def matmul(a: Any, b: Any) -> Any:
     """Matrix product; vectors and stacks of matrices as in numpy."""
     if type(a) is float or type(b) is float:
@@ -51,7 +49,7 @@ def _linear_weight(g: Any, y: Any, x: Any, W: Any) -> Any:
 
 
 @primitive(
-    "linear", inputs=2, multilinear=True, label="@", latex=r"{0} \, {1}^\top",
+    "linear", inputs=2, multilinear=True, label="@",
     vjp=(lambda g, y, x, W: matmul(g, W), _linear_weight),
 )  # fmt: skip
 def linear(x: Any, W: Any) -> Any:
@@ -201,7 +199,7 @@ def _solve_matrix(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @primitive(
-    "solve", inputs=2, label="\\", latex=r"{0}^{{-1}} {1}",
+    "solve", inputs=2, label="\\",
     vjp=(_solve_matrix, lambda g, y, a, b: np.linalg.solve(_t(a), g)),
 )  # fmt: skip
 def _solve(a: Any, b: Any) -> Any:
@@ -216,7 +214,7 @@ def solve(a: Any, b: Any) -> Any:
     return _solve(a, b)
 
 
-@primitive("inv", np.linalg.inv, label="⁻¹", latex=r"{0}^{{-1}}", vjp=(lambda g, y, a: -(_t(y) @ g @ _t(y)),))
+@primitive("inv", np.linalg.inv, label="⁻¹", vjp=(lambda g, y, a: -(_t(y) @ g @ _t(y)),))
 def inv(a: Any) -> Any:
     """The inverse matrix; raises numpy's `LinAlgError` when there is none."""
     return np.linalg.inv(a)
@@ -232,7 +230,7 @@ def _det_vjp(g: Any, y: Any, a: Any) -> Any:
     return np.expand_dims(np.expand_dims(g, -1), -1) * minors * (-1.0) ** np.add.outer(np.arange(n), np.arange(n))
 
 
-@primitive("det", np.linalg.det, latex=r"\det\left({0}\right)", vjp=(_det_vjp,))
+@primitive("det", np.linalg.det, vjp=(_det_vjp,))
 def det(a: Any) -> Any:
     """The determinant; its gradient is the matrix of cofactors, also where the matrix is singular."""
     return np.linalg.det(a)

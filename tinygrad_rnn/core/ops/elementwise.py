@@ -13,31 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import MATH_ERRORS, elementwise, primitive, record, spells
 from ..kinks import with_slope
-from ..primitives import MATH_ERRORS, elementwise, primitive, record, spells
 from ..tensor import PLAIN, Tensor, plain
 from .indexing import select
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------
-add = elementwise(
-    "add", np.add, scalar=operator.add, arity=2, label="+", latex="{0} + {1}", vjp=lambda g, y, a, b: (g, g)
-)
-subtract = elementwise(
-    "subtract", np.subtract, scalar=operator.sub, arity=2, label="−", latex="{0} - {1}", vjp=lambda g, y, a, b: (g, -g)
-)
+add = elementwise("add", np.add, scalar=operator.add, arity=2, label="+", vjp=lambda g, y, a, b: (g, g))
+subtract = elementwise("subtract", np.subtract, scalar=operator.sub, arity=2, label="−", vjp=lambda g, y, a, b: (g, -g))
 multiply = elementwise(
-    "multiply", np.multiply, scalar=operator.mul, arity=2, label="×", latex=r"{0} \odot {1}",
+    "multiply", np.multiply, scalar=operator.mul, arity=2, label="×",
     vjp=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
 )  # fmt: skip
 divide = elementwise(
-    "divide", np.divide, scalar=operator.truediv, arity=2, label="÷", latex=r"\frac{{{0}}}{{{1}}}",
+    "divide", np.divide, scalar=operator.truediv, arity=2, label="÷",
     vjp=(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
 )  # fmt: skip
-negative = elementwise("negative", np.negative, scalar=operator.neg, label="−", latex="-{0}", vjp=lambda g, y, x: (-g,))
-identity = elementwise("identity", lambda x: x, scalar=lambda x: x, label="=", latex="{0}", vjp=lambda g, y, x: (g,))
-
-#: its value, through which no gradient flows
-stop = elementwise("stop", np.real, scalar=lambda x: x, label="stop", latex=r"\operatorname{{stop}}\left({0}\right)")
+negative = elementwise("negative", np.negative, scalar=operator.neg, label="−", vjp=lambda g, y, x: (-g,))
 
 # -- comparisons as operations, without derivative ------------------------------------------------------------------
 greater = elementwise(
@@ -46,7 +38,6 @@ greater = elementwise(
     scalar=lambda a, b: float(a > b),
     arity=2,
     label=">",
-    latex=r"\left[{0} > {1}\right]",
 )
 equal = elementwise(
     "equal",
@@ -54,9 +45,8 @@ equal = elementwise(
     scalar=lambda a, b: float(a == b),
     arity=2,
     label="=",
-    latex=r"\left[{0} = {1}\right]",
 )
-sign = elementwise("sign", lambda x: _sign(x), latex=r"\operatorname{{sign}}\left({0}\right)")
+sign = elementwise("sign", lambda x: _sign(x))
 
 
 def _sign(x: Any) -> Any:
@@ -68,9 +58,9 @@ def _mask(a: Any, b: Any, truth: Any) -> Any:
 
 
 # -- exponentials and logarithms -----------------------------------------------------------------------------------
-exp = elementwise("exp", np.exp, scalar=math.exp, latex=r"\exp\left({0}\right)", vjp=lambda g, y, x: (g * y,))
+exp = elementwise("exp", np.exp, scalar=math.exp, vjp=lambda g, y, x: (g * y,))
 expm1 = elementwise("expm1", np.expm1, scalar=math.expm1, vjp=lambda g, y, x: (g * exp(x),))
-_log = elementwise("log", np.log, scalar=math.log, latex=r"\log\left({0}\right)", vjp=lambda g, y, x: (g / x,))
+_log = elementwise("log", np.log, scalar=math.log, vjp=lambda g, y, x: (g / x,))
 
 
 @spells(np.log)
@@ -85,9 +75,7 @@ def log(x: Any) -> Any:
 
 log.primitive = _log.primitive  # type: ignore[attr-defined]
 log1p = elementwise("log1p", np.log1p, scalar=math.log1p, vjp=lambda g, y, x: (g / (1.0 + x),))
-sqrt = elementwise(
-    "sqrt", np.sqrt, scalar=math.sqrt, label="√", latex=r"\sqrt{{{0}}}", vjp=lambda g, y, x: (0.5 * g / y,)
-)
+sqrt = elementwise("sqrt", np.sqrt, scalar=math.sqrt, label="√", vjp=lambda g, y, x: (0.5 * g / y,))
 sqrt.__doc__ = (
     "Square root, entry by entry. As in numpy: nan below 0; the derivative at 0 is +inf (`norm` defines its own at 0)."
 )
@@ -103,7 +91,6 @@ def _logaddexp(a: Any, b: Any) -> Any:
 logaddexp = elementwise(
     "logaddexp", _logaddexp, arity=2,
     vjp=lambda g, y, a, b: (g * exp(a - above_nothing(y)), g * exp(b - above_nothing(y))),
-    latex=r"\log\left(e^{{{0}}} + e^{{{1}}}\right)",
 )  # fmt: skip
 spells(np.logaddexp)(logaddexp)
 
@@ -116,19 +103,15 @@ def above_nothing(y: Any) -> Any:
 
 
 # -- circular and hyperbolic functions ------------------------------------------------------------------------------
-sin = elementwise("sin", np.sin, scalar=math.sin, latex=r"\sin\left({0}\right)", vjp=lambda g, y, x: (g * np.cos(x),))
-cos = elementwise("cos", np.cos, scalar=math.cos, latex=r"\cos\left({0}\right)", vjp=lambda g, y, x: (-g * np.sin(x),))
-tan = elementwise(
-    "tan", np.tan, scalar=math.tan, latex=r"\tan\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 + y * y),)
-)
+sin = elementwise("sin", np.sin, scalar=math.sin, vjp=lambda g, y, x: (g * np.cos(x),))
+cos = elementwise("cos", np.cos, scalar=math.cos, vjp=lambda g, y, x: (-g * np.sin(x),))
+tan = elementwise("tan", np.tan, scalar=math.tan, vjp=lambda g, y, x: (g * (1.0 + y * y),))
 arcsin = elementwise("arcsin", np.arcsin, scalar=math.asin, vjp=lambda g, y, x: (g / sqrt((1.0 - x) * (1.0 + x)),))
 arccos = elementwise("arccos", np.arccos, scalar=math.acos, vjp=lambda g, y, x: (-g / sqrt((1.0 - x) * (1.0 + x)),))
 arctan = elementwise("arctan", np.arctan, scalar=math.atan, vjp=lambda g, y, x: (g / (1.0 + x * x),))
 sinh = elementwise("sinh", np.sinh, scalar=math.sinh, vjp=lambda g, y, x: (g * np.cosh(x),))
 cosh = elementwise("cosh", np.cosh, scalar=math.cosh, vjp=lambda g, y, x: (g * np.sinh(x),))
-tanh = elementwise(
-    "tanh", np.tanh, scalar=math.tanh, latex=r"\tanh\left({0}\right)", vjp=lambda g, y, x: (g * (1.0 - y * y),)
-)
+tanh = elementwise("tanh", np.tanh, scalar=math.tanh, vjp=lambda g, y, x: (g * (1.0 - y * y),))
 arcsinh = elementwise("arcsinh", np.arcsinh, scalar=math.asinh, vjp=lambda g, y, x: (g / np.cosh(y),))
 arccosh = elementwise(
     "arccosh", np.arccosh, scalar=math.acosh, vjp=lambda g, y, x: (g / (sqrt(x - 1.0) * sqrt(x + 1.0)),)
@@ -164,12 +147,10 @@ def _sigmoid_scalar(x: float) -> float:
 
 
 sigmoid = elementwise(
-    "sigmoid", _sigmoid, scalar=_sigmoid_scalar, label="σ", latex=r"\sigma\left({0}\right)",
+    "sigmoid", _sigmoid, scalar=_sigmoid_scalar, label="σ",
     vjp=lambda g, y, x: (g * y * (1.0 - y),),
 )  # fmt: skip
-softplus = elementwise(
-    "softplus", _softplus, label="ζ", latex=r"\zeta\left({0}\right)", vjp=lambda g, y, x: (g * sigmoid(x),)
-)
+softplus = elementwise("softplus", _softplus, label="ζ", vjp=lambda g, y, x: (g * sigmoid(x),))
 relu = elementwise(
     "relu", lambda x: np.maximum(x, 0.0), scalar=lambda x: 0.0 if x <= 0.0 else x,
     vjp=lambda g, y, x: (g * greater(x, 0.0),),
@@ -178,7 +159,7 @@ relu = elementwise(
 # -- piecewise: at a tie the cotangent is shared equally ------------------------------------------------------------
 absolute = elementwise(
     "abs", lambda x: np.abs(x) if not np.iscomplexobj(x) else np.where(np.real(x) < 0, -x, x), scalar=abs, label="|·|",
-    latex=r"\left|{0}\right|", vjp=lambda g, y, x: (with_slope(g * sign(x), g, y, x, strict=False),),
+    vjp=lambda g, y, x: (with_slope(g * sign(x), g, y, x, strict=False),),
 )  # fmt: skip
 spells(np.absolute, np.fabs)(absolute)
 maximum = elementwise(
@@ -189,8 +170,6 @@ minimum = elementwise(
     "minimum", np.minimum, scalar=lambda a, b: a if a <= b or a != a else b, arity=2, label="min",
     vjp=lambda g, y, a, b: _share(g, b, a),
 )  # fmt: skip
-maximum.primitive.latex = r"\max\left({0}, {1}\right)"  # type: ignore[attr-defined]
-minimum.primitive.latex = r"\min\left({0}, {1}\right)"  # type: ignore[attr-defined]
 
 
 def _share(g: Any, larger: Any, smaller: Any) -> tuple[Any, Any]:
@@ -220,7 +199,6 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any
 
 @primitive(
     "where", inputs=2, elementwise=True, label="?:",
-    latex=r"\operatorname{{where}}\left({0}, {1}\right)",
     vjp=(
         lambda g, y, a, b, condition: where(condition, g, 0.0),
         lambda g, y, a, b, condition: where(condition, 0.0, g),
@@ -245,7 +223,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 # -- powers --------------------------------------------------------------------------------------------------------
 @primitive(
-    "power_constant", elementwise=True, label="^", latex=r"{0}^{{n}}",
+    "power_constant", elementwise=True, label="^",
     vjp=(lambda g, y, x, n: g * 0.0 if n == 0 else g * (n * _power_constant(x, n=n - 1)),),
 )  # fmt: skip
 def _power_constant(x: Any, n: float) -> Any:
@@ -258,7 +236,7 @@ def _power_constant(x: Any, n: float) -> Any:
 
 
 _power: Callable[..., Any] = elementwise(
-    "power", np.power, scalar=math.pow, arity=2, label="^", latex="{0}^{{{1}}}",
+    "power", np.power, scalar=math.pow, arity=2, label="^",
     vjp=(
         # a ** 0 is flat, also at 0, where a ** -1 would be infinite
         lambda g, y, a, b: g * b * _power(a, b - 1.0 + equal(b, 0.0)),
@@ -283,12 +261,8 @@ def power(x: Any, n: Any) -> Any:
     return _power(x, n)
 
 
-square = elementwise(
-    "square", np.square, scalar=lambda x: x * x, label="²", latex="{0}^{{2}}", vjp=lambda g, y, x: (2.0 * g * x,)
-)
-reciprocal = elementwise(
-    "reciprocal", np.reciprocal, scalar=lambda x: 1.0 / x, latex=r"{0}^{{-1}}", vjp=lambda g, y, x: (-g * y * y,)
-)
+square = elementwise("square", np.square, scalar=lambda x: x * x, label="²", vjp=lambda g, y, x: (2.0 * g * x,))
+reciprocal = elementwise("reciprocal", np.reciprocal, scalar=lambda x: 1.0 / x, vjp=lambda g, y, x: (-g * y * y,))
 
 # -- operators of the Tensor ----------------------------------------------------------------------------------------
 for _symbol, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "pow": power}.items():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..primitives import primitive, shape_of
+from ..declare import primitive, shape_of
 from ..tensor import Tensor
 
 
@@ -46,7 +46,7 @@ def pick_add(x: Any, at: Any, index: Any, shape: Any) -> Any:
 
 
 @primitive(
-    "pick", inputs=2, label="[ ]", latex=r"{0}_{{[{1}]}}",
+    "pick", inputs=2, label="[ ]",
     vjp=(lambda g, y, x, at, index: pick_add(g, at, index=index, shape=shape_of(x)), _no_gradient),
 )  # fmt: skip
 def pick(x: Any, at: Any, index: Any) -> Any:
@@ -72,7 +72,7 @@ def with_hole(index: Any) -> tuple[Any, Index] | None:
 
 
 @primitive(
-    "select", inputs=3, elementwise=True, label="?:", latex=r"\operatorname{{where}}\left({2}, {0}, {1}\right)",
+    "select", inputs=3, elementwise=True, label="?:",
     vjp=(
         lambda g, y, a, b, condition: select(g, 0.0, condition),
         lambda g, y, a, b, condition: select(0.0, g, condition),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, operand, optional, primitive, shape_of, spells
 from ..errors import NotDifferentiableError, ShapeError
-from ..primitives import axes_of, operand, optional, primitive, shape_of, spells
 from ..signatures import NOT_GIVEN
 from .shaping import concatenate, stack, take
 from .special import astype

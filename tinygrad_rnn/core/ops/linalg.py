@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, operand, optional, primitive, shape_of, spells, undifferentiated
 from ..errors import NotDifferentiableError, ShapeError
-from ..primitives import axes_of, operand, optional, primitive, shape_of, spells, undifferentiated
 from ..tensor import plain
 from .contractions import inv, matmul, outer, tensordot, trace
-from .elementwise import equal, stop
+from .elementwise import equal
+from .identity import stop
 from .reductions import euclidean
 from .shaping import diagonal, tril, triu
 
@@ -168,7 +169,6 @@ def svdvals(x: Any) -> Any:
 # -- determinants, inverses, powers --------------------------------------------------------------------------------
 @primitive(
     "slogdet", vjp=(lambda g, y, a: np.expand_dims(g[..., 1:], -1) * _t(np.linalg.inv(a)),),
-    latex=r"\log\left|\det {0}\right|",
 )  # fmt: skip
 def _slogdet(a: Any) -> Any:
     sign, size = np.linalg.slogdet(_real(a))
@@ -189,7 +189,7 @@ def _pinv_vjp(g: Any, y: Any, a: Any, **options: Any) -> Any:
     return gt @ p @ pt - a @ (p @ gt @ p @ pt) + pt @ p @ gt - (pt @ p @ gt @ p) @ a - pt @ g @ pt
 
 
-@primitive("pinv", vjp=(_pinv_vjp,), label="⁺", latex=r"{0}^{{+}}")
+@primitive("pinv", vjp=(_pinv_vjp,), label="⁺")
 def _pinv(a: Any, **options: Any) -> Any:
     return np.linalg.pinv(_real(a), **options)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, operand, primitive, shape_of, spells, undifferentiated
 from ..errors import ShapeError
-from ..primitives import axes_of, operand, primitive, shape_of, spells, undifferentiated
 from ..tensor import PLAIN, Tensor, plain
-from .elementwise import stop
+from .identity import stop
 from .indexing import HOLE, pick, select
 from .special import astype, is_nan
 

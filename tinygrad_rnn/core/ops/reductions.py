@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, primitive, shape_of, spells
 from ..errors import ShapeError
 from ..kinks import with_slope
-from ..primitives import axes_of, primitive, shape_of, spells
 from ..tensor import Tensor, plain
 from .elementwise import above_nothing, divide, equal, exp
 from .special import astype
@@ -37,7 +37,7 @@ def count(x: Any, axis: Axis) -> int:
 
 
 @primitive(
-    "sum", np.sum, multilinear=True, label="Σ", latex=r"\sum {0}",
+    "sum", np.sum, multilinear=True, label="Σ",
     vjp=(lambda g, y, x, axis=None, keepdims=False: spread(g, x, axis, keepdims),),
 )  # fmt: skip
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -45,7 +45,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.sum(x, axis=axis, keepdims=keepdims)
 
 
-@primitive("add_n", inputs=None, multilinear=True, label="Σ", latex=r"\sum {0}", vjp=lambda g, y, *xs: (g,) * len(xs))
+@primitive("add_n", inputs=None, multilinear=True, label="Σ", vjp=lambda g, y, *xs: (g,) * len(xs))
 def add_n(xs: Any) -> Any:
     """The sum of a sequence of tensors of one shape, as a single node.
 
@@ -66,13 +66,13 @@ def _extremum(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = False)
     return kept(g, x, axis, keepdims) * winners / np.sum(winners, axis=axis, keepdims=True)
 
 
-@primitive("max", np.max, np.amax, vjp=(_extremum,), latex=r"\max {0}")
+@primitive("max", np.max, np.amax, vjp=(_extremum,))
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest entry over `axis`; ties share the cotangent equally."""
     return np.max(x, axis=axis, keepdims=keepdims)
 
 
-@primitive("min", np.min, np.amin, vjp=(_extremum,), latex=r"\min {0}")
+@primitive("min", np.min, np.amin, vjp=(_extremum,))
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest entry over `axis`; ties share the cotangent equally."""
     return np.min(x, axis=axis, keepdims=keepdims)
@@ -82,7 +82,7 @@ def _logsumexp_vjp(g: Any, y: Any, x: Any, axis: Axis = None, keepdims: bool = F
     return kept(g, x, axis, keepdims) * exp(x - above_nothing(kept(y, x, axis, keepdims)))
 
 
-@primitive("logsumexp", vjp=(_logsumexp_vjp,), latex=r"\log\sum\exp\left({0}\right)")
+@primitive("logsumexp", vjp=(_logsumexp_vjp,))
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """`log(sum(exp(x)))` over `axis`, without overflow.
 
@@ -101,7 +101,7 @@ def _softmax_vjp(g: Any, y: Any, x: Any, axis: int = -1) -> Any:
     return y * (g - np.sum(g * y, axis=axis, keepdims=True))
 
 
-@primitive("softmax", vjp=(_softmax_vjp,), latex=r"\operatorname{{softmax}}\left({0}\right)")
+@primitive("softmax", vjp=(_softmax_vjp,))
 def softmax(x: Any, axis: int = -1) -> Any:
     """`exp(x) / sum(exp(x))` along `axis`, without overflow.
 
@@ -117,13 +117,13 @@ def _log_softmax_vjp(g: Any, y: Any, x: Any, axis: int = -1) -> Any:
     return g - exp(y) * np.sum(g, axis=axis, keepdims=True)
 
 
-@primitive("log_softmax", vjp=(_log_softmax_vjp,), latex=r"\log\operatorname{{softmax}}\left({0}\right)")
+@primitive("log_softmax", vjp=(_log_softmax_vjp,))
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """The logarithm of `softmax`, without overflow."""
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
-@primitive("onehot", label="1[ ]", latex=r"\mathbf{{1}}_{{{0}}}")
+@primitive("onehot", label="1[ ]")
 def onehot(targets: Any, classes: int = 0, axis: int = -1, dtype: Any = np.float64) -> Any:
     """1 at each target's class along a new `axis` of length `classes`, 0 elsewhere.
 
@@ -143,7 +143,7 @@ def _cross_entropy_vjp(g: Any, y: Any, logits: Any, targets: Any, axis: int = -1
 
 
 @primitive(
-    "cross_entropy", inputs=2, label="CE", latex=r"-\log\operatorname{{softmax}}\left({0}\right)_{{{1}}}",
+    "cross_entropy", inputs=2, label="CE",
     vjp=(_cross_entropy_vjp, lambda g, y, logits, targets, axis=-1: np.zeros(shape_of(targets))),
 )  # fmt: skip
 def _cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
@@ -185,7 +185,6 @@ def refuse_other_classes(what: str, numbers: np.ndarray, classes: int) -> None:
 
 @primitive(
     "norm", vjp=(lambda g, y, x, axis=None, keepdims=False: _norm_vjp(g, y, x, axis, keepdims),), label="‖·‖",
-    latex=r"\left\lVert {0}\right\rVert",
 )  # fmt: skip
 def euclidean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The root of the sum of squares over `axis`; its derivative at 0 is defined as 0."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, primitive, shape_of, spells
 from ..errors import NotDifferentiableError, ShapeError
-from ..primitives import axes_of, primitive, shape_of, spells
 from ..tensor import Tensor, plain
 from .indexing import HOLE, pick, with_hole
 
@@ -34,7 +34,7 @@ def _transpose_vjp(g: Any, y: Any, x: Any, axes: Any = None) -> Any:
     return np.transpose(g, tuple(int(i) for i in np.argsort([axis % len(axes) for axis in axes])))
 
 
-@primitive("transpose", np.transpose, multilinear=True, label="ᵀ", latex=r"{0}^\top", vjp=(_transpose_vjp,))
+@primitive("transpose", np.transpose, multilinear=True, label="ᵀ", vjp=(_transpose_vjp,))
 def transpose(x: Any, axes: Any = None) -> Any:
     """Permute the axes; reverse them if `axes` is None."""
     return np.transpose(x, axes)
@@ -71,7 +71,7 @@ scatter_add.__doc__ = (
 
 
 @primitive(
-    "getitem", multilinear=True, label="[ ]", latex="{0}_{{[\\,]}}", add_into=_add_at,
+    "getitem", multilinear=True, label="[ ]", add_into=_add_at,
     vjp=(lambda g, y, x, index: scatter_add(g, index=index, shape=shape_of(x)),),
 )  # fmt: skip
 def _getitem(x: Any, index: Any) -> Any:
@@ -102,7 +102,6 @@ def _pieces(g: Any, y: Any, *xs: Any, axis: int | None = 0) -> tuple[Any, ...]:
     inputs=None,
     multilinear=True,
     label="[;]",
-    latex=r"\left[{0}; {1}\right]",
     vjp=_pieces,
 )
 def concatenate(xs: Any, axis: int | None = 0) -> Any:
@@ -300,7 +299,7 @@ def triu(m: Any, k: int = 0) -> Any:
 
 
 @primitive(
-    "diag", multilinear=True, latex=r"\operatorname{{diag}}\left({0}\right)",
+    "diag", multilinear=True,
     vjp=(lambda g, y, v, k=0: np.diagonal(g, k),),
 )  # fmt: skip
 def _diag(v: Any, k: int = 0) -> Any:

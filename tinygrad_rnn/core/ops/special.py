@@ -7,27 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import elementwise, primitive, spells
 from ..errors import DtypeError
 from ..kinks import with_slope
-from ..primitives import elementwise, primitive, spells
 from ..tensor import PLAIN, Tensor
-from .elementwise import divide, equal, maximum, minimum, multiply, power, stop
+from .elementwise import divide, equal, maximum, minimum, multiply, power
+from .identity import stop
 from .indexing import cast, equals, select
 
 # -- exponentials and logarithms -----------------------------------------------------------------------------------
 _LN2, _LN10 = math.log(2.0), math.log(10.0)
-exp2 = elementwise("exp2", np.exp2, latex=r"2^{{{0}}}", vjp=lambda g, y, x: (g * y * _LN2,))
-log2 = elementwise(
-    "log2", np.log2, scalar=math.log2, latex=r"\log_2\left({0}\right)", vjp=lambda g, y, x: (g / x / _LN2,)
-)
-log10 = elementwise(
-    "log10", np.log10, scalar=math.log10, latex=r"\log_{{10}}\left({0}\right)", vjp=lambda g, y, x: (g / x / _LN10,)
-)
+exp2 = elementwise("exp2", np.exp2, vjp=lambda g, y, x: (g * y * _LN2,))
+log2 = elementwise("log2", np.log2, scalar=math.log2, vjp=lambda g, y, x: (g / x / _LN2,))
+log10 = elementwise("log10", np.log10, scalar=math.log10, vjp=lambda g, y, x: (g / x / _LN10,))
 logaddexp2 = elementwise(
-    "logaddexp2", np.logaddexp2, arity=2, latex=r"\log_2\left(2^{{{0}}} + 2^{{{1}}}\right)",
+    "logaddexp2", np.logaddexp2, arity=2,
     vjp=lambda g, y, a, b: (g * exp2(a - y), g * exp2(b - y)),
 )  # fmt: skip
-cbrt = elementwise("cbrt", np.cbrt, label="∛", latex=r"\sqrt[3]{{{0}}}", vjp=lambda g, y, x: (g / (3.0 * y * y),))
+cbrt = elementwise("cbrt", np.cbrt, label="∛", vjp=lambda g, y, x: (g / (3.0 * y * y),))
 
 
 @spells(np.float_power)
@@ -38,7 +35,7 @@ def float_power(x1: Any, x2: Any) -> Any:
 
 # -- angles and lengths --------------------------------------------------------------------------------------------
 hypot = elementwise(
-    "hypot", np.hypot, scalar=math.hypot, arity=2, latex=r"\sqrt{{{0}^2 + {1}^2}}",
+    "hypot", np.hypot, scalar=math.hypot, arity=2,
     vjp=lambda g, y, a, b: tuple([with_slope(g * (x / (y + equal(y, 0.0))), g, y, x) for x in (a, b)]),
 )  # fmt: skip
 arctan2 = elementwise(
@@ -97,7 +94,7 @@ def sinc(x: Any) -> Any:
 #: whole numbers of times, which no small change of the inputs changes
 floor_divide = elementwise("floor_divide", np.floor_divide, arity=2, label="//")
 remainder = elementwise(
-    "remainder", np.remainder, arity=2, label="mod", latex=r"{0} \bmod {1}",
+    "remainder", np.remainder, arity=2, label="mod",
     vjp=lambda g, y, a, b: (g, g * stop(divide(y - a, b))),
 )  # fmt: skip
 fmod = elementwise("fmod", np.fmod, arity=2, vjp=lambda g, y, a, b: (g, g * stop(divide(y - a, b))))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..declare import axes_of, operand, optional, shape_of, spells
 from ..errors import ShapeError
-from ..primitives import axes_of, operand, optional, shape_of, spells
 from ..signatures import NOT_GIVEN
 from ..tensor import Tensor
 from .contractions import dot, outer

@@ -1,9 +1,9 @@
-"""What a primitive operation is, and how one is declared.
+"""How a primitive is declared, and how an application of it becomes a node.
 
-A primitive is declared once, in one place: what it computes, its derivative, how it prints. Its vector-Jacobian product
-(VJP) is written with operators and numpy's spelling only, so on raw arrays it is numeric backpropagation and on Tensors
-it builds the gradient as another graph. The declarations themselves stand in the tables `elementwise`, `reductions`,
-`shaping` and `contractions`; shapes that broadcasting changed are restored by `sweep`, not here.
+A primitive is declared once, in one place: what it computes, its derivative, its label in pictures. Its vector-Jacobian
+product (VJP) is written with operators and numpy's spelling only, so on raw arrays it is numeric backpropagation and on
+Tensors it builds the gradient as another graph. The declarations themselves stand in the tables of `ops`; shapes that
+broadcasting changed are restored by `backward`, not here.
 """
 
 from __future__ import annotations
@@ -14,70 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GraphError, NotDifferentiableError, ShapeError, TinygradError
+from .errors import NotDifferentiableError, ShapeError, TinygradError
+from .primitive import PRIMITIVES, Primitive, Vjp
 from .scope import ROOT, current
 from .signatures import WIDE
 from .spellings import KEYWORDS
 from .tensor import DIFFERENTIABLE, Tensor, as_value, constant, plain
-
-Vjp = Callable[..., Any]
-
-#: every primitive by name: the tests, the documentation and the readers of the graph go through this table
-PRIMITIVES: dict[str, Primitive] = {}
-
-
-class Primitive:
-    """One operation: `forward`, its VJP, and how it prints.
-
-    `joint` is one function `(g, y, *xs, **params) -> tuple` (elementwise operations share work between inputs);
-    `separate` is one function per input (so that an unwanted contraction is skipped). `multilinear` says the result is
-    linear in each input; `elementwise` that entry i of the result depends on entry i of the (broadcast) inputs alone.
-    `add_into(total, g, **params)`, where given, adds the one input's share of `g` to an existing gradient in place.
-    """
-
-    __slots__ = (
-        "add_into", "differentiable", "elementwise", "forward", "joint", "label", "latex", "multilinear", "name",
-        "scalar", "separate",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        name: str,
-        forward: Callable[..., Any],
-        *,
-        joint: Vjp | None = None,
-        separate: tuple[Vjp, ...] = (),
-        scalar: Callable[..., float] | None = None,
-        label: str | None = None,
-        latex: str | None = None,
-        elementwise: bool = False,
-        multilinear: bool = False,
-        add_into: Callable[..., None] | None = None,
-    ) -> None:
-        self.name, self.forward, self.scalar = name, forward, scalar
-        self.joint, self.separate = joint, separate
-        self.differentiable = joint is not None or bool(separate)
-        self.label = label or name
-        self.latex = latex or rf"\operatorname{{{name}}}\left({{0}}\right)"
-        self.elementwise, self.multilinear, self.add_into = elementwise, multilinear, add_into
-
-    def __repr__(self) -> str:
-        return f"<primitive {self.name}>"
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        if PRIMITIVES.get(self.name) is not self:
-            raise GraphError(
-                f"{self.name} is a rule of its own (custom_vjp), which no file holds: copy values, not graphs"
-            )
-        return called, (self.name,)
-
-    def __deepcopy__(self, memo: Any) -> Primitive:
-        return self  # an operation is what it is, whoever holds it
-
-
-def called(name: str) -> Primitive:
-    """The primitive of this name."""
-    return PRIMITIVES[name]
 
 
 def spells(*functions: Any, wide: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
