@@ -6,7 +6,7 @@ belongs to `train`, how a run is looked at to `analysis`.
 
 from __future__ import annotations
 
-from . import init
+from . import init, torch_state
 from .attention import (
     AdditiveAttention,
     AttentionDecoder,

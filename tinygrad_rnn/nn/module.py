@@ -1,18 +1,19 @@
 """What a layer is: parameters, buffers and other layers, found by walking its attributes, as in torch.
 
-Here parameters are found, named, counted, saved and loaded. What a layer computes is written in the layer.
+Here parameters are found, named, counted, saved and loaded. What a layer computes is written in the layer; weights from
+and to torch are in `torch_state`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from operator import is_
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.errors import DtypeError, GraphError, ShapeError, kind_of
 from ..core.tensor import Tensor, as_value, next_id, plain, tensor
-from .walk import Walk
 
 State = dict[str, np.ndarray]
 
@@ -47,6 +48,13 @@ class Module:
     __slots__ = ("__dict__", "__weakref__", "_walk")
 
     training: bool = True
+
+    if TYPE_CHECKING:
+        # attached by `torch_state`, which knows all layers
+
+        def load_torch(self, state: Mapping[str, Any], prefix: str = "") -> None: ...
+        def to_torch(self) -> State: ...
+        def _torch_mends(self, state: Mapping[str, Any]) -> Iterator[str]: ...
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass writes its own."""
@@ -129,10 +137,8 @@ class Module:
         """Take over parameters and buffers; raises, before anything changes, when names, shapes or types do not fit."""
         own, theirs = self.state_dict(), as_arrays("load_state_dict", state)
         if own.keys() != theirs.keys():
-            from .torch_state import mends  # which knows all layers
-
             told = f"load_state_dict: the state is not that of this {type(self).__name__}: {told_apart(own, theirs)}"
-            raise GraphError("; ".join([told, *mends(self, theirs)]))
+            raise GraphError("; ".join([told, *self._torch_mends(theirs)]))
         given = {name: np.array(theirs[name]) for name in own}
         for name, value in own.items():
             if given[name].shape != value.shape:
@@ -144,34 +150,6 @@ class Module:
         for prefix, module in self.named_modules():
             for key in vars(module).get("_buffers", ()):
                 setattr(module, key, given[f"{prefix}.{key}" if prefix else key])
-
-    def load_torch(self, state: Mapping[str, Any], prefix: str = "") -> None:
-        """Take over the `state_dict` of a torch module whose parts have the names they have here; torch is not needed.
-
-        Of names that begin with `prefix` what stands behind it, and nothing else. RNN, LSTM, GRU and their cells, of
-        the same options, have one bias where torch adds two: they are summed, except for the GRU's inside of the reset,
-        where both count. Raises `GraphError` or `ShapeError`, before anything changes, where the state does not fit.
-
-        >>> import numpy as np, tinygrad_rnn as tg
-        >>> linear = tg.nn.Linear(2, 1)
-        >>> linear.load_torch({"head.weight": [[1.0, 2.0]], "head.bias": [3.0], "body.weight": [0.0]}, prefix="head.")
-        >>> linear(np.ones(2)).item()
-        6.0
-        """
-        from .torch_state import load
-
-        load(self, state, prefix)
-
-    def to_torch(self) -> State:
-        """A `state_dict` for that torch module, as arrays: the way back from `load_torch`.
-
-        >>> import tinygrad_rnn as tg
-        >>> {key: value.shape for key, value in tg.nn.RNN(3, 4, bias=False).to_torch().items()}
-        {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4)}
-        """
-        from .torch_state import dump
-
-        return dump(self)
 
     # -- modes ------------------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Module:
@@ -248,3 +226,49 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, dict):
         for name, part in value.items():
             yield from _flat(f"{key}.{name}", part)
+
+
+class Walk:
+    """What a module was found to consist of, by dotted name, for as long as all its attributes are what they were.
+
+    A walk through all attributes takes longer than a step of a small network. Looking whether each is still the same
+    object does not.
+    """
+
+    def __init__(self, modules: Iterable[tuple[str, Module]]) -> None:
+        found = list(modules)
+        self.inside = found[1:]  # without the module itself: a walk never keeps its own module alive
+        self.parameters: list[tuple[str, Tensor]] = []
+        self._seen = [seen for _, module in found for seen in _containers(vars(module))]
+        self._flags: list[tuple[Tensor, bool]] = []
+        known: set[int] = set()
+        for prefix, module in found:
+            for key, x in module._parts():
+                if isinstance(x, Tensor) and x.op is None and id(x) not in known:
+                    known.add(id(x))
+                    self._flags.append((x, x.requires_grad))
+                    if x.requires_grad:
+                        self.parameters.append((f"{prefix}.{key}" if prefix else key, x))
+
+    def holds(self) -> bool:
+        """Whether another walk would find the same."""
+        for container, keys, values in self._seen:
+            now = container.values() if keys is not None else container
+            if len(container) != len(values) or not all(map(is_, now, values)):
+                return False
+            if keys is not None and list(container) != keys:
+                return False
+        return all(x.requires_grad is flag for x, flag in self._flags)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A copy of a module walks for itself."""
+        return type(None), ()
+
+
+def _containers(x: Any) -> Iterator[tuple[Any, list[Any] | None, list[Any]]]:
+    """A dict, list or tuple and those inside of it, each with its keys and what it holds."""
+    values = list(x.values() if isinstance(x, dict) else x)
+    yield x, list(x) if isinstance(x, dict) else None, values
+    for value in values:
+        if isinstance(value, dict | list | tuple):
+            yield from _containers(value)

@@ -33,22 +33,40 @@ GATES: dict[type[Cell], tuple[str, ...]] = {
 Assignment = tuple[Callable[[Any], None], np.ndarray]
 
 
-def dump(module: Module) -> State:
-    """What torch would call the weights of this module: the first bias is ours, the second 0 where it adds."""
+def to_torch(module: Module) -> State:
+    """A `state_dict` for that torch module, as arrays: the way back from `load_torch`.
+
+    The first bias is ours, the second 0 where torch adds it. Raises `GraphError` for a layer that torch does not have.
+
+    >>> import tinygrad_rnn as tg
+    >>> {key: value.shape for key, value in tg.nn.RNN(3, 4, bias=False).to_torch().items()}
+    {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4)}
+    """
     found: State = {}
     for place, cell in _cells(module):
         found |= {f"{key}{place}": value for key, value in _stacked_weights(cell).items()}
     for name, part in _parts(module):
         if isinstance(part, Module):
-            found |= {f"{name}.{key}": value for key, value in dump(part).items()}
+            found |= {f"{name}.{key}": value for key, value in to_torch(part).items()}
         else:
             found[name] = np.array(part.value if isinstance(part, Tensor) else part)
     return found
 
 
-def load(module: Module, state: Mapping[str, Any], prefix: str = "") -> None:
-    """Take over torch's weights; see `Module.load_torch`."""
-    own, theirs = dump(module), as_arrays("load_torch", state)
+def load_torch(module: Module, state: Mapping[str, Any], prefix: str = "") -> None:
+    """Take over the `state_dict` of a torch module whose parts have the names they have here; torch is not needed.
+
+    Of names that begin with `prefix` what stands behind it, and nothing else. RNN, LSTM, GRU and their cells, of
+    the same options, have one bias where torch adds two: they are summed, except for the GRU's inside of the reset,
+    where both count. Raises `GraphError` or `ShapeError`, before anything changes, where the state does not fit.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> linear = tg.nn.Linear(2, 1)
+    >>> linear.load_torch({"head.weight": [[1.0, 2.0]], "head.bias": [3.0], "body.weight": [0.0]}, prefix="head.")
+    >>> linear(np.ones(2)).item()
+    6.0
+    """
+    own, theirs = to_torch(module), as_arrays("load_torch", state)
     given = {key.removeprefix(prefix): value for key, value in theirs.items() if key.startswith(prefix)}
     if own.keys() != given.keys():
         is_layer = isinstance(module, TorchLike)
@@ -65,7 +83,7 @@ def load(module: Module, state: Mapping[str, Any], prefix: str = "") -> None:
 def mends(module: Module, state: Mapping[str, Any]) -> Iterator[str]:
     """By which call the names of a state would fit this module, if by one."""
     try:
-        own = dump(module)
+        own = to_torch(module)
     except GraphError:  # a layer that torch does not have
         return
     here, there = own.keys(), state.keys()
@@ -78,10 +96,15 @@ def mends(module: Module, state: Mapping[str, Any]) -> Iterator[str]:
             yield f"under a prefix they fit: load_torch(state, prefix={prefix!r})"
             return
     for name, inside in module.named_modules():
-        if name and dump(inside).keys() == there:
+        if name and to_torch(inside).keys() == there:
             part = re.sub(r"\.(\d+)", r"[\1]", f"module.{name}")
             yield f"they are those of a part of it: {part}.load_torch(state)"
             return
+
+
+Module.load_torch = load_torch  # type: ignore[method-assign, assignment]
+Module.to_torch = to_torch  # type: ignore[method-assign, assignment]
+Module._torch_mends = mends  # type: ignore[method-assign, assignment]
 
 
 def _assignments(module: Module, given: Mapping[str, np.ndarray]) -> Iterator[Assignment]:

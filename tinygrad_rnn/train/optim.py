@@ -1,8 +1,8 @@
 """How a gradient moves a parameter: torch's optimisers, with torch's names, defaults and update rules.
 
-A rule (`update`) is written once, as in its paper, and recorded like any other function: `rules` carries out the graph.
-How parameters are laid end to end for it is in `lanes`; learning rates that change are in `schedules`, gradients that
-are too long in `clip`.
+A rule (`update`) is written once, as in its paper, and recorded like any other function: `rule_graphs` carries out the
+graph. How parameters are laid end to end for it is in `flat_parameters`; learning rates that change are in `schedules`,
+gradients that are too long in `clip`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Optimizer:
         if twice or not counts:
             raise GraphError(f"parameters given twice: {', '.join(twice)}" if counts else "no parameters to train")
         self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
-        self._rules = Rules(self)
+        self._rules = Rules(self.choices, self.update)
         self._stepped: list[int] = []  # when the gradients of the last step were given
         self.run = uuid4().hex  # whose its checkpoints are
 

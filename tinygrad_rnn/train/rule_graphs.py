@@ -1,22 +1,19 @@
 """An optimiser's rule as a graph: recorded once for what it decides by, then carried out on all entries of a lane.
 
-What the rules compute is in `optim`, how a graph over entries is carried out in `compile.entries`.
+What the rules compute is in `optim`, how a graph over entries is carried out in `compiler.entrywise_functions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..compiler.entrywise_functions import Entrywise
 from ..compiler.jit.operation_forms import NotJittable
 from .flat_parameters import Buffers, Options
-
-if TYPE_CHECKING:
-    from .optim import Optimizer
 
 #: what is remembered of each parameter, by name
 State = Mapping[str, Any]
@@ -41,10 +38,10 @@ def penalised(w: Any, g: Any, o: Numbers, on: Choices) -> Any:
 
 
 class Rules:
-    """All that a rule was recorded for; called as `lanes.Rule`."""
+    """All that a rule was recorded for; called as `flat_parameters.Rule`. `choices` and `update` are an optimiser's."""
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer = optimizer
+    def __init__(self, choices: Callable[..., dict[str, bool]], update: Callable[..., tuple[Any, State]]) -> None:
+        self.choices, self.update = choices, update
         self.known: dict[Any, Entrywise] = {}
         #: for each group's options what was called for last: all that was said, the rule, the options as numbers
         self.last: dict[int, tuple[Any, Entrywise, list[float]]] = {}
@@ -65,7 +62,7 @@ class Rules:
         said = (executor, cutting, t == 1, w.dtype, *s, *o.values())
         last = self.last.get(id(o))
         if last is None or last[0] != said:
-            on = self.optimizer.choices(t == 1, o)
+            on = self.choices(t == 1, o)
             key = (executor, w.dtype, cutting, *on.values(), *s)
             if key not in self.known:
                 self.known[key] = self._recorded(w.dtype, cutting, on, list(s), o, executor)
@@ -89,7 +86,7 @@ class Rules:
             g = g * numbers["factor"] if scaled else g
             g = np.minimum(np.maximum(g, -numbers["limit"]), numbers["limit"]) if limited else g
             s = {name: arrays[f"s.{name}"] for name in remembered}
-            w, new = self.optimizer.update(arrays["w"], g, s, numbers["t"], _named(options, numbers), on)
+            w, new = self.update(arrays["w"], g, s, numbers["t"], _named(options, numbers), on)
             return {"w": w} | {f"s.{name}": value for name, value in new.items()}
 
         def made(executor: str) -> Entrywise:
