@@ -14,6 +14,7 @@ import numpy as np
 
 from ..compiler.trace.sequences import index_of
 from ..compiler.trace.unstack import Unstacking
+from ..core.declare import record
 from ..core.errors import DerivationError, FoldError
 from ..core.graph import Graph
 from ..core.loop.fold import fold
