@@ -21,7 +21,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
-from tinygrad_rnn.verification.report.contents import Row
+from tinygrad_rnn.verification.results import Row
 
 CORPUS = Path(__file__).parent / "corpus"
 WRONG = sorted((CORPUS / "wrong").glob("*.rnn"))

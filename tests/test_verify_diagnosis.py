@@ -10,7 +10,7 @@ from tests.test_verify_corpus import WRONG, applied, header, judged, model, quan
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
 from tinygrad_rnn.verification.measure.probe import Probe
-from tinygrad_rnn.verification.report.contents import Row
+from tinygrad_rnn.verification.results import Row
 
 from .shipped import LARGE
 

@@ -25,7 +25,8 @@ from tinygrad_rnn.verification.explain import explained
 from tinygrad_rnn.verification.judge import judge
 from tinygrad_rnn.verification.measure.probe import Probe
 from tinygrad_rnn.verification.mutants import _mutants
-from tinygrad_rnn.verification.report.contents import Report, Row
+from tinygrad_rnn.verification.report import Report
+from tinygrad_rnn.verification.results import Row
 
 #: what was written wrongly, what has to be said of it, and what the corrected right-hand side is (by hand)
 CASES = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
-from tinygrad_rnn.verification.report.contents import ORDER
+from tinygrad_rnn.verification.results import ORDER
 
 PIECES = st.sampled_from(
     [

@@ -9,7 +9,7 @@ from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import resolve
 from tinygrad_rnn.verification.diagnosis.helper_gradients import with_parts
 from tinygrad_rnn.verification.judge import judge
-from tinygrad_rnn.verification.report.contents import Row
+from tinygrad_rnn.verification.results import Row
 
 RIGHT = {
     "e": "V @ h[t] + c - y[t]",

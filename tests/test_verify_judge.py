@@ -16,7 +16,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.core.primitive import PRIMITIVES
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
-from tinygrad_rnn.verification.report.contents import Report
+from tinygrad_rnn.verification.report import Report
 
 from .shipped import LARGE
 

@@ -10,12 +10,12 @@ from tests.sweep import sample
 from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification import mutants
-from tinygrad_rnn.verification.checks import Certificate
 from tinygrad_rnn.verification.diagnosis.terms import Values
 from tinygrad_rnn.verification.diagnosis.true_terms import TrueTerm
 from tinygrad_rnn.verification.measure.budget import Budget
 from tinygrad_rnn.verification.measure.probe import Probe
 from tinygrad_rnn.verification.mutants import certify
+from tinygrad_rnn.verification.results import Certificate
 
 from .shipped import SMALL, shipped, verified
 

@@ -38,6 +38,7 @@ from .core.scope import no_grad, scope, step, steps
 from .core.spellings import hint as _hint
 from .core.tensor import DIFFERENTIABLE as _DIFFERENTIABLE
 from .core.tensor import Tensor, tensor
+from .core.version import VERSION
 from .derivation import derive
 from .drawing import draw, graphical_model, heatmap, write
 from .verification import verify, verify_backward
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
     from .core.loop.unfold import unfold
     from .language import Model, Run, load, load_all
     from .verification.measure.gradcheck import check_grads
-    from .verification.report.contents import Report
+    from .verification.report import Report
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 #: imported when first asked for: the engine alone starts in a third of the time
 _LATER = {
@@ -62,7 +63,7 @@ _LATER = {
     "load": ".language",
     "load_all": ".language",
     "check_grads": ".verification.measure.gradcheck",
-    "Report": ".verification.report.contents",
+    "Report": ".verification.report",
 }
 #: whole packages and modules, reached as `tinygrad_rnn.nn`
 _PACKAGES = {"analysis", "nn", "testing", "train"}

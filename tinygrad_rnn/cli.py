@@ -22,8 +22,7 @@ from .core.errors import GraphError, TinygradError
 
 if TYPE_CHECKING:
     from .language.syntax.source import Source
-    from .verification.notes import Notes
-    from .verification.report.contents import Report
+    from .verification.report import Notes, Report
 
 RIGHT, WRONG, UNUSABLE, UNDECIDED = 0, 1, 2, 3
 #: EX_SOFTWARE of sysexits.h
@@ -190,7 +189,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _proofs(report: Report | Notes, in_latex: bool) -> str:
     """The proof of every equation, or why there is none."""
     from .derivation.prover.proof import latex, written
-    from .verification.report.contents import Report
+    from .verification.report import Report
 
     reports = [report] if isinstance(report, Report) else [block.report for block in report.blocks if block.report]
     shown = []
@@ -219,7 +218,7 @@ def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
 
 
 def _code(verdict: str) -> int:
-    from .verification.report.contents import EXIT
+    from .verification.results import EXIT
 
     return EXIT.get(verdict, UNUSABLE)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinygrad_rnn.language import Equation, Model
 from tinygrad_rnn.language.text.mathml import pieces
-from tinygrad_rnn.verification.report.contents import Report
+from tinygrad_rnn.verification.report import Report
 from tinygrad_rnn.verification.report.stylesheet import CSS
 
 from .pictures import Picture, picture

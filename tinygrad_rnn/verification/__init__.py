@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..language import Model
-    from .report.contents import Report
+    from .report import Report
 
 
 def verify(

@@ -16,7 +16,7 @@ from ..language import Equation, Model
 from ..language.expressions import Binary, Document, NoQuantity, Size, walk
 from ..language.types.powers import check_divisor
 from ..language.types.quantities import Key, refs
-from .report.contents import ILL_TYPED, INCONCLUSIVE
+from .results import ILL_TYPED, INCONCLUSIVE
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from .diagnosis.missing_cases import said as where
 from .diagnosis.terms import Values
 from .diagnosis.true_terms import true_terms, vocabularies
 from .measure.probe import Probe
-from .report.contents import FAIL, Report, Row
+from .report import Report
+from .results import FAIL, Row
 
 if TYPE_CHECKING:
-    from .notes import Notes
+    from .report import Notes
 
 WIDTH = 12
 #: larger arrays are shown by their corners

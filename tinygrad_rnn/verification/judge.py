@@ -33,7 +33,8 @@ from .measure.witness import Witnesses
 from .mutants import certify
 from .proofs import Proofs
 from .remarks import remarks
-from .report.contents import (
+from .report import Report
+from .results import (
     FAIL,
     ILL_TYPED,
     INCONCLUSIVE,
@@ -41,7 +42,6 @@ from .report.contents import (
     RIGHT_VERDICTS,
     SCALAR,
     Certificate,
-    Report,
     Row,
     Step,
     overall,

@@ -18,11 +18,11 @@ from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Su
 from ..language.rewriting import factors_of, product, transposed, with_children
 from ..language.syntax.indices import Comparison, Condition
 from ..language.syntax.source import NOWHERE
-from .checks import Certificate
 from .diagnosis.edits import shifted
 from .diagnosis.terms import Term, Values, terms_of
 from .diagnosis.true_terms import TrueTerm, true_terms, vocabularies
 from .measure.budget import Budget
+from .results import Certificate
 
 if TYPE_CHECKING:
     from .measure.probe import Probe

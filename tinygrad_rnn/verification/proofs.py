@@ -17,7 +17,7 @@ from ..language.types.quantities import Key, refs
 from .every_length import EveryLength
 from .measure.budget import PROOF_SECONDS, Budget
 from .measure.probe import Probe, states
-from .report.contents import FAIL, PASS, PROVED, Row, Step
+from .results import FAIL, PASS, PROVED, Row, Step
 
 #: seconds for the proof of an equation that fails: it has none, unless something is wrong here
 SECONDS_IF_WRONG = 0.1

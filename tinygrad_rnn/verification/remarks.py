@@ -11,7 +11,7 @@ from ..system.affine_system import claim_of
 from ..system.existence import sums
 from .every_length import EveryLength
 from .measure.trials import SHORTEST, Trial
-from .report.contents import Row
+from .results import Row
 from .usable import said_lengths
 
 #: so many steps without an equation are named one by one

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..language import Equation, Evaluator, Model, Run
 from ..language.run.resolver import Place
 from ..language.syntax.indices import Lengths, Step, numbers
-from .report.contents import CIRCULAR, FAIL, Row
+from .results import CIRCULAR, FAIL, Row
 
 
 def said_lengths(lengths: Lengths) -> str:

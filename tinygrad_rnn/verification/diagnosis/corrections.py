@@ -15,7 +15,7 @@ from ...language.rewriting import factors_of, map_refs, names, negated, product
 from ...language.syntax.indices import Comparison, Condition, Range
 from ...language.syntax.source import NOWHERE
 from ...language.text.printer import text
-from ..report.contents import WRONG, TermVerdict
+from ..results import WRONG, TermVerdict
 from .edits import (
     FACTOR,
     ORDER,

@@ -18,7 +18,7 @@ from ...language.expressions import Equation, walk
 from ...language.rewriting import names
 from ...language.text.printer import text
 from ..measure.kink_sides import sides
-from ..report.contents import EXTRA, FAIL, RIGHT, WRONG, Diagnosis, TermVerdict
+from ..results import EXTRA, FAIL, RIGHT, WRONG, Diagnosis, TermVerdict
 from .corrections import Fix, corrected, pool_of
 from .diagnose_by_value import stories_alone
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised

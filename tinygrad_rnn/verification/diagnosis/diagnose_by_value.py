@@ -13,7 +13,7 @@ from ...language.affine import Affine
 from ...language.expressions import Expr, Ref, walk
 from ...language.rewriting import map_refs
 from ...language.text.printer import text
-from ..report.contents import EXTRA, MISSING, WRONG, TermVerdict
+from ..results import EXTRA, MISSING, WRONG, TermVerdict
 from .corrections import corrected, pool_of
 from .edits import SIGN, known_forms
 from .finding import Story, right_terms

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...language.expressions import Equation
-from ..report.contents import RIGHT, Diagnosis, TermVerdict
+from ..results import RIGHT, Diagnosis, TermVerdict
 from .terms import Term
 
 

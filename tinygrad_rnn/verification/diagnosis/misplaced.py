@@ -12,7 +12,7 @@ from ...language.expressions import Call, Equation, Ref, walk
 from ...language.syntax.indices import Step
 from ...system import Domain
 from ...system.affine_system import Clause, clauses_of
-from ..report.contents import EXTRA, MISSING, WRONG, TermVerdict
+from ..results import EXTRA, MISSING, WRONG, TermVerdict
 from .finding import joined_sentences
 from .missing_cases import own_domains
 from .missing_cases import said as where

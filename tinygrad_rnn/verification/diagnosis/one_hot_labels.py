@@ -14,7 +14,7 @@ from ...core.errors import TinygradError
 from ...language import Equation, Model
 from ...language.expressions import Call, Label, Ref, walk
 from ...language.syntax.source import NOWHERE
-from ..report.contents import PASS, Diagnosis
+from ..results import PASS, Diagnosis
 
 if TYPE_CHECKING:
     from ..measure.probe import Probe

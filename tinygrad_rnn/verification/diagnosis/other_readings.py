@@ -17,7 +17,7 @@ from ...language import Document, Equation, Model, read
 from ...language.expressions import Call, Expr, Number, Sum, walk
 from ...language.types.conventions import READINGS
 from ...language.types.powers import powers
-from ..report.contents import FAIL, PASS
+from ..results import FAIL, PASS
 
 
 def otherwise(equation: Equation, model: Model, verdict: str, judged: Callable[[Model], str]) -> list[str]:

@@ -19,7 +19,7 @@ from ...language.syntax.indices import MAIN
 from ...language.text.printer import text
 from ..measure.kink_sides import Sides, one_sided, sides, together
 from ..measure.probe import states
-from ..report.contents import FAIL, PASS
+from ..results import FAIL, PASS
 from ..usable import usable
 from .missing_cases import in_pieces
 from .true_terms import true_terms, vocabularies

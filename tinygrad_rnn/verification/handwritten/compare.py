@@ -9,7 +9,7 @@ import numpy as np
 
 from ..measure.reference import COARSEST
 from ..measure.rounding import EPS, SAFETY
-from ..report.contents import FAIL, INCONCLUSIVE, PASS
+from ..results import FAIL, INCONCLUSIVE, PASS
 from .arrays import Place
 from .true_gradients import FREEDOM, Truth
 

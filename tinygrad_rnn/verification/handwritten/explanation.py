@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..report.contents import FAIL, INCONCLUSIVE, PASS, Row, Step
+from ..results import FAIL, INCONCLUSIVE, PASS, Row, Step
 from .arrays import Place
 from .compare import Comparison
 from .confirm import FARTHER, SHARE, elsewhere, kinks, one_sided

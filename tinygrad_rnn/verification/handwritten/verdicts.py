@@ -17,10 +17,10 @@ from ...core.custom import CustomVjp
 from ...core.errors import DtypeError, GraphError, kind_of
 from ...core.graph import Graph
 from ...core.tensor import Tensor
-from ..checks import EngineCheck
 from ..measure.reference import compared
 from ..measure.rounding import EPS, magnitudes
-from ..report.contents import FAIL, INCONCLUSIVE, PASS, Report, Row, Step, trusted
+from ..report import Report
+from ..results import FAIL, INCONCLUSIVE, PASS, EngineCheck, Row, Step, trusted
 from .arrays import Inputs, Params, Place, checked, said
 from .compare import Comparison, compare, explains_too_much, is_single, precision
 from .confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of

@@ -14,7 +14,7 @@ from ...core.tensor import Tensor
 from ...language import Equation, Evaluator, Model, Run
 from ...language.run.operands import Operand
 from ...language.syntax.indices import Step as Time
-from ..report.contents import FAIL, INCONCLUSIVE, PASS, Step
+from ..results import FAIL, INCONCLUSIVE, PASS, Step
 from .budget import Budget
 from .reference import Gradient, Reference
 from .rounding import EPS, SAFETY, magnitudes

@@ -16,8 +16,8 @@ from ...core.graph import Graph, ancestors
 from ...core.tensor import Tensor
 from ...language import Run
 from ...language.syntax.indices import Step
-from ..checks import EngineCheck
 from ..handwritten.mistakes import sides
+from ..results import EngineCheck
 from .gradcheck import STEP, pushed
 from .liveness import alive
 from .rounding import EPS, SAFETY, magnitudes

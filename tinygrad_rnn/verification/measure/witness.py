@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain
 
 from ...language import Equation
-from ..report.contents import FAIL, INCONCLUSIVE, PASS, Row, Step, overall, worst_step
+from ..results import FAIL, INCONCLUSIVE, PASS, Row, Step, overall, worst_step
 from .budget import WITNESS_SECONDS, Budget
 from .kink_sides import Sides, one_sided, sides, together
 from .probe import Drawn, Probe, states

@@ -9,18 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
-from ... import __version__
 from ...core.errors import TinygradError
+from ...core.version import VERSION
 from ...language import Model
 from ...language.text.mathml import mathml, pieces
-from .contents import INCOMPLETE, INCONCLUSIVE, PASS, PROVED, WRONG_VERDICTS, Report, Row, Step, TermVerdict
+from ..results import (
+    INCOMPLETE,
+    INCONCLUSIVE,
+    PASS,
+    PROVED,
+    WRONG_VERDICTS,
+    BlockVerdict,
+    FileVerdicts,
+    Row,
+    Step,
+    TermVerdict,
+    Verdicts,
+)
 from .marks import Marked, expression, marked, quoted, shortened
 from .stylesheet import CSS
-
-if TYPE_CHECKING:
-    from ..notes import Block, Notes
 
 SIGNS = dict.fromkeys(WRONG_VERDICTS, "✗") | {PASS: "✓", PROVED: "✓", INCONCLUSIVE: "?", INCOMPLETE: "?"}
 _CLASSES = dict.fromkeys(WRONG_VERDICTS, "fail") | {PASS: "pass", PROVED: "pass"}
@@ -30,13 +38,13 @@ MOST_STEPS = 12
 _WIDE = 600
 
 
-def page(report: Report) -> str:
+def page(report: Verdicts) -> str:
     """The page of one derivation."""
     where = f"{PurePath(report.source).name} · {_probes(report)}"  # the page may travel: no folders of this machine
     return _document(f"{report.model}: {report.verdict}", _title(report.model, report.verdict, where), _section(report))
 
 
-def notes_page(notes: Notes) -> str:
+def notes_page(notes: FileVerdicts) -> str:
     """The page of a file of notes: a table of contents with verdicts, and a section for each block."""
     name = PurePath(notes.name).name
     head = _title(name, notes.verdict, _probes(notes))
@@ -48,7 +56,7 @@ def notes_page(notes: Notes) -> str:
     return _document(f"{name}: {notes.verdict}", head, f'<ol class="contents">{entries}</ol>{sections}')
 
 
-def _block(number: int, block: Block) -> str:
+def _block(number: int, block: BlockVerdict) -> str:
     title = f"{escape(block.title)} <small>line {block.line}</small> {_badge(block.verdict)}"
     body = f"<pre>{escape(block.message)}</pre>" if block.report is None else _section(block.report)
     return f'<section class="block"><h2 id="block-{number}">{title}</h2>{body}</section>'
@@ -72,15 +80,15 @@ def _badge(verdict: str) -> str:
     return f'<span class="badge {_CLASSES.get(verdict, "none")}">{SIGNS.get(verdict, "–")}\u00a0{verdict}</span>'
 
 
-def _probes(report: Report | Notes) -> str:
+def _probes(report: Verdicts | FileVerdicts) -> str:
     if not report.seeds:
         return "your inputs"
     probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    return f"{report.said_lengths} · {probes}" if isinstance(report, Report) else probes
+    return f"{report.said_lengths} · {probes}" if isinstance(report, Verdicts) else probes
 
 
 # -- one derivation ------------------------------------------------------------------------------------------------
-def _section(report: Report) -> str:
+def _section(report: Verdicts) -> str:
     rows = "".join(_row(marked(row, report), report) for row in report.rows)
     picture, wide = _picture(report)
     return (
@@ -89,7 +97,7 @@ def _section(report: Report) -> str:
     )
 
 
-def _row(found: Marked, report: Report) -> str:
+def _row(found: Marked, report: Verdicts) -> str:
     row = found.row
     line = f'<span class="line">line {row.line}</span>' if row.line else ""
     details = f"<p>{escape(row.why)}</p>" if row.why else ""
@@ -134,7 +142,7 @@ def _math(said: str, model: Model | None) -> str:
     return f"<code>{escape(said)}</code>" if expr is None else mathml(expr, model)
 
 
-def _details(found: Marked, report: Report) -> str:
+def _details(found: Marked, report: Verdicts) -> str:
     row, model = found.row, report.subject
     parts = []
     if row.excerpt:
@@ -194,7 +202,7 @@ def _follows(before: Step, step: Step) -> bool:
     return isinstance(step.t, tuple) or (isinstance(before.t, int) and before.t == (step.t or 0) - 1)
 
 
-def _foot(report: Report) -> Iterator[str]:
+def _foot(report: Verdicts) -> Iterator[str]:
     if report.followed:
         yield report.reach(lambda name: f"<code>{escape(name)}</code>").replace("followed", "Followed", 1) + "."
     yield f"{escape(str(report.engine)).replace('engine', 'Engine', 1)}."
@@ -207,10 +215,10 @@ def _foot(report: Report) -> Iterator[str]:
         yield f"The probe {escape(str(report.probe))}{same}."
     yield from (escape(note) + "." for note in report.notes)
     local = "each right-hand side sees the true values of what it names, so that what is marked is what is wrong"
-    yield f'<span class="version">Local mode: {local}. tinygrad_rnn {escape(__version__)}.</span>'
+    yield f'<span class="version">Local mode: {local}. tinygrad_rnn {escape(VERSION)}.</span>'
 
 
-def _picture(report: Report) -> tuple[str, bool]:
+def _picture(report: Verdicts) -> tuple[str, bool]:
     """The unfolded graph as a figure, and whether it is a wide one; nothing where there is no model or no picture."""
     if report.subject is None:
         return "", False

@@ -16,7 +16,7 @@ from ...language.syntax.indices import MAIN
 from ...language.text.mathml import addends
 from ...language.text.printer import text
 from ..diagnosis.terms import Term, terms_of
-from .contents import FAIL, Report, Row, TermVerdict
+from ..results import FAIL, Row, TermVerdict, Verdicts
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Marked:
         return [term for term in self.row.terms if term.verdict == "missing"]
 
 
-def marked(row: Row, report: Report) -> Marked:
+def marked(row: Row, report: Verdicts) -> Marked:
     """The row's equation with its marks; without an equation where the text cannot be read by itself."""
     found = Marked(row, _equation(row, report.subject))
     if found.equation is None or row.verdict != FAIL:

@@ -10,12 +10,9 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from .contents import FAIL, INCOMPLETE, INCONCLUSIVE, PASS, PROVED, WRONG_VERDICTS, Report, Row
-
-if TYPE_CHECKING:
-    from ..notes import Notes
+from ..results import FAIL, INCOMPLETE, INCONCLUSIVE, PASS, PROVED, WRONG_VERDICTS, FileVerdicts, Row, Verdicts
 
 #: so many steps of two indices are listed one by one
 MOST_PAIRS = 8
@@ -35,10 +32,10 @@ _CODES = {
 }
 
 
-def show(report: Report | Notes, stream: TextIO) -> None:
+def show(report: Verdicts | FileVerdicts, stream: TextIO) -> None:
     """Print a report or a file of notes, in colour where that is welcome."""
     colour = wants_colour(stream)
-    print(text(report, colour) if isinstance(report, Report) else notes_text(report, colour), file=stream)
+    print(text(report, colour) if isinstance(report, Verdicts) else notes_text(report, colour), file=stream)
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -46,7 +43,7 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def text(report: Report, colour: bool = False) -> str:
+def text(report: Verdicts, colour: bool = False) -> str:
     """The whole report."""
     paint = _Paint(colour)
     head = f"{safe(report.model)}: {paint(report.verdict)}    ({safe(report.source)}, {_probes(report)})"
@@ -58,7 +55,7 @@ def text(report: Report, colour: bool = False) -> str:
     return "\n".join([*lines, *(part for note in report.notes for part in _wrapped(note, ""))])
 
 
-def notes_text(notes: Notes, colour: bool = False) -> str:
+def notes_text(notes: FileVerdicts, colour: bool = False) -> str:
     """A file of notes: one line a block, details only for what fails."""
     paint = _Paint(colour)
     count = f"{len(notes.blocks)} block{'s' if len(notes.blocks) != 1 else ''}"
@@ -99,14 +96,14 @@ class _Paint:
         return f"\x1b[{_CODES[word]}m{padded}\x1b[0m" if self.colour and word in _CODES else padded
 
 
-def _probes(report: Report | Notes) -> str:
+def _probes(report: Verdicts | FileVerdicts) -> str:
     if not report.seeds:
         return "your inputs"
     probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    return f"{report.said_lengths}, {probes}" if isinstance(report, Report) else probes
+    return f"{report.said_lengths}, {probes}" if isinstance(report, Verdicts) else probes
 
 
-def _tried(report: Report) -> Iterator[str]:
+def _tried(report: Verdicts) -> Iterator[str]:
     """The sizes that were tried, and the shapes as inferred."""
     if report.said_sizes:
         yield f"sizes tried: {report.said_sizes}"
@@ -114,7 +111,7 @@ def _tried(report: Report) -> Iterator[str]:
         yield f"shapes: {report.said_shapes}"
 
 
-def _table(report: Report, rows: list[Row], paint: _Paint) -> Iterator[str]:
+def _table(report: Verdicts, rows: list[Row], paint: _Paint) -> Iterator[str]:
     width = max((_columns(row.name) for row in report.rows), default=0)
     for row in rows:
         line = f"  line {row.line:>3}" if row.line else ""
@@ -149,7 +146,7 @@ def _details(row: Row, margin: str, paint: _Paint) -> Iterator[str]:
             yield f"{margin}  {paint(term.verdict, 7)}  {safe(term.text)}"
 
 
-def _reach(report: Report) -> list[str]:
+def _reach(report: Verdicts) -> list[str]:
     """What the mistakes do downstream."""
     return _wrapped(report.reach(), "") if report.followed else []
 

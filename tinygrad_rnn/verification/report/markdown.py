@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from .contents import FAIL, INCONCLUSIVE, PASS, Report, Row
+from ..results import FAIL, INCONCLUSIVE, PASS, FileVerdicts, Row, Verdicts
 from .marks import quoted
-
-if TYPE_CHECKING:
-    from ..notes import Notes
 
 _SIGNS = {PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?"}
 #: longer sequences have one column for all steps
 MOST_STEPS = 9
 
 
-def markdown(report: Report, depth: int = 1) -> str:
+def markdown(report: Verdicts, depth: int = 1) -> str:
     """The report of one derivation, its headings from `depth` on."""
     head = f"{'#' * depth} {escaped(report.model)}: {report.verdict}"
     return "\n".join([head, "", *_body(report, depth)]) + "\n"
 
 
-def notes_markdown(notes: Notes) -> str:
+def notes_markdown(notes: FileVerdicts) -> str:
     """A file of notes: one section a block."""
     parts = [f"# {escaped(notes.name)}: {notes.verdict}\n"]
     for block in notes.blocks:
@@ -38,7 +34,7 @@ def notes_markdown(notes: Notes) -> str:
     return "\n".join(parts)
 
 
-def _body(report: Report, depth: int) -> Iterator[str]:
+def _body(report: Verdicts, depth: int) -> Iterator[str]:
     probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
     where = f"{report.said_lengths}, {probes}" if report.seeds else "your inputs"
     yield f"{escaped(report.source)}, {where}"
@@ -58,7 +54,7 @@ def _body(report: Report, depth: int) -> Iterator[str]:
     yield from (f"- {escaped(note)}" for note in report.notes)
 
 
-def _table(report: Report) -> Iterator[str]:
+def _table(report: Verdicts) -> Iterator[str]:
     one = all(isinstance(step.t, int) for row in report.rows for step in row.steps if step.t is not None)
     usual = one and all(row.axes == ("t",) for row in report.rows) and report.T <= MOST_STEPS
     several = len({step.T for row in report.rows for step in row.steps}) > 1

@@ -1,17 +1,17 @@
-"""What a verification found, as data. How it is told stands in `terminal`, `markdown_report` and `html`."""
+"""What a verification says, as data: verdicts by step, term, equation, derivation and file, and what they rest on.
+
+Nothing is judged and nothing is written here. How a verdict comes about stands in `judge`, how it is shown in `report`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any
 
-from ...language.syntax.indices import Step as Time
-from ..checks import Certificate, EngineCheck
-
-if TYPE_CHECKING:
-    from ...derivation.prover.prove import Proof
-    from ...language import Model
+from ..derivation.prover.prove import Proof
+from ..language import Model
+from ..language.syntax.indices import Step as Time
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCULAR", "INCOMPLETE", "PROVED"
@@ -22,9 +22,71 @@ WRONG_VERDICTS = (FAIL, ILL_TYPED, SCALAR, CIRCULAR)
 RIGHT_VERDICTS = (PASS, PROVED)
 #: what a program ends with: 0 right, 1 wrong, 2 unusable, 3 undecided
 EXIT = dict.fromkeys(WRONG_VERDICTS, 1) | {INCOMPLETE: 3, INCONCLUSIVE: 3, PASS: 0, PROVED: 0}
+#: of a block of a file: it cannot be read; nothing is stated in it
+UNUSABLE, EMPTY = "UNUSABLE", "EMPTY"
 RIGHT, WRONG, EXTRA, MISSING = "right", "wrong", "extra", "missing"
 
 
+# -- what verdicts rest on --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class EngineCheck:
+    """The engine against the complex step: how many gradients, the largest difference as a share of the terms (nan when
+    values are not finite), whether rounding explains it, and what about the file explains it where rounding
+    does not: a loss outside of its domain, a kink.
+    """
+
+    gradients: int
+    worst: float
+    ok: bool
+    why: str = ""
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the two differ for no reason of the file, so that nothing can be judged by the engine."""
+        return not self.ok and not self.why and self.worst == self.worst
+
+    def __str__(self) -> str:
+        if self.why:
+            return f"engine and complex step cannot be compared: {self.why}"
+        if self.worst != self.worst:
+            return (
+                "engine and complex step cannot be compared: values of this probe are not finite, or too small for it"
+            )
+        verdict = "agree to rounding" if self.ok else "DISAGREE"
+        compared = f"{self.gradients} gradients, largest difference {self.worst:.1e} of the terms"
+        return f"engine and complex step {verdict}: {compared}"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How many mutants there were, how many the probe killed, how many say the same as the truth; and the survivors."""
+
+    mutants: int = 0
+    killed: int = 0
+    equivalent: int = 0
+    survivors: tuple[str, ...] = ()
+    uncertified: tuple[str, ...] = ()
+    #: equations with mutants that were not tried for want of time
+    untried: tuple[str, ...] = ()
+
+    def __add__(self, other: Certificate) -> Certificate:
+        return Certificate(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every mutant that is wrong was noticed."""
+        return self.killed == self.mutants
+
+    def __str__(self) -> str:
+        text = f"kills {self.killed} of {self.mutants} wrong versions of these equations"
+        if self.uncertified:
+            text += f" (none could be made of {', '.join(self.uncertified)})"
+        if self.untried:
+            text += f" (not all were tried, for want of time, of {', '.join(self.untried)})"
+        return text if self.ok else f"{text}; not {'; '.join(self.survivors[:3])}"
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Step:
     """The verdict at one time step: largest error beyond its bound, over all probes of one length. t is None for a
@@ -134,11 +196,10 @@ def trusted(rows: list[Row], engine: EngineCheck) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class Report:
+class Verdicts:
     """All verdicts on a derivation; `ok` is true when every equation passes on a probe that can tell.
 
-    `str(report)` is for a terminal; `to_dict()`, `to_markdown()` and `to_html()` are the same as data, as Markdown and
-    as one page. `subject` is the model that was judged: with it the page knows types and has a picture.
+    `subject` is the model that was judged: with it a page knows types and has a picture.
     """
 
     model: str
@@ -278,22 +339,62 @@ class Report:
             "notes": list(self.notes),
         }
 
-    def to_markdown(self) -> str:
-        """The report as Markdown."""
-        from .markdown_report import markdown
 
-        return markdown(self)
+@dataclass(frozen=True)
+class BlockVerdict:
+    """One block of a file of notes: its heading, its first line, and its report or why there is none."""
 
-    def to_html(self) -> str:
-        """The report as one HTML page that needs nothing else: no network, no script."""
-        from .html import page
+    heading: str
+    line: int
+    report: Verdicts | None = None
+    message: str = ""
+    verdict: str = field(default="")
 
-        return page(self)
+    def __post_init__(self) -> None:
+        if not self.verdict:
+            object.__setattr__(self, "verdict", self.report.verdict if self.report else UNUSABLE)
 
-    def __str__(self) -> str:
-        from .terminal import text
+    @property
+    def title(self) -> str:
+        """The heading, with the model's name where that says more."""
+        name = self.report.model if self.report else ""
+        if not self.heading or not name or name == self.heading:
+            return self.heading or name or "without heading"
+        return f"{self.heading} ({name})"
 
-        return text(self)
+    def to_dict(self) -> dict[str, Any]:
+        """The block as JSON-ready data: where it stands, and the report or an error."""
+        where = {"heading": self.heading, "block_line": self.line}
+        if self.report is None:
+            return where | {"ok": self.verdict == EMPTY, "verdict": self.verdict, "error": self.message}
+        return where | self.report.to_dict()
+
+
+@dataclass(frozen=True)
+class FileVerdicts:
+    """The verdicts on every block of a Markdown file."""
+
+    name: str
+    blocks: list[BlockVerdict]
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """The worst of the blocks: what is wrong, then UNUSABLE where a block cannot be read or nothing is stated, then
+        what is undecided.
+        """
+        found = [block.verdict for block in self.blocks if block.verdict != EMPTY] or [UNUSABLE]
+        order = (*WRONG_VERDICTS, UNUSABLE, *(verdict for verdict in ORDER if verdict not in WRONG_VERDICTS))
+        return next(verdict for verdict in order if verdict in found)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every derivation in the file is right."""
+        return EXIT.get(self.verdict) == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All blocks as JSON-ready data."""
+        return {"ok": self.ok, "verdict": self.verdict, "blocks": [block.to_dict() for block in self.blocks]}
 
 
 def _equation(row: Row) -> dict[str, Any]:
