@@ -141,10 +141,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Writer:
-    """One loss function; `parameters` (shapes), `arguments` and `scales` are what it came to read."""
+    """One loss function; `parameters` (shapes), `arguments` and `scales` are what it came to read.
 
-    def __init__(self, rng: Random):
-        self.rng = rng
+    small: one loop with few lines.
+    """
+
+    def __init__(self, rng: Random, small: bool = False):
+        self.rng, self.small = rng, small
         self.width, self.inputs = rng.choice((1, 2, 3, 4)), rng.choice((1, 2, 3))
         self.parameters: dict[str, tuple[int, ...]] = {}
         self.arguments: list[str] = ["x"]
@@ -159,7 +162,7 @@ class Writer:
         """`def loss(p, x, ...)`, with one loop or two."""
         self.lines.append("    T = len(x)")
         result, given = "", ("x[t]", self.inputs)
-        layers = self.rng.choice((1, 1, 1, 1, 2, 2, 3))
+        layers = 1 if self.small else self.rng.choice((1, 1, 1, 1, 2, 2, 3))
         for layer in range(layers):
             term = self._loop(str(layer or ""), given, layer + 1 < layers)
             result = f"{result} + {term}" if result else term
@@ -282,7 +285,7 @@ class Writer:
         kinds = (self._gate, self._gate, self._gate, self._unary, self._unary, self._binary, self._binary)
         kinds += (self._stacked, self._joined, self._masked, self._symbol, self._scaled)
         self._put(f"{self._product(*reads[0], self.width)} + {self._product(*reads[1], self.width)}")
-        for _ in range(self.rng.choice((0, 1, 2, 3, 4, 6))):
+        for _ in range(self.rng.choice((0, 1, 1, 2, 3) if self.small else (0, 1, 2, 3, 4, 6))):
             self.rng.choice(kinds)()
         for state in states:
             self.lines.append(f"        {state} = {self.rng.choice(UPDATES).format(self._some(), state)}")

@@ -13,6 +13,8 @@ from benchmarks.soak.judging import Tally
 from benchmarks.soak.loop_writer import Writer
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 11, 12, 17, 33, 50)
+#: steps of a tile: None for as many as suit the sizes
+CHUNKS = (None, 1, 2, 3, 7)
 #: how many of the loops run as machine code, which takes seconds to make
 MACHINE_CODE = 0.04
 HEAD = '''"""Random loop {seed}: compiled against eager."""
@@ -51,26 +53,28 @@ DERIVATIVES = (
 
 
 class Loop:
-    """A random loop: its script without and with the calls to make."""
+    """A random loop: its script without and with the calls to make; `small`: one whose machine code is made soon."""
 
-    def __init__(self, seed: str, executor: str | None = None):
+    def __init__(self, seed: str, executor: str | None = None, small: bool = False):
         rng = Random(f"loop-{seed}")
-        writer = Writer(rng)
+        writer = Writer(rng, small)
         function = writer.function()
         self.seed, self.dtype = seed, rng.choice(("float64", "float64", "float32"))
         self.executor = executor or ("jit" if rng.random() < MACHINE_CODE else "numpy")
         lengths = [T for T in LENGTHS if T > 1 or not writer.predicts]
         self.calls = [(rng.choice(lengths), rng.choice((1, 2, 2, 3))) for _ in range(3)]
+        if small:  # another batch is another program
+            self.calls = [(T, self.calls[0][1]) for T, _ in self.calls]
         if rng.random() < 0.03:
             self.calls[1] = (300, 1)
         self.derivative = rng.choice(DERIVATIVES)
         self.options: dict[str, Any] = {"executor": self.executor}
         if self.executor == "numpy" and rng.random() < 0.08:
             self.options["checkpoint"] = rng.choice(("sqrt", 3))
-        self.chunk = rng.choice((None, 1, 2, 3, 7))  # steps of a tile
+        self.chunk = rng.choice(CHUNKS[1:] if small else CHUNKS)
         #: a global that has another value in the last call
         self.change = ""
-        if writer.scales and rng.random() < 0.5:
+        if writer.scales and not small and rng.random() < 0.5:
             self.change = f"SCALE{rng.randint(1, len(writer.scales))}"
         if not writer.parameters:
             writer.parameters["a"] = (writer.width,)
@@ -119,7 +123,17 @@ def arguments(T, B, dtype):
 
 def compare(seed: str, tally: Tally, executor: str | None = None) -> None:
     """One loop, called at several lengths and batch sizes."""
-    loop = Loop(seed, executor)
+    compare_loop(Loop(seed, executor), tally)
+
+
+def compare_jitted(seed: str, tally: Tally) -> None:
+    """A small loop as machine code, with tiles of few steps."""
+    compare_loop(Loop(seed, "jit", small=True), tally)
+
+
+def compare_loop(loop: Loop, tally: Tally) -> None:
+    """What a loop gives compiled and eager, at several lengths and batch sizes."""
+    seed = loop.seed
     made = scripts.module(loop.text)
     dtype = np.dtype(loop.dtype)
     differentiated = loop.differentiated(made)

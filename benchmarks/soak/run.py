@@ -36,6 +36,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "domains": (_each(domains.compare), 1000),
     "programs": (_each(programs.compare), 20000),
     "loops": (_each(loops.compare), 5000),
+    "jitted": (_each(loops.compare_jitted), 500),
     "layers": (_each(layers.compare), 1000),
     "threads": (threads.call_at_once, 1600),
     "kills": (faults.kill_runs, 10),
@@ -43,7 +44,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "laws": (laws.check, 1000),
 }
 #: the parts whose files are Python
-SCRIPTS = ("programs", "loops", "layers")
+SCRIPTS = ("programs", "loops", "jitted", "layers")
 
 
 def main(arguments: list[str]) -> None:
