@@ -313,7 +313,7 @@ def test_a_plan_with_other_operations_is_run_by_numpy_and_says_which() -> None:
 
 def test_without_numba_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tinygrad_rnn.compiler.jit.kernels", None)
-    monkeypatch.delattr(sys.modules["tinygrad_rnn.compile"], "kernels", raising=False)
+    monkeypatch.delattr(sys.modules["tinygrad_rnn.compiler.jit"], "kernels", raising=False)
     with pytest.raises(MissingExtraError, match=r"tinygrad-rnn\[jit\]"):
         run_jit._kernels.__wrapped__()
 
