@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.soak import loops, scripts
 from benchmarks.soak.judging import Tally
+from tests.compile_losses import LOSSES, inputs
 
 SEED = 23
 #: seeds kept out while what they found is open
@@ -17,6 +18,28 @@ def test_compiled_random_loops_equal_eager(block):
         if number not in OPEN:
             loops.compare(f"{SEED}-{number}", tally, "numpy")
     assert not tally.findings, "\n".join(map(str, tally.findings))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7])
+def test_what_is_written_for_the_jitted_executor_equals_eager_in_tiles_of_few_steps(chunk):
+    emulated = pytest.importorskip("benchmarks.soak.emulated", reason="needs numba", exc_type=ImportError)
+    tally = Tally()
+    with emulated.emulated():
+        for number in range(2):
+            loop = loops.Loop(f"{SEED}-text-{chunk}-{number}", "jit")
+            loop.chunk = chunk
+            loops.compare_loop(loop, tally)
+    assert not tally.findings, "\n".join(map(str, tally.findings))
+
+
+def test_generated_code_that_reaches_beyond_a_buffer_is_found(monkeypatch):
+    emulated = pytest.importorskip("benchmarks.soak.emulated", reason="needs numba", exc_type=ImportError)
+    module, (loss, p) = emulated._module, LOSSES["last step"]
+    monkeypatch.setattr(emulated, "_module", lambda text, depends: module(text.replace("(0, N)", "(0, N + 1)")))
+    with emulated.emulated():
+        fast = loops.tg.compile(loops.tg.value_and_grad(loss), executor="jit")
+        fast(p, inputs(7))
+    assert "OutOfBounds" in fast.forms[0]
 
 
 def test_a_wrong_compiled_number_is_found(monkeypatch):
