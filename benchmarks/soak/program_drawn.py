@@ -61,15 +61,15 @@ class Program:
         self.results = tuple({chosen[-1], *rng.sample(chosen, min(len(chosen), rng.choice((0, 1, 2))))})
         self.loss = sum(weighted(theirs[name]) for name in sorted(self.results))
 
-    def noisy(self, seed: int = 0) -> tuple[dict[str, Any], Any]:
-        """Leaves and loss with relative noise on every input and every result of a call."""
+    def noisy(self, seed: int = 0, size: float = scripts.NOISE) -> tuple[dict[str, Any], Any]:
+        """Leaves and loss with relative noise of this size on every input and every result of a call."""
         import torch
 
         noise = np.random.default_rng(seed)
 
         def disturb(value: Any) -> Any:
             shape = tuple(value.shape)
-            return value * torch.from_numpy(np.asarray(1.0 + scripts.NOISE * noise.uniform(-1.0, 1.0, shape)))
+            return value * torch.from_numpy(np.asarray(1.0 + size * noise.uniform(-1.0, 1.0, shape)))
 
         values = {n: disturb(v.detach()).requires_grad_() for n, v in self.leaves.items()}
         leaves = dict(values)

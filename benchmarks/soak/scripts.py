@@ -22,6 +22,9 @@ UNITS = 400.0
 KINK = 0.01
 #: what is left of terms of size 1 that cancel, in roundings
 CANCELLED = 100.0
+#: how far inputs are moved, in pairs of opposite directions, where the reference's own rounding is measured; how many
+#: pairs; and how many of its standard deviations a result may lie from its mean
+NEAR, PAIRS, DEVIATIONS = 1e-9, 32, 3.0
 #: a result that rounding alone can move by more than this part of its size says nothing
 ILL = 1e-4
 
@@ -65,11 +68,27 @@ def verdict(got: Any, right: Any, moved: Callable[[int], Any], eps: float, size:
     return said
 
 
-def disagreement(got: Any, right: Any, moved: Any, eps: float, size: float = 1.0) -> str | None:
+def excused(got: Any, near: Callable[[int, float], Any], moved: Any, eps: float, size: float = 1.0) -> bool:
+    """Whether it is the reference that rounds badly: its results near by scatter, and `got` agrees with their mean.
+
+    near: the reference where everything was moved by one draw of noise, times a number. What the noise itself does
+    cancels between opposite directions; what stays is rounding, and that the mean makes smaller.
+    """
+    pairs = [[flat(near(draw, sign * NEAR)) for sign in (1.0, -1.0)] for draw in range(PAIRS)]
+    middles = [[(a + b) / 2 for a, b in zip(*pair, strict=True)] for pair in pairs]
+    stacked = [np.stack(parts) for parts in zip(*middles, strict=True)]
+    mean = [middle.mean(axis=0) for middle in stacked]
+    spread = [float(np.sqrt(2.0) * middle.std(axis=0).max(initial=0.0)) for middle in stacked]
+    return disagreement(got, mean, moved, eps, size, [DEVIATIONS * one for one in spread]) is None
+
+
+def disagreement(
+    got: Any, right: Any, moved: Any, eps: float, size: float = 1.0, spread: list[float] | None = None
+) -> str | None:
     """None where `got` is `right` as far as rounding allows, "ill" where rounding decides, else what differs.
 
     moved: `right` for inputs with relative noise of size NOISE: what one rounding of all inputs does is this times
-    `eps / NOISE`. size: how large numbers are from which these were computed.
+    `eps / NOISE`. size: how large numbers are from which these were computed. spread: how far `right` itself is off.
     """
     ours, theirs, noisy = flat(got), flat(right), flat(moved)
     if len(ours) != len(theirs):
@@ -88,7 +107,7 @@ def disagreement(got: Any, right: Any, moved: Any, eps: float, size: float = 1.0
             said = "ill"
             continue
         error = float(np.abs(a - b).max())
-        if not error <= allowed + CANCELLED * eps * size:
+        if not error <= allowed + CANCELLED * eps * size + (spread[number] if spread else 0.0):
             return f"result {number} is off by {error:.2g} of {scale:.2g} (rounding explains {allowed:.1g})"
     return said
 
