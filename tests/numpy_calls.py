@@ -56,7 +56,7 @@ ELEMENTWISE = [
         call(function, *args)
         for function in (
             np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.logaddexp, np.logaddexp2, np.hypot,
-            np.arctan2, np.remainder, np.fmod, np.floor_divide, np.divmod, np.fmax, np.fmin,
+            np.arctan2, np.remainder, np.fmod, np.floor_divide, np.divmod, np.fmax, np.fmin, np.heaviside,
         )
         for args in ((M, P), (M[:, :1], P), (M, D), (EMPTY, ONE), (-M, -P[0]))
     ),

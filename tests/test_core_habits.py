@@ -156,12 +156,48 @@ def test_arrays_of_tensors_are_told_of_stack():
         (lambda: np.linalg.svd(x), "full_matrices=False"), (lambda: np.fft.fft(x), r"np\.cos"),
         (lambda: np.unique(x), "return_index"), (lambda: np.bincount([0, 1, 1], weights=x[0]), "np.where"),
         (lambda: np.linalg.norm(x, ord=one), "ord="), (lambda: np.quantile(M, x / 4.0), "q="),
+        (lambda: np.linalg.vector_norm(x, ord=one), "ord="), (lambda: np.linalg.matrix_norm(x, ord=one), "ord="),
+        (lambda: np.interp(x, [0.0, 1.0], [2.0, 3.0]), "searchsorted"), (lambda: np.polyval(x[0], 2.0), "Horner"),
+        (lambda: np.convolve(x[0], x[1]), "shifted slices"), (lambda: np.linalg.lstsq(x, M[:, 0]), r"linalg\.pinv"),
+        (lambda: np.linalg.qr(x), "cholesky"), (lambda: np.copyto(M.copy(), x), r"np\.where"),
         (lambda: np.linalg.eig(x), r"np\.linalg\.eigh"), (lambda: np.moveaxis(x, 5, 0), "out of bounds"),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_named(f, told):
     with pytest.raises((tg.NotDifferentiableError, tg.ReadOnlyError, tg.ShapeError), match=told):
         f()
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 2.5])
+@pytest.mark.parametrize("norm", [np.linalg.norm, np.linalg.vector_norm, np.linalg.matrix_norm, np.linalg.cond])
+def test_no_norm_of_plain_numbers_is_chosen_by_the_value_of_a_tensor(norm, order):
+    """numpy compares `ord` with 1 and 2 and would go on without it: half of this gradient would be lost."""
+    named = "p" if norm is np.linalg.cond else "ord"
+    with pytest.raises(tg.NotDifferentiableError, match=r"np\.abs\(x\) \*\* t"):
+        tg.grad(lambda t: t * norm(M[:, :2], **{named: t}))(order)
+
+
+def test_the_norm_that_is_told_instead_has_a_derivative_by_its_order():
+    def norm(t):
+        return np.sum(np.abs(M) ** t) ** (1.0 / t)
+
+    h = 1e-6
+    assert tg.grad(norm)(2.0) == pytest.approx((norm(2.0 + h) - norm(2.0 - h)) / (2.0 * h), rel=1e-8)
+
+
+@pytest.mark.parametrize("f", [np.sum, np.prod, np.max, np.min, np.nansum, np.add.reduce])
+def test_what_a_fold_of_plain_numbers_starts_from_is_no_tensor(f):
+    with pytest.raises(ValueError) as told:
+        f(M, initial=one)
+    assert "initial=" in str(told.value.__cause__)
+
+
+def test_what_a_step_is_at_zero_has_a_gradient():
+    x1, x2 = np.array([-1.0, 0.0, 0.0, 2.0, np.nan]), np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    by_x1, by_x2 = tg.grad(lambda x1, x2: np.sum(np.heaviside(x1, x2) * x2), argnums=(0, 1))(x1[:4], x2[:4])
+    assert by_x1.tolist() == [0.0] * 4
+    assert by_x2.tolist() == [0.0, 0.4, 0.6, 1.0]  # H + x2 dH/dx2
+    np.testing.assert_array_equal(np.heaviside(x1, tg.tensor(x2)).value, np.heaviside(x1, x2))
 
 
 def test_types_are_named_with_their_package():

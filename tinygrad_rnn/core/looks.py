@@ -5,10 +5,13 @@ Only asked and noted here; what follows from it is decided by those who record o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import local
+
+from .errors import NotDifferentiableError
 
 UNCOPIED: ContextVar[bool] = ContextVar("tinygrad_rnn_uncopied", default=False)
 
@@ -49,3 +52,16 @@ def looks() -> int:
 def note_look() -> None:
     """A plain value was taken out of a graph that asks for gradients."""
     _thread.count = looks() + 1
+
+
+def refuse_choice() -> None:
+    """Ends a comparison that np.linalg makes to choose a norm: `np.linalg.norm(a, ord=t)` of a plain array `a`.
+
+    numpy asks the classes of the arrays alone who is to compute this, so the comparison is all that a Tensor given as
+    `ord` hears of it; what comes out is plain, and no gradient would flow to it.
+    """
+    if sys._getframe(2).f_globals.get("__name__", "").startswith("numpy.linalg"):
+        raise NotDifferentiableError(
+            "np.linalg chooses a norm by the value of a Tensor (ord=, p=) and loses its gradient: give a number, "
+            "t.item(), or write np.sum(np.abs(x) ** t) ** (1 / t), which is differentiated by t as well"
+        )

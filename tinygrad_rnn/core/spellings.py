@@ -66,21 +66,35 @@ SPELLINGS = {
 }
 
 
+_NEW = "build the new array with np.where(mask, new, old), np.stack or np.concatenate"
 _WAYS = {
+    "apply_along_axis": "np.stack([f(row) for row in x]) has one",
+    "bincount": "np.sum(np.where(mask, weights, 0.0)) has one; np.bincount(x.numpy()) counts",
+    "choose": "np.select(conditions, choices) has one",
+    "cond": "np.linalg.svd(x, compute_uv=False) has one, and so has the quotient of its first and last entry",
     "convolve": "write it as a sum of shifted slices",
+    "copysign": "np.abs(x1) * np.where(np.signbit(x2), -1.0, 1.0) has one",
     "correlate": "write it as a sum of shifted slices",
     "eig": "np.linalg.eigh does symmetric matrices",
     "eigvals": "np.linalg.eigvalsh does symmetric matrices",
+    "histogram": "np.histogram(x.numpy()) counts",
+    "insert": "np.concatenate([x[:i], values, x[i:]]) has one",
+    "interp": "clip x to xp[0] .. xp[-1], and with i = np.searchsorted(xp[1:-1], x) write "
+    "fp[i] + (x - xp[i]) * (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])",
+    "ldexp": "x1 * 2.0**x2 has one",
     "lstsq": "np.linalg.pinv(a) @ b is the solution",
     "nanmedian": "take np.median of x[mask]",
     "nanpercentile": "take np.percentile of x[mask]",
     "nanquantile": "take np.quantile of x[mask]",
+    "piecewise": "np.select(conditions, [f(x), g(x)]) has one",
+    "polyval": "write it by Horner's rule, (p[0] * x + p[1]) * x + p[2]",
     "qr": "np.linalg.cholesky(a.T @ a).T is R up to signs",
-    "unique": "x[np.unique(x.numpy(), return_index=True)[1]] has one",
-    "bincount": "np.sum(np.where(mask, weights, 0.0)) has one; np.bincount(x.numpy()) counts",
-    "histogram": "np.histogram(x.numpy()) counts",
     "tensorinv": "reshape, and use np.linalg.inv",
     "tensorsolve": "reshape, and use np.linalg.solve",
+    "trim_zeros": "take the slice that np.flatnonzero(x.numpy()) tells",
+    "unique": "x[np.unique(x.numpy(), return_index=True)[1]] has one",
+    "vander": "np.stack([x**2, x, x**0], axis=-1) has one",
+    **dict.fromkeys(["copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"], _NEW),
     **dict.fromkeys(np.fft.__all__, "multiply by matrices of np.cos and np.sin, as results here are real"),
 }
 

@@ -196,7 +196,8 @@ class Tensor:
             raise NotDifferentiableError(
                 "this call would turn a Tensor into a plain float and lose its gradient: "
                 "use t.item() if that is meant, the numpy function (np.tanh for math.tanh), or np.stack([a, b]) for an "
-                "array of Tensors (an array's own entries hold plain numbers)"
+                "array of Tensors (an array's own entries hold plain numbers); initial= and its like take plain "
+                "numbers where the arrays are plain: np.sum(a) + t in place of np.sum(a, initial=t)"
             )
         return float(self.item())
 

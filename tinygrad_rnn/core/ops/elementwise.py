@@ -15,6 +15,7 @@ import numpy as np
 
 from ..declare import MATH_ERRORS, elementwise, primitive, record, spells
 from ..kinks import with_slope
+from ..looks import refuse_choice
 from ..tensor import PLAIN, Tensor, plain
 from .indexing import select
 
@@ -277,8 +278,14 @@ def _compared(name: str) -> Callable[[Tensor, Any], Any]:
     return lambda self, other: compare(self.value, plain(other))
 
 
+def _equals(self: Tensor, other: Any) -> Any:
+    if self.requires_grad and not self.shape:
+        refuse_choice()
+    return self.value == plain(other)
+
+
 for _symbol in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Tensor, f"__{_symbol}__", _compared(_symbol))
+    setattr(Tensor, f"__{_symbol}__", _equals if _symbol == "eq" else _compared(_symbol))
 
 PLAIN |= {
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan, np.isinf,

@@ -296,13 +296,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 @spells(optional(np.linalg, "vector_norm"))
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """The norm of all entries over `axis` as one vector."""
-    return _vector_norm(x, ord, axis, keepdims)
+    return _vector_norm(x, undifferentiated("linalg.vector_norm", "ord", ord), axis, keepdims)
 
 
 @spells(optional(np.linalg, "matrix_norm"))
 def matrix_norm(x: Any, keepdims: bool = False, ord: Any = "fro") -> Any:
     """The norm of the matrices in the last two axes."""
-    return _matrix_norm(x, ord, (-2, -1), keepdims)
+    return _matrix_norm(x, undifferentiated("linalg.matrix_norm", "ord", ord), (-2, -1), keepdims)
 
 
 # -- products by other names ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from ..declare import elementwise, primitive, spells
 from ..errors import DtypeError
 from ..kinks import with_slope
 from ..tensor import PLAIN, Tensor
-from .elementwise import divide, equal, maximum, minimum, multiply, power
+from .elementwise import divide, equal, maximum, minimum, multiply, power, sign
 from .identity import stop
 from .indexing import cast, equals, select
 
@@ -139,6 +139,12 @@ def fmin(x1: Any, x2: Any) -> Any:
     return minimum(select(x2, x1, is_nan(x1)), select(x1, x2, is_nan(x2)))
 
 
+@spells(np.heaviside)
+def heaviside(x1: Any, x2: Any) -> Any:
+    """0 below 0, 1 above, and `x2` at 0: there its gradient flows to `x2`, and nothing does to `x1`."""
+    return select(x2, 0.5 * (sign(x1) + 1.0), equals(x1, number=0))
+
+
 # -- kinds of numbers ----------------------------------------------------------------------------------------------
 @primitive("astype", elementwise=True, vjp=(lambda g, y, x, dtype: astype(g, x.dtype),))
 def _astype(x: Any, dtype: Any) -> Any:
@@ -174,4 +180,4 @@ def imag(x: Any) -> Any:
     return np.zeros_like(real(x))
 
 
-PLAIN |= {np.isreal, np.iscomplex, np.isposinf, np.isneginf, np.logical_xor, np.heaviside, np.spacing, np.fix, np.angle}
+PLAIN |= {np.isreal, np.iscomplex, np.isposinf, np.isneginf, np.logical_xor, np.spacing, np.fix, np.angle}
