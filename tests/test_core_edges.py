@@ -76,6 +76,28 @@ def test_lengths_that_meet_or_are_not_zero() -> None:
     assert tg.grad(tg.grad(np.abs))(0.0) == 0.0
 
 
+@pytest.mark.parametrize("way", [way for way in HESSIANS if way != "forward over forward"])  # there 0 meets inf
+@pytest.mark.parametrize(
+    "bent",
+    [
+        tg.relu, lambda x: np.maximum(x, 0.0), lambda x: np.maximum(0.0, x), lambda x: -np.minimum(-x, 0.0),
+        lambda x: np.clip(x, 0.0, 9.0), lambda x: np.clip(x, np.zeros(2), None), lambda x: np.where(x > 0.0, x, 0.0),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_nothing_flows_back_where_a_bend_is_flat(way: str, bent: Any) -> None:
+    """The root of 0 has an infinite slope there, which nobody asks for: 0, as in torch, and not nan."""
+    f, x = lambda x: np.sum(np.sqrt(bent(x))), np.array([-1.0, 4.0])
+    np.testing.assert_array_equal(tg.grad(f)(x), [0.0, 0.25])
+    np.testing.assert_array_equal(HESSIANS[way](f)(x), np.diag([0.0, -1.0 / 32.0]))
+
+
+def test_the_spread_of_what_a_bend_made_equal_is_flat() -> None:
+    f = lambda x: np.std(tg.relu(np.stack([0.0 * x, x])))  # noqa: E731
+    assert (tg.grad(f)(-0.8), tg.grad(tg.grad(f))(-0.8)) == (0.0, 0.0)
+    assert tg.grad(f)(0.8) == pytest.approx(0.5, rel=1e-15)
+
+
 TINY = np.array([3e-200, 4e-200])
 
 

@@ -126,13 +126,19 @@ def _divided(d: Draw) -> Arguments:
     return (first, d.positive_of(second)), {}
 
 
+def _beside(d: Draw) -> Arguments:
+    """As divided, but by nothing below 0: there the angle jumps between 0.0 and -0.0, which are one number."""
+    (first, second), _ = _divided(d)
+    return (first, abs(second) if isinstance(second, (int, float)) else second), {}
+
+
 def _binary() -> list[Function]:
     table = []
     names = "add subtract multiply maximum minimum fmax fmin logaddexp logaddexp2"
     for name in names.split(" "):
         table.append(Function(f"np.{name}", lambda d: (d.pair(), {}), torch_function(name)))
     for name in ("hypot", "arctan2", "atan2"):  # neither has a derivative at 0, 0
-        table.append(Function(f"np.{name}", _divided, torch_function(name.replace("atan2", "arctan2"))))
+        table.append(Function(f"np.{name}", _beside, torch_function(name.replace("atan2", "arctan2"))))
     table.append(Function("tg.logaddexp", lambda d: (d.pair(), {}), torch_function("logaddexp")))
     for sign in "+-*":
         table.append(Function(sign, lambda d: (d.pair(), {}), OPERATORS[sign]))

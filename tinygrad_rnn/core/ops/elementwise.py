@@ -154,7 +154,7 @@ sigmoid = elementwise(
 softplus = elementwise("softplus", _softplus, label="ζ", vjp=lambda g, y, x: (g * sigmoid(x),))
 relu = elementwise(
     "relu", lambda x: np.maximum(x, 0.0), scalar=lambda x: 0.0 if x <= 0.0 else x,
-    vjp=lambda g, y, x: (g * greater(x, 0.0),),
+    vjp=lambda g, y, x: (_passed(g, greater(x, 0.0)),),
 )  # fmt: skip
 
 # -- piecewise: at a tie the cotangent is shared equally ------------------------------------------------------------
@@ -175,10 +175,23 @@ minimum = elementwise(
 
 def _share(g: Any, larger: Any, smaller: Any) -> tuple[Any, Any]:
     first = greater(larger, smaller) + 0.5 * equal(larger, smaller)
-    return g * first, g * (1.0 - first)
+    return _passed(g, first), _passed(g, 1.0 - first)
 
 
-@primitive("clip", elementwise=True, vjp=(lambda g, y, x, a_min=None, a_max=None: g * equal(y, x),))
+def _passed(g: Any, share: Any) -> Any:
+    """`g * share`, but 0 where the share is, also for a g that is not finite: there the result is constant.
+
+    A recorded gradient is the product unless that is not finite, and what reads it can rely on this.
+    """
+    product = g * share
+    return product if _is_finite(plain(product)) else select(product, 0.0, share)
+
+
+def _is_finite(x: Any) -> bool:
+    return math.isfinite(x) if type(x) is float else bool(np.isfinite(x).all())
+
+
+@primitive("clip", elementwise=True, vjp=(lambda g, y, x, a_min=None, a_max=None: _passed(g, equal(y, x)),))
 def _clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     return np.clip(x, a_min, a_max)
 
