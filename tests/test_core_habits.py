@@ -138,6 +138,8 @@ def test_arrays_of_tensors_are_told_of_stack():
     for make, value in ((np.array, [one, one]), (np.asarray, [x, x]), (np.asarray, x)):
         with pytest.raises(tg.NotDifferentiableError, match=r"np\.stack"):
             make(value)
+    with pytest.raises(tg.NotDifferentiableError, match=r"np\.dot\(a, t\)"):
+        M.dot(x[0])
     h = np.zeros(2)
     with pytest.raises(ValueError) as told:
         h[0] = x[0, 0]

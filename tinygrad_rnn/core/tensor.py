@@ -241,7 +241,8 @@ class Tensor:
         if self.requires_grad or UNCOPIED.get():
             raise NotDifferentiableError(
                 "this call would turn a Tensor into a plain array and lose its gradient: use np.stack([a, b]) for an "
-                "array of Tensors, t.numpy() if the plain value is meant, or a function with a declared derivative"
+                "array of Tensors, np.dot(a, t) for a.dot(t), t.numpy() if the plain value is meant, or a function "
+                "with a declared derivative"
             )
         return np.array(self.value, dtype) if copy else np.asarray(self.numpy(), dtype)
 
