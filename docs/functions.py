@@ -80,7 +80,7 @@ def _listed(functions: Iterable[Any]) -> str:
 def _module(ours: Callable[..., Any]) -> str:
     """Where a function stands; a primitive made by a helper belongs to the elementwise tables."""
     name = ours.__module__.rpartition(".")[2]
-    return "elementwise" if name == "primitives" else name
+    return "elementwise" if name == "declare" else name
 
 
 def page() -> str:
