@@ -19,7 +19,7 @@ import numpy as np
 
 from ...core.errors import MissingExtraError
 from ..planning.plan import END, START, Buffer, Plan, Ref, chunk_of
-from ..results import Results
+from ..result_memory import Results
 from .cache import module
 from .emit_jit import BLAS, FIRST, emit
 

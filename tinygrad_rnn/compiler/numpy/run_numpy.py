@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..planning.plan import END, STEP, SUMS, Buffer, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
-from ..results import Results
+from ..result_memory import Results
 from . import numpy_calls as calls
 from . import numpy_sums
 from .numpy_stacks import stacked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..results import FileVerdicts, Verdicts
 from .html import notes_page, page
-from .markdown import markdown, notes_markdown
+from .markdown_report import markdown, notes_markdown
 from .terminal import notes_text, text
 
 
