@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from benchmarks import ways
 from tests.compile_losses import LOSSES, inputs
 from tinygrad_rnn.compiler import CompileError, compile
+from tinygrad_rnn.compiler.passes.rematerialize import CheckpointRunner
 
 ONE_LOOP = ["every step", "last step", "lstm", "gru in columns", "vectors", "scalars"]
 
@@ -134,3 +136,25 @@ def test_what_crosses_from_one_segment_to_another_is_eagers(loss: Any) -> None:
                 np.testing.assert_allclose(again[0][key], grads[0][key], 1e-10, 1e-12)
             for x, y in zip(again[1:], grads[1:], strict=True):
                 np.testing.assert_allclose(x, y, 1e-10, 1e-12)
+
+
+def test_a_loss_that_reads_each_state_where_the_next_step_does_is_summed_over_all_segments() -> None:
+    loss, (p, x, weights) = ways.written("GRU", 1, (4, 2, 300, 3), "float64")
+    eager = tg.value_and_grad(loss)
+    for chunk, every, lengths in ((2, 3, (7, 4, 9)), (None, "sqrt", (300,))):
+        kept = compile(eager, checkpoint=every)
+        kept.chunk = chunk
+        for T in lengths:
+            value, grads = eager(p, x[:T], weights[:T])
+            found, again = kept(p, x[:T], weights[:T])
+            assert kept.forms == ["folded"] and np.isclose(found, value, rtol=1e-11)
+            for key in p:
+                np.testing.assert_allclose(again[key], grads[key], 1e-9, 1e-11)
+
+
+def test_a_form_that_is_wrong_across_segments_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CheckpointRunner, "_put", lambda *arguments: None)
+    loss, p = LOSSES["lstm"]
+    kept = compile(tg.value_and_grad(loss), checkpoint="sqrt")
+    kept(p, inputs(5))
+    assert kept.forms[0].startswith("flat (the plan does not give the")

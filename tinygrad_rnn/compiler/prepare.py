@@ -120,7 +120,10 @@ def _repeated(
         form.lengths = Lengths(*[census(each.recorded.outputs, each.length) for each in (first, second)])
         found = _disagreement(compiled, form, first.recorded, length)
         found = (
-            found or _disagreement(compiled, form, second.recorded, other) or _looked_at(compiled, form, recorder, T)
+            found
+            or _disagreement(compiled, form, second.recorded, other)
+            or _in_segments(compiled, form, second.recorded, other)
+            or _looked_at(compiled, form, recorder, T)
         )
         if found is not None:
             reasons.append(found)
@@ -161,6 +164,18 @@ def _disagreement(compiled: Any, form: Planned, run: Recording, T: int) -> str |
             what = "gradients" if n >= len(run.outputs) else "values"
             return f"the plan does not give the {what} of the function"
     return None
+
+
+def _in_segments(compiled: Any, form: Planned, run: Recording, T: int) -> str | None:
+    """What a plan that keeps states at some steps does not give as the function does, in several segments."""
+    runner = form.runner
+    if not isinstance(runner, CheckpointRunner):
+        return None
+    form.runner = runner.shortened()
+    try:
+        return _disagreement(compiled, form, run, T)
+    finally:
+        form.runner = runner
 
 
 def _largest(x: Any) -> float:

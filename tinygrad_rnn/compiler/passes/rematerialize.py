@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..numpy.run_numpy import NumpyRunner, Spread, run
-from ..planning.plan import END, START, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile
+from ..planning.plan import END, START, STEP, SUMS, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, overlap
 from ..unsupported import CompileError
 from .tiling import LONGEST
 
@@ -32,12 +32,18 @@ class CheckpointRunner:
     """Runs a plan with one loop forwards and one backwards, keeping states every `every` steps (or `"sqrt"` of N)."""
 
     def __init__(self, plan: Plan, every: int | str) -> None:
-        self.every = every
+        self.every, self.whole = every, plan
         self.parts = _Parts(plan)
         self.plan = self.parts.plan
         self.inner = NumpyRunner(self.plan)
         self.programs: dict[Any, list[Spread]] = {}
         self.capacity = -1
+
+    def shortened(self) -> CheckpointRunner:
+        """The same with segments of four steps: what crosses from one to another is seen in a short run."""
+        tiles = [_tile(stage) if _holds_loop(stage) else stage for stage in self.whole.stages]
+        stages = [Tile(stage.direction, 2, stage.body) if isinstance(stage, Tile) else stage for stage in tiles]
+        return CheckpointRunner(Plan(stages, self.whole.arguments, self.whole.buffers, self.whole.outputs), 4)
 
     def segment(self, N: int) -> int:
         """Steps of a segment: as many as asked for, up to a whole number of tiles, and all that are read by name."""
@@ -181,7 +187,11 @@ class _Parts:
                 "checkpoint: this function is not one loop forwards and one back (layers one after the other, or both "
                 "directions, are several): write the layers in one loop, or compile it without checkpoint"
             )
-        (i, j), (forward, self.backward) = loops, tiles
+        (i, j), (forward, backward) = loops, tiles
+        between, ahead = _summed(_once(plan.stages[i + 1 : j]), [forward])
+        after, back = _summed(_once(plan.stages[j + 1 :]), [forward, backward])
+        forward = Tile(1, forward.chunk, [*forward.body, Once(ahead)])
+        self.backward = Tile(-1, backward.chunk, [*backward.body, Once(back)])
         # both loops end their tiles at the same steps
         self.forward = Tile(1, self.backward.chunk, forward.body)
         self.again = Tile(1, self.backward.chunk, [stage for stage in forward.body if not isinstance(stage, Once)])
@@ -193,8 +203,8 @@ class _Parts:
         self.copies: dict[Any, Buffer] = {}
         self.reach = 0
         self.before = [self._alone(instr, "before") for instr in _once(plan.stages[:i])]
-        self.between = [self._alone(instr, "between") for instr in _once(plan.stages[i + 1 : j])]
-        self.after = [self._alone(instr, "after") for instr in _once(plan.stages[j + 1 :])]
+        self.between = [self._alone(instr, "between") for instr in between]
+        self.after = [self._alone(instr, "after") for instr in after]
         outputs = [ref if _is_sequence(ref) else self._seen(ref, "after") for ref in plan.outputs]
         #: what a segment reads that an earlier one wrote, or a later one on the way back
         started = {id(instr.out.buffer) for instr in self.before}
@@ -240,6 +250,26 @@ class _Parts:
 
 def _once(stages: Iterable[Stage]) -> list[Instr]:
     return [instr for stage in stages if isinstance(stage, Once) for instr in stage.body]
+
+
+def _summed(body: list[Instr], tiles: list[Tile]) -> tuple[list[Instr], list[Instr]]:
+    """What runs once after tiles, without the sums over their steps; and these, which the last tile takes along."""
+    sums = [instr for instr in body if _is_sum_of(instr, tiles)]
+    return [instr for instr in body if instr not in sums], sums
+
+
+def _is_sum_of(instr: Instr, tiles: list[Tile]) -> bool:
+    """Whether it adds up what is there when the last tile is done with its steps, or has been before."""
+    if instr.op not in SUMS or not any(map(_in_segment, instr.refs)):
+        return False
+    last = tiles[-1]
+    for ref in instr.refs:
+        if ref.time is None or ref.time[0] != STEP:
+            return False
+        times = [write.out.time for write in _instructions(last) if overlap(write.out, ref)]
+        if any(time is not None and last.direction * (ref.time[1] - time[1]) > 0 for time in times):
+            return False
+    return True
 
 
 def _in_segment(ref: Ref) -> bool:
