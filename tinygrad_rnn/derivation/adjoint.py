@@ -18,7 +18,6 @@ from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, St
 from ..language.syntax.indices import Constraint
 from ..system import Clause, Domain
 from .algebra import Algebra
-from .block_structure import entries, padded, rows
 from .forms import ONE, Form, Symbol, is_zero, number
 from .from_expressions import Env, Reader, refuse_matrices, times_of
 from .rules import RULES
@@ -200,7 +199,7 @@ class _Backward:
 
     def _fitted(self, visit: _Visit, node: Expr, g: Form) -> _Visit:
         """A number stretched over all entries hands back the sum over them."""
-        return visit.to(node, entries(self.algebra, g) if self.reader.shape(node) == (1, 1) else g)
+        return visit.to(node, self.algebra.entries(g) if self.reader.shape(node) == (1, 1) else g)
 
     def _entries(self, expr: Expr) -> int:
         """The rows of a part; its entries, where it is a row and vectors are rows."""
@@ -211,7 +210,7 @@ class _Backward:
         found, first = [], 1
         for part in parts:
             last = first + self._entries(part) - 1
-            cut = self.reader.turned(visit.form, partial(rows, self.algebra, first=first, last=last))
+            cut = self.reader.turned(visit.form, partial(self.algebra.rows, first=first, last=last))
             found.append(visit.to(part, cut))
             first = last + 1
         return found
@@ -233,11 +232,11 @@ class _Backward:
     def _call(self, visit: _Visit, node: Call) -> list[_Visit]:
         if node.function == "rows":
             first = int(node.args[1].value)  # type: ignore[attr-defined]
-            pad = partial(padded, self.algebra, first=first, height=self._entries(node.args[0]))
+            pad = partial(self.algebra.padded, first=first, height=self._entries(node.args[0]))
             return [visit.to(node.args[0], self.reader.turned(visit.form, pad))]
         if node.function == "columns":
             first, width = int(node.args[1].value), self.reader.shape(node.args[0])[1]  # type: ignore[attr-defined]
-            pad = partial(padded, self.algebra, first=first, height=width)
+            pad = partial(self.algebra.padded, first=first, height=width)
             return [visit.to(node.args[0], self.algebra.flip(pad(self.algebra.flip(visit.form))))]
         if node.function == "concat":
             return self._stack(visit, node.args)

@@ -14,17 +14,17 @@ from fractions import Fraction
 from ..language.affine import Affine
 from ..language.syntax.indices import Constraint
 from ..system import EVERYWHERE, Domain
-from .block_structure import entries, into_padded, padded, rows
 from .factoring import (
     cancel,
     collected,
     factor_order,
-    factored,
+    inner_product,
     is_ones,
+    is_power,
     merged,
+    names_of_gradients,
     numbers_out,
-    powers_added,
-    stacked,
+    own_gradient,
     term_order,
     without_ones,
 )
@@ -33,6 +33,7 @@ from .forms import (
     SCALAR,
     Apply,
     Chain,
+    Factor,
     Flip,
     Form,
     Padded,
@@ -42,6 +43,7 @@ from .forms import (
     Step,
     Sum,
     Symbol,
+    Term,
     Total,
     factors_of,
     is_zero,
@@ -60,8 +62,6 @@ RULES = {
     "factor": "take out common factors of one gradient",
 }
 
-Factor = tuple[Form, Fraction]
-Term = tuple[Fraction, Form]
 #: a rewriting of a product's factors: what the file has a name for is called by it
 Naming = Callable[["Algebra", list[Factor]], list[Factor]]
 
@@ -116,9 +116,9 @@ class Algebra:
             flat = [(c, form) for c, form in flat if c]
         if "collect" in self.rules:
             flat = collected(flat)
-            flat = stacked(self, flat)
+            flat = self._stacked(flat)
         if "factor" in self.rules and len(flat) > 1:
-            flat = factored(self, flat)
+            flat = self._factored(flat)
         if len(flat) == 1 and flat[0][0] == 1 and flat[0][1].shape == shape:
             return flat[0][1]
         return Sum(shape, tuple(sorted(flat, key=term_order)))
@@ -158,10 +158,10 @@ class Algebra:
         if "unit" in self.rules:
             flat = without_ones([(form, n) for form, n in flat if n], shape)
         if "powers" in self.rules:
-            flat = powers_added(self, merged(flat))
+            flat = self._powers_added(merged(flat))
             if self.naming is not None:
                 flat = self.naming(self, flat)
-        flat = into_padded(self, flat)
+        flat = self._into_padded(flat)
         repeated = self._repeated_column(flat, shape)
         if repeated is not None:
             return self.scale(coefficient, repeated)
@@ -217,10 +217,10 @@ class Algebra:
                 return self.scale(coefficient, self.product([*scalars, (inner, Fraction(1))]))
         if len(flat) == 2 and shape == SCALAR:
             if any(map(is_ones, flat)):
-                return entries(self, flat[0] if is_ones(flat[1]) else self.flip(flat[1]))
+                return self.entries(flat[0] if is_ones(flat[1]) else self.flip(flat[1]))
             before, behind = factors_of(self.flip(flat[0])), factors_of(flat[1])
             if "powers" in self.rules and cancel(before, behind):
-                return entries(self, self.product([*before, *behind]))
+                return self.entries(self.product([*before, *behind]))
         for i, form in enumerate(flat):
             if isinstance(form, Apply) and form.function == "diag":
                 moved = self._diagonal_in(flat, i, form.args[0])
@@ -285,6 +285,117 @@ class Algebra:
         if function == "diag" and args[0].scalar:
             return args[0]
         return Apply(shape or args[0].shape, function, args)
+
+    # -- entries added up, a diagonal, some rows, zeros around: each is linear, so each goes through sums -------------
+    def entries(self, form: Form) -> Form:
+        """The sum of all entries."""
+        if form.scalar:
+            return form
+        if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
+            return self.combine([(c, self.entries(part)) for c, part in self.filled(form)])
+        if isinstance(form, Sum) and self.means and self._without_mean(form):
+            return zero(SCALAR)
+        if isinstance(form, Apply) and form.function in ("onehot", "softmax"):
+            return ONE
+        if isinstance(form, Symbol) and form.name in self.distributions:
+            return ONE
+        if isinstance(form, Padded | Flip):
+            return self.entries(form.inner)
+        if isinstance(form, Product):
+            return self._entries_of_product(form)
+        return Apply(SCALAR, "sum", (form,))
+
+    def _without_mean(self, form: Sum) -> bool:
+        """Whether a sum is what is left of a vector without its mean, so that its entries add up to nothing."""
+        terms = []
+        for c, part in self.filled(form):
+            factors: list[Factor] = []
+            for f, n in factors_of(part):
+                known = self.means.get(f.name) if isinstance(f, Symbol) and not f.cotangent and n == 1 else None
+                if known is None or not isinstance(f, Symbol):
+                    factors.append((f, n))
+                else:
+                    factors.append((self.substituted(known[1], dict(zip(known[0], f.indices, strict=True))), n))
+            terms.append((c, self.entries(self.product(factors))))
+        return is_zero(self.combine(terms))
+
+    def _entries_of_product(self, form: Product) -> Form:
+        scalars = [(f, n) for f, n in form.factors if f.scalar]
+        wide = [(f, n) for f, n in form.factors if not f.scalar]
+        if scalars:
+            return self.product([*scalars, (self.entries(self.product(wide)), Fraction(1))])
+        gradients = [f for f, n in wide if f.cotangents and n == 1]
+        if len(gradients) == 1 and len(wide) > 1 and 1 in form.shape:
+            rest = self.product([(f, n) for f, n in wide if f is not gradients[0]])
+            column = form.shape[1] == 1
+            turned = self.flip(rest)
+            return self.dot(turned, gradients[0]) if column else self.dot(gradients[0], turned)
+        return Apply(SCALAR, "sum", (form,))
+
+    def diagonal(self, form: Form, like: Form) -> Form:
+        """The diagonal of a square matrix, as a vector in the shape of `like`."""
+        if like.shape[0] == 1:
+            return self.flip(self.diagonal(form, self.flip(like)))
+        if isinstance(form, Sum) and form.terms:
+            return self.combine([(c, self.diagonal(part, like)) for c, part in self.filled(form)], like.shape)
+        if isinstance(form, Chain):
+            for i, factor in enumerate(form.factors[:-1], start=1):
+                if factor.shape[1] == 1:
+                    return self.mul(self.dot(*form.factors[:i]), self.flip(self.dot(*form.factors[i:])))
+        if isinstance(form, Product) and any(f.scalar for f, _ in form.factors):
+            wide = self.product([(f, n) for f, n in form.factors if not f.scalar])
+            return self.product(
+                [*[(f, n) for f, n in form.factors if f.scalar], (self.diagonal(wide, like), Fraction(1))]
+            )
+        if is_zero(form):
+            return zero(like.shape)
+        ones = self.ones(like)
+        return self.dot(self.mul(form, self.apply("diag", ones, shape=form.shape)), ones)
+
+    def rows(self, form: Form, first: int, last: int) -> Form:
+        """Some of the rows of a form, counted from 1."""
+        height, shape = form.shape[0], (last - first + 1, form.shape[1])
+        if (first, last) == (1, height):
+            return form
+        if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
+            return self.combine([(c, self.rows(part, first, last)) for c, part in self.filled(form)], shape)
+        if isinstance(form, Product) and any(f.scalar for f, _ in form.factors):
+            return self.product([(f if f.scalar else self.rows(f, first, last), n) for f, n in form.factors])
+        if isinstance(form, Rows):
+            return self.rows(form.inner, form.first + first - 1, form.first + last - 1)
+        if isinstance(form, Padded):
+            if form.first <= first and last <= form.last:
+                return self.rows(form.inner, first - form.first + 1, last - form.first + 1)
+            if last < form.first or form.last < first:
+                return zero(shape)
+        return Rows(shape, form, first, last)
+
+    def padded(self, form: Form, first: int, height: int) -> Form:
+        """A form as the rows from `first` on of something with `height` rows."""
+        shape = (height, form.shape[1])
+        if form.shape[0] == height:
+            return form
+        if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
+            return self.combine([(c, self.padded(part, first, height)) for c, part in self.filled(form)], shape)
+        if isinstance(form, Product) and not form.scalar and any(f.scalar for f, _ in form.factors):
+            wide = self.product([(f, n) for f, n in form.factors if not f.scalar])
+            return self.product(
+                [*[(f, n) for f, n in form.factors if f.scalar], (Padded(shape, wide, first), Fraction(1))]
+            )
+        return Padded(shape, form, first)
+
+    def _into_padded(self, factors: list[Factor]) -> list[Factor]:
+        """A product entry by entry with something padded is padded itself: the other rows are zero."""
+        at = next((i for i, (f, n) in enumerate(factors) if isinstance(f, Padded) and n == 1), None)
+        wide = [(f, n) for i, (f, n) in enumerate(factors) if i != at and not f.scalar]
+        if at is None or not wide:
+            return factors
+        pad = factors[at][0]
+        assert isinstance(pad, Padded)
+        cut = [(self.rows(f, pad.first, pad.last), n) for f, n in wide]
+        inner = self.product([(pad.inner, Fraction(1)), *cut])
+        scalars = [(f, n) for i, (f, n) in enumerate(factors) if i != at and f.scalar]
+        return [*scalars, (Padded(pad.shape, inner, pad.first), Fraction(1))]
 
     # -- index variables ----------------------------------------------------------------------------------------------
     def total(
@@ -366,13 +477,129 @@ class Algebra:
             case Apply():
                 return self.apply(form.function, *map(again, form.args), shape=form.shape)
             case Rows():
-                return rows(self, again(form.inner), form.first, form.last)
+                return self.rows(again(form.inner), form.first, form.last)
             case Padded():
-                return padded(self, again(form.inner), form.first, form.shape[0])
+                return self.padded(again(form.inner), form.first, form.shape[0])
             case Total():
                 bounds = [constraint.substituted(values) for constraint in form.constraints]
                 return self.total(form.kind, form.variable, bounds, again(form.body))
         raise TypeError(f"no way to rebuild {form!r}")
+
+    # -- common factors, and rows that fill a whole ----------------------------------------------------------------
+    def _powers_added(self, factors: list[Factor]) -> list[Factor]:
+        """x**(p-1) * x as x**p, for exponents that are no numbers."""
+        named = {f.args[0].key: f.args[0] for f, _ in factors if isinstance(f, Apply) and f.function == "**"}
+        for key, base in named.items():
+            same = [(f, n) for f, n in factors if f.key == key or (is_power(f) and f.parts[0].key == key)]
+            if len(same) > 1:
+                rest = [factor for factor in factors if factor not in same]
+                exponents = [self.scale(n, f.parts[1] if is_power(f) else ONE) for f, n in same]
+                factors = [*rest, *factors_of(self.raised(base, self.add(*exponents)))]
+        return factors
+
+    def _stacked(self, terms: list[Term]) -> list[Term]:
+        """Padded terms that fill all rows together, one above the other."""
+        groups: dict[str, list[tuple[Fraction, Padded, list[Factor]]]] = {}
+        rest: list[Term] = []
+        for c, form in terms:
+            pads = [f for f, n in factors_of(form) if isinstance(f, Padded) and n == 1]
+            others = [(f, n) for f, n in factors_of(form) if not isinstance(f, Padded)]
+            if len(pads) != 1 or not all(f.scalar for f, _ in others):
+                rest.append((c, form))
+                continue
+            key = "*".join(sorted(f"{f.key}^{n}" for f, n in others))
+            groups.setdefault(key, []).append((c, pads[0], others))
+        for key, group in list(groups.items()):
+            if key and len(groups) > 1:
+                self._fetch_numbers(group, groups.get("", []))
+        for group in groups.values():
+            rest += self._rows_filled(group)
+        return rest
+
+    def _fetch_numbers(
+        self,
+        group: list[tuple[Fraction, Padded, list[Factor]]],
+        loose: list[tuple[Fraction, Padded, list[Factor]]],
+    ) -> None:
+        """Rows of one entry with the factors of a group in them join it: s * [x; y] for s * [x; 0] + [0; s * y]."""
+        others = group[0][2]
+        for entry in list(loose):
+            c, pad, _ = entry
+            table = {f.key: (f, n) for f, n in factors_of(pad.inner)}
+            if pad.inner.scalar and all(table.get(f.key, (f, Fraction(0)))[1] == n for f, n in others):
+                beside = {f.key for f, _ in others}
+                inner = self.product([(f, n) for f, n in table.values() if f.key not in beside])
+                group.append((c, Padded(pad.shape, inner, pad.first), others))
+                loose.remove(entry)
+
+    def _rows_filled(self, group: Sequence[tuple[Fraction, Padded, list[Factor]]]) -> list[Term]:
+        if not group:
+            return []
+        places: dict[tuple[int, int], list[Term]] = {}
+        for c, pad, _ in group:
+            places.setdefault((pad.first, pad.last), []).append((c, pad.inner))
+        shape, others = group[0][1].shape, group[0][2]
+        ordered = sorted(places)
+        covered = [1, *[last + 1 for _, last in ordered]]
+        if [first for first, _ in ordered] == covered[:-1] and covered[-1] == shape[0] + 1:
+            parts = tuple(self.combine(places[place]) for place in ordered)
+            form: Form = Apply(shape, "stack", parts)
+            return [(Fraction(1), self.product([*others, (form, Fraction(1))]) if others else form)]
+        result: list[Term] = []
+        for first, last in ordered:
+            inner = self.combine(places[first, last])
+            if not is_zero(inner):
+                padded: Form = Padded(shape, inner, first)
+                result.append((Fraction(1), Product(shape, (*others, (padded, Fraction(1)))) if others else padded))
+        return result
+
+    def _factored(self, terms: list[Term]) -> list[Term]:
+        """`dh * a - dh * b` becomes `dh * (a - b)`, and `p * dp - p * (p.T @ dp)` becomes `p * (dp - p.T @ dp)`."""
+        for group_of in (own_gradient, inner_product, names_of_gradients):
+            groups: dict[str, list[Term]] = {}
+            for c, form in terms:
+                groups.setdefault(group_of(form) or f"alone {form.key}", []).append((c, form))
+            terms = []
+            for key, group in groups.items():
+                if len(group) == 1 or key.startswith("alone"):
+                    terms += group
+                elif group_of is inner_product:
+                    terms += self._rows_added(group)
+                else:
+                    terms += self._taken_out(group)
+        if len(terms) > 1 and all(form.cotangents for _, form in terms):
+            terms = self._taken_out(terms)
+        return terms
+
+    def _rows_added(self, terms: list[Term]) -> list[Term]:
+        chains = [form for _, form in terms if isinstance(form, Chain)]
+        before = self.combine([(c, self.flip(chain.factors[0])) for (c, _), chain in zip(terms, chains, strict=True)])
+        return [(Fraction(1), self.dot(self.flip(before), chains[0].factors[1]))]
+
+    def _taken_out(self, terms: list[Term]) -> list[Term]:
+        tables = [{f.key: (f, n) for f, n in factors_of(form)} for _, form in terms]
+        common = [(f, n) for key, (f, n) in tables[0].items() if all(t.get(key, (f, None))[1] == n for t in tables[1:])]
+        if not common:
+            return terms
+        taken = {f.key for f, _ in common}
+        rests = []
+        for (c, _), table in zip(terms, tables, strict=True):
+            rest = self.product([(f, n) for f, n in table.values() if f.key not in taken])
+            rests.append((c, rest))
+        signs = {c for c, _ in rests}
+        if len(signs) == 1 and -1 in signs:
+            inner, sign = self.combine([(-c, rest) for c, rest in rests]), Fraction(-1)
+        else:
+            inner, sign = self.combine(rests), Fraction(1)
+        if is_zero(inner):
+            return []
+        # built by hand: multiplying out again what was just taken out would never end
+        shape = next((form.shape for _, form in terms if not form.scalar), terms[0][1].shape)
+        number = inner.terms[0] if isinstance(inner, Sum) and len(inner.terms) == 1 else None
+        if number is not None:
+            sign, inner = sign * number[0], number[1]
+        factors = [*common, *factors_of(inner)]
+        return [(sign, Product(shape, tuple(sorted(merged(factors), key=factor_order))))]
 
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:

@@ -229,6 +229,9 @@ class Total(Form):
         return (self.body.variables | bounds) - {self.variable}
 
 
+#: a form and the power it stands to; a coefficient and what it stands before
+Factor = tuple[Form, Fraction]
+Term = tuple[Fraction, Form]
 #: the number one
 ONE = Product(SCALAR, ())
 

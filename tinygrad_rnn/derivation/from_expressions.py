@@ -18,7 +18,6 @@ from ..language.syntax.indices import Condition, Constraint
 from ..language.text.printer import text
 from ..language.types.powers import powers
 from .algebra import Algebra
-from .block_structure import entries, rows
 from .forms import SCALAR, Form, Symbol
 
 if TYPE_CHECKING:
@@ -146,10 +145,10 @@ class Reader:
             return special(self.algebra, args)
         if expr.function == "rows":
             first, last = (int(arg.value) for arg in expr.args[1:] if isinstance(arg, Number))
-            return self.turned(args[0], lambda column: rows(self.algebra, column, first, last))
+            return self.turned(args[0], lambda column: self.algebra.rows(column, first, last))
         if expr.function == "columns":
             first, last = (int(arg.value) for arg in expr.args[1:] if isinstance(arg, Number))
-            return self.algebra.flip(rows(self.algebra, self.algebra.flip(args[0]), first, last))
+            return self.algebra.flip(self.algebra.rows(self.algebra.flip(args[0]), first, last))
         if expr.function == "concat":
             return self.stacked(args, self.shape(expr))
         return self.algebra.apply(expr.function, *args, shape=self.shape(expr))
@@ -183,12 +182,12 @@ def refuse_matrices(expr: Sum, shape: tuple[int, int]) -> None:
 
 
 def _mean(algebra: Algebra, args: list[Form]) -> Form:
-    return algebra.product([(entries(algebra, args[0]), Fraction(1)), (entry_count(algebra, args[0]), Fraction(-1))])
+    return algebra.product([(algebra.entries(args[0]), Fraction(1)), (entry_count(algebra, args[0]), Fraction(-1))])
 
 
 def entry_count(algebra: Algebra, form: Form) -> Form:
     """How many entries a form has, as the sum of ones in its shape: no size is ever written as a number."""
-    return entries(algebra, algebra.ones(form))
+    return algebra.entries(algebra.ones(form))
 
 
 _READ: dict[str, Callable[[Algebra, list[Form]], Form]] = {
@@ -196,7 +195,7 @@ _READ: dict[str, Callable[[Algebra, list[Form]], Form]] = {
     "transpose": lambda algebra, args: algebra.flip(args[0]),
     "outer": lambda algebra, args: algebra.dot(algebra.upright(args[0]), algebra.flip(algebra.upright(args[1]))),
     "dot": lambda algebra, args: algebra.dot(algebra.flip(algebra.upright(args[0])), algebra.upright(args[1])),
-    "sum": lambda algebra, args: entries(algebra, args[0]),
+    "sum": lambda algebra, args: algebra.entries(args[0]),
     "mean": _mean,
     "ones_like": lambda algebra, args: algebra.ones(args[0]),
     "stop": lambda algebra, args: args[0],

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from .algebra import Algebra
-from .block_structure import diagonal, entries
 from .forms import ONE, Apply, Form
 from .from_expressions import entry_count
 
@@ -42,12 +41,12 @@ def _square(algebra: Algebra, y: Form) -> Form:
 
 
 def _softmax(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    weighted = entries(algebra, algebra.mul(g, y))
+    weighted = algebra.entries(algebra.mul(g, y))
     return [_minus(algebra, algebra.mul(g, y), algebra.mul(y, weighted))]
 
 
 def _log_softmax(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    return [_minus(algebra, g, algebra.mul(algebra.apply("softmax", args[0]), entries(algebra, g)))]
+    return [_minus(algebra, g, algebra.mul(algebra.apply("softmax", args[0]), algebra.entries(g)))]
 
 
 def _cross_entropy(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
@@ -56,7 +55,7 @@ def _cross_entropy(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> 
     if label.scalar and not o.scalar:  # a class number
         target: Form = Apply(o.shape, "onehot", (label,))
         return [algebra.mul(g, _minus(algebra, softmax, target)), None]
-    mass = entries(algebra, label)
+    mass = algebra.entries(label)
     ahead = softmax if mass == ONE else algebra.mul(softmax, mass)
     back = algebra.scale(-_ONE, algebra.mul(g, algebra.apply("log_softmax", o)))
     return [algebra.mul(g, _minus(algebra, ahead, label)), back]
@@ -88,7 +87,7 @@ def _maximum(sign: int) -> Rule:
 
 
 def _diag(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:
-    return [diagonal(algebra, g, args[0])]
+    return [algebra.diagonal(g, args[0])]
 
 
 def _outer(algebra: Algebra, g: Form, args: Sequence[Form], y: Form) -> Sequence[Form | None]:

@@ -18,7 +18,6 @@ from .expression_text import ATOM, PRODUCT, SIGN, Form, literal
 from .samples import said
 
 if TYPE_CHECKING:
-    from .from_graph import Writer
     from .quantity_names import Names
     from .samples import Axes
 
@@ -148,15 +147,13 @@ class Told(Numbers):
         self._sizes: list[dict[str, int]] = []
         self._forms: list[tuple[float, int, int, int] | None] = []
 
-    def add(self, writer: Writer, numbers: Collected) -> None:
-        """One more recording."""
-        self._points.append((writer.clock.T, writer.axes.count))
+    def add(self, T: int, axes: Axes, lines: list[str], numbers: Collected) -> None:
+        """One more recording: its length, axes, equations, and the numbers in them."""
+        self._points.append((T, axes.count))
         self._met.append(numbers.met)
-        self._lines.append(writer.lines)
+        self._lines.append(lines)
         arrays = {name: x for name, x in numbers.constants.items() if isinstance(x, Tensor)}
-        self._sizes.append(
-            {name: x.size // (writer.axes.count if writer.axes.has_samples(x) else 1) for name, x in arrays.items()}
-        )
+        self._sizes.append({name: x.size // (axes.count if axes.has_samples(x) else 1) for name, x in arrays.items()})
 
     def compare(self, lengths: int | None = None) -> None:
         """Find what each number is. Raises `LengthsDiffer` where the equations differ otherwise.

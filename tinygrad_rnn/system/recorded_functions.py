@@ -70,6 +70,7 @@ def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping
 def model_of(code: Any, examples: Sequence[Any] | Mapping[str, Any] = ()) -> Model:
     """The equations of whatever computes a loss: a Run, a loss Tensor or Graph, a layer or function with examples."""
     if isinstance(code, Run):
+        assert isinstance(code.model, Model)  # who else unrolls
         return code.model
     if isinstance(code, Tensor | Graph):
         return write_equations(code).model
@@ -180,7 +181,8 @@ class _Recording:
         told = Told()
         for other in (0.0, 0.25, 4.0):
             numbers = Collected()
-            told.add(Writer(Recorded(self.run({}, 0, {}, 0, other)), numbers, NEARER), numbers)
+            writer = Writer(Recorded(self.run({}, 0, {}, 0, other)), numbers, NEARER)
+            told.add(writer.clock.T, writer.axes, writer.lines, numbers)
         told.compare(lengths=1)
         return write_equations(self.run({}, 0, {}, 0))
 
@@ -194,7 +196,7 @@ class _Recording:
             loss = self.run(times, length, axes if samples else {}, samples, other)
             recorded = Recorded(loss, self._by_id(times))
             writer = Writer(recorded, numbers, anchor)
-            told.add(writer, numbers)
+            told.add(writer.clock.T, writer.axes, writer.lines, numbers)
             if not n:
                 axes = self._sample_axes(writer, times)
                 if axes:

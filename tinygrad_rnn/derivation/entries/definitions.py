@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ...core.memory import weakly
 from ...language import Model
 from ...language.affine import Affine, affine
 from ...language.expressions import Ref
@@ -52,12 +53,12 @@ class Definitions:
         self.model, self.system = model, System.of(model)
         self.sizes = Sizes(model)
         self.existence = Existence(self.system.forward)
-        self.signs = Signs(self)
         quantities = model.quantities
         kinds = quantities.labels
         self.labels = frozenset([one_hot(name) for name, _ in quantities.classes])
         self.labels |= frozenset(name for (name, _), kind in kinds.items() if kind == "one-hot")
         self.simplex = self.labels | frozenset(name for name, _ in kinds)
+        self.signs = Signs(model, self.system, self.existence, self.labels, weakly(self._value))
         self._definitions: dict[int, Definition] = {}
         self._asked: dict[tuple[str, str], list[tuple[Polynomial, Domain]]] | None = None
         #: the equations that read a quantity
@@ -108,6 +109,10 @@ class Definitions:
         definition = self._definitions[id(clause)]
         work.assumptions.update(dict.fromkeys(definition.assumed))
         return definition
+
+    def _value(self, clause: Clause) -> Polynomial:
+        """The right-hand side of a forward equation entry by entry, whatever it costs."""
+        return self.definition(clause, self.work(200_000, 60.0)).value
 
     def written(
         self, clause: Clause, meaning: Callable[[Ref, tuple[Affine, ...], Domain], Polynomial], work: Work

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
-from weakref import proxy
 
 from ...core.memory import weakly
+from ...language import Model
 from ...language.affine import affine
 from ...language.types.quantities import Key
-from ...system.affine_system import Clause
+from ...system.affine_system import Clause, System
 from ...system.domain import Domain
+from ...system.existence import Existence
 from .arithmetic import Unprovable
 from .ranges import REAL, Interval, Ranges
 from .slopes import key_of
-from .units import Apply, Bound, Entry, Repeated, Unit
-
-if TYPE_CHECKING:
-    from .definitions import Definitions
+from .units import Apply, Bound, Entry, Polynomial, Repeated, Unit
 
 
 class Signs:
-    """The signs of the units of one model, by what its quantities are defined as."""
+    """The signs of the units of one model, by what its quantities are defined as.
 
-    def __init__(self, book: Definitions) -> None:
-        self.book: Definitions = proxy(book)  # which holds these signs
+    `value` is the right-hand side of an equation, entry by entry; `labels` are the names of one-hot columns.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        system: System,
+        existence: Existence,
+        labels: Container[str],
+        value: Callable[[Clause], Polynomial],
+    ) -> None:
+        self.model, self.system, self.existence = model, system, existence
+        self.labels, self.value = labels, value
         self.ranges = Ranges(weakly(self._range))
         self._ranges: dict[Key, Interval] = {}
         self._vanishing: dict[Key, str | None] = {}
@@ -42,12 +50,11 @@ class Signs:
         return self._ranges[key]
 
     def _range_of(self, key: Key) -> Interval:
-        if key[0] in self.book.labels:
+        if key[0] in self.labels:
             return Interval(0, 1, False, False)
-        clauses = self.book.system.forward.get(key, ())
+        clauses = self.system.forward.get(key, ())
         try:
-            work = self.book.work(200_000, 60.0)
-            found = [self.ranges.of_polynomial(self.book.definition(clause, work).value) for clause in clauses]
+            found = [self.ranges.of_polynomial(self.value(clause)) for clause in clauses]
         except Unprovable:  # an equation without entries says nothing
             return REAL
         if not clauses or self.is_leaf_somewhere(key, clauses):
@@ -58,7 +65,7 @@ class Signs:
 
     def _declared(self, name: str) -> Interval:
         """What a file says of the values of a leaf."""
-        bounds = self.book.model.document.bounds.get(name)
+        bounds = self.model.document.bounds.get(name)
         if bounds is None:
             return REAL
         low = REAL.low if bounds.low is None else Fraction(repr(bounds.low))
@@ -69,9 +76,9 @@ class Signs:
         """Whether a quantity is read at a step at which no equation defines it."""
         if not key[1]:
             return False
-        indices = tuple(affine(f"i~{at}") for at in range(len(self.book.model.quantities.axes_named(key[0]))))
+        indices = tuple(affine(f"i~{at}") for at in range(len(self.model.quantities.axes_named(key[0]))))
         claims = [claim for clause in clauses for claim in clause.claimed(indices)]
-        for steps in self.book.existence.steps(key, indices):
+        for steps in self.existence.steps(key, indices):
             rest: tuple[Domain, ...] = (steps,)
             for claim in claims:
                 rest = tuple(part for domain in rest for part in domain.minus(claim))
@@ -96,15 +103,14 @@ class Signs:
 
     def _entry_vanishing(self, unit: Entry) -> str | None:
         key = key_of(unit)
-        if key[0] in self.book.labels:
+        if key[0] in self.labels:
             return "which is 0 or 1"
-        if self.book.model.quantities.base(key) is not None:
+        if self.model.quantities.base(key) is not None:
             return "a gradient, which may be 0"
         if key not in self._vanishing:
             self._vanishing[key] = None
-            work = self.book.work(200_000, 60.0)
-            for clause in self.book.system.forward.get(key, ()):
-                value = self.book.definition(clause, work).value
+            for clause in self.system.forward.get(key, ()):
+                value = self.value(clause)
                 reasons = [self.vanishing(inner) for inner in value.units()]
                 if not value:
                     self._vanishing[key] = "which is 0 at some steps"

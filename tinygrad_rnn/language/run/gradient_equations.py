@@ -8,7 +8,7 @@ result is not done here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,10 @@ from ...core.scope import ROOT, entered
 from ...core.tensor import Tensor, plain, tensor
 from ..expressions import Equation
 from ..syntax.indices import Step, numbers
+from ..types.typed_document import TypedDocument
 from .operands import Operand, dense
 from .resolver import Place, Resolver, filled
 from .unroll import Run
-
-if TYPE_CHECKING:
-    from .model import Model
 
 Lookup = Callable[[str, Step], Any]
 
@@ -37,7 +35,7 @@ class Evaluator(Resolver):
     1.0
     """
 
-    def __init__(self, model: Model, run: Run) -> None:
+    def __init__(self, model: TypedDocument, run: Run) -> None:
         with entered(ROOT):
             super().__init__(model.shapes_, run.lengths)
         self.model, self.run = model, run

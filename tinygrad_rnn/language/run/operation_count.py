@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import prod
-from typing import TYPE_CHECKING
 
 from ..expressions import Equation, Sum, walk
 from ..syntax.indices import Range
-
-if TYPE_CHECKING:
-    from .model import Model
+from ..types.typed_document import TypedDocument
 
 #: so many in one run that nobody asked for: the LSTM over 1000 steps does 185,000, which are judged in 50 s
 MOST_UNASKED = 200_000
@@ -35,7 +32,7 @@ def operations_of(equation: Equation, lengths: Mapping[str, int]) -> int:
     return prod(steps(within) for within in ranges) * counts[id(equation.rhs)]
 
 
-def bytes_of(model: Model, equations: Iterable[Equation], lengths: Mapping[str, int], batch: int = 1) -> int:
+def bytes_of(model: TypedDocument, equations: Iterable[Equation], lengths: Mapping[str, int], batch: int = 1) -> int:
     """About how many bytes the parameters and the results of all operations of some equations take, each result of the
     size of its left side.
 
@@ -54,6 +51,6 @@ def bytes_of(model: Model, equations: Iterable[Equation], lengths: Mapping[str, 
     return total
 
 
-def operations(model: Model, lengths: Mapping[str, int]) -> int:
+def operations(model: TypedDocument, lengths: Mapping[str, int]) -> int:
     """How many operations all equations of a model do."""
     return sum(operations_of(equation, lengths) for equation in (*model.forward, *model.gradients))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,11 @@ from ...core.scope import entered
 from ...core.tensor import Tensor, plain, tensor
 from ..expressions import Equation
 from ..syntax.indices import Lengths, Step, numbers
+from ..types.quantities import Quantities
+from ..types.typed_document import TypedDocument
 from .operands import MOST_BYTES, Operand
 from .operation_count import bytes_of
 from .resolver import Place, Resolver, filled
-
-if TYPE_CHECKING:
-    from ..types.quantities import Quantities
-    from .model import Model
 
 MOST_STEPS = 1_000_000
 
@@ -36,7 +34,7 @@ class Run:
     depends on; `parameters` maps names to Tensors, `inputs` maps (name, step) to the Tensors that no equation defines.
     """
 
-    def __init__(self, model: Model, lengths: Lengths, batch: int, values: dict[Place, Operand]) -> None:
+    def __init__(self, model: TypedDocument, lengths: Lengths, batch: int, values: dict[Place, Operand]) -> None:
         self.model, self.lengths, self.batch, self.values = model, lengths, batch, values
         self.T = next(iter(lengths.values()))
 
@@ -106,7 +104,7 @@ class Unroller(Resolver):
 
     def __init__(
         self,
-        model: Model,
+        model: TypedDocument,
         lengths: Lengths,
         seed: int,
         batch: int,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
 
 from ..affine import Affine
 from ..expressions import (
@@ -23,10 +22,8 @@ from ..expressions import (
 from ..functions import FUNCTIONS
 from ..syntax.indices import Comparison, Condition
 from ..types.powers import powers
+from ..types.typed_document import TypedDocument
 from .printer import ATOM, LEVELS, SIGN, level, mixed
-
-if TYPE_CHECKING:
-    from ..run.model import Model
 
 _GREEK = [
     "alpha",
@@ -76,7 +73,7 @@ SHORTEST_BELOW = 3
 _RELATIONS = {"<": "<", ">": ">", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", "=": "="}
 
 
-def latex(node: Expr | Equation, model: Model | None = None) -> str:
+def latex(node: Expr | Equation, model: TypedDocument | None = None) -> str:
     r"""LaTeX for an expression or equation, without dollar signs.
 
     With `model`, types decide what is a matrix (bold) and which products are entry by entry, and dX is the gradient
@@ -93,12 +90,12 @@ def latex(node: Expr | Equation, model: Model | None = None) -> str:
     return writer.expr(node)
 
 
-def entry_powers(root: Expr, model: Model | None) -> set[int]:
+def entry_powers(root: Expr, model: TypedDocument | None) -> set[int]:
     """The powers, by their id, that raise each entry of a square matrix."""
     return {id(node) for node, factor in powers(root) if not factor and _is_square(node.left, model)}
 
 
-def _is_square(expr: Expr, model: Model | None) -> bool:
+def _is_square(expr: Expr, model: TypedDocument | None) -> bool:
     if model is None:
         return False
     try:
@@ -109,7 +106,7 @@ def _is_square(expr: Expr, model: Model | None) -> bool:
 
 
 class _Writer:
-    def __init__(self, model: Model | None, root: Expr) -> None:
+    def __init__(self, model: TypedDocument | None, root: Expr) -> None:
         self.model = model
         self.entry_powers = entry_powers(root, model)
 

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
 
 from ..affine import Affine
 from ..expressions import (
@@ -29,11 +28,9 @@ from ..expressions import (
 )
 from ..functions import FUNCTIONS
 from ..syntax.indices import Comparison, Condition
+from ..types.typed_document import TypedDocument
 from .latex import SHORTEST_BELOW, entry_powers
 from .printer import ATOM, LEVELS, SIGN, level, mixed
-
-if TYPE_CHECKING:
-    from ..run.model import Model
 
 _ACCENTS = {"\u0303": "~", "\u0302": "^", "\u0304": "\u00af", "\u0307": "\u02d9"}
 _RELATIONS = {"<=": "≤", ">=": "≥", "!=": "≠"}
@@ -50,7 +47,7 @@ _NABLA = '<mi mathvariant="normal">∇</mi>'
 _TALL = ("<mo>(", "<mfrac", "<mtable", "<munder")
 
 
-def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int, str] | None = None) -> str:
+def mathml(node: Expr | Equation, model: TypedDocument | None = None, marks: Mapping[int, str] | None = None) -> str:
     """A `<math>` element for an expression or equation.
 
     With `model`, types decide what is a matrix (bold) and which products are entry by entry, and dX is the gradient of
@@ -70,7 +67,7 @@ def mathml(node: Expr | Equation, model: Model | None = None, marks: Mapping[int
 
 
 def pieces(
-    equation: Equation, model: Model | None = None, marks: Mapping[int, str] | None = None
+    equation: Equation, model: TypedDocument | None = None, marks: Mapping[int, str] | None = None
 ) -> tuple[str, list[tuple[Expr, str]], str]:
     """An equation as several `<math>` elements, so that a narrow page can break it between its terms.
 
@@ -103,7 +100,7 @@ def _conditions(when: tuple[Condition, ...]) -> str:
 
 
 class _Writer:
-    def __init__(self, model: Model | None, marks: Mapping[int, str], root: Expr) -> None:
+    def __init__(self, model: TypedDocument | None, marks: Mapping[int, str], root: Expr) -> None:
         self.model, self.marks = model, marks
         self.entry_powers = entry_powers(root, model)
 

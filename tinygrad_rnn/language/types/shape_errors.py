@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, permutations, product
-from typing import TYPE_CHECKING
 
-from ...core.errors import Mend
+from ...core.errors import LanguageError, Mend
 from ..expressions import Binary, Call, Equation, Expr, Ref, Transpose, walk
 from ..syntax.source import Span
 from .dimensions import Type
 from .quantities import Key
-
-if TYPE_CHECKING:
-    from ...core.errors import LanguageError
-    from .shapes import Shapes
+from .type_table import TypeTable
 
 Shape = tuple[int, int]
 LONGEST_CHAIN = 5
@@ -35,10 +31,10 @@ class _Factor:
 
 
 class Misfits:
-    """Builds the errors of `Shapes`."""
+    """Builds the errors of types that do not fit."""
 
-    def __init__(self, shapes: Shapes) -> None:
-        self.shapes, self.source = shapes, shapes.source
+    def __init__(self, table: TypeTable) -> None:
+        self.table, self.source = table, table.source
 
     # -- the errors ---------------------------------------------------------------------------------------------------
     def product(self, node: Binary, equation: Equation) -> LanguageError:
@@ -52,7 +48,7 @@ class Misfits:
     def pair(self, node: Expr, equation: Equation) -> LanguageError:
         """The two sides of + - * / differ."""
         if not isinstance(node, Binary):
-            return self.wants(node.children[-1], f"{self.shapes.type_of(node.children[0])}, as the first argument is")
+            return self.wants(node.children[-1], f"{self.table.type_of(node.children[0])}, as the first argument is")
         left, right = self._shape(node.left), self._shape(node.right)
         mends: list[Mend] = []
         if left == right and left is not None:
@@ -61,7 +57,7 @@ class Misfits:
             said = f"{self._text(node.left)} @ {self._text(node.right)}"
             mends = [_mend(node, said, f"did you mean the matrix product  {said} ?")]
         elif node.op in "+-" and left and right:
-            wanted = self.shapes.quantity(equation.target.key).shape
+            wanted = self.table.quantity(equation.target.key).shape
             for side, other in ((node.left, right), (node.right, left)):
                 if self._shape(side) != wanted:
                     mends += self._mend_side(side, wanted or other)
@@ -70,7 +66,7 @@ class Misfits:
 
     def _result(self, node: Binary, equation: Equation) -> LanguageError:
         """Both sides agree, but what the result is used for wants another shape."""
-        found, wanted = self.shapes.type_of(node.right), self.shapes.type_of(node)
+        found, wanted = self.table.type_of(node.right), self.table.type_of(node)
         notes = [f"both sides are {found}{self._parts(node)}, but {equation.target} needs {wanted}"]
         mends = [*self._mend_side(node.right, wanted.shape), *self._mend_side(node.left, wanted.shape)]
         return self._error(node.sign, notes, mends, [node.left.span, node.right.span])
@@ -78,11 +74,11 @@ class Misfits:
     def target(self, equation: Equation) -> LanguageError:
         """The right-hand side does not have the shape of the target."""
         key = equation.target.key
-        base = self.shapes.quantities.base(key)
-        wanted, found = self.shapes.quantity(key), self.shapes.type_of(equation.rhs)
-        origin = self.shapes.origins.get(base or key, "")
+        base = self.table.quantities.base(key)
+        wanted, found = self.table.quantity(key), self.table.type_of(equation.rhs)
+        origin = self.table.origins.get(base or key, "")
         told = (
-            f"{equation.target} has the shape of {self.shapes.quantities.show(base)}, {wanted}"
+            f"{equation.target} has the shape of {self.table.quantities.show(base)}, {wanted}"
             if base
             else f"{equation.target} is {wanted}"
         )
@@ -95,7 +91,7 @@ class Misfits:
         """A parameter whose gradient comes out as a matrix may have been multiplied with * where @ was meant."""
         if base[1] or found.is_scalar is not False or 1 in (found.shape or (1, 1)):
             return ""
-        for equation in self.shapes.document.forward:
+        for equation in self.table.document.forward:
             for node in walk(equation.rhs):
                 if isinstance(node, Binary) and node.op == "*" and isinstance(node.left, Ref) and node.left.key == base:
                     said = f"{self._text(node.left)} @ {self._text(node.right)}"
@@ -104,22 +100,22 @@ class Misfits:
 
     def wants(self, node: Expr, wanted: str) -> LanguageError:
         """An argument has the wrong type."""
-        found = self.shapes.type_of(node)
+        found = self.table.type_of(node)
         return self.source.error(
             "shapes do not fit", node.span, notes=[f"this is {found}{self._parts(node)}"], hint=f"expected {wanted}"
         )
 
     def one_number(self, node: Binary, ref: Expr) -> LanguageError:
         """A parameter comes out as one number beside `@`."""
-        vectors = self.shapes.convention.vectors
+        vectors = self.table.convention.vectors
         others = "columns" if vectors == "rows" else "rows"
-        notes = [f"vectors are {vectors}: {self._text(node.left)} is {self.shapes.type_of(node.left)}"]
+        notes = [f"vectors are {vectors}: {self._text(node.left)} is {self.table.type_of(node.left)}"]
         hint = f"did you mean  {self._text(node.right)} @ {self._text(node.left)} ?  Or vectors are {others}:"
         told = f"{self._text(ref)} comes out as one number beside @"
         return self.source.error(told, node.sign, notes=notes, hint=f"{hint} say   vectors: {others}")
 
     def _operands(self, node: Binary, mends: Sequence[Mend]) -> LanguageError:
-        left, right = self.shapes.type_of(node.left), self.shapes.type_of(node.right)
+        left, right = self.table.type_of(node.left), self.table.type_of(node.right)
         notes = [f"left is {left}{self._parts(node.left)}, right is {right}{self._parts(node.right)}"]
         marks = [self._last_line(node.left, node.sign), node.right.span]
         return self._error(node.sign, notes, mends, marks)
@@ -148,17 +144,15 @@ class Misfits:
         for node in walk(expr):
             if isinstance(node, Transpose) and isinstance(node.operand, Ref):
                 found[self._text(node)] = self._told(node, node.operand)
-            elif (
-                isinstance(node, Ref) and id(node) not in transposed and node.key not in self.shapes.quantities.classes
-            ):
+            elif isinstance(node, Ref) and id(node) not in transposed and node.key not in self.table.quantities.classes:
                 found[str(node)] = self._told(node, node)
         told = [text for text in found.values() if text][:4]
         return f" ({'; '.join(told)})" if told else ""
 
     def _told(self, node: Expr, ref: Ref) -> str:
-        origin = self.shapes.origins.get(ref.key, "")
+        origin = self.table.origins.get(ref.key, "")
         where = f", {origin}" if origin and not (ref.key[1] and origin.startswith("from line")) else ""
-        return f"{self._text(node)} is {self.shapes.type_of(node)}{where}"
+        return f"{self._text(node)} is {self.table.type_of(node)}{where}"
 
     # -- the mends ----------------------------------------------------------------------------------------------------
     def _mend_product(self, node: Binary, equation: Equation) -> list[Mend]:
@@ -239,16 +233,16 @@ class Misfits:
         while here:
             node = here.pop()
             if node is top:
-                return self.shapes.quantity(equation.target.key).shape
+                return self.table.quantity(equation.target.key).shape
             if (isinstance(node, Binary) and node.op in "+-") or type(node).__name__ in ("Sum", "Unary"):
                 here += node.children
         return None
 
     def _shape(self, expr: Expr) -> Shape | None:
         try:
-            return self.shapes.type_of(expr).shape
+            return self.table.type_of(expr).shape
         except KeyError:  # not typed yet: it stands to the right of the first misfit
-            return self.shapes.probe(expr)
+            return self.table.probe(expr)
 
     def _text(self, expr: Expr) -> str:
         text = self.source.quote(expr.span)

@@ -1,7 +1,7 @@
 """Typed shapes: every quantity is rows x columns, worked out from `sizes:` and from use before any value exists.
 
 Vectors are columns, so n x 1, or rows where a file says so; scalars are 1 x 1. This room decides what fits; how a
-misfit is explained and what might mend it stands in `misfits`.
+misfit is explained and what might mend it stands in `shape_errors`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,18 @@ from .function_types import RULES
 from .powers import check_divisor, is_number
 from .quantities import Key, Quantities
 from .shape_errors import Misfits
+from .type_table import TypeTable
 
 LARGEST = 10_000_000
 
 
-class Shapes:
+class Shapes(TypeTable):
     """The shapes of all quantities (`names`) and of every expression (`of`). Raises `LanguageError` where they do not
     fit."""
 
     def __init__(self, quantities: Quantities, convention: Convention | None = None) -> None:
-        self.convention = convention or Convention()
-        #: how many columns a name has, in a file of batches
-        self.samples = Dimension(self.convention.samples or None)
-        self.quantities, self.source = quantities, quantities.source
-        self.document = quantities.document
-        self._types: dict[Key, Type] = {}
-        self._nodes: dict[int, Type] = {}
+        super().__init__(quantities, convention or Convention())
         self._pending: list[tuple[SameShape | Stacked, Expr, Equation]] = []
-        self.origins: dict[Key, str] = {}
-        #: sizes that a literal fixes (rows(v, 1, 4)), and stacks, whose rows are those of their parts
-        self.literal: list[Dimension] = []
-        self.stacks: list[Stacked] = []
         self._declare()
         for equation in self.document.forward:
             self._infer(equation)
@@ -73,10 +64,6 @@ class Shapes:
             for added in self._nodes.keys() - known:  # it may not live on, and another may get its id
                 del self._nodes[added]
 
-    def type_of(self, expr: Expr) -> Type:
-        """The type as far as it is known so far."""
-        return self._nodes[id(expr)]
-
     def probe(self, expr: Expr) -> tuple[int, int] | None:
         """The shape of an expression that has not been reached yet; None where it cannot be told."""
         for node in walk(expr):
@@ -86,14 +73,6 @@ class Shapes:
                 except LanguageError:
                     return None
         return self._nodes[id(expr)].shape
-
-    def quantity(self, key: Key) -> Type:
-        """The type of a quantity; dX has that of X."""
-        base = self.quantities.base(key) if key not in self._types else None
-        key = base or key
-        if key not in self._types:
-            self._types[key] = Type()
-        return self._types[key]
 
     def _varies(self, key: Key) -> bool:
         """Whether an input has a value for each sample."""
@@ -105,18 +84,6 @@ class Shapes:
         keys = [self.quantities.base(node.key) or node.key for node in walk(expr) if isinstance(node, Ref)]
         leaves = self.quantities.leaves
         return all(key in leaves and not self._varies(key) and key not in self.quantities.classes for key in keys)
-
-    def along(self, type_: Type) -> Dimension:
-        """The number of entries of a vector."""
-        return type_.columns if self.convention.rows else type_.rows
-
-    def across(self, type_: Type) -> Dimension:
-        """What is 1 for a vector."""
-        return type_.rows if self.convention.rows else type_.columns
-
-    def vector(self, entries: Dimension | int) -> Type:
-        """A column of so many entries, or a row."""
-        return Type(1, entries) if self.convention.rows else Type(entries, 1)
 
     # -- before and after ---------------------------------------------------------------------------------------------
     def _declare(self) -> None:
@@ -289,12 +256,6 @@ class Shapes:
         for child in node.children:
             if isinstance(child, Ref):
                 self.refuse_class(child)
-
-    def refuse_class(self, ref: Ref) -> None:
-        if ref.key in self.quantities.classes:
-            told = f"{ref} is a class number, as its use in onehot or cross_entropy says; it is not a column"
-            hint = f"did you mean onehot({ref}) ? As a column it is declared by   labels: {ref.name} one-hot"
-            raise self.source.error(told, ref.span, hint=hint)
 
     def _call(self, node: Call, types: list[Type], equation: Equation) -> Type:
         rule = FUNCTIONS[node.function].rule
