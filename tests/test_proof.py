@@ -78,3 +78,10 @@ def test_latex_says_what_is_claimed_and_where_it_ends() -> None:
     assert said.startswith(r"\medskip\noindent\textbf{Claim.} $\nabla_{h^{(t)}} L = ") and r"t < T" in said
     assert said.endswith(r"This holds for $T \ge 1$ and every size. \hfill $\square$")
     assert r"\\" in said.partition(r"\begin{align*}")[2].partition(r"\end{align*}")[0]  # five terms, in two rows
+
+
+def test_a_helper_of_one_letter_has_a_proof_in_latex() -> None:
+    model = tg.load("gru")
+    equation = next(e for e in model.gradients if e.name == "v[t]")
+    said = latex(prove(model, equation, Budget(seconds=20.0)))
+    assert "is read by" not in said and r"v^{(t)} &= " in said

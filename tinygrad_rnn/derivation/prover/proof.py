@@ -273,8 +273,10 @@ def _part_in_latex(part: Part, proof: Proof) -> str:
         rows += [*rows_before, f"{last} && {rules}"]
     body = " \\\\\n  ".join(rows)
     readers = [f"${tex(reader, proof.model)}$" for reader in part.readers]
-    said = f"{tex(replace(part.target, name=part.target.name[1:]), proof.model)}$ is read by {listed(readers, 'and')}."
-    opening = f"${said}\n" if readers else ""
+    opening = ""
+    if readers:  # a helper has none: it is the gradient of nothing
+        quantity = tex(replace(part.target, name=part.target.name[1:]), proof.model)
+        opening = f"${quantity}$ is read by {listed(readers, 'and')}.\n"
     return f"{opening}\\begin{{align*}}\n  {tex(part.target, proof.model)} {body}\n\\end{{align*}}"
 
 
