@@ -47,9 +47,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Part:
-    """The proof on one piece of the steps: what reads the target, the lines, and both sides at an entry."""
+    """The proof on one piece of the steps: the target, whose gradient it is, what reads that; the lines; an entry."""
 
     target: Ref
+    quantity: Ref | None
     readers: tuple[Equation, ...]
     lines: tuple[Line, ...]
     entry: Polynomial
@@ -95,7 +96,9 @@ class _Writing:
         rules += meanings(self.proof.equation.rhs)
         if _shown(lines[-1].value) != text(self.proof.equation.rhs):
             lines.append(Line(self.proof.equation.rhs, tuple(rules) or (REORDERED,)))
-        return Part(self.clause.equation.target, readers, tuple(lines), truth, self.context)
+        stated = self.clause.equation.target
+        quantity = None if base is None else replace(stated, name=base[0])
+        return Part(stated, quantity, readers, tuple(lines), truth, self.context)
 
     def _settled(self, p: Polynomial) -> Polynomial:
         known = without_implied(p, self.context)
@@ -274,9 +277,8 @@ def _part_in_latex(part: Part, proof: Proof) -> str:
     body = " \\\\\n  ".join(rows)
     readers = [f"${tex(reader, proof.model)}$" for reader in part.readers]
     opening = ""
-    if readers:  # a helper has none: it is the gradient of nothing
-        quantity = tex(replace(part.target, name=part.target.name[1:]), proof.model)
-        opening = f"${quantity}$ is read by {listed(readers, 'and')}.\n"
+    if readers and part.quantity is not None:
+        opening = f"${tex(part.quantity, proof.model)}$ is read by {listed(readers, 'and')}.\n"
     return f"{opening}\\begin{{align*}}\n  {tex(part.target, proof.model)} {body}\n\\end{{align*}}"
 
 
