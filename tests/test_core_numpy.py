@@ -152,7 +152,8 @@ VALUES: dict[str, list[Any]] = {
     "include_initial": [True], "indexing": ["ij"], "interpolation": ["lower"], "initial": [0.5], "k": [1],
     "keepdims": [True], "kind": ["stable"],
     "max": [0.5], "mean": [0.25], "method": ["lower"], "min": [-0.5], "mode": ["clip", "edge", "mean"], "n": [2],
-    "nan": [1.5], "neginf": [-3.0], "num": [3], "offset": [1], "optimize": [True, "greedy"], "ord": ["nuc", 3, 1],
+    "nan": [1.5], "neginf": [-3.0], "newshape": [(3, 2)],
+    "num": [3], "offset": [1], "optimize": [True, "greedy"], "ord": ["nuc", 3, 1],
     "order": ["F", "C", "K", None], "out": [np.zeros((2, 3)), np.zeros(())], "overwrite_input": [True],
     "posinf": [3.0],
     "prepend": [0.5], "rcond": [0.3], "reflect_type": ["odd", "even"], "retstep": [True], "returned": [True],
@@ -165,6 +166,7 @@ VALUES: dict[str, list[Any]] = {
 }  # fmt: skip
 #: arguments that have no other value than their default
 ONE_VALUE = {("np.partition", "kind"), ("np.partition", "order"), ("np.sort", "order")}
+ONE_VALUE |= {("np.reshape", "newshape")}  # of numpy 2.1 to 2.3: the old name of shape, never beside it
 ONE_VALUE |= {(f"np.{name}", "axis") for name in ("matmul", "matvec", "vecmat")}
 ONE_VALUE |= {(f"np.{name}", "keepdims") for name in ("matmul", "matvec", "vecmat")}
 #: options that numpy passes on without naming them in a signature
