@@ -1,6 +1,6 @@
 """What the machine offers: numpy's BLAS and its threads, the jitted executor, graphviz, the extras; and what to do.
 
-Findings only; nothing is changed, nothing is installed, and nothing else in the package asks this room.
+Findings only; nothing is changed, nothing is installed, and nothing else in the package asks this module.
 """
 
 from __future__ import annotations

@@ -58,11 +58,11 @@ def with_slope(
     if not zero.any():
         return part
     flat = np.asarray(g.value) == 0.0
-    slope, alone = _slope(g, y, zero)
+    slope, separate = _slope(g, y, zero)
     if strict:
-        slope = np.where(zero & ~flat, nowhere(g), np.where(zero & ~alone, np.nan, slope))
+        slope = np.where(zero & ~flat, nowhere(g), np.where(zero & ~separate, np.nan, slope))
     else:
-        slope = np.where(zero & ~(flat & alone), 0.0, slope)
+        slope = np.where(zero & ~(flat & separate), 0.0, slope)
     return part + apex(x, spread(slope), mask=np.broadcast_to(spread(zero), x.shape))
 
 
@@ -74,8 +74,8 @@ def _slope(g: Tensor, y: Tensor, zero: np.ndarray) -> tuple[Tensor | np.ndarray,
     slope = pullback([g], [zero.astype(y.dtype)], [y], create_graph=True)[0]
     weighted = pullback([g], [weights], [y])[0]
     # with other weights for its entries g would have another sum of derivatives, if entries met in it
-    alone = np.isclose(weighted, weights * np.asarray(slope.value), rtol=1e-9, atol=0.0)
-    return _at_one_length(slope, y), alone
+    separate = np.isclose(weighted, weights * np.asarray(slope.value), rtol=1e-9, atol=0.0)
+    return _at_one_length(slope, y), separate
 
 
 def _at_one_length(slope: Tensor, y: Tensor) -> Tensor:

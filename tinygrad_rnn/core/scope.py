@@ -1,7 +1,7 @@
 """Where in the model, and at which time step, a node was made.
 
-Scopes nest. Each has a label (`encoder`) or an index (`t = 3`, a pair for a 2-D net, a path for a tree). This room only
-answers "where are we now?"; it knows nothing of tensors.
+Scopes nest. Each has a label (`encoder`) or an index (`t = 3`, a pair for a 2-D net, a path for a tree). Here is only
+answered "where are we now?"; nothing is known of tensors.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def step(index: Index) -> AbstractContextManager[Scope]:
 
 
 def steps(*bounds: int) -> Iterator[int]:
-    """Count as `range` does, and enter each time step while its turn lasts.
+    """Count as `range` does, and enter each time step while its block lasts.
 
     >>> import tinygrad_rnn as tg
     >>> [t for t in tg.steps(3)], [t for t in tg.steps(1, 4)]

@@ -131,5 +131,5 @@ class AttentionDecoder(EncoderDecoder):
         return super().readout(state[0])
 
     def forward(self, y: Any, x: Any = None, **given: Any) -> Any:
-        turns = list(self.given(y, x, **given))
-        return np.stack([turn.o for turn in turns]), np.stack([turn.state[1] for turn in turns])
+        emissions = list(self.given(y, x, **given))
+        return np.stack([emitted.o for emitted in emissions]), np.stack([emitted.state[1] for emitted in emissions])

@@ -1,7 +1,7 @@
 """What a cell is: the formula of one time step, its weights, and where its states begin.
 
-Here stands what all cells share. Each formula stands in the room of its kind (`cells`, `lstm_variants`, ...); running a
-cell over a sequence belongs to `sequence`.
+Here stands what all cells share. Each formula stands in the module of its kind (`cells`, `lstm_variants`, ...); running
+a cell over a sequence belongs to `sequence`.
 """
 
 from __future__ import annotations

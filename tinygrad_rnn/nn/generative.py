@@ -23,7 +23,7 @@ from .random import generator
 from .sized import Sized
 
 
-class Turn(NamedTuple):
+class Emission(NamedTuple):
     """What stands in one step: its number, the state, the output o[t], and the label y[t] that was given or chosen."""
 
     t: int
@@ -61,7 +61,9 @@ class Autoregressive(Sized):
         raise NotImplementedError(f"{type(self).__name__} does not define readout()")
 
     # -- the loop -----------------------------------------------------------------------------------------------------
-    def unfold(self, choose: Choice, T: int, x: Any = None, rows: tuple[int, ...] = (), **given: Any) -> Iterator[Turn]:
+    def unfold(
+        self, choose: Choice, T: int, x: Any = None, rows: tuple[int, ...] = (), **given: Any
+    ) -> Iterator[Emission]:
         """Run T steps, each inside of its scope; `choose(t, o)` says the label, which the next step reads."""
         whole(type(self).__name__, "the number of steps", T)
         with scope(self.label):
@@ -72,7 +74,7 @@ class Autoregressive(Sized):
                 state = self.step(known, state, self.fed(y), t)
                 o = self.readout(state)
                 y = leaf("y", choose(t, o))
-                yield Turn(t, state, o, y)
+                yield Emission(t, state, o, y)
 
     def fed(self, y: Tensor) -> Tensor:
         """Labels as the next step reads them, one-hot."""
@@ -80,7 +82,7 @@ class Autoregressive(Sized):
             return onehot(y, classes=self.output_size)
         return onehot(y, classes=self.output_size, dtype=self.dtype)
 
-    def given(self, y: Any, x: Any = None, **given: Any) -> Iterator[Turn]:
+    def given(self, y: Any, x: Any = None, **given: Any) -> Iterator[Emission]:
         """`unfold` with the labels y given (teacher forcing, document 004, section 2.3)."""
         y = labels_of(y, self.output_size, type(self).__name__).y
         return self.unfold(lambda t, o: y[t - 1], len(y), x, y.shape[1:], **given)
@@ -92,7 +94,7 @@ class Autoregressive(Sized):
     # -- what a user asks ---------------------------------------------------------------------------------------------
     def forward(self, y: Any, x: Any = None, **given: Any) -> Any:
         """o[1], ..., o[T] when the labels y are given: (T, output_size) or (T, B, output_size)."""
-        return np.stack([turn.o for turn in self.given(y, x, **given)])
+        return np.stack([emitted.o for emitted in self.given(y, x, **given)])
 
     def log_likelihood(self, y: Any, x: Any = None, lengths: Any = None, **given: Any) -> Any:
         """log P(y[1], ..., y[n] | x), one number for each sequence: (B,), or one number for y of shape (T,).
@@ -100,8 +102,8 @@ class Autoregressive(Sized):
         `lengths` (B,) holds each sequence's n; what stands behind is read by nobody. Of no labels it is log 1.
         """
         labels = labels_of(y, self.output_size, type(self).__name__, lengths)
-        turns = self.given(labels.y, self.beside(x, labels.here), **given)
-        return -add_n([labels.counted(turn.t, cross_entropy(turn.o, turn.y)) for turn in turns])
+        emissions = self.given(labels.y, self.beside(x, labels.here), **given)
+        return -add_n([labels.counted(emitted.t, cross_entropy(emitted.o, emitted.y)) for emitted in emissions])
 
     def sample(self, T: int, x: Any = None, batch: int | None = None, **given: Any) -> np.ndarray:
         """Draw T labels for each of `batch` sequences, (T, B), or (T,) without `batch`: ancestral sampling."""
@@ -114,7 +116,7 @@ class Autoregressive(Sized):
     def _free(self, choose: Choice, T: int, x: Any, batch: int | None, **given: Any) -> np.ndarray:
         with no_grad():
             return np.stack(
-                [turn.y.value for turn in self.unfold(choose, T, x, () if batch is None else (batch,), **given)]
+                [emitted.y.value for emitted in self.unfold(choose, T, x, () if batch is None else (batch,), **given)]
             )
 
 

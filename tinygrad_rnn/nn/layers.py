@@ -1,6 +1,6 @@
 """RNN, LSTM and GRU with torch's arguments, defaults and return values, and with what its users ask for beside them.
 
-Which cell an option means is said here; the formulas stand in the rooms of the cells, the way along a sequence in
+Which cell an option means is said here; the formulas stand in the modules of the cells, the way along a sequence in
 `recurrent`.
 """
 

@@ -1,6 +1,6 @@
 """Any cell as a layer: several of them on top of each other, both directions, padding, dropout, traces.
 
-What happens within a step is said in the rooms of the cells, what happens along one sequence in `sequence`; RNN, LSTM
+What happens within a step is said in the modules of the cells, what happens along one sequence in `sequence`; RNN, LSTM
 and GRU, as torch has them, stand in `layers`.
 """
 

@@ -62,10 +62,10 @@ class EndSymbol(Module):
         """Draw sequences until each has ended, at most `longest` labels; behind its end a sequence is all `end`."""
         ended, lengths, found = np.zeros(batch, bool), np.zeros(batch, int), []
         with no_grad():
-            for turn in self.model.unfold(drawn, longest, x, (batch,), **given):
-                ended |= turn.y.value == self.end
+            for emitted in self.model.unfold(drawn, longest, x, (batch,), **given):
+                ended |= emitted.y.value == self.end
                 lengths += ~ended
-                found.append(np.where(ended, self.end, turn.y.value))
+                found.append(np.where(ended, self.end, emitted.y.value))
                 if ended.all():
                     break
         return Sequences(np.stack(found), lengths, ended)
@@ -96,12 +96,12 @@ class BernoulliStop(Module):
         labels = labels_of(y, self.model.output_size, "BernoulliStop", lengths, least=1)
         n = lengths_of(lengths, labels.y)
         terms = []
-        for turn in self.model.given(labels.y, self.model.beside(x, labels.here), **given):
-            z = self.stop(turn.state)
-            last = leaf("s", cast(equals(n, number=turn.t), dtype=self.model.dtype)[..., None])
+        for emitted in self.model.given(labels.y, self.model.beside(x, labels.here), **given):
+            z = self.stop(emitted.state)
+            last = leaf("s", cast(equals(n, number=emitted.t), dtype=self.model.dtype)[..., None])
             # -log q where it is the last label, -log(1 - q) where it is not
             L_s = softplus(z) - last * z
-            terms.append(labels.counted(turn.t, cross_entropy(turn.o, turn.y) + np.sum(L_s, axis=-1)))
+            terms.append(labels.counted(emitted.t, cross_entropy(emitted.o, emitted.y) + np.sum(L_s, axis=-1)))
         return -add_n(terms)
 
     forward = log_likelihood
@@ -110,10 +110,10 @@ class BernoulliStop(Module):
         """Draw sequences until each has stopped, at most `longest` labels; behind its end a sequence is all 0."""
         ended, lengths, found = np.zeros(batch, bool), np.zeros(batch, int), []
         with no_grad():
-            for turn in self.model.unfold(drawn, longest, x, (batch,), **given):
-                found.append(np.where(ended, 0, turn.y.value))
+            for emitted in self.model.unfold(drawn, longest, x, (batch,), **given):
+                found.append(np.where(ended, 0, emitted.y.value))
                 lengths += ~ended
-                q = sigmoid(self.stop(turn.state).value)[..., 0]
+                q = sigmoid(self.stop(emitted.state).value)[..., 0]
                 ended |= generator().random(batch) < q
                 if ended.all():
                     break
@@ -172,8 +172,8 @@ class PredictedLength(GenerativeRNN):
         """log P(n) + log P(y[1], ..., y[n] | n); lengths (B,) are at least 1, all of T if not given."""
         labels = labels_of(y, self.output_size, "PredictedLength", lengths, least=1)
         n = lengths_of(lengths, labels.y)
-        turns = self.given(labels.y, x, lengths=n, **given)
-        terms = [labels.counted(turn.t, cross_entropy(turn.o, turn.y)) for turn in turns]
+        emissions = self.given(labels.y, x, lengths=n, **given)
+        terms = [labels.counted(emitted.t, cross_entropy(emitted.o, emitted.y)) for emitted in emissions]
         return self.log_probability_of_length(n, given.get("state"), labels.y.shape[1:]) - add_n(terms)
 
     def draw(self, batch: int = 1, state: Any = None) -> Sequences:

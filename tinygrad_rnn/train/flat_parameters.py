@@ -1,6 +1,6 @@
 """Parameters laid end to end, so that a rule is called once for many small ones.
 
-Here a user's way of listing parameters becomes groups, and a group becomes lanes: flat arrays of one dtype with what
+Here a user's way of listing parameters becomes groups, and a group becomes buckets: flat arrays of one dtype with what
 the optimiser remembers beside them. What a rule computes is in `optim`.
 """
 
@@ -21,8 +21,8 @@ Buffers = dict[str, np.ndarray]
 #: (w, g, s, t, o) -> None, changing w and s in place
 Rule = Callable[[np.ndarray, np.ndarray, Buffers, int, Options], None]
 
-#: entries that a lane has room for: small parameters share the calls, and the copy of their gradients stays near
-ROOM = 32_768
+#: entries that a bucket may have: small parameters share the calls, and the copy of their gradients stays near
+LARGEST_BUCKET = 32_768
 
 
 def groups_of(params: Any) -> list[Options]:
@@ -60,15 +60,15 @@ def _listed(params: Any) -> list[Any]:
     return [params] if isinstance(params, Tensor) else list(params)
 
 
-def lanes_of(group: Options) -> list[Lane]:
-    """The lanes of a group: neighbours of one dtype together, as long as there is room; a large parameter alone."""
-    lanes: list[list[Tensor]] = []
+def buckets_of(group: Options) -> list[Bucket]:
+    """The buckets of a group: neighbours of one dtype together, up to the largest size; a large parameter alone."""
+    buckets: list[list[Tensor]] = []
     for p in group["params"]:
-        last = lanes[-1] if lanes else []
-        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > ROOM:
-            lanes.append([])
-        lanes[-1].append(p)
-    return [Lane(lane, group) for lane in lanes]
+        last = buckets[-1] if buckets else []
+        if not last or last[0].dtype != p.dtype or sum(x.size for x in last) + p.size > LARGEST_BUCKET:
+            buckets.append([])
+        buckets[-1].append(p)
+    return [Bucket(bucket, group) for bucket in buckets]
 
 
 class Flat:
@@ -104,7 +104,7 @@ class Flat:
         return holders(self._parts) > own + sum(type(p.value) is not float for p in params)
 
 
-class Lane:
+class Bucket:
     """Some parameters end to end: where each begins, what is remembered of them, how many steps each has made."""
 
     def __init__(self, params: list[Tensor], options: Options) -> None:

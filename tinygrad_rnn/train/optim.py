@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.errors import GraphError, ShapeError
 from ..core.tensor import Tensor, plain
-from .flat_parameters import Options, groups_of, lanes_of, named, options_of
+from .flat_parameters import Options, buckets_of, groups_of, named, options_of
 from .rule_graphs import UNCUT, Choices, Cut, Numbers, Rules, State, chosen, penalised
 
 
@@ -43,7 +43,7 @@ class Optimizer:
         twice = sorted({name for name, p in zip(self.names, self.parameters, strict=True) if counts[id(p)] > 1})
         if twice or not counts:
             raise GraphError(f"parameters given twice: {', '.join(twice)}" if counts else "no parameters to train")
-        self._lanes = [lane for group in self.param_groups for lane in lanes_of(group)]
+        self._buckets = [bucket for group in self.param_groups for bucket in buckets_of(group)]
         self._rules = Rules(self.choices, self.update)
         self._stepped: list[int] = []  # when the gradients of the last step were given
         self.run = uuid4().hex  # whose its checkpoints are
@@ -85,19 +85,19 @@ class Optimizer:
         is none at all, and when neither `backward()` nor `zero_grad()` came since the last step.
         """
         supply = iter(self._checked(grads))
-        for lane in self._lanes:
-            lane.move([next(supply) for _ in lane.params], self.buffers(lane.options), self._rules)
+        for bucket in self._buckets:
+            bucket.move([next(supply) for _ in bucket.params], self.buffers(bucket.options), self._rules)
 
     def end_to_end(self, grads: Sequence[Any]) -> list[np.ndarray]:
         """One gradient for each parameter, in order, as `move` takes them; they may be gone after the next call."""
         supply = iter(grads)
-        return [lane.end_to_end([next(supply) for _ in lane.params]) for lane in self._lanes]
+        return [bucket.end_to_end([next(supply) for _ in bucket.params]) for bucket in self._buckets]
 
     def move(self, grads: Sequence[np.ndarray], cut: Cut = UNCUT, executor: str = "numpy") -> None:
         """`step` for gradients end to end, each entry cut by the same measure (see `clip`), by either executor."""
         rule = partial(self._rules, cut=cut, executor=executor)
-        for lane, g in zip(self._lanes, grads, strict=True):
-            lane.move_all(g, self.buffers(lane.options), rule)
+        for bucket, g in zip(self._buckets, grads, strict=True):
+            bucket.move_all(g, self.buffers(bucket.options), rule)
 
     def zero_grad(self) -> None:
         """Forget the gradients that `backward()` left, so that those of the next step are not added to them."""
@@ -108,7 +108,8 @@ class Optimizer:
         """Everything a later run needs, in torch's form: `state` by parameter number (copies) and `param_groups`."""
         numbers = {id(p): i for i, p in enumerate(self.parameters)}
         groups = [{**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups]
-        return {"state": {numbers[id(p)]: s for lane in self._lanes for p, s in lane.states()}, "param_groups": groups}
+        state = {numbers[id(p)]: s for bucket in self._buckets for p, s in bucket.states()}
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave; raises, before anything changes, when it belongs to other parameters."""
@@ -127,8 +128,8 @@ class Optimizer:
         for group, given in zip(self.param_groups, options, strict=True):
             group.update(given)
         numbers = {id(p): i for i, p in enumerate(self.parameters)}
-        for lane in self._lanes:
-            lane.load([found.get(numbers[id(p)], {}) for p in lane.params])
+        for bucket in self._buckets:
+            bucket.load([found.get(numbers[id(p)], {}) for p in bucket.params])
 
     def __repr__(self) -> str:
         options = {key: value for key, value in self.param_groups[0].items() if key != "params"}

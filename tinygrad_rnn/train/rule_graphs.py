@@ -1,4 +1,4 @@
-"""An optimiser's rule as a graph: recorded once for what it decides by, then carried out on all entries of a lane.
+"""An optimiser's rule as a graph: recorded once for what it decides by, then carried out on all entries of a bucket.
 
 What the rules compute is in `optim`, how a graph over entries is carried out in `compiler.entrywise_functions`.
 """
@@ -56,7 +56,7 @@ class Rules:
         cut: Cut = UNCUT,
         executor: str = "numpy",
     ) -> None:
-        """One step of a lane: changes w, and what is remembered in s, in place."""
+        """One step of a bucket: changes w, and what is remembered in s, in place."""
         # in machine code another operation costs less than another function to compile
         cutting = (True, True) if executor == "jit" else (cut[0] != 1.0, cut[1] != inf)
         said = (executor, cutting, t == 1, w.dtype, *s, *o.values())
