@@ -121,6 +121,43 @@ def test_no_function_within_another_calls_itself() -> None:
     assert offenders(_calls_itself) == {}
 
 
+#: modules whose functions a user calls
+CALLED = [path for path in SOURCES if package_of(path) in ("core", "nn", "train", "analysis")]
+CALLED += [PACKAGE / name / "__init__.py" for name in ("compiler", "derivation", "drawing", "language", "verification")]
+
+
+def _raised(function: ast.FunctionDef, errors: set[str]) -> set[str]:
+    """The errors of this package that a function raises itself, not in functions inside of it."""
+    inner = {node for part in ast.walk(function) if part is not function and isinstance(part, ast.FunctionDef)
+             for node in ast.walk(part)}  # fmt: skip
+    raised = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node not in inner]
+    named = [exc.func if isinstance(exc, ast.Call) else exc for exc in raised]
+    return {name.id for name in named if isinstance(name, ast.Name)} & errors
+
+
+def _silent(path: Path) -> list[str]:
+    """Public functions and methods that raise what neither their docstring nor that of their class names."""
+    classes = [node for node in tree_of(path).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    members = [(ast.get_docstring(outer) or "", node) for outer in classes for node in outer.body]
+    functions = [
+        (told, node)
+        for told, node in [*(("", node) for node in tree_of(path).body), *members]
+        if isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_"))
+    ]
+    errors = {node.name for node in tree_of(PACKAGE / "core" / "errors.py").body if isinstance(node, ast.ClassDef)}
+    return [
+        f"{node.name}: {name}"
+        for told, node in functions
+        for name in sorted(_raised(node, errors))
+        if name not in told + (ast.get_docstring(node) or "")
+    ]
+
+
+def test_public_functions_say_what_they_raise() -> None:
+    said = {path: _silent(path) for path in CALLED}
+    assert offenders(lambda path: said.get(path, [])) == {}
+
+
 def test_nothing_is_evaluated_or_unpickled() -> None:
     # a module's own eval(), torch's word for "not training", is none of Python's
     forbidden = re.compile(r"(?<![.\w])(?<!def )(eval|exec)\(|pickle")

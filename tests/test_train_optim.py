@@ -97,7 +97,7 @@ def test_a_run_taken_up_from_its_state_ends_in_the_same_bits(case: str) -> None:
 @OPTIMISERS
 def test_portions_change_no_bit(case: str, portion: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ours(case)
-    monkeypatch.setattr(flat_parameters, "ROOM", portion)
+    monkeypatch.setattr(flat_parameters, "LARGEST_BUCKET", portion)
     monkeypatch.setattr(entrywise_functions, "PORTION", (portion + 1) // 2)
     for value, expected in zip(ours(case), whole, strict=True):
         np.testing.assert_array_equal(value, expected)

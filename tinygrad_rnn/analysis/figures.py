@@ -54,7 +54,10 @@ def sheet(path: str | os.PathLike[str], columns: int = 1, width: float = 5.0, he
 
 
 def drawable(path: str | os.PathLike[str]) -> Any:
-    """matplotlib, if a picture can stand at this path; see `sheet` for what is raised if not."""
+    """matplotlib, if a picture can stand at this path; see `sheet` for what is raised if not.
+
+    That is a `GraphError` for a path that no plot can stand at.
+    """
     with extra("train"):
         import matplotlib
         import matplotlib.figure

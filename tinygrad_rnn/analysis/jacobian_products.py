@@ -91,7 +91,8 @@ def jacobians(source: Source, states: str | Sequence[str] | None = None, axis: i
     `states` are the names of what is carried (all that a step reads from the one before, if not given: only then is
     their product the whole derivative). Along `axis` stand the numbers of one sample: -1 for rows (B, n) or (n,), 0 for
     columns (n, B); samples must not mix. Costs n sweeps over each step. Steps whose state before asks for no gradient
-    (an initial state of zeros) are left out; raises `GraphError` if none is left.
+    (an initial state of zeros) are left out; raises `GraphError` if none is left. Raises `NonFiniteError` for nan or
+    inf in them.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> W = tg.tensor([[0.5, 0.0], [0.0, 2.0]], name="W")

@@ -87,7 +87,7 @@ def pair_norms(source: Source, losses: str | Sequence[Tensor] = "L", states: str
     """How long the gradient of each step's loss is at each earlier state: which loss still teaches which step.
 
     `losses` are scalars by name, or a list of them; one that was recorded outside of the steps counts as of the latest
-    state it teaches. Costs one sweep for each loss.
+    state it teaches. Costs one sweep for each loss. Raises `GraphError` for no losses.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> w, h, losses = tg.tensor(0.5, name="w"), tg.tensor(1.0), []

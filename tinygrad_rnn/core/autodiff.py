@@ -223,7 +223,11 @@ def reached_from(output: Tensor, leaves: Sequence[Tensor], start: int, oldest: i
 
 
 def cotangent(output: Tensor, seed: Any) -> Value:
-    """What a sweep starts from: the seed, checked against the output; 1 where it is None, for a single entry."""
+    """What a sweep starts from: the seed, checked against the output; 1 where it is None, for a single entry.
+
+    Raises `DtypeError` for an output or a seed of other than real numbers, `GraphError` for a missing seed of several
+    entries, `ShapeError` for a seed of another shape.
+    """
     if output.dtype.kind != "f":
         raise DtypeError(
             f"the output has dtype {output.dtype}, and only floats have a gradient: "

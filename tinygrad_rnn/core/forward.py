@@ -23,7 +23,8 @@ from .tensor import Tensor, as_value, constant
 def pushforward(active: dict[int, Tensor], output: Tensor, tangents: dict[int, Any], create_graph: bool) -> Any:
     """The tangent of the output, for tangents of the leaves by id; a Tensor with `create_graph`.
 
-    `active` are the nodes between the leaves and the output.
+    `active` are the nodes between the leaves and the output. Raises `GraphError` for a leaf that was given another
+    value after it was read.
     """
     found = {i: _as_tangent(v, active[i], create_graph) for i, v in tangents.items()}
     if output.id not in active:

@@ -221,7 +221,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     """`f(*primals, **kwargs)` and its derivative in the direction of the tangents, which have the primals' structure.
 
     The tangents are carried forward through what `f` recorded, at about the cost of `f`. Raises `ShapeError` for
-    tangents that do not fit.
+    tangents that do not fit. Raises `GraphError` unless primals and tangents are sequences.
 
     >>> import tinygrad_rnn as tg
     >>> tg.jvp(lambda x: x ** 3, [2.0], [1.0])

@@ -33,7 +33,7 @@ def ancestors(outputs: Iterable[Tensor], stop: Container[int] = ()) -> list[Tens
 
 
 class Graph:
-    """An immutable view of everything that led to the outputs.
+    """An immutable view of everything that led to the outputs. Raises `GraphError` for anything but Tensors, or none.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> W = tg.tensor(0.5, name="W")

@@ -58,7 +58,7 @@ def refuse_choice() -> None:
     """Ends a comparison that np.linalg makes to choose a norm: `np.linalg.norm(a, ord=t)` of a plain array `a`.
 
     numpy asks the classes of the arrays alone who is to compute this, so the comparison is all that a Tensor given as
-    `ord` hears of it; what comes out is plain, and no gradient would flow to it.
+    `ord` hears of it; what comes out is plain, and no gradient would flow to it. Raises `NotDifferentiableError`.
     """
     if sys._getframe(2).f_globals.get("__name__", "").startswith("numpy.linalg"):
         raise NotDifferentiableError(

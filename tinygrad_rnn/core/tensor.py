@@ -283,7 +283,8 @@ def tensor(value: Any, name: str | None = None, requires_grad: bool = True) -> T
 
     A float64 scalar is held as a Python float, everything else as an ndarray of its own dtype (float32 stays float32).
     The array is copied, so later writes to the original do not reach the graph. Raises `DtypeError` when
-    `requires_grad` is asked of integers, booleans, complex numbers or objects.
+    `requires_grad` is asked of integers, booleans, complex numbers or objects. Raises `NotDifferentiableError` for
+    Tensors in it that ask for a gradient.
 
     >>> import tinygrad_rnn as tg
     >>> W = tg.tensor([[1.0, 2.0]], name="W")
@@ -316,7 +317,8 @@ def _asks_for_gradient(x: Any) -> bool:
 def constant(value: Any) -> Tensor:
     """A leaf for a number or array met in an operation; it never requires a gradient.
 
-    An object that stands for a Tensor says so by a method `__tensor__`, and is that Tensor.
+    An object that stands for a Tensor says so by a method `__tensor__`, and is that Tensor. Raises `DtypeError` for
+    what holds no numbers.
     """
     if type(value) is float:
         return Tensor(value, None, (), None, None, ROOT, False)

@@ -181,7 +181,10 @@ def running(lengths: Any, shape: tuple[int, ...], called: str = "lengths", least
 
 
 def truths(mask: Any, shape: tuple[int, ...], owner: str) -> Any:
-    """A mask of this shape as truth values; raises `ShapeError` or `DtypeError` for anything else."""
+    """A mask of this shape as truth values; raises `ShapeError` or `DtypeError` for anything else.
+
+    Raises `GraphError` for numbers other than 0 and 1.
+    """
     held = np.asarray(plain(mask))
     if held.shape != shape:
         raise ShapeError(f"{owner}: the mask has shape {held.shape}, but has to be {shape}")

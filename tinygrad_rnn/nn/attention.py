@@ -81,7 +81,8 @@ class AttentionDecoder(EncoderDecoder):
     C[t] = Σ_s alpha[t,s] h[s],  g[t] = tanh(b_g + W_g g[t-1] + U_g y[t-1] + R C[t]),  g[0] = 0.
 
     `attention` is "additive" (its inner layer has `attention_size` entries, `decoder_size` if not given) or "dot" (the
-    two states then have one size). Calling it returns o and the alignment alpha (T, S, B).
+    two states then have one size). Calling it returns o and the alignment alpha (T, S, B). Raises `GraphError` for
+    another kind of attention, `ShapeError` for `dot` between states of two sizes.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> model = tg.nn.AttentionDecoder(3, 4, output_size=5, decoder_size=6)

@@ -85,7 +85,10 @@ class Cell(Module):
         return self.step(x, seen, *states[1:])
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        """One step as torch's cells take it: `h = cell(x, h)`, `h, c = cell(x, (h, c))`; zeros if nothing is given."""
+        """One step as torch's cells take it: `h = cell(x, h)`, `h, c = cell(x, (h, c))`; zeros if nothing is given.
+
+        Raises `ShapeError` for x of another shape.
+        """
         kind, shape = type(self).__name__, shape_given(input, type(self).__name__)
         if shape[-1:] != (self.input_size,) or len(shape) > 2:
             raise ShapeError(

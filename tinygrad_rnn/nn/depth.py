@@ -30,7 +30,8 @@ class Stack(Module):
     With `skips` every layer above the first also reads the input itself (its input_size has to count both). The layers
     are `Recurrent`s: RNN, LSTM, GRU and so on. `output, state = stack(x, hx=None, lengths=None, mask=None)`: a state is
     a list with the state of each layer, a trace has names as `l1.h`. Shapes are those of `Recurrent`, time first.
-    Raises `ShapeError` where one layer does not fit on another.
+    Raises `ShapeError` where one layer does not fit on another. Raises `GraphError` for anything but recurrent layers,
+    or none.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> stack = tg.nn.Stack(tg.nn.RNN(3, 4), tg.nn.LSTM(4 + 3, 6), skips=True)

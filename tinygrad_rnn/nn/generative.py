@@ -132,6 +132,8 @@ class GenerativeRNN(Autoregressive):
 
     h[t] = tanh(b + W h[t-1] + U y[t-1]),  o[t] = c + V h[t],  y one-hot; h[0] is 0, or given as `state`.
 
+    Raises `GraphError` for a start that is no label, and where an x is given.
+
     >>> import numpy as np, tinygrad_rnn as tg
     >>> rng = tg.nn.manual_seed(0)
     >>> model = tg.nn.GenerativeRNN(output_size=3, hidden_size=4)
@@ -174,6 +176,7 @@ class VectorRNN(GenerativeRNN):
     h[t] = tanh(b + W h[t-1] + U y[t-1] + R x),  h[0] = x        vector="both"
 
     x (n,) for labels (T,), (B, n) for labels (T, B); a Tensor, such as a network's view of an image, gets its gradient.
+    Raises `GraphError` for another `vector`, `ShapeError` for an initial state of another size.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> model = tg.nn.VectorRNN(5, 4, vector="both")
@@ -243,7 +246,8 @@ class FullyConnected(Autoregressive):
     """Every label acts on every later one by weights of its own: what a state makes unnecessary (document 004, 2.5.1).
 
     o[t] = c_t + Σ_{s<t} W_t_s y[s]: the graph of document 000's figure, for sequences of at most `longest` labels. It
-    has longest · (longest - 1) / 2 matrices, where a `GenerativeRNN` has three for any length.
+    has longest · (longest - 1) / 2 matrices, where a `GenerativeRNN` has three for any length. Raises `GraphError` for
+    `longest` below 1 and where an x is given, `ShapeError` for a step beyond `longest`.
 
     >>> import tinygrad_rnn as tg
     >>> [tg.nn.FullyConnected(4, longest).num_parameters() for longest in (5, 10, 20)]

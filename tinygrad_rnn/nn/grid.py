@@ -50,7 +50,7 @@ class RNN2d(Module):
     Shapes: x (I, J, B, input_size) or (I, J, input_size); output (I, J, B, 4 * hidden_size), the directions side by
     side; state (4, B, hidden_size), where each direction arrives. `hx` is what stands beyond the borders, zeros if
     nothing is given. `trace=True` also returns x, h_1, ..., h_4 of every place: trace["h_1"][i - 1][j - 1]. Raises
-    `ShapeError` for shapes that do not fit.
+    `ShapeError` for shapes that do not fit. Raises `ShapeError` for an x of other axes.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> output, corners = tg.nn.RNN2d(3, 4)(np.ones((5, 6, 2, 3)))

@@ -38,7 +38,7 @@ class Linear(Module):
     """o = c + V h, as in the output of document 004, section 2.2; torch's Linear, with its start.
 
     Shapes: x (..., in_features), result (..., out_features); `symbols` are the names of weight and bias in the graph.
-    Raises `ShapeError` where the last length differs.
+    Raises `ShapeError` where the last length differs. Raises `ShapeError` for an input of another last length.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> layer = tg.nn.Linear(3, 2)
@@ -74,7 +74,8 @@ class Embedding(Module):
     """A vector for each of `num_embeddings` symbols: the product of a matrix with a one-hot column, as a look-up.
 
     Shapes: integers of any shape (...), result (..., embedding_dim). Raises `ShapeError` outside of the table and
-    `DtypeError` for anything but integers.
+    `DtypeError` for anything but integers. Raises `DtypeError` for what is no whole number, `ShapeError` for one that
+    is no symbol.
 
     >>> import tinygrad_rnn as tg
     >>> tg.nn.Embedding(10, 4)([[1, 2, 3]]).shape
@@ -100,6 +101,8 @@ class Embedding(Module):
 
 class LayerNorm(Module):
     """Mean 0 and variance 1 along the last axis, then gain γ and bias β (Ba et al. 2016); torch's LayerNorm.
+
+    Raises `ShapeError` for another last length.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> np.round(tg.nn.LayerNorm(2)(np.array([[1.0, 3.0]])).numpy(), 3).tolist()
@@ -140,7 +143,7 @@ class MLP(Module):
     """A multilayer perceptron: affine maps with a nonlinearity after each, except, unless `final`, after the last.
 
     `sizes` are the lengths from input to output (a single one: what comes in goes out); the affine map number k is
-    called V_k, its bias c_k (`symbols`).
+    called V_k, its bias c_k (`symbols`). Raises `ShapeError` for less than two sizes.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> mlp = tg.nn.MLP([3, 8, 2])

@@ -46,7 +46,7 @@ def nll_loss(
 ) -> Any:
     """`-log_probabilities[target]`: the negative log-likelihood, for outputs that are logarithms already.
 
-    Arguments and errors as for `cross_entropy`.
+    Arguments and errors as for `cross_entropy`. Raises `ShapeError` for targets of another shape or kind.
 
     >>> import numpy as np
     >>> from tinygrad_rnn import nn

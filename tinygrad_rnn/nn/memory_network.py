@@ -29,7 +29,8 @@ class MemoryNetwork(Sized):
     o = c + V u[T]
 
     Shapes: question x (input_size,) or (B, input_size); memory m (S, memory_size) or (S, B, memory_size). Returns o and
-    the weights p (T, S) or (T, S, B) of its T = `hops` readings. Raises `ShapeError` for shapes that do not fit.
+    the weights p (T, S) or (T, S, B) of its T = `hops` readings. Raises `ShapeError` for shapes that do not fit. Raises
+    `GraphError` for `hops` below 1.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> net = tg.nn.MemoryNetwork(input_size=3, memory_size=2, hidden_size=4, output_size=5, hops=2)
@@ -66,7 +67,10 @@ class MemoryNetwork(Sized):
         return o, np.exp(np.stack(log_p))
 
     def read(self, x: Any, m: Any) -> tuple[Any, list[Any]]:
-        """o, and for each reading the logarithms of its weights."""
+        """o, and for each reading the logarithms of its weights.
+
+        Raises `ShapeError` for memories of another shape.
+        """
         rows = np.shape(plain(x))[:-1]
         cells = np.shape(plain(m))
         if cells[1:] != (*rows, self.memory_size) or not cells[0]:
@@ -93,6 +97,7 @@ class MemoryNetwork(Sized):
 
         y () or (B,): the answers, class numbers; q (T, S) or (T, S, B): the weight each reading is told to give each
         cell (Weston's supervision), or None: trained end to end by the answers alone.
+        Raises `ShapeError` for addresses of another shape.
         """
         o, log_p = self.read(x, m)
         L = cross_entropy(o, y)

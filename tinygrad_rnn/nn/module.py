@@ -134,7 +134,10 @@ class Module:
         return state | {name: np.array(value) for name, value in self.named_buffers()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over parameters and buffers; raises, before anything changes, when names, shapes or types do not fit."""
+        """Take over parameters and buffers; raises, before anything changes, when names, shapes or types do not fit.
+
+        That is a `GraphError`, a `ShapeError` or a `DtypeError`.
+        """
         own, theirs = self.state_dict(), as_arrays("load_state_dict", state)
         if own.keys() != theirs.keys():
             told = f"load_state_dict: the state is not that of this {type(self).__name__}: {told_apart(own, theirs)}"
@@ -199,7 +202,7 @@ class Module:
 
 
 def as_arrays(asked: str, state: Mapping[str, Any]) -> State:
-    """A state of arrays, Tensors, or tensors of torch, as arrays."""
+    """A state of arrays, Tensors, or tensors of torch, as arrays. Raises `GraphError` for anything but a dict."""
     if not isinstance(state, Mapping):
         raise GraphError(f"{asked}: a state is a dict from names to arrays, not {kind_of(state)}")
     return {

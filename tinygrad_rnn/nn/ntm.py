@@ -92,7 +92,7 @@ class NTM(Sized):
     Shapes: x (T, B, input_size) or (T, input_size); o (T, B, output_size). The memory has `cells` cells of `width`
     numbers. `controller` is "lstm", "rnn" or "feedforward". At the start M is 1e-6 everywhere (Collier and Beel 2018),
     and the heads look where the learned w_0 says, first at cell 0. `trace=True` also returns w (T, B, heads, cells).
-    Raises `GraphError`, `ShapeError` for what does not fit.
+    Raises `GraphError`, `ShapeError` for what does not fit. Raises `ShapeError` for an x of another shape.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> ntm = tg.nn.NTM(3, 5, output_size=2, cells=6, width=4)

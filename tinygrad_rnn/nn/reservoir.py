@@ -191,7 +191,10 @@ class EchoState(Sized):
         return found[washout:].reshape(-1, self.hidden_size), Y[washout:].reshape(-1, self.output_size), state
 
     def generate(self, T: int, state: Any, x: Any = None) -> tuple[np.ndarray, tuple[Any, Any]]:
-        """Run freely for T steps: each step reads the network's own output; o (T, ..., output_size), and the state."""
+        """Run freely for T steps: each step reads the network's own output; o (T, ..., output_size), and the state.
+
+        Raises `ShapeError` for an x that is missing, too short or of another shape.
+        """
         T, rows = whole("EchoState", "T", T), np.shape(plain(state[0]))[:-1]
         h, fed = (np.asarray(plain(part)) for part in self._start(rows, state))
         w, V, c, found = self.arrays(), self.V.value, self.c.value, []

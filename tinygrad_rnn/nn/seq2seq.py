@@ -129,7 +129,7 @@ class Seq2Seq(Autoregressive):
     its output beside the label at each step, or both.
 
     `decoder` reads output_size entries, and the encoder's output_size more if the context is an input. Raises
-    `ShapeError` where cells do not fit together.
+    `ShapeError` where cells do not fit together. Raises `GraphError` for another `context`.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> nn = tg.nn

@@ -47,7 +47,10 @@ class Inputs:
         self.seen: list[Tensor | None] = [None] * self.T
 
     def padding(self, lengths: Any, mask: Any = None) -> Padding | None:
-        """What is known of the ends of the sequences, or of each step; what does not count is hidden from here on."""
+        """What is known of the ends of the sequences, or of each step; what does not count is hidden from here on.
+
+        Raises `GraphError` for lengths and a mask at once, `ShapeError` for lengths of a single sequence.
+        """
         if lengths is None and mask is None:
             return None
         rows = () if self.batch is None else (self.batch,)

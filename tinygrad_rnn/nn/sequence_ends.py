@@ -125,8 +125,9 @@ class PredictedLength(GenerativeRNN):
 
     P(Y) = P(n) P(Y | n);  h[t] = tanh(b + W h[t-1] + U y[t-1] + R (n - t)),  l = c_l + V_l h[0].
 
-    P(n) for n = 1, ..., `longest` falls off like a normal density around l with variance 1, so that -log P(n) is
-    (l - n)²/2 and a constant. h[0] is 0, or given as `state` (B, hidden_size).
+    P(n) for n = 1, ..., `longest` falls off like a normal density around l with variance 1, so that -log P(n) is (l -
+    n)²/2 and a constant. h[0] is 0, or given as `state` (B, hidden_size). Raises `GraphError` for `longest` below 1,
+    and where no lengths are given.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class PredictedLength(GenerativeRNN):
         return name("l", np.squeeze(self.c_l + linear(self.initial(state, rows), self.V_l), axis=-1))
 
     def log_probability_of_length(self, n: Any, state: Any = None, rows: tuple[int, ...] = ()) -> Any:
-        """log P(n), normalised over 1, ..., `longest`."""
+        """log P(n), normalised over 1, ..., `longest`. Raises `ShapeError` for lengths outside of these."""
         found = np.asarray(plain(n))
         if found.size and not 1 <= found.min() <= found.max() <= self.longest:
             raise ShapeError(

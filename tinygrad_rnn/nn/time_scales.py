@@ -26,7 +26,8 @@ class DelayCell(Cell):
     """h[t] = tanh(b + W h[t-1] + W_d h[t-d] + U x[t]): a connection that skips d steps (document 004, section 3.2.1).
 
     With `short=False` the connection of one step is deleted, and W stands at the long one, as section 3.2.2 has it:
-    h[t] = tanh(b + W h[t-d] + U x[t]). The state holds the last d states, the latest first.
+    h[t] = tanh(b + W h[t-d] + U x[t]). The state holds the last d states, the latest first. Raises `GraphError` for a
+    delay below 2.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> layer = tg.nn.Recurrent(lambda n: tg.nn.DelayCell(n, 4, delay=3), 2)
@@ -114,6 +115,7 @@ class TauCell(Cell):
     after "1 ≤ τ < ∞". With `inside=True` the other form of that page: τ ds/dt = -s + (b + W σ(s) + U x).
 
     `tau` is one number, or one for each unit; learned, or fixed with `learned=False`. `derivative` is ds/dt itself.
+    Raises `GraphError` for a `dt` that is not longer than 0.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> cell = tg.nn.TauCell(2, 3, tau=[1.0, 4.0, 16.0], dt=0.1)
@@ -187,6 +189,7 @@ class ClockworkCell(Cell):
         h_k[t] = tanh(b_k + Σ_{j ≥ k} W_kj h_j[t-1] + U_k x[t])    for t % period = 0,   else h_k[t-1]
 
     Groups stand from the fastest to the slowest; the output is all of them side by side. Raises `GraphError` otherwise.
+    Raises `ShapeError` unless there is a size for each period. Raises `GraphError` outside of a time step.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> layer = tg.nn.Recurrent(lambda n: tg.nn.ClockworkCell(n, (4, 2), periods=(1, 2)), 3)

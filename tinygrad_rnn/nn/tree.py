@@ -77,7 +77,10 @@ class TreeNetwork(Sized):
         return tuple(s[0] for s in states)
 
     def by_nodes(self, x: Any, tree: Tree) -> State:
-        """The state at the root of a given tree, node by node; each stands in the scope of its (level, place)."""
+        """The state at the root of a given tree, node by node; each stands in the scope of its (level, place).
+
+        Raises `ShapeError` for leaves that do not fit the tree.
+        """
         nodes = nodes_of(tree)
         count = sum(not node.children for node in nodes)
         if count != len(x):
@@ -193,7 +196,8 @@ class ChildSumTreeLSTM(Sized):
     f_k = σ(b_f + W_f h[k] + U_f x);  c = i g + Σ f_k c[k],  h = o tanh(c).
 
     x (N, D) or (N, B, D): the words; `heads` (N,) says on which word each depends, -1 for the root. Returns h of the
-    root. Raises `GraphError` when the heads form no tree, `ShapeError` where x does not fit.
+    root. Raises `GraphError` when the heads form no tree, `ShapeError` where x does not fit. Raises `ShapeError` for
+    vectors that do not fit the tree.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> tg.nn.ChildSumTreeLSTM(3, 4)(np.ones((3, 3)), heads=[1, 2, -1]).shape

@@ -67,7 +67,8 @@ def _misread(text: str, name: str, at: int, message: str, hint: str = "") -> Lan
 def balanced(n: int) -> Tree:
     """The balanced binary tree over the leaves 0, ..., n - 1, left to right, of depth ceil(log2(n)).
 
-    Node k of the heap 1, ..., 2 n - 1 has the children 2 k and 2 k + 1; those from n on are leaves.
+    Node k of the heap 1, ..., 2 n - 1 has the children 2 k and 2 k + 1; those from n on are leaves. Raises `GraphError`
+    for no leaves.
 
     >>> balanced(5)
     (((0, 1), 2), (3, 4))

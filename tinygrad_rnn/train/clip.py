@@ -100,7 +100,8 @@ def by_random_direction(v: float) -> Rule:
     """g if ||g|| <= v, else a vector of length v in a random direction (document 004, section 3.3).
 
     Such a step usually leads out of the region where gradients explode. A gradient with nan or inf counts as too long:
-    the rule never raises. Directions are drawn from the package's generator (`nn.manual_seed`).
+    the rule never raises. Directions are drawn from the package's generator (`nn.manual_seed`). Raises `GraphError` for
+    an infinite v.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> (g,), norm = tg.train.clip.by_random_direction(2.0)([np.array([np.nan, 1.0])])
@@ -168,7 +169,10 @@ def clip_grad_norm_(
 
 
 def apply(rule: Rule, parameters: Iterable[Tensor] | Tensor) -> float:
-    """Clip what `backward()` left in `.grad` by any rule; returns the norm before."""
+    """Clip what `backward()` left in `.grad` by any rule; returns the norm before.
+
+    Raises `NonFiniteError` for nan or inf in a gradient.
+    """
     held = [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
     grads: list[Any] = [p.grad for p in held]
     try:

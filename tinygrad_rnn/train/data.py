@@ -18,7 +18,8 @@ class Minibatches:
     """Samples cut into batches, in another order each epoch; called with a step's number it gives that step's batch.
 
     Arrays have their samples along `axis` (1 for sequences with time first); a batch is a tuple with a part of each.
-    The order depends on `seed` and the epoch alone. Samples that do not fill a batch wait for another epoch.
+    The order depends on `seed` and the epoch alone. Samples that do not fill a batch wait for another epoch. Raises
+    `ShapeError` for arrays of different numbers of samples, or of less than a batch.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> batches = tg.train.Minibatches(np.arange(6), np.arange(6) ** 2, size=2)

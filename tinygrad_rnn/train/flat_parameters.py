@@ -26,7 +26,7 @@ LARGEST_BUCKET = 32_768
 
 
 def groups_of(params: Any) -> list[Options]:
-    """The groups a user wrote, as dicts; parameters without a group are one."""
+    """The groups a user wrote, as dicts; parameters without a group are one. Raises `GraphError` for anything else."""
     if isinstance(params, Mapping):
         return [{"params": params}]
     if not isinstance(params, Iterable) or isinstance(params, Tensor):
@@ -45,7 +45,10 @@ def options_of(saved: Mapping[str, Any]) -> Options:
 
 
 def named(params: Any, first: int) -> list[tuple[str, Tensor]]:
-    """Parameters with the names by which errors and dicts of gradients know them."""
+    """Parameters with the names by which errors and dicts of gradients know them.
+
+    Raises `GraphError` for what is no leaf that asks for a gradient.
+    """
     pairs: list[tuple[str, Tensor]] = []
     for i, item in enumerate(params.items() if isinstance(params, Mapping) else _listed(params), first):
         name, p = item if isinstance(item, tuple) else (None, item)

@@ -112,7 +112,10 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; raises, before anything changes, when it belongs to other parameters."""
+        """Take over what `state_dict` gave; raises, before anything changes, when it belongs to other parameters.
+
+        That is a `GraphError` or a `ShapeError`.
+        """
         counts = [len(group["params"]) for group in self.param_groups]
         theirs = [len(group["params"]) for group in state["param_groups"]]
         if counts != theirs:
@@ -170,6 +173,8 @@ class Optimizer:
 
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum and Nesterov's form of it, as `torch.optim.SGD`.
+
+    Raises `GraphError` for `nesterov` without momentum or with dampening.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(1.0, name="w")
@@ -318,6 +323,8 @@ class RMSprop(Optimizer):
 
 class Adam(Optimizer):
     """Running mean over running root mean square, freed of their start (Kingma and Ba 2015): `torch.optim.Adam`.
+
+    Raises `GraphError` for betas outside of [0, 1).
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(1.0, name="w")

@@ -17,7 +17,10 @@ from .optim import Optimizer
 
 
 class Schedule:
-    """What all schedules share: the rates of every parameter group, from where they start and step by step."""
+    """What all schedules share: the rates of every parameter group, from where they start and step by step.
+
+    Raises `GraphError` for what is no optimizer.
+    """
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -121,6 +124,8 @@ class LinearLR(Schedule):
 class SequentialLR(Schedule):
     """One schedule after the other: the second begins at the first milestone, and so on.
 
+    Raises `GraphError` unless there is a milestone between any two schedules.
+
     >>> import tinygrad_rnn as tg
     >>> sgd = tg.train.SGD([tg.tensor(1.0)], lr=1.0)
     >>> warm_up, decay = tg.train.LinearLR(sgd, 0.5, total_iters=2), tg.train.ExponentialLR(sgd, 0.5)
@@ -142,6 +147,8 @@ class SequentialLR(Schedule):
 
 class ReduceLROnPlateau:
     """Times `factor` once a number has not improved for more than `patience` steps; `step` takes that number.
+
+    Raises `GraphError` for an option out of range.
 
     >>> import tinygrad_rnn as tg
     >>> sgd = tg.train.SGD([tg.tensor(1.0)], lr=1.0)

@@ -80,7 +80,10 @@ def load_checkpoint(
 
 
 def restore(path: Path, found: Checkpoint, model: Module, optimizer: Optimizer, schedule: Any = None) -> Checkpoint:
-    """`load_checkpoint` of a file that was read: everything is as it was then, or stays as it is now."""
+    """`load_checkpoint` of a file that was read: everything is as it was then, or stays as it is now.
+
+    Raises `CheckpointError` for a file of another run.
+    """
     facts = found.facts
     try:
         if facts["kinds"] != _kinds(optimizer, schedule):

@@ -37,7 +37,8 @@ class Window(NamedTuple):
 def windows(T: int, k1: int, k2: int | None = None) -> Iterator[Window]:
     """The windows of a sequence of T steps: one for each k1 steps, of the last k2 (k1 if not given).
 
-    With k2 < k1 the losses of steps farther back than k2 are not counted: no gradient would reach them.
+    With k2 < k1 the losses of steps farther back than k2 are not counted: no gradient would reach them. Raises
+    `GraphError` for less than one step.
 
     >>> import tinygrad_rnn as tg
     >>> [tuple(window) for window in tg.train.windows(5, 2, 3)]

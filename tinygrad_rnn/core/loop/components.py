@@ -22,7 +22,10 @@ class Part:
 
 
 def parts(reads: Edges) -> tuple[Part, ...]:
-    """The passes over time, each after those it needs; loops of one direction share one unless another lies between."""
+    """The passes over time, each after those it needs; loops of one direction share one unless another lies between.
+
+    Raises `GraphError` for a loop that reads both earlier and later steps.
+    """
     level: dict[int, tuple[int, int]] = {}  # position -> (number of turns before it, direction of the last pass or 0)
     found: dict[tuple[int, int], list[int]] = {}
     for component in components([[p for p, _ in targets] for targets in reads]):

@@ -23,7 +23,10 @@ from .program import Node, constant, order, users
 
 
 def differentiate(output: Node, targets: Sequence[Node]) -> list[Node]:
-    """The gradient of a scalar output with respect to each target, of the target's shape."""
+    """The gradient of a scalar output with respect to each target, of the target's shape.
+
+    Raises `GraphError` for an output of several entries.
+    """
     if output.shape and output.sample.size != 1:
         raise GraphError(f"a gradient starts from a scalar, but this function returns shape {output.shape}: sum it")
     nodes = order([output])

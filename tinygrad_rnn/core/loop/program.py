@@ -74,7 +74,10 @@ def is_number(node: Node, number: float | None = None) -> bool:
 
 
 def order(outputs: Iterable[Node]) -> list[Node]:
-    """Every node the outputs depend on, each after its inputs but for what a `shift` takes from another step."""
+    """Every node the outputs depend on, each after its inputs but for what a `shift` takes from another step.
+
+    Raises `FoldError` where there is no such order.
+    """
     done: dict[int, Node] = {}
     begun: set[int] = set()
     later: list[Node] = list(outputs)

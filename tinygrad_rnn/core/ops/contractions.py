@@ -30,7 +30,10 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @primitive("matmul", np.matmul, inputs=2, multilinear=True, label="@", vjp=(_matmul_left, _matmul_right))
 def matmul(a: Any, b: Any) -> Any:
-    """Matrix product; vectors and stacks of matrices as in numpy."""
+    """Matrix product; vectors and stacks of matrices as in numpy.
+
+    Raises `ShapeError` for a scalar, and for lengths that differ.
+    """
     if type(a) is float or type(b) is float:
         raise ShapeError(f"matmul: {shape_of(a)} @ {shape_of(b)}: one side is a scalar; write * instead of @")
     # np.dot costs half of np.matmul's overhead and is the same for two matrices
@@ -93,7 +96,7 @@ def outer(a: Any, b: Any) -> Any:
 
 @spells(np.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    """Sum of products over the paired axes."""
+    """Sum of products over the paired axes. Raises `ShapeError` where the paired axes differ."""
     a, b = operand(a), operand(b)
     over = (range(-int(axes), 0), range(int(axes))) if np.ndim(axes) == 0 else axes
     left, right = axes_of(a, over[0]), axes_of(b, over[1])

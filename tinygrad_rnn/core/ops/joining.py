@@ -154,7 +154,10 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 @spells(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Cut into equal sections, or at the given positions, along `axis`."""
+    """Cut into equal sections, or at the given positions, along `axis`.
+
+    Raises `ShapeError` where the sections would not be equal.
+    """
     if np.ndim(indices_or_sections) == 0 and shape_of(ary)[axis] % int(indices_or_sections):
         raise ShapeError(
             f"split: {shape_of(ary)[axis]} entries along axis {axis} are not {indices_or_sections} equal parts"

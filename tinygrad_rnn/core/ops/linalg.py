@@ -145,6 +145,9 @@ def _svd(a: Any) -> Any:
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """Singular values, descending, with their vectors. Of a matrix that is not square, give `full_matrices=False`: the
     further vectors have no derivative. Vectors of a repeated singular value have none either: inf or nan.
+
+    Raises `ShapeError` for less than two axes, `NotDifferentiableError` for `hermitian` and for vectors that have no
+    derivative.
     """
     if len(shape_of(a)) < 2:
         raise ShapeError(f"svd: needs matrices, but the shape is {shape_of(a)}")
@@ -196,7 +199,10 @@ def _pinv(a: Any, **options: Any) -> Any:
 
 @spells(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
-    """The pseudoinverse; its derivative holds while the rank stays as it is."""
+    """The pseudoinverse; its derivative holds while the rank stays as it is.
+
+    Raises `NotDifferentiableError` for `hermitian`.
+    """
     if hermitian:
         raise NotDifferentiableError("np.linalg.pinv on a Tensor does not take hermitian=: leave it out")
     given = {"rcond": rcond, "rtol": rtol}
@@ -325,7 +331,10 @@ def vdot(a: Any, b: Any) -> Any:
 
 @spells(np.cross)
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """The vector product of vectors of length 3 (or 2, whose third entry is 0; two of them give that third alone)."""
+    """The vector product of vectors of length 3 (or 2, whose third entry is 0; two of them give that third alone).
+
+    Raises `ShapeError` for other lengths.
+    """
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = np.moveaxis(operand(a), axisa, -1), np.moveaxis(operand(b), axisb, -1)
@@ -350,7 +359,7 @@ spells(optional(np.linalg, "diagonal"))(lambda x, offset=0: diagonal(x, offset, 
 
 @spells(optional(np, "matrix_transpose"), optional(np.linalg, "matrix_transpose"))
 def matrix_transpose(x: Any) -> Any:
-    """The transpose of each matrix, the last two axes."""
+    """The transpose of each matrix, the last two axes. Raises `ShapeError` for less."""
     if len(shape_of(x)) < 2:
         raise ShapeError(f"matrix_transpose: needs two axes at least, but the shape is {shape_of(x)}")
     return _t(x)

@@ -39,7 +39,10 @@ def _picked_along(x: Any, indices: Any, axis: int) -> Any:
 
 @spells(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
-    """The entries of each row (along `axis`) at that row's indices, as `argsort` gives them."""
+    """The entries of each row (along `axis`) at that row's indices, as `argsort` gives them.
+
+    Raises `ShapeError` for indices with another number of axes.
+    """
     indices = operand(indices)
     if axis is None:
         arr, axis = np.reshape(arr, (-1,)), 0
@@ -69,7 +72,10 @@ def sort(a: Any, axis: int | None = -1) -> Any:
 
 @spells(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1) -> Any:
-    """The entries with the `kth` smallest at their places, smaller ones before; sorted, which is one such order."""
+    """The entries with the `kth` smallest at their places, smaller ones before; sorted, which is one such order.
+
+    Raises `ShapeError` for a `kth` outside of the entries.
+    """
     n = a.size if axis is None else shape_of(a)[axis]
     if np.any(np.asarray(kth) >= n) or np.any(np.asarray(kth) < -n):
         raise ShapeError(f"partition: kth={kth} lies outside of {n} entries")

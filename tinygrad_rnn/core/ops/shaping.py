@@ -138,7 +138,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 @spells(np.moveaxis)
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
-    """Move axes to new positions."""
+    """Move axes to new positions. Raises `ShapeError` unless there are as many positions as axes."""
     sources, targets = axes_of(x, source), axes_of(x, destination)
     if len(sources) != len(targets):
         raise ShapeError(f"moveaxis: {len(sources)} axes cannot go to {len(targets)} places")
@@ -245,7 +245,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
 
 @spells(np.rollaxis)
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
-    """Move an axis before the one at `start`."""
+    """Move an axis before the one at `start`. Raises `ShapeError` for a `start` outside of the axes."""
     (i,) = axes_of(a, axis)
     rank = len(shape_of(a))
     if not -rank <= start <= rank:
@@ -308,7 +308,10 @@ def _diag(v: Any, k: int = 0) -> Any:
 
 @spells(np.diag)
 def diag(v: Any, k: int = 0) -> Any:
-    """The square matrix with the vector `v` on diagonal `k`, or the diagonal of a matrix."""
+    """The square matrix with the vector `v` on diagonal `k`, or the diagonal of a matrix.
+
+    Raises `ShapeError` for other numbers of axes.
+    """
     if len(shape_of(v)) not in (1, 2):
         raise ShapeError(f"diag: needs a vector or a matrix, but the shape is {shape_of(v)}")
     return _diag(v, k=k) if len(shape_of(v)) == 1 else np.diagonal(v, k)

@@ -230,7 +230,10 @@ spells(np.nanmin)(_extremum(np.min, np.inf))
 # -- weighted ------------------------------------------------------------------------------------------------------
 @spells(np.average)
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
-    """The mean over `axis`, weighted; `returned`: the sum of the weights as well."""
+    """The mean over `axis`, weighted; `returned`: the sum of the weights as well.
+
+    Raises `ShapeError` for weights that do not fit.
+    """
     a = operand(a)
     if weights is None:
         result, total = mean(a, axis=axis, keepdims=keepdims), operand(float(count(a, axis)))
