@@ -76,7 +76,7 @@ def is_number(node: Node, number: float | None = None) -> bool:
 def order(outputs: Iterable[Node]) -> list[Node]:
     """Every node the outputs depend on, each after its inputs but for what a `shift` takes from another step.
 
-    Raises `FoldError` where there is no such order.
+    Raises `FoldError` for a node that depends on itself within a step.
     """
     done: dict[int, Node] = {}
     begun: set[int] = set()
