@@ -12,7 +12,7 @@ from tinygrad_rnn.compiler.passes import pipeline
 from tinygrad_rnn.compiler.planning.plan import Loop, walk
 from tinygrad_rnn.compiler.trace.build import matched
 from tinygrad_rnn.compiler.trace.record import Recorder, candidates
-from tinygrad_rnn.core.loop.interpreter import Reference
+from tinygrad_rnn.core.loop.interpreter import Interpreter
 from tinygrad_rnn.core.loop.program import Node, order
 
 
@@ -138,7 +138,7 @@ def program(loss: Any, p: Any, x: Any) -> tuple[list[Node], dict[int, Any]]:
     return pipeline.with_gradients(compiled, recorder, outputs), {leaf.number: leaf.array for leaf in recorder.leaves}
 
 
-class Lowered(Reference):
+class Lowered(Interpreter):
     """The reference, which also knows the nodes that passes make."""
 
     def value(self, node: Node, t: int | None) -> Any:

@@ -15,6 +15,7 @@ from tinygrad_rnn import models
 from tinygrad_rnn.core.errors import FoldError
 from tinygrad_rnn.core.loop.components import components
 from tinygrad_rnn.core.loop.fold import fold
+from tinygrad_rnn.core.loop.interpreter import Interpreter
 from tinygrad_rnn.core.loop.unfold import unfold
 from tinygrad_rnn.language import load
 
@@ -298,6 +299,17 @@ def test_unfolding_a_fold_gives_the_graph_back(net, way):
     assert str(fold(again)) == str(recurrence)
 
 
+@pytest.mark.parametrize("net", NETS)
+def test_a_folded_program_means_the_values_of_its_graph(net):
+    graph = record(net, "backward", RECORDED)
+    program = fold(graph)
+    count = program.T - program.ends
+    steps = range(program.start, program.start + len(program.first) + count + len(program.last))
+    run = Interpreter({i.name: [i.values.get(step) for step in steps] for i in program.inputs}, len(steps), count)
+    for node, output in zip(program.outputs, graph.outputs, strict=True):
+        np.testing.assert_allclose(run(node), output.value, rtol=1e-12, atol=1e-14)
+
+
 def test_scalars_are_recomputed_to_the_last_bit():
     graph = record("scalar", "backward", 200)
     again = unfold(fold(graph), 200)
@@ -362,25 +374,6 @@ def test_inputs_keep_their_recorded_values_by_step():
     np.testing.assert_array_equal(x.values[3], graph["x", 3].value)
 
 
-@pytest.mark.parametrize(
-    ("net", "directions"),
-    [
-        ("vanilla.rnn", [1]),
-        ("stacked", [1]),
-        ("bidirectional", [1, -1, 1]),
-        ("both ways", [1, -1]),
-        ("right to left", [-1]),
-    ],
-)
-def test_a_net_has_one_part_for_each_direction(net, directions):
-    # the losses of "bidirectional" are added up by a loop that needs both directions first
-    assert sorted(part.direction for part in fold(record(net, "forward", 6)).parts) == sorted(directions)
-
-
-def test_backpropagation_is_a_second_part_that_runs_backwards():
-    assert [part.direction for part in fold(record("lstm.rnn", "backward", 6)).parts] == [1, -1]
-
-
 @given(st.lists(st.lists(st.integers(0, 7), max_size=4), min_size=8, max_size=8))
 def test_components_are_the_classes_of_mutual_reachability(reads):
     reach = np.eye(8, dtype=bool)
@@ -388,7 +381,7 @@ def test_components_are_the_classes_of_mutual_reachability(reads):
         reach[p, targets] = True
     for _ in range(3):
         reach = reach @ reach
-    found = components(reads)
+    found = components(dict(enumerate(reads)))
     assert sorted(p for component in found for p in component) == list(range(8))
     for i, component in enumerate(found):
         assert all((reach[p, q] and reach[q, p]) == (q in component) for p in component for q in range(8))

@@ -45,7 +45,7 @@ from .verification import verify, verify_backward
 
 if TYPE_CHECKING:
     from .core.loop.fold import fold
-    from .core.loop.recurrence import Recurrence
+    from .core.loop.program import LoopProgram
     from .core.loop.unfold import unfold
     from .language import Model, Run, load, load_all
     from .verification.measure.gradcheck import check_grads
@@ -55,7 +55,7 @@ __version__ = VERSION
 
 #: imported when first asked for: the engine alone starts in a third of the time
 _LATER = {
-    "Recurrence": ".core.loop.recurrence",
+    "LoopProgram": ".core.loop.program",
     "fold": ".core.loop.fold",
     "unfold": ".core.loop.unfold",
     "Model": ".language",

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DerivationError
-from ..core.loop.recurrence import At, Constant, Each, Instruction, Reference, Root, Shift
-from ..core.loop.timeline import is_constant
+from ..core.loop.program import Node, outside, shifted
 from ..core.tensor import Tensor, plain
 from .expression_text import Form
 from .literals import Numbers
 from .operations import WHOLE, write
-from .quantity_names import ENTRY, Names, Slot, slot_of
+from .quantity_names import ENTRY, Names, Slot
 from .recorded import Recorded
 from .samples import Axes, said
 from .time_sums import SUMS, Totals, running_sums
@@ -29,7 +28,7 @@ class Writer:
     """Writes the equations of a recording: `lines`."""
 
     def __init__(self, recorded: Recorded, numbers: Numbers, anchor: str = ALONE) -> None:
-        self.recorded, self.it, self.numbers = recorded, recorded.recurrence, numbers
+        self.recorded, self.it, self.numbers = recorded, recorded.program, numbers
         self.clock = Clock(recorded, anchor)
         self.axes = Axes(recorded.graph.nodes, self.clock.aligned())
         running, self.running = running_sums(self.clock)
@@ -48,24 +47,27 @@ class Writer:
         self._write()
 
     # -- expressions --------------------------------------------------------------------------------------------------
-    def form(self, ref: Reference, block: Block, at: Time | None, node: Tensor | None = None) -> Form:
-        """What a reference from a block, at its time, is written as; `node` is what it means."""
-        match ref:
-            case Constant(value):
-                return self.numbers.form(value, node)
-            case Shift(position, shift):
-                return self.reading(("body", position), (at or NOW).moved(shift))
-            case At(step, position):
-                home = self.clock.block(step)
-                if home == BODY and position in self.running:
-                    return self.totals.of(ref, block, at)
-                return self.reading((*home, position), self.clock.time(self.clock.meant(step)))
-            case Root(root):
-                return self.root(root)
-            case Each():
+    def form(self, x: Node, at: Time | None, tensor: Tensor | None = None) -> Form:
+        """What a node that is read at a time is written as; `tensor` is what it means."""
+        clock = self.clock
+        single = clock.single(x)
+        if single is not None:
+            slot, step = single
+            if slot[0] == "body" and slot[1] in self.running:
+                return self.totals.of(x, at)
+            return self.reading(slot, clock.time(clock.meant(step)))
+        if x in clock.slots:
+            slot = clock.slots[x]
+            return self.reading(slot, None if slot[0] == "after" else at)
+        match x.op:
+            case "constant":
+                return self.numbers.form(x.params["value"], tensor)
+            case "shift":
+                source, by = shifted(x)
+                return self.reading(clock.slots[source], (at or NOW).moved(by))
+            case "spread":
                 raise DerivationError("a whole sequence as one array has no equation")
-        slot = slot_of(ref, block)
-        return self.reading(slot, None if slot[0] == "after" else at)
+        return self.root(x.params["tensor"])
 
     def reading(self, slot: Slot, at: Time | None) -> Form:
         """A quantity by its name, or what it is made of."""
@@ -85,22 +87,22 @@ class Writer:
         key = (block, at)
         if key not in self._forms:
             found = self._forms[key] = []
-            for p, i in enumerate(self.clock.instructions(block)):
+            for p, i in enumerate(self.clock.nodes(block)):
                 skipped = block == BODY and p in self.running
                 found.append(None if skipped else self._made(i, (*block, p), at))
         return self._forms[key]
 
-    def _made(self, i: Instruction, slot: Slot, at: Time | None) -> Form:
+    def _made(self, i: Node, slot: Slot, at: Time | None) -> Form:
         """The right-hand side of a node."""
         block, node = slot[:-1], self.clock.node(slot)
-        if i.op is None:
-            return self.numbers.form(i.value, node) if i.value is not None else self.reading(slot, at)
-        if i.op.name in SUMS and block != BODY:
-            away = i.op.name == "subtract"
-            same = len(i.inputs) == len(node.inputs)  # a run of steps is one reference to many nodes
+        if i.function is None:
+            return self.numbers.form(i.params["value"], node) if i.op == "constant" else self.reading(slot, at)
+        if i.op in SUMS and block != BODY:
+            away = i.op == "subtract"
+            same = len(i.ins) == len(node.inputs)  # a run of steps is one node that stands for many
             parts = [
-                self.totals.terms(ref, block, at, away and bool(j), node.inputs[j] if same else None)
-                for j, ref in enumerate(i.inputs)
+                self.totals.terms(x, at, away and bool(j), node.inputs[j] if same else None)
+                for j, x in enumerate(i.ins)
             ]
             total = self.totals.written([term for part in parts for term in part])
             if total.pooled and self.axes.has_samples(node):
@@ -108,11 +110,11 @@ class Writer:
                     f"{said(node)}: a sum over the samples meets what belongs to one; record one sample"
                 )
             return total
-        if any(isinstance(ref, Each) for ref in i.inputs):
+        if any(x.op == "spread" for x in i.ins):
             raise DerivationError(
                 f"{said(node)}: a whole sequence as one array has no equation; compute with its entries, step by step"
             )
-        args = [self._input(ref, block, at, x, node) for ref, x in zip(i.inputs, node.inputs, strict=True)]
+        args = [self._input(x, at, tensor, node) for x, tensor in zip(i.ins, node.inputs, strict=True)]
         return self._operation(node, args)
 
     def _operation(self, node: Tensor, args: list[Form]) -> Form:
@@ -120,12 +122,13 @@ class Writer:
             self.numbers.exponent(node)
         return write(node, args, self.axes)
 
-    def _input(self, ref: Reference, block: Block, at: Time | None, x: Tensor, reader: Tensor) -> Form:
+    def _input(self, x: Node, at: Time | None, tensor: Tensor, reader: Tensor) -> Form:
         """What an operation reads; an array of one number is written out where its shape counts."""
-        if isinstance(ref, Constant) and x.ndim and reader.op is not None and reader.op.name in WHOLE:
-            return self.numbers.array(np.asarray(plain(x.value)), x)
-        form = self.form(ref, block, at, x)
-        return self.numbers.of_data(x) if form.pooled and not x.requires_grad else form
+        plainly = x.op == "constant" and x not in self.clock.slots
+        if plainly and tensor.ndim and reader.op is not None and reader.op.name in WHOLE:
+            return self.numbers.array(np.asarray(plain(tensor.value)), tensor)
+        form = self.form(x, at, tensor)
+        return self.numbers.of_data(tensor) if form.pooled and not tensor.requires_grad else form
 
     def _entry(self, node: Tensor, now: Time) -> Form:
         """An entry of a whole sequence that a step reads, or something outside of all steps.
@@ -162,7 +165,7 @@ class Writer:
         """The latest entry, relative to its step, that the body reads of each sequence."""
         latest: dict[int, int] = {}
         for i in self.it.body:
-            if i.op is None and (entry := ENTRY.fullmatch(i.name or "")):
+            if i.op == "input" and (entry := ENTRY.fullmatch(i.label)):
                 number, shift = int(entry[1]), int(entry[2])
                 latest[number] = max(shift, latest.get(number, shift))
         return latest
@@ -188,9 +191,7 @@ class Writer:
 
     def _of_root(self, node: Tensor) -> Form:
         """What a root is made of."""
-        refs: list[Reference] = [Constant(x.value) if is_constant(x) else Root(x) for x in node.inputs]
-        args = [self._input(ref, AFTER, None, x, node) for ref, x in zip(refs, node.inputs, strict=True)]
-        return self._operation(node, args)
+        return self._operation(node, [self._input(outside(x), None, x, node) for x in node.inputs])
 
     # -- equations ----------------------------------------------------------------------------------------------------
     def _write(self) -> None:
@@ -200,10 +201,10 @@ class Writer:
             name = self.names.of.get(("root", node.id))
             if name is not None and node.op is not None:
                 self._state(name, self._of_root(node), node)
-        for (position, distance), ref in self.it.initial.items():
+        for (position, distance), x in self.it.initial.items():
             name = self.names.of_body(position)
             if name is not None and position not in self.running:
-                self._begin(name, position, distance, ref)
+                self._begin(name, position, distance, x)
         self._ends([step for step in self.clock.ends if step >= 0])
         self._equations(BODY, NOW)
         self._ends([step for step in self.clock.ends if step < 0])
@@ -211,9 +212,9 @@ class Writer:
         self._loss()
 
     def _equations(self, block: Block, at: Time | None) -> None:
-        for p, i in enumerate(self.clock.instructions(block)):
+        for p, i in enumerate(self.clock.nodes(block)):
             slot = (*block, p)
-            form = self._block(block, at)[p] if i.op is not None and slot in self.names.of else None
+            form = self._block(block, at)[p] if i.function is not None and slot in self.names.of else None
             if form is not None:
                 name = self.names.of[slot]
                 within = over(*self._held(name)) if block == BODY else "t"
@@ -286,15 +287,16 @@ class Writer:
     def _made_inside(self, position: int | None, at: Time) -> bool:
         """Whether other steps compute what a step has as a leaf."""
         inside = 1 <= at.number(self.clock.T) <= self.clock.T
-        return inside and position is not None and self.it.body[position].op is not None
+        return inside and position is not None and self.it.body[position].function is not None
 
-    def _begin(self, name: str, position: int, distance: int, ref: Reference) -> None:
+    def _begin(self, name: str, position: int, distance: int, x: Node) -> None:
         """What a state begins from, where that is no earlier state of its own name."""
         at, T = self.clock.beside(distance), self.clock.T
         early = at.number(T) <= 0  # there, where a state begins is given, like an input
-        if isinstance(ref, At):
-            slot = (*self.clock.block(ref.step), ref.position)
-            node, here = self.clock.node(slot), self.clock.time(ref.step).number(T)
+        single = self.clock.single(x)
+        if single is not None:
+            slot, step = single
+            node, here = self.clock.node(slot), self.clock.time(step).number(T)
             if self.names.of.get(slot) == name and here == at.number(T):
                 if here > T and node.op is None:
                     self._given_there(name, at, node)
@@ -302,14 +304,15 @@ class Writer:
             if early and node.op is None and not node.requires_grad:
                 self.starts[name, at.number(T)] = (plain(node.value), node)
                 return
-        if isinstance(ref, Constant):
-            if early and (np.size(ref.value) > 1 or position in self.names.aliases):
-                self.starts[name, at.number(T)] = (plain(ref.value), self.clock.node(("body", position)))
+        if x.op == "constant":
+            value = plain(x.params["value"])
+            if early and (np.size(value) > 1 or position in self.names.aliases):
+                self.starts[name, at.number(T)] = (value, self.clock.node(("body", position)))
                 return
-            if not np.any(plain(ref.value)):
+            if not np.any(value):
                 self.lines.append(f"{name}[{at}] = 0")
                 return
-        self.lines.append(f"{name}[{at}] = {self.form(ref, AFTER, None).text}")
+        self.lines.append(f"{name}[{at}] = {self.form(x, None).text}")
 
     def _given_there(self, name: str, at: Time, node: Tensor) -> None:
         """A leaf where the language has no inputs: after the last step, or where other steps have an equation."""
@@ -322,10 +325,10 @@ class Writer:
         self.lines.append(f"{name}[{at}] = {given}")
 
     def _loss(self) -> None:
-        (ref,), loss = self.it.outputs, self.recorded.loss
+        (x,), loss = self.it.outputs, self.recorded.loss
         if self.axes.has_samples(loss):
             raise DerivationError("the loss is one number for each sample: add them up")
-        slot = ("root", loss.id) if isinstance(ref, Root) else slot_of(ref, AFTER) if not isinstance(ref, At) else None
+        slot = ("root", loss.id) if x.op == "input" else self.clock.slots.get(x)
         if slot in self.names.of and self.lines and self.lines[-1].startswith(f"{self.names.of[slot]} ="):
             return
-        self.lines.append(f"{self.names.free('L')} = {self.totals.of(ref, AFTER, None).text}")
+        self.lines.append(f"{self.names.free('L')} = {self.totals.of(x, None).text}")

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from ..core.loop.recurrence import After, At, Here, Instruction, Reference, Root, Shift
+from ..core.loop.program import Node
 from ..core.tensor import Tensor
 from ..language.functions import FUNCTIONS, REDUCTIONS
 from .recorded import Recorded
 
-#: ("body", position), ("end", step, position) with the step as in `At`, ("after", position), ("root", id of the node)
+#: ("body", position), ("end", step, position) with the step counted from the first (0, 1, ...) or the last (-1, ...),
+#: ("after", position), ("root", id of the node)
 Slot = tuple[str | int, ...]
 _RESERVED = frozenset({"t", "T", "for", "and", "in", *FUNCTIONS, *REDUCTIONS})
 #: what is no work of its own: an expression that holds nothing else is written again at each use
@@ -31,7 +32,8 @@ class Names:
     """`of` maps slots to names; `sequences` the numbers of whole sequences."""
 
     def __init__(self, recorded: Recorded, running: Iterable[int]) -> None:
-        self.recorded, self.recurrence = recorded, recorded.recurrence
+        self.recorded, self.program = recorded, recorded.program
+        self.slots = recorded.slots
         self.running = set(running)
         self.of: dict[Slot, str] = {}
         self._taken: set[str] = set(_RESERVED)
@@ -61,24 +63,22 @@ class Names:
     def _names_of_entries(self) -> dict[int, int]:
         """What whole sequences are called: as their entries, if these have a name of their own. The positions of the
         body that only give it, with the number of the sequence."""
-        body = self.recurrence.body
+        body = self.program.body
         wishes = {n: leaf.name or "k_1" for n, leaf in self.recorded.sequences.items()}
         aliases: dict[int, int] = {}
         #: the position of the entry that such a position names
         self.entry_of: dict[int, int] = {}
         for p, i in enumerate(body):
-            ref: Reference = Here(p)
-            while isinstance(ref, Here) and (op := body[ref.position].op) is not None and op.name in _SAME:
-                ref = body[ref.position].inputs[0]
-            if i.name is None or i.op is None or not isinstance(ref, Here):
-                continue
-            entry = ENTRY.fullmatch(body[ref.position].name or "")
-            if entry is not None and int(entry[1]) >= 0 and int(entry[1]) not in aliases.values():
-                wishes[int(entry[1])] = str(i.name)
-                aliases[p] = int(entry[1])
-                self.entry_of[p] = ref.position
+            source = i
+            while source.op in _SAME:
+                source = source.ins[0]
+            match self.slots.get(source), ENTRY.fullmatch(source.label):
+                case ("body", int() as position), re.Match() as entry if i.label and i.function is not None:
+                    number = int(entry[1])
+                    if number >= 0 and number not in aliases.values():
+                        wishes[number], aliases[p], self.entry_of[p] = i.label, number, position
         self.sequences = {n: self.free(wish) for n, wish in wishes.items()}
-        self._by_place = {str(body[p].place): self.sequences[n] for p, n in aliases.items()}
+        self._by_place = {body[p].place: self.sequences[n] for p, n in aliases.items()}
         return aliases
 
     def of_body(self, position: int) -> str | None:
@@ -89,17 +89,11 @@ class Names:
 
     # -- what people named --------------------------------------------------------------------------------------------
     def _given(self) -> None:
-        it = self.recurrence
-        slots: list[tuple[Slot, Instruction]] = [
-            (("body", p), i) for p, i in enumerate(it.body) if p not in self.aliases
-        ]
-        slots += [(("after", p), i) for p, i in enumerate(it.after)]
-        ends = [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]
-        slots += [(("end", step, p), i) for step, block in ends for p, i in enumerate(block)]
-        named = [(slot, i) for slot, i in slots if i.name is not None and not i.name.startswith("@")]
+        named = [(slot, i) for i, slot in self.slots.items() if i.label and not i.label.startswith("@")]
+        named = [(slot, i) for slot, i in named if slot[0] != "body" or slot[1] not in self.aliases]
         outside = [node for node in self.roots() if node.name is not None and not node.name.startswith("@")]
         alone = Counter(node.name for node in outside)
-        places = Counter({i.name: len({j.place for _, j in named if j.name == i.name}) for _, i in named})
+        places = Counter({i.label: len({j.place for _, j in named if j.label == i.label}) for _, i in named})
         wishes: list[tuple[str, str, Slot]] = []
         seen: dict[str, set[str]] = {}
         for node in outside:
@@ -107,11 +101,11 @@ class Names:
             wish = str(node.name) if alone[node.name] == 1 else _spelled(".".join([*labels, str(node.name)]))
             wishes.append((f"/{node.id}", wish, ("root", node.id)))
         for slot, i in named:
-            place, block = str(i.place), str(slot[:-1])
+            place, block = i.place, str(slot[:-1])
             while place in seen.setdefault(block, set()):  # two of one name in one step
                 place += "_2"
             seen[block].add(place)
-            wishes.append((place, str(i.name) if places[i.name] == 1 else _spelled(place), slot))
+            wishes.append((place, i.label if places[i.label] == 1 else _spelled(place), slot))
         # dh gives way to h, whose gradient is called so
         for place, wish, slot in sorted(wishes, key=lambda entry: entry[1][0] == "d"):
             self.of[slot] = self._named(place, wish)
@@ -131,8 +125,8 @@ class Names:
     # -- what needs a name --------------------------------------------------------------------------------------------
     def _states(self) -> None:
         """What is read at another step."""
-        it = self.recurrence
-        crossing = {ref.position for i in it.body for ref in i.inputs if isinstance(ref, Shift)} - self.running
+        it = self.program
+        crossing = {carried.position for carried in it.carry} - self.running
         for p in sorted(crossing):
             if self.of_body(p) is None and not _entry(it.body[p]):
                 wish = next((name for name in _STATES if name not in self._taken), "v")
@@ -140,70 +134,58 @@ class Names:
 
     def _read_by_steps(self) -> None:
         """What stands after some steps and is read by others."""
-        it = self.recurrence
-        reads = [ref for block in (it.body, *it.first, *it.last) for i in block for ref in i.inputs]
-        for p in sorted({ref.position for ref in reads if isinstance(ref, After)}):
-            if ("after", p) not in self.of:
+        it = self.program
+        reads = {x for block in (it.body, *it.first, *it.last) for i in block for x in i.ins}
+        for p, node in enumerate(it.after):
+            if node in reads and ("after", p) not in self.of:
                 self.of["after", p] = self.free("v")
 
     def _read_twice(self) -> None:
-        for block, slots in (("body", self.recurrence.body), ("after", self.recurrence.after)):
-            uses = Counter(
-                ref.position for i in slots for ref in i.inputs if isinstance(ref, Here if block == "body" else After)
-            )
-            work: list[int] = []
+        for block, slots in (("body", self.program.body), ("after", self.program.after)):
+            uses = Counter(x for i in slots for x in i.ins)
+            work: dict[Node, int] = {}
             for p, i in enumerate(slots):
-                inner = [work[r.position] for r in i.inputs if isinstance(r, Here | After) and r.position < p]
-                work.append(sum(inner) + (i.op is not None and i.op.name not in _PLAIN))
+                inner = sum(work.get(x, 0) for x in i.ins)
+                work[i] = inner + (i.function is not None and i.op not in _PLAIN)
                 if (block, p) in self.of or (block == "body" and p in {*self.running, *self.aliases}):
-                    work[p] = 0
+                    work[i] = 0
                     continue
-                gate = _gate(slots, p) if block == "body" else ""
-                if (gate and sum(inner) > (3 if _spelled_out(i) else 0)) or (uses[p] > 1 and work[p] > 1):
+                gate = _gate(i) if block == "body" else ""
+                if (gate and inner > (3 if _spelled_out(i) else 0)) or (uses[i] > 1 and work[i] > 1):
                     self.of[block, p] = self.free(gate or "v")
-                    work[p] = 0
+                    work[i] = 0
 
     def _at_the_ends(self) -> None:
         """What stands for a state of the body at a step before the first, or after the last, is called as it is."""
-        it = self.recurrence
-        count = len(it.first)
-        for (position, distance), ref in it.initial.items():
-            name = self.of_body(position)
-            if not isinstance(ref, At) or name is None:
-                continue
-            beside = count + distance if distance < 0 else -len(it.last) + distance - 1
-            slot = ("end", ref.step, ref.position)
-            if ref.step == beside and slot not in self.of:
-                self.of[slot] = name
-        for step, block in [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]:
+        it = self.program
+        ends = [*enumerate(it.first), *enumerate(it.last, start=-len(it.last))]
+        for (position, distance), node in it.initial.items():
+            name, slot = self.of_body(position), self.slots.get(node)
+            beside = len(it.first) + distance if distance < 0 else -len(it.last) + distance - 1
+            if name is not None and slot is not None and slot[:2] == ("end", beside):
+                self.of.setdefault(slot, name)
+        for step, block in ends:
             for p, (i, other) in enumerate(zip(block, it.body, strict=False)):  # steps that differ in few places
                 name = self.of.get(("body", p))
                 named = {self.of.get(("end", step, q)) for q, _ in enumerate(block)}
-                if name is not None and name not in named and i.op is not None and i.op is other.op:
+                if name is not None and name not in named and i.function is not None and i.op == other.op:
                     self.of.setdefault(("end", step, p), name)
 
 
-def _gate(step: Sequence[Instruction], p: int) -> str:
+def _gate(i: Node) -> str:
     """What an activation is called that nobody named: g for a sigmoid, n for any other; empty for what is none."""
-    i = step[p]
-    if i.op is None:
-        return ""
-    if i.op.name in ("tanh", "relu", "softplus"):
+    if i.op in ("tanh", "relu", "softplus"):
         return "n"
-    return "g" if i.op.name == "sigmoid" or _is_sigmoid(step, i) else ""
+    return "g" if i.op == "sigmoid" or _is_sigmoid(i) else ""
 
 
-def _spelled_out(i: Instruction) -> bool:
-    return i.op is not None and i.op.name in ("divide", "reciprocal")
+def _spelled_out(i: Node) -> bool:
+    return i.op in ("divide", "reciprocal")
 
 
-def _is_sigmoid(step: Sequence[Instruction], i: Instruction) -> bool:
+def _is_sigmoid(i: Node) -> bool:
     """Whether it is 1 / (1 + exp(-z)), spelled out."""
-    if not _spelled_out(i) or not isinstance(i.inputs[-1], Here):
-        return False
-    below = step[i.inputs[-1].position]
-    exps = [step[r.position].op for r in below.inputs if isinstance(r, Here)]
-    return below.op is not None and below.op.name == "add" and any(op is not None and op.name == "exp" for op in exps)
+    return _spelled_out(i) and i.ins[-1].op == "add" and any(x.op == "exp" for x in i.ins[-1].ins)
 
 
 def _spelled(place: str) -> str:
@@ -212,22 +194,10 @@ def _spelled(place: str) -> str:
     return "_".join([name, *labels[1:]] if len(labels) > 1 else [name, *labels])
 
 
-def _entry(i: Instruction) -> bool:
+def _entry(i: Node) -> bool:
     """Whether it is an entry of a whole sequence."""
-    return i.op is None and i.name is not None and ENTRY.fullmatch(i.name) is not None
+    return i.op == "input" and ENTRY.fullmatch(i.label) is not None
 
 
 def _is_number(node: Tensor) -> bool:
     return node.op is None and node.name is None and not node.requires_grad
-
-
-def slot_of(ref: Reference, block: tuple[str | int, ...]) -> Slot:
-    """The slot that a reference from a block means; `block` is ("body",), ("end", step) or ("after",)."""
-    match ref:
-        case Here(position):
-            return (*block, position)
-        case After(position):
-            return ("after", position)
-        case Root(node):
-            return ("root", node.id)
-    raise TypeError(f"{ref!r} means no single slot")

@@ -1,6 +1,6 @@
 """A recorded loss, made ready to be folded: whole sequences as their entries, what differs from step to step by name.
 
-Values do not change. What is folded is `core.fold`'s recurrence: it keeps which step at an end differs from the others,
+Values do not change. What is folded is a loop program: it keeps which step at an end differs from the others,
 as equations with an index of their own do, and the names and scopes that people gave.
 """
 
@@ -18,7 +18,7 @@ from ..core.declare import record
 from ..core.errors import DerivationError, FoldError
 from ..core.graph import Graph
 from ..core.loop.fold import fold
-from ..core.loop.recurrence import Recurrence, Root
+from ..core.loop.program import LoopProgram, Node, outside
 from ..core.loop.timeline import Timeline, is_constant, same_value
 from ..core.ops.indexing import select
 from ..core.primitive import PRIMITIVES
@@ -29,7 +29,7 @@ from .stacks import taken_apart
 
 
 class Recorded:
-    """A loss over steps, folded: `graph`, its `timeline` and `recurrence`; `sequences` are the leaves (time first) that
+    """A loss over steps, folded: `graph`, its `timeline` and `program`; `sequences` are the leaves (time first) that
     steps read by entries, by number.
 
     `times` says which leaves these are, as the axis of time by id; else they are found by what reads them.
@@ -49,17 +49,24 @@ class Recorded:
         self.one_hot: list[str] = []
         self.loss = _differing_by_name(self._picks_as_products(loss))
         self.graph = Graph(self.loss)
+        self.program = self._folded()
+        #: where each node of the program stands: see `quantity_names`
+        self.slots: dict[Node, tuple[str | int, ...]] = {node: ("body", p) for p, node in enumerate(self.program.body)}
+        for i, block in self.program.blocks.items():
+            home = ("after",) if i is None else ("end", i)
+            self.slots.update({node: (*home, p) for p, node in enumerate(block)})
+
+    def _folded(self) -> LoopProgram:
         self.timed = any(node.scope.step is not None for node in self.graph.nodes)
         if not self.timed:  # nothing repeats: equations without time
-            parameters = self.graph.parameters
-            self.recurrence = Recurrence((), (), (Root(self.loss),), parameters, (), (), (), (), 1, 1)
             self.timeline: Timeline | NoTime = NoTime()
-            return
+            return LoopProgram((), (), (), (), (outside(self.loss),), (), self.graph.parameters, 1, 1)
         try:
-            self.recurrence = fold(self.graph)
+            program = fold(self.graph)
         except FoldError as error:
             raise DerivationError(f"the steps are not one step repeated: {error}") from error
         self.timeline = Timeline(self.graph)
+        return program
 
     def _by_entries(self, loss: Tensor, times: Mapping[int, int] | None) -> Tensor:
         """Whole sequences as what they consist of."""

@@ -1,6 +1,6 @@
 """Sums over time in a folded recording: `add_n` over the steps, sums that run along with them, what the ends add.
 
-All that is added up where a reference stands is collected first; neighbouring steps that add the same are one sum.
+All that is added up where a node is read is collected first; neighbouring steps that add the same are one sum.
 """
 
 from __future__ import annotations
@@ -8,27 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core.loop.recurrence import After, At, Each, Here, Reference, Shift
+from ..core.loop.program import Node, shifted
 from ..core.tensor import Tensor
 from .expression_text import SUM, Form, literal, negated
 from .quantity_names import Names
 from .samples import Axes
-from .times import AFTER, BODY, NOW, Block, Clock, Time, over
+from .times import NOW, Clock, Time, over
 
 #: what adds up
 SUMS = frozenset(["add", "add_n", "subtract"])
+#: who reads, and by which node
+Reads = list[tuple[int | None, Node]]
 
 
 @dataclass(frozen=True)
 class Term:
-    """What a reference from a block stands for, at each step from `first` to `last`; at one alone if there is none."""
+    """What a node stands for, at each step from `first` to `last`; at one alone if there is none. `tensor` is it."""
 
-    ref: Reference
-    block: Block
+    node: Node
     first: Time | None
     last: Time | None = None
     negative: bool = False
-    node: Tensor | None = None
+    tensor: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Running:
     """A sum that runs along with the steps, `shift` to the step before: what each step adds, or takes away."""
 
     shift: int
-    added: tuple[tuple[Reference, bool], ...]
+    added: tuple[tuple[Node, bool], ...]
 
 
 def running_sums(clock: Clock) -> tuple[dict[int, Running], frozenset[int]]:
@@ -45,7 +46,7 @@ def running_sums(clock: Clock) -> tuple[dict[int, Running], frozenset[int]]:
     found: dict[int, Running] = {}
     inner: set[int] = set()
     reads = _reads(clock)
-    for p in {ref.position for i in clock.it.body for ref in i.inputs if isinstance(ref, Shift)}:
+    for p in {carried.position for carried in clock.it.carry}:
         chain = _chain(clock, p, reads)
         if chain is not None:
             found[p], members = chain
@@ -53,60 +54,49 @@ def running_sums(clock: Clock) -> tuple[dict[int, Running], frozenset[int]]:
     return found, frozenset(inner)
 
 
-def _chain(
-    clock: Clock, p: int, reads: dict[int, list[tuple[int | None, Reference]]]
-) -> tuple[Running, set[int]] | None:
+def _chain(clock: Clock, p: int, reads: dict[int, Reads]) -> tuple[Running, set[int]] | None:
     """From the sum so far, by one addition after the other, back to the sum at position p."""
-    added: list[tuple[Reference, bool]] = []
+    added: list[tuple[Node, bool]] = []
     members: set[int] = set()
     shift, here = 0, p
     while here != p or not members:
-        of_body = [(q, ref) for q, ref in reads.get(here, ()) if q is not None]
-        elsewhere = [ref for q, ref in reads.get(here, ()) if q is None]
+        of_body = [(q, x) for q, x in reads.get(here, ()) if q is not None]
+        elsewhere = [x for q, x in reads.get(here, ()) if q is None]
         if len(of_body) != 1 or (here != p and elsewhere):
             return None
-        ((q, ref),) = of_body
+        ((q, x),) = of_body
         i = clock.it.body[q]
-        if (
-            i.op is None
-            or i.name is not None
-            or i.op.name not in ("add", "subtract")
-            or (i.op.name == "subtract" and i.inputs[0] != ref)
-        ):
+        if i.label or i.op not in ("add", "subtract") or (i.op == "subtract" and i.ins[0] is not x):
             return None
-        shift = ref.shift if isinstance(ref, Shift) else shift
-        added += [(other, i.op.name == "subtract") for j, other in enumerate(i.inputs) if j != i.inputs.index(ref)]
+        shift = shifted(x).by or shift
+        added += [(other, i.op == "subtract") for j, other in enumerate(i.ins) if j != i.ins.index(x)]
         members.add(q)
         here = q
     end = clock.hi if shift < 0 else clock.lo
-    outside = [ref for q, ref in reads[p] if q is None]
-    if any(not isinstance(ref, At) or clock.listed(ref.step) != end for ref in outside):
+    outside = [clock.single(x) for q, x in reads[p] if q is None]
+    if any(found is None or clock.listed(found[1]) != end for found in outside):
         return None
     return Running(shift, tuple(added)), members
 
 
-def _reads(clock: Clock) -> dict[int, list[tuple[int | None, Reference]]]:
-    """Who reads each position of the body, and how; None for what stands outside of it."""
+def _reads(clock: Clock) -> dict[int, Reads]:
+    """Who reads each position of the body, and by which node; None for what stands outside of it."""
     it = clock.it
-    found: dict[int, list[tuple[int | None, Reference]]] = {}
-    outside = [ref for step in (*it.first, *it.last, it.after) for i in step for ref in i.inputs]
-    for q, refs in [*((q, i.inputs) for q, i in enumerate(it.body)), (None, (*outside, *it.outputs))]:
-        for ref in refs:
-            match ref:
-                case Here(position) if q is not None:
-                    found.setdefault(position, []).append((q, ref))
-                case Shift(position, _):
-                    found.setdefault(position, []).append((q, ref))
-                case At(step, position) if clock.block(step) == BODY:
-                    found.setdefault(position, []).append((q, ref))
-                case Each():
-                    for position in ref.positions:
-                        found.setdefault(position, []).append((q, ref))
+    found: dict[int, Reads] = {}
+    outside = [x for block in it.blocks.values() for i in block for x in i.ins]
+    for q, ins in [*((q, i.ins) for q, i in enumerate(it.body)), (None, [*outside, *it.outputs])]:
+        for x in ins:
+            single = clock.single(x)
+            sources = x.ins if x.op == "spread" else [shifted(x).node]
+            slots = [single[0]] if single is not None else [clock.slots.get(node) for node in sources]
+            for slot in slots:
+                if slot is not None and slot[0] == "body":
+                    found.setdefault(int(slot[1]), []).append((q, x))
     return found
 
 
 class Totals:
-    """Writes sums over time; `form` writes a reference from a block at a time."""
+    """Writes sums over time; `form` writes a node at a time."""
 
     def __init__(
         self,
@@ -114,65 +104,52 @@ class Totals:
         names: Names,
         axes: Axes,
         running: dict[int, Running],
-        form: Callable[[Reference, Block, Time | None, Tensor | None], Form],
+        form: Callable[[Node, Time | None, Tensor | None], Form],
     ) -> None:
         self.clock, self.names, self.axes, self.running, self.form = clock, names, axes, running, form
 
-    def of(self, ref: Reference, block: Block, at: Time | None) -> Form:
-        """Everything that is added up where a reference stands."""
-        return self.written(self.terms(ref, block, at))
+    def of(self, x: Node, at: Time | None) -> Form:
+        """Everything that is added up where a node is read."""
+        return self.written(self.terms(x, at))
 
-    def terms(
-        self, ref: Reference, block: Block, at: Time | None, negative: bool = False, node: Tensor | None = None
-    ) -> list[Term]:
-        """What is added up where a reference stands: itself, or the terms of the sum that it means."""
+    def terms(self, x: Node, at: Time | None, negative: bool = False, tensor: Tensor | None = None) -> list[Term]:
+        """What is added up where a node is read: itself, or the terms of the sum that it means."""
         clock = self.clock
-        stack: list[tuple[Reference, Block, Time | None, bool, Tensor | None]] = [(ref, block, at, negative, node)]
+        stack: list[tuple[Node, Time | None, bool, Tensor | None]] = [(x, at, negative, tensor)]
         found: list[Term] = []
         while stack:
-            ref, block, at, negative, node = stack.pop()
-            if isinstance(ref, Each):
-                first, last = clock.span(ref.start, ref.stop)
-                found += [Term(Here(p), BODY, first, last, negative) for p in ref.positions]
+            x, at, negative, tensor = stack.pop()
+            if x.op == "spread":
+                first, last = clock.span(x.params["start"], x.params["stop"])
+                found += [Term(node, first, last, negative) for node in x.ins]
                 continue
-            home, position, time = self._meant(ref, block, at)
-            if home == BODY and position in self.running:
+            single = clock.single(x)
+            slot, time = (clock.slots.get(x), at) if single is None else (single[0], clock.time(clock.meant(single[1])))
+            if slot is not None and slot[0] == "body" and slot[1] in self.running:
+                position = int(slot[1])
                 running = self.running[position]
                 for other, taken in running.added:
-                    found.append(Term(other, BODY, clock.first, clock.last, negative != taken))
-                stack.append((clock.it.initial[position, running.shift], AFTER, None, negative, None))
-                continue
-            i = None if home is None or home == BODY else clock.instructions(home)[position]
-            if home is not None and i is not None and i.op is not None and i.op.name in SUMS and i.name is None:
-                inputs, away = clock.node((*home, position)).inputs, i.op.name == "subtract"
-                for j in reversed(range(len(i.inputs))):
-                    one = inputs[j] if len(inputs) == len(i.inputs) else None
-                    stack.append((i.inputs[j], home, time, negative != (away and bool(j)), one))
+                    found.append(Term(other, clock.first, clock.last, negative != taken))
+                stack.append((clock.it.initial[position, running.shift], None, negative, None))
+            elif slot is not None and slot[0] != "body" and x.op in SUMS and not x.label:
+                inputs, away = clock.node(slot).inputs, x.op == "subtract"
+                for j in reversed(range(len(x.ins))):
+                    one = inputs[j] if len(inputs) == len(x.ins) else None
+                    stack.append((x.ins[j], None if slot[0] == "after" else time, negative != (away and bool(j)), one))
             else:
-                found.append(Term(ref, block, at, None, negative, node))
+                found.append(Term(x, at, None, negative, tensor))
         return found
-
-    def _meant(self, ref: Reference, block: Block, at: Time | None) -> tuple[Block | None, int, Time | None]:
-        """Block, position and time of what a reference means; no block for what belongs to no step."""
-        match ref:
-            case Here(position):
-                return block, position, at
-            case After(position):
-                return AFTER, position, None
-            case At(step, position):
-                return self.clock.block(step), position, self.clock.time(self.clock.meant(step))
-        return None, 0, None
 
     def written(self, terms: list[Term]) -> Form:
         """Terms as a sum; neighbours in time that say the same are one."""
         single = [term for term in terms if term.last is None]
-        alone = [(self.form(term.ref, term.block, term.first, term.node), term.negative) for term in single]
+        alone = [(self.form(term.node, term.first, term.tensor), term.negative) for term in single]
         alone = [(form, negative) for form, negative in alone if form.number != 0.0]
         total: Form | None = None
         for term in terms:
             if term.first is not None and term.last is not None:
                 first, last, alone = self._widened(term, term.first, term.last, alone)
-                body = self.form(term.ref, BODY, NOW, None)
+                body = self.form(term.node, NOW, None)
                 part = Form(f"sum({over(first, last)}, {body.text})", axes=body.axes, pooled=body.pooled)
                 total = self._plus(total, part, term.negative)
         for form, negative in alone:
@@ -196,7 +173,7 @@ class Totals:
             for time in (first.moved(-1), last.moved(1)):
                 if not 1 <= time.number(self.clock.T) <= self.clock.T:
                     continue
-                body = self.form(term.ref, BODY, time, None)
+                body = self.form(term.node, time, None)
                 same = ((form.text, negative) == (body.text, term.negative) for form, negative in left)
                 match = next((n for n, found in enumerate(same) if found), None)
                 if match is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.errors import DerivationError
-from ..core.loop.recurrence import Instruction
+from ..core.loop.program import Node, Step, at_step
 from ..core.tensor import Tensor
 from .quantity_names import Slot
 from .recorded import Recorded
@@ -51,14 +51,15 @@ def over(first: Time, last: Time) -> str:
 class Clock:
     """The steps of a recording. Step 1 of the equations is the first that computes something, `T` the last.
 
-    Recorded steps are counted as in `At`: 0, 1, ... from the first, -1, ... from the last. From which end a step of
+    Recorded steps are counted 0, 1, ... from the first, -1, ... from the last. From which end a step of
     the body was meant, one recording cannot tell but for the ends themselves; `anchor` says it: FROM_FIRST, FROM_LAST,
     or NEARER (fold's choice, to be compared with other lengths), ALONE for a recording that nothing is compared with.
     """
 
     def __init__(self, recorded: Recorded, anchor: str = ALONE) -> None:
         self.anchor = anchor
-        self.it, self.timeline = recorded.recurrence, recorded.timeline
+        self.it, self.timeline = recorded.program, recorded.timeline
+        self.slots = recorded.slots
         busy = self.timeline.busy
         self.count, self.zero, self.T = len(busy), busy.index(True), sum(busy)
         self.trailing = busy[::-1].index(True)
@@ -119,12 +120,22 @@ class Clock:
         first, last = len(self.it.first), len(self.it.last)
         return ("end", step) if 0 <= step < first or -last <= step < 0 else BODY
 
-    def instructions(self, block: Block) -> tuple[Instruction, ...]:
+    def nodes(self, block: Block) -> Step:
         """What a block consists of."""
         match block:
             case ("end", int() as step):
                 return self.it.first[step] if step >= 0 else self.it.last[step]
         return self.it.body if block == BODY else self.it.after
+
+    def single(self, x: Node) -> tuple[Slot, int] | None:
+        """Slot and step of what a node reads of one step; None for what it reads of its own, or of none."""
+        slot = self.slots.get(x)
+        if slot is not None:
+            return (slot, int(slot[1])) if slot[0] == "end" else None
+        if x.op not in ("at", "ends"):
+            return None
+        node, k = at_step(x)
+        return self.slots[node], k + self.lo if k >= 0 else k - len(self.it.last)
 
     def node(self, slot: Slot, step: int | None = None) -> Tensor:
         """The recorded node of a slot, of the body that of one step."""

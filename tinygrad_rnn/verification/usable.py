@@ -6,9 +6,10 @@ every reference value and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from ..core.loop.components import components
 from ..language import Equation, Evaluator, Model, Run
 from ..language.run.resolver import Place
 from ..language.syntax.indices import Lengths, Step, numbers
@@ -74,7 +75,9 @@ def usable(model: Model, run: Run, failing: Collection[int] = (), others: Iterab
                 elif place not in run.values and place not in outside and not _is_given(model, evaluator, place):
                     missing.setdefault(id(equation), {})[place] = None
     found = Usable()
-    for circle in _circles(reads):
+    for circle in components(reads):
+        if len(circle) == 1 and circle[0] not in reads[circle[0]]:
+            continue
         names = [_named(place) for place in circle]
         said = " <- ".join([*names[:4], *(["…"] if len(names) > 4 else []), names[0]])
         for place in circle:
@@ -99,38 +102,6 @@ def _is_given(model: Model, evaluator: Evaluator, place: Place) -> bool:
     if base is None or (step is not None and not evaluator.inside(place)):
         return False
     return name in model.document.given or base == model.quantities.loss
-
-
-def _circles(reads: Mapping[Place, list[Place]]) -> Iterable[list[Place]]:
-    """One circle for each set of places that read each other in the end (Tarjan's algorithm, without recursion)."""
-    order: dict[Place, int] = {}
-    low: dict[Place, int] = {}
-    path: list[Place] = []
-    on_path: set[Place] = set()
-    for root in reads:
-        stack = [(root, iter(reads[root]))] if root not in order else []
-        while stack:
-            here, rest = stack[-1]
-            if here not in order:
-                order[here] = low[here] = len(order)
-                path.append(here)
-                on_path.add(here)
-            for place in rest:
-                if place not in order:
-                    stack.append((place, iter(reads[place])))
-                    break
-                if place in on_path:
-                    low[here] = min(low[here], order[place])
-            else:
-                stack.pop()
-                if stack:
-                    low[stack[-1][0]] = min(low[stack[-1][0]], low[here])
-                if low[here] == order[here]:
-                    members = path[path.index(here) :] if path[-1] is not here else [here]
-                    del path[-len(members) :]
-                    on_path.difference_update(members)
-                    if len(members) > 1 or here in reads[here]:
-                        yield members
 
 
 def _said(places: Iterable[Place], model: Model, evaluator: Evaluator) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...core.loop.components import components
 from ...core.loop.program import Node, order
 from ..unsupported import Unfoldable
 
@@ -23,11 +24,11 @@ class Stages:
         self.loop: dict[int, int] = {}
         self.direction: dict[int, int] = {}
         self.rank: dict[int, int] = {}
-        components = _components(self.nodes)
-        for component in components:
+        found = components({node: node.ins for node in self.nodes})
+        for component in found:
             if len(component) > 1:
                 self._loop(component)
-        for component in components:  # each after those it depends on
+        for component in found:  # each after those it depends on
             kind = LOOP if len(component) > 1 else MAP if component[0].step else ONCE
             inside = {id(node) for node in component}
             least = 0
@@ -62,45 +63,3 @@ class Stages:
     def inside(self, node: Node) -> bool:
         """Whether a node is computed in a loop."""
         return id(node) in self.loop
-
-
-def _components(nodes: list[Node]) -> list[list[Node]]:
-    """The strongly connected components, each after those it depends on (Tarjan, without recursion)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    on_stack: set[int] = set()
-    stack: list[Node] = []
-    found: list[list[Node]] = []
-    for root in nodes:
-        if id(root) in index:
-            continue
-        work = [(root, iter(root.ins))]
-        index[id(root)] = low[id(root)] = len(index)
-        stack.append(root)
-        on_stack.add(id(root))
-        while work:
-            node, rest = work[-1]
-            for x in rest:
-                if id(x) not in index:
-                    index[id(x)] = low[id(x)] = len(index)
-                    stack.append(x)
-                    on_stack.add(id(x))
-                    work.append((x, iter(x.ins)))
-                    break
-                if id(x) in on_stack:
-                    low[id(node)] = min(low[id(node)], index[id(x)])
-            else:
-                work.pop()
-                if work:
-                    parent = work[-1][0]
-                    low[id(parent)] = min(low[id(parent)], low[id(node)])
-                if low[id(node)] == index[id(node)]:
-                    component = []
-                    while True:
-                        x = stack.pop()
-                        on_stack.discard(id(x))
-                        component.append(x)
-                        if x is node:
-                            break
-                    found.append(component)
-    return found

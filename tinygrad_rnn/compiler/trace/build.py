@@ -13,10 +13,9 @@ import numpy as np
 
 from ...core.graph import Graph
 from ...core.loop.fold import fold
-from ...core.loop.program import Node, constant, order
-from ...core.loop.recurrence import After, At, Constant, Each, Here, Instruction, Recurrence, Reference, Root, Shift
+from ...core.loop.program import LoopProgram, Node, at_step, constant, order, rewrite
 from ...core.loop.timeline import same_static, same_value
-from ...core.primitive import Primitive
+from ...core.primitive import PRIMITIVES
 from ...core.tensor import Tensor
 from ..unsupported import OtherNumber, Unfoldable
 from .length_numbers import power
@@ -61,10 +60,6 @@ class _Writer:
     ) -> None:
         self.leaves, self.first_id, self.length, self.named = leaves, first_id, length, named
         self.roots: dict[int, Node] = {}
-        self.shifts: dict[tuple[int, int], Node] = {}
-        self.body: list[Node] = []
-        self.after: list[Node] = []
-        self.once: dict[tuple[str, int, int], Node] = {}
 
     # -- a graph without repetition -----------------------------------------------------------------------------------
     def flat(self, graph: Graph, outputs: list[list[Tensor]]) -> Built:
@@ -109,199 +104,94 @@ class _Writer:
         return constant(node.value)
 
     # -- a graph of steps ---------------------------------------------------------------------------------------------
-    def folded(self, recurrence: Recurrence, outputs: list[list[Tensor]]) -> Built:
-        self.recurrence = recurrence
-        self.start = recurrence.start + len(recurrence.first)
-        self.lists = recurrence.T - recurrence.ends + len(recurrence.first) + len(recurrence.last)
-        self.count = recurrence.T - recurrence.ends
-        for instruction in recurrence.body:
-            self.body.append(self._body_leaf(instruction) if instruction.op is None else self._shell(instruction, True))
-        for p, instruction in enumerate(recurrence.body):
-            self.body[p].ins = [self.inside(ref) for ref in instruction.inputs]
-        for instruction in recurrence.after:
-            self.after.append(self._after(instruction))
-        refs = iter(recurrence.outputs)
-        found = [self._output(group, refs) for group in outputs]
-        return Built(found, self.length - self.count, self.length)
+    def folded(self, program: LoopProgram, outputs: list[list[Tensor]]) -> Built:
+        self.program = program
+        self.count = program.T - program.ends
+        self.lists = self.count + len(program.first) + len(program.last)
+        found = [_output(group, x) for group, x in zip(outputs, program.outputs, strict=False)]
+        return Built(rewrite(rewrite(found, self.bound), _over_steps), self.length - self.count, self.length)
 
-    def _shell(self, i: Instruction, step: bool) -> Node:
-        assert i.op is not None
-        sample: Any = 0.0 if i.shape == () and i.dtype == np.float64 else np.full(i.shape, 0.5).astype(i.dtype)
-        return Node(i.op.name, (), dict(i.params or {}) or None, step, sample, i.op, i.name or "")
+    def bound(self, node: Node) -> Node | None:
+        """What stands for a leaf: an argument, or a constant."""
+        if node.op != "input":
+            return None
+        if "tensor" in node.params:
+            return self.root(node.params["tensor"])
+        (values,) = (x.values for x in self.program.inputs if x.name == node.place)
+        return self._step_leaf(node, values) if node.step else self._single_leaf(node, values)
 
-    def _body_leaf(self, i: Instruction) -> Node:
-        if i.name is None:
-            assert i.value is not None
-            return constant(i.value)
-        values = next(x.values for x in self.recurrence.inputs if x.name == i.place)
+    def _step_leaf(self, node: Node, values: Mapping[int | None, Any]) -> Node:
+        """A leaf of the step that repeats."""
+        start, name = self.program.start + len(self.program.first), node.label
         sample = next(iter(values.values()))
-        if i.name.startswith("@"):
-            number, shift = (int(part) for part in i.name[1:].split(":"))
-            if number < 0:
-                number, k = -number - 1, self.length - 1 - (shift - self.start)
-                return Node("input", (), {"leaf": number, "offset": k, "backwards": True}, True, sample)
-            return Node("input", (), {"leaf": number, "offset": self.start + shift, "backwards": False}, True, sample)
-        if i.name in self.named:
-            params = {"leaf": self.named[i.name], "offset": self.start - 1, "backwards": False}
+        if name.startswith("@"):
+            number, shift = (int(part) for part in name[1:].split(":"))
+            backwards = number < 0  # counted down from the end
+            number, offset = (-number - 1, self.length - 1 - shift + start) if backwards else (number, start + shift)
+            return Node("input", (), {"leaf": number, "offset": offset, "backwards": backwards}, True, sample)
+        if name in self.named:
+            params = {"leaf": self.named[name], "offset": start - 1, "backwards": False}
             return Node("input", (), params, True, sample)
-        inner = [value for step, value in values.items() if step is not None]
-        if all(same_value(sample, value) for value in inner):
+        if all(same_value(sample, value) for step, value in values.items() if step is not None):
             return constant(sample)
-        raise Unfoldable(f"the leaf {i.name} has a value of its own at each step, and is no argument")
+        raise Unfoldable(f"the leaf {name} has a value of its own at each step, and is no argument")
 
-    def inside(self, ref: Reference) -> Node:
-        """What a step of the body reads."""
-        match ref:
-            case Here(p):
-                return self.body[p]
-            case Shift(p, by):
-                return self.shift(p, by)
-            case _:
-                return self.outside(ref)
-
-    def shift(self, p: int, by: int) -> Node:
-        """The node at p of another step, as a chain of shifts by one."""
-        way = 1 if by > 0 else -1
-        source = self.body[p]
-        for n in range(1, abs(by) + 1):
-            key = (p, way * n)
-            if key not in self.shifts:
-                self.shifts[key] = Node("shift", (), {"by": way}, True, source.sample, label=source.label)
-                first = self.outside(self.recurrence.initial[key])
-                if not _spreads(first.shape, source.shape):
-                    raise Unfoldable(f"a state of shape {source.shape} starts with shape {first.shape}")
-                self.shifts[key].ins = [source, first]
-            source = self.shifts[key]
-        return source
-
-    def outside(self, ref: Reference) -> Node:
-        """What is computed once, or at one step of those that are."""
-        match ref:
-            case Constant(value):
-                return constant(value)
-            case Root(tensor):
-                return self.root(tensor)
-            case After(p):
-                return self.after[p]
-            case At(step, p):
-                return self.at(step, p)
-        raise Unfoldable(f"no way to read {ref!r} from outside of the steps")
-
-    def at(self, step: int, p: int) -> Node:
-        recurrence = self.recurrence
-        first, last = len(recurrence.first), len(recurrence.last)
-        if 0 <= step < first:
-            return self.peeled(step, p)
-        if -last <= step < 0:
-            return self.peeled(step, p)
-        k = step - first if step >= 0 else step + last
-        key = ("at", k, p)
-        if key not in self.once:
-            source = self.body[p]
-            if not source.step:
-                return source
-            if k == -1 and (p, -1) in recurrence.initial:
-                self.once[key] = Node("ends", [self.shift(p, -1)], {}, False, source.sample)
-            elif k == 0 and (p, 1) in recurrence.initial:
-                self.once[key] = Node("ends", [self.shift(p, 1)], {}, False, source.sample)
-            else:
-                self.once[key] = Node("at", [source], {"k": k}, False, source.sample)
-        return self.once[key]
-
-    def peeled(self, step: int, p: int) -> Node:
-        """A node of a step that differs from the others."""
-        recurrence = self.recurrence
-        steps = recurrence.first if step >= 0 else recurrence.last
-        key = ("peeled", step, p)
-        if key not in self.once:
-            i = steps[step][p]
-            if i.op is None:
-                self.once[key] = self._peeled_leaf(i, step)
-            else:
-                shell = self.once[key] = self._shell(i, False)
-                shell.ins = [self._from_peeled(ref, step) for ref in i.inputs]
-        return self.once[key]
-
-    def _from_peeled(self, ref: Reference, step: int) -> Node:
-        return self.peeled(step, ref.position) if isinstance(ref, Here) else self.outside(ref)
-
-    def _peeled_leaf(self, i: Instruction, step: int) -> Node:
-        if i.name is None:
-            return constant(i.value)
-        values = next(x.values for x in self.recurrence.inputs if x.name == i.place)
-        recorded = self.recurrence.start + (step if step >= 0 else self.lists + step)
+    def _single_leaf(self, node: Node, values: Mapping[int | None, Any]) -> Node:
+        """A leaf of a step that differs from the others."""
+        step, name = node.params["at"], node.label
+        recorded = self.program.start + (step if step >= 0 else self.lists + step)
         value = values[recorded]
-        if i.name.startswith("@"):
-            number, shift = (int(part) for part in i.name[1:].split(":"))
-            at = recorded + shift
-            if number < 0:
-                number, at = -number - 1, shift - recorded
-            return Node("input", (), {"leaf": number, "at": at if step >= 0 else at - self.length}, False, value)
-        if (i.name, recorded) in self.named:
-            return Node("input", (), {"leaf": self.named[i.name, recorded]}, False, value)
-        if i.name in self.named:
-            at = recorded - 1 if step >= 0 else recorded - 1 - self.length
-            return Node("input", (), {"leaf": self.named[i.name], "at": at}, False, value)
-        return constant(value)
+        if name.startswith("@"):
+            number, shift = (int(part) for part in name[1:].split(":"))
+            number, at = (-number - 1, shift - recorded) if number < 0 else (number, recorded + shift)
+        elif (name, recorded) in self.named:
+            return Node("input", (), {"leaf": self.named[name, recorded]}, False, value)
+        elif name in self.named:
+            number, at = self.named[name], recorded - 1
+        else:
+            return constant(value)
+        return Node("input", (), {"leaf": number, "at": at if step >= 0 else at - self.length}, False, value)
 
-    def _after(self, i: Instruction) -> Node:
-        if any(isinstance(ref, Each) for ref in i.inputs):
-            return self._gathered(i)
-        node = self._shell(i, False)
-        node.ins = [self.outside(ref) for ref in i.inputs]
+
+def _output(group: list[Tensor], node: Node) -> Node:
+    """A single output, or one that is a whole sequence."""
+    if node.op != "spread":
+        if len(group) > 1:
+            raise Unfoldable("a sequence whose ends differ is an output")
         return node
-
-    def _gathered(self, i: Instruction) -> Node:
-        """A sum over the steps, or a stack of them, with what may stand before and after."""
-        assert i.op is not None
-        if i.op.name == "add_n":
-            terms = []
-            for ref in i.inputs:
-                if isinstance(ref, Each):
-                    if ref.start or ref.stop:
-                        raise Unfoldable("a sum over some of the steps")
-                    terms += [self._total(self.body[p]) for p in ref.positions]
-                else:
-                    terms.append(self.outside(ref))
-            total = terms[0]
-            for term in terms[1:]:
-                total = Node("add", [total, term], {}, False, total.sample, _primitive("add"))
-            return total
-        if i.op.name == "stack" and len(i.inputs) == 1:
-            (ref,) = i.inputs
-            if isinstance(ref, Each) and len(ref.positions) == 1 and not (ref.start or ref.stop):
-                return self.each(ref, i.params or {}, self._shell(i, False).sample)
-        raise Unfoldable(f"{i.op.name} over the steps")
-
-    def _total(self, node: Node) -> Node:
-        if not node.step:
-            raise Unfoldable("a sum of constants over the steps")
-        return Node("total", [node], {}, False, node.sample)
-
-    def each(self, ref: Each, params: Any, sample: Any) -> Node:
-        node = self.body[ref.positions[0]]
-        if not node.step:
-            raise Unfoldable("a stack of constants")
-        params = {"axis": params.get("axis", 0), "backwards": ref.backwards}
-        return Node("each", [node], params, False, sample)
-
-    def _output(self, group: list[Tensor], refs: Any) -> Node:
-        ref = next(refs)
-        if not isinstance(ref, Each):
-            if len(group) > 1:
-                raise Unfoldable("a sequence whose ends differ is an output")
-            return self.outside(ref)
-        if ref.start or ref.stop or len(group) < 2 or len(ref.positions) != 1:
-            raise Unfoldable("part of a sequence is an output")
-        entry = group[0]
-        sample = np.broadcast_to(np.zeros((), entry.dtype), (len(group), *entry.shape))
-        return self.each(ref, {"axis": 0}, sample)
+    if node.params["start"] or node.params["stop"] or len(group) < 2 or len(node.ins) != 1:
+        raise Unfoldable("part of a sequence is an output")
+    sample = np.broadcast_to(np.zeros((), group[0].dtype), (len(group), *group[0].shape))
+    return Node("each", node.ins, {"axis": 0, "backwards": node.params["backwards"]}, False, sample)
 
 
-def _primitive(name: str) -> Primitive:
-    from ...core.primitive import PRIMITIVES
-
-    return PRIMITIVES[name]
+def _over_steps(node: Node) -> Node | None:
+    """What crosses time as the executors do it: sums and stacks of all steps, no constant of each step."""
+    match node.op:
+        case "at" | "ends" if not (source := at_step(node).node).step:
+            return source
+        case "each" | "total" if not node.ins[0].step:
+            raise Unfoldable("a sum or a stack of constants over the steps")
+        case "shift" if not _spreads(node.ins[1].shape, node.shape):
+            raise Unfoldable(f"a state of shape {node.shape} starts with shape {node.ins[1].shape}")
+    runs = [x for x in node.ins if x.op == "spread"]
+    if not runs:
+        return None
+    whole = not any(x.params["start"] or x.params["stop"] for x in runs)
+    if not all(part.step for x in runs for part in x.ins):
+        raise Unfoldable("a sum or a stack of constants over the steps")
+    if node.op == "stack" and whole and len(node.ins) == 1 and len(runs[0].ins) == 1:
+        params = {"axis": node.params.get("axis", 0), "backwards": runs[0].params["backwards"]}
+        return Node("each", runs[0].ins, params, False, node.sample)
+    if node.op != "add_n" or not whole:
+        raise Unfoldable(f"{node.op} over some of the steps" if not whole else f"{node.op} over the steps")
+    terms: list[Node] = []
+    for x in node.ins:
+        terms += [Node("total", [part], {}, False, part.sample) for part in x.ins] if x in runs else [x]
+    total, *rest = terms
+    for term in rest:
+        total = Node("add", [total, term], {}, False, total.sample, PRIMITIVES["add"])
+    return total
 
 
 # -- what depends on the length -----------------------------------------------------------------------------------

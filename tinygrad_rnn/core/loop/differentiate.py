@@ -16,7 +16,7 @@ import numpy as np
 from ..backward import fit
 from ..errors import GraphError
 from ..graph import ancestors
-from ..primitive import PRIMITIVES, Primitive
+from ..primitive import PRIMITIVES
 from ..scope import ROOT, entered
 from ..tensor import Tensor, as_value
 from .program import Node, constant, order, users
@@ -145,7 +145,8 @@ def _stand_in(node: Node) -> Tensor:
 
 def _parts(node: Node, g: Node, wanted: list[bool]) -> list[Node | None]:
     """What each wanted input of a node receives."""
-    op: Primitive = node.function
+    op = node.function
+    assert op is not None
     known: dict[int, Node] = {}
     seed, y = _stand_in(g), _stand_in(node)
     xs = [_stand_in(x) for x in node.ins]

@@ -1,6 +1,6 @@
 """Fold an unfolded graph back into the recurrence that produced it.
 
-The only question answered here is "are these steps the same step?". What a recurrence is stands in `recurrence`, how
+The only question answered here is "are these steps the same step?". What the answer is made of stands in `program`, how
 one is unfolded again in `unfold`; drawing, derivation and compilation start from the answer, none compares steps.
 """
 
@@ -13,11 +13,11 @@ from ..errors import FoldError
 from ..graph import Graph
 from ..tensor import Tensor, Value
 from .difference import Difference
-from .recurrence import After, At, Carry, Constant, Each, Here, Input, Instruction, Recurrence, Reference, Root, Shift
+from .program import Input, LoopProgram, Node, outside
 from .timeline import Timeline, is_constant, same_value
 
 
-def fold(graph: Graph | Tensor) -> Recurrence:
+def fold(graph: Graph | Tensor) -> LoopProgram:
     """The recurrence that a graph with time steps repeats, whatever its length; forward and backward graphs alike.
 
     Steps are the same when their operations are, one by one in the order of recording: primitive, static arguments,
@@ -52,7 +52,7 @@ def fold(graph: Graph | Tensor) -> Recurrence:
     if not isinstance(graph, Graph):
         graph = getattr(graph, "graph", None) or Graph(graph)
     timeline = Timeline(graph)
-    return _Writer(timeline, _Span(timeline)).recurrence(graph)
+    return _Writer(timeline, _Span(timeline)).program(graph)
 
 
 # -- which steps are the same -----------------------------------------------------------------------------------------
@@ -178,54 +178,113 @@ class _Span:
 
 # -- writing down what was found --------------------------------------------------------------------------------------
 class _Writer:
-    """Turns nodes into instructions, by where they stand relative to the body."""
+    """Writes a node for each of those recorded, by where it stands relative to the body."""
 
     def __init__(self, timeline: Timeline, span: _Span) -> None:
         self.timeline, self.span = timeline, span
-        self.after = {node.id: i for i, node in enumerate(timeline.after)}
+        lists = timeline.lists
+        self.body = [self.node(x, {"offset": span.lo, "backwards": False}, True) for x in lists[span.template]]
+        self.ends = {i: [self.node(x, {"at": self.counted(i, None)}) for x in lists[i]] for i in self.end_steps()}
+        self.after = [self.node(x, {}) for x in timeline.after]
+        self.shifts: dict[tuple[int, int], Node] = {}
+        self.once: dict[tuple[int, int], Node] = {}
+        #: what is read as it is, by the id of the recorded node
+        self.known = {x.id: node for x, node in zip(timeline.after, self.after, strict=True)}
+        for i, step in self.ends.items():
+            self.known.update({x.id: node for x, node in zip(lists[i], step, strict=True)})
 
-    def recurrence(self, graph: Graph) -> Recurrence:
-        lines, span = self.timeline.lists, self.span
-        return Recurrence(
-            carry=self.carry(),
+    def end_steps(self) -> list[int]:
+        return [*range(self.span.lo), *range(self.span.hi + 1, len(self.timeline.lists))]
+
+    def node(self, x: Tensor, at: dict[str, Any], step: bool = False) -> Node:
+        """A node without what it reads; `at` says of a leaf which of its values it is."""
+        scopes = self.timeline.labels(x.scope)
+        if x.op is not None:
+            params = dict(x.params) if x.params else None
+            return Node(x.op.name, (), params, step, x.value, x.op, x.name or "", scopes, x.requires_grad)
+        if x.name is None:
+            return Node("constant", (), {"value": x.value}, False, x.value, None, "", scopes, x.requires_grad)
+        node = Node("input", (), at, step, x.value, None, x.name, scopes, x.requires_grad)
+        node.params = {"leaf": node.place, **at}
+        return node
+
+    def program(self, graph: Graph) -> LoopProgram:
+        lists, lo, hi = self.timeline.lists, self.span.lo, self.span.hi
+        for p, node in enumerate(self.body):
+            node.ins = [self.body_read(p, read) for read in self.span.reads[p]]
+        for i, step in self.ends.items():
+            for node, x in zip(step, lists[i], strict=True):
+                node.ins = [self.read(y, i) for y in x.inputs]
+        for node, x in zip(self.after, self.timeline.after, strict=True):
+            node.ins = self.sequence(x.inputs)
+        outputs = tuple(self.sequence(graph.outputs))
+        self.begin_shifts()
+        return LoopProgram(
+            body=tuple(self.body),
+            first=tuple(tuple(self.ends[i]) for i in range(lo)),
+            last=tuple(tuple(self.ends[i]) for i in range(hi + 1, len(lists))),
+            after=tuple(self.after),
+            outputs=outputs,
             inputs=self.inputs(graph),
-            outputs=self.sequence(graph.outputs),
             parameters=graph.parameters,
-            body=tuple(self.instruction(node, self.body_reads(p)) for p, node in enumerate(lines[span.template])),
-            first=tuple(self.step(i) for i in range(span.lo)),
-            last=tuple(self.step(i) for i in range(span.hi + 1, len(lines))),
-            after=tuple(self.instruction(node, self.sequence(node.inputs)) for node in self.timeline.after),
             start=self.timeline.start,
             T=sum(self.timeline.busy),
         )
 
-    def step(self, i: int) -> tuple[Instruction, ...]:
-        return tuple(self.instruction(n, tuple(self.read(x, i) for x in n.inputs)) for n in self.timeline.lists[i])
+    def body_read(self, p: int, read: Any) -> Node:
+        """What the node at p of the body reads: a difference of places, or one and the same node in every step."""
+        if type(read) is not int:
+            return self.read(read)
+        by, position = divmod(p + read, self.timeline.stride)
+        return self.shift(position, by) if by else self.body[position]
 
-    def instruction(self, node: Tensor, inputs: tuple[Reference, ...]) -> Instruction:
-        value = node.value if node.op is None and node.name is None else None
-        scopes = self.timeline.labels(node.scope)
-        return Instruction(
-            node.op, node.params, node.name, inputs, scopes, node.shape, node.dtype, node.requires_grad, value
-        )
+    def shift(self, p: int, by: int) -> Node:
+        """The node at p of another step, as a chain of shifts by one; where they begin is told later."""
+        way = 1 if by > 0 else -1
+        source = self.body[p]
+        for n in range(1, abs(by) + 1):
+            key = (p, way * n)
+            if key not in self.shifts:
+                self.shifts[key] = Node("shift", [source], {"by": way}, True, source.sample, label=source.label)
+            source = self.shifts[key]
+        return source
 
-    def body_reads(self, p: int) -> tuple[Reference, ...]:
-        found: list[Reference] = []
-        for read in self.span.reads[p]:
-            if type(read) is int:
-                shift, position = divmod(p + read, self.timeline.stride)
-                found.append(Shift(position, shift) if shift else Here(position))
-            else:
-                found.append(self.read(read))
-        return tuple(found)
+    def begin_shifts(self) -> None:
+        """What shifts give beyond the ends, which may read further ones."""
+        begun = 0
+        while begun < len(self.shifts):
+            for key, node in list(self.shifts.items())[begun:]:
+                node.ins.append(self.read(self.span.initial[key]))
+                begun += 1
 
-    def read(self, x: Tensor, i: int | None = None) -> Reference:
-        """A read of step i, or of what belongs to no step."""
+    def read(self, x: Tensor, i: int | None = None) -> Node:
+        """A read of step i at an end, or of what belongs to no step."""
+        if x.id in self.known:
+            return self.known[x.id]
         found = self.timeline.split(x)
-        if found is None:
-            return Constant(x.value) if is_constant(x) else After(self.after[x.id]) if x.id in self.after else Root(x)
-        step, position = found
-        return Here(position) if step == i else At(self.counted(step, i), position)
+        if found is not None:
+            return self.of_body(found[0], i, found[1])
+        node = outside(x)
+        if node.op != "constant":  # which uses shared one constant is not kept
+            self.known[x.id] = node
+        return node
+
+    def of_body(self, step: int, reader: int | None, p: int) -> Node:
+        """The node at p of a step of the body."""
+        k = self.counted(step, reader)
+        return self.at(k - self.span.lo if k >= 0 else k + len(self.timeline.lists) - 1 - self.span.hi, p)
+
+    def at(self, k: int, p: int) -> Node:
+        """The node at p of step k of the body, counted from its first or its last; what lies at the end of a loop that
+        carries it is the loop's result."""
+        by = {-1: -1, 0: 1}.get(k, 0)
+        if (k, p) not in self.once:
+            node = self.body[p]
+            if (p, by) in self.span.initial:
+                self.once[k, p] = Node("ends", [self.shift(p, by)], {}, False, node.sample)
+            else:
+                self.once[k, p] = Node("at", [node], {"k": k}, False, node.sample)
+        return self.once[k, p]
 
     def counted(self, step: int, reader: int | None) -> int:
         """The number of a step from the end it belongs to: its own, its reader's if that is near, or the nearer one."""
@@ -234,34 +293,36 @@ class _Writer:
             return step if reader < span.lo else step - n
         return step if step < span.lo or (step <= span.hi and step - span.lo < span.hi - step) else step - n
 
-    def sequence(self, nodes: tuple[Tensor, ...]) -> tuple[Reference, ...]:
-        """Reads from outside of the steps; those that run over the body are written as one."""
+    def sequence(self, nodes: tuple[Tensor, ...]) -> list[Node]:
+        """Reads from outside of the steps; those that run over the body are one `spread`."""
+        lo, hi = self.span.lo, self.span.hi
         groups: list[tuple[int, list[int]]] = []  # neighbours of one step, as (step, positions); -1 for other nodes
         others: list[Tensor] = []
         for x in nodes:
             found = self.timeline.split(x)
-            if found is None or not self.span.lo <= found[0] <= self.span.hi:
+            if found is None or not lo <= found[0] <= hi:
                 groups.append((-1, [len(others)]))
                 others.append(x)
             elif groups and groups[-1][0] == found[0]:
                 groups[-1][1].append(found[1])
             else:
                 groups.append((found[0], [found[1]]))
-        result: list[Reference] = []
+        result: list[Node] = []
         i = 0
         while i < len(groups):
             step, positions = groups[i]
             end = self.run_end(groups, i)
             if step < 0:
                 result.append(self.read(others[positions[0]]))
-            elif 2 * (end - i) > self.span.hi - self.span.lo + 1:
+            elif 2 * (end - i) > hi - lo + 1:
                 low, high = sorted((step, groups[end - 1][0]))
-                result.append(Each(tuple(positions), low - self.span.lo, self.span.hi - high, step > groups[i + 1][0]))
+                run = {"start": low - lo, "stop": hi - high, "backwards": step > groups[i + 1][0]}
+                result.append(Node("spread", [self.body[p] for p in positions], run))
             else:
                 end = i + 1
-                result += [At(self.counted(step, None), p) for p in positions]
+                result += [self.of_body(step, None, p) for p in positions]
             i = end
-        return tuple(result)
+        return result
 
     @staticmethod
     def run_end(groups: list[tuple[int, list[int]]], i: int) -> int:
@@ -272,22 +333,6 @@ class _Writer:
         while abs(way) == 1 and end < len(groups) and groups[end] == (step + way * (end - i), positions):
             end += 1
         return end
-
-    def carry(self) -> tuple[Carry, ...]:
-        span, found = self.span, {}
-        for p, row in enumerate(span.reads):
-            for read in row:
-                if type(read) is int:
-                    shift, position = divmod(p + read, self.timeline.stride)
-                    found[position, shift] = shift
-        carried = []
-        for position, shift in sorted(found):
-            if shift:
-                node = self.timeline.lists[span.template][position]
-                distances = range(shift, 0) if shift < 0 else range(1, shift + 1)
-                initial = tuple(self.read(span.initial[position, n]) for n in distances)
-                carried.append(Carry(node.name or f"v{position}", position, shift, initial))
-        return tuple(carried)
 
     def inputs(self, graph: Graph) -> tuple[Input, ...]:
         """The named leaves that are no parameters, those of the body first."""
@@ -301,7 +346,6 @@ class _Writer:
             if at is not None and at in values.setdefault(name, {}):
                 raise FoldError(f"two leaves are called {name} at step {at}: give each a name of its own")
             values.setdefault(name, {})[at] = node.value
-        body = [self.instruction(node, ()) for node in self.timeline.lists[self.span.template]]
-        positions = {node.place: p for p, node in enumerate(body) if node.op is None and node.name is not None}
-        ordered = sorted(values, key=lambda name: positions.get(name, len(body)))
-        return tuple(Input(name, positions.get(name), values[name]) for name in ordered)
+        order = {node.place: p for p, node in enumerate(self.body) if node.op == "input"}
+        named = sorted(values, key=lambda name: order.get(name, len(self.body)))
+        return tuple(Input(name, name in order, values[name]) for name in named)

@@ -12,7 +12,7 @@ import numpy as np
 from .program import Node
 
 
-class Reference:
+class Interpreter:
     """Values of the nodes of a program for given leaves, T steps of the sequence and N of the loop."""
 
     def __init__(self, leaves: dict[int, Any], T: int, N: int) -> None:
@@ -53,7 +53,14 @@ class Reference:
             case "slot":
                 k = self.N - 1 - t if node.params["backwards"] else t
                 return np.take(self(node.ins[0]), k, axis=node.params["axis"])
-        return node.function.forward(*(self(x, t) for x in node.ins), **node.params)
+        args = [value for x in node.ins for value in (self.spread(x) if x.op == "spread" else [self(x, t)])]
+        assert node.function is not None
+        return node.function.forward(*args, **node.params)
+
+    def spread(self, node: Node) -> list[Any]:
+        """The values at all steps but some at the ends."""
+        steps = range(node.params["start"], self.N - node.params["stop"])
+        return [self(x, t) for t in (reversed(steps) if node.params["backwards"] else steps) for x in node.ins]
 
     def zero(self, node: Node) -> Any:
         return np.zeros(node.shape, node.dtype)

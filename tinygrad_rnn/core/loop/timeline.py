@@ -15,7 +15,7 @@ from ..errors import FoldError
 from ..graph import Graph
 from ..scope import Scope
 from ..tensor import Tensor, Value
-from .recurrence import Scopes
+from .program import Scopes
 
 
 class Timeline:

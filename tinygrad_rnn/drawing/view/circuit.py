@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.graph import Graph
 from ...core.loop.fold import fold
-from ...core.loop.recurrence import Recurrence
+from ...core.loop.program import LoopProgram
 from ...core.loop.unfold import unfold
 from ...core.tensor import Tensor
 from ..layout.column_positions import in_a_row
@@ -33,13 +33,13 @@ def fold_picture(
 
     Raises `FoldError` for a graph that does not fold.
     """
-    recurrence = fold(graph)
-    reach = max((abs(c.shift) for c in recurrence.carry), default=0)
+    program = fold(graph)
+    reach = max((abs(c.shift) for c in program.carry), default=0)
     shown = (3 if reach < 2 else min(reach + 2, 6)) if beside is None else max(beside, 1)
-    small = _unfolded(recurrence, 2 * reach + shown + recurrence.ends)
+    small = _unfolded(program, 2 * reach + shown + program.ends)
     whole, tensors = assemble(small, level, "shapes" if values else False, only, given)  # values differ by step
     note = _leave_out_the_total(whole, tensors)
-    first = recurrence.start + len(recurrence.first) + reach
+    first = program.start + len(program.first) + reach
     _after_the_last_step(whole, first, first + shown - 1 + reach)
     circuit = _Circuit(whole, first + shown // 2, first - reach, first + shown - 1 + reach).picture()
     circuit.note = note
@@ -49,16 +49,16 @@ def fold_picture(
     return circuit
 
 
-def _unfolded(recurrence: Recurrence, T: int) -> Graph:
-    """The recurrence over T steps; where a leaf has no recorded value it takes one of another step."""
+def _unfolded(program: LoopProgram, T: int) -> Graph:
+    """The program over T steps; where a leaf has no recorded value it takes one of another step."""
     values: dict[tuple[str, int], Any] = {}
-    for given in recurrence.inputs:
+    for given in program.inputs:
         recorded = {step: value for step, value in given.values.items() if step is not None}
-        for step in range(recurrence.start, recurrence.start + T + len(recurrence.first) + len(recurrence.last)):
+        for step in range(program.start, program.start + T + len(program.first) + len(program.last)):
             if recorded:
                 values[given.name, step] = recorded.get(step, recorded[max(recorded)])
     with np.errstate(all="ignore"):
-        return unfold(recurrence, T, values)
+        return unfold(program, T, values)
 
 
 def _leave_out_the_total(picture: Picture, tensors: list[Tensor]) -> Text | None:
