@@ -17,6 +17,7 @@ from ..core.scope import ROOT, entered
 from ..core.tensor import next_id
 from .equation_arguments import Key, Places, by_name
 from .prepare import form_for, prepare
+from .reasons import told_as_reason
 from .specializations import Prepared
 from .trace.build import Built, build
 from .trace.record import Leaf, Recording, changed, cut
@@ -121,7 +122,7 @@ class _Recorder:
         arrays = self._cut(times, length)
         arrays = [changed(array) for array in arrays] if other else arrays
         first_id = next_id()
-        with entered(ROOT), np.errstate(all="ignore"):
+        with entered(ROOT), np.errstate(all="ignore"), told_as_reason(length if folded else 0):
             run = self.unrolled(arrays, lengths)
         numbers = {key: n for n, key in enumerate(self.keys)}
         leaves: dict[int, Any] = {tensor.id: numbers[name] for name, tensor in run.parameters.items()}

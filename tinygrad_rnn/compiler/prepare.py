@@ -1,7 +1,8 @@
 """Make a compiled form of a function for given arguments: record, fold, differentiate, optimise, plan.
 
 The folded form serves every length. Where steps are not one step repeated the flat form serves this length only; where
-not even two recordings of one length agree, the function decides by values, and `CompileError` says so.
+not even two recordings of one length agree, the function decides by values, and `CompileError` says so. What cannot be
+folded raises `FoldError`, which says why; whatever else is raised here is a fault, and surfaces.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import FoldError
+from ..core.errors import FoldError, NotDifferentiableError
 from ..core.loop.program import Node, order
 from ..core.loop.timeline import same_static
 from .argument_checks import questions
@@ -23,13 +24,12 @@ from .passes.simplify import simplify
 from .passes.split_gates import apart
 from .planning.lower import lower
 from .planning.plan import Plan
-from .reasons import of_compiler, of_function
 from .specializations import Planned, Prepared
 from .trace.build import Built, confirm, matched
 from .trace.guard import RECORDING
 from .trace.length_numbers import Lengths, census, line_of
 from .trace.record import Recording, Times, candidates
-from .unsupported import CompileError, OtherNumber, Unfoldable
+from .unsupported import OtherNumber, Unfoldable
 
 #: how many steps are recorded, first and then for comparison: more, where delays are long
 _LENGTHS = ((6, 17), (12, 23))
@@ -83,15 +83,10 @@ def _repeated(
             compiled.recordings += 1
             first, structure = recorder.run(times, length, other=False)
             second, again = recorder.run(times, other, other=True)
-        except (CompileError, MemoryError):
-            raise
         except FoldError as error:
             reasons.append(str(error))
             if "too few" in str(error):
                 continue
-            return None
-        except Exception as error:  # whatever a function says to sequences that are none
-            reasons.append(of_function(error, length))
             return None
         try:
             outputs = _matched(first, second, structure, again)
@@ -101,13 +96,11 @@ def _repeated(
             outputs = simplify(apart(simplify(outputs)))
             outputs = optimised(with_gradients(compiled, recorder, outputs, times, first.ends))
             lowered = planned(outputs, executor, compiled.chunk)
-        except (CompileError, MemoryError):
-            raise
         except OtherNumber as error:
             reasons.append(_with_line(str(error), recorder, times, length, other))
             return None
-        except Exception as error:
-            reasons.append(of_compiler(error))
+        except (FoldError, NotDifferentiableError) as error:
+            reasons.append(str(error))
             return None
         runner = _runner(compiled, lowered.plan, executor)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
@@ -150,12 +143,7 @@ def _disagreement(compiled: Any, form: Planned, run: Recording, T: int) -> str |
     """What the plan does not give as the function does, values and gradients; None if there is nothing."""
     expected = [output.value for output in run.outputs]
     expected += run.gradients() if compiled.argnums else []
-    try:
-        found = form.outputs([run.given[n] for n in range(len(form.key))], T)
-    except (CompileError, MemoryError):
-        raise
-    except Exception as error:
-        return of_compiler(error)
+    found = form.outputs([run.given[n] for n in range(len(form.key))], T)
     scale = max((_largest(x) for x in expected), default=0.0)
     for n, (x, y) in enumerate(zip(found, expected, strict=True)):
         single = np.result_type(y).itemsize < 8
@@ -233,18 +221,14 @@ def _flat(compiled: Any, recorder: Any, arrays: list[Any], reasons: list[str]) -
     try:
         first, structure = recorder.run({}, 0, other=False, folded=False)
         second, again = recorder.run({}, 1, other=True, folded=False)
-    except (CompileError, MemoryError):
-        raise
-    except Exception as error:  # what it says to a Tensor in place of an array; run as it is, it says what is wrong
-        return Prepared(arrays, {}, f"as it is ({of_function(error, 0)})")
+    except FoldError as error:  # what it says to a Tensor in place of an array; run as it is, it says what is wrong
+        return Prepared(arrays, {}, f"as it is ({error})")
     try:
         outputs = _matched(first, second, structure, again)
         asked = questions(outputs)
         lowered = lower(simplify(with_gradients(compiled, recorder, simplify(outputs))))
-    except (CompileError, MemoryError):
-        raise
-    except Exception as error:
-        return Prepared(arrays, {}, f"as it is ({of_compiler(error)})")
+    except (FoldError, NotDifferentiableError) as error:
+        return Prepared(arrays, {}, f"as it is ({error})")
     form = Planned(arrays, {}, f"flat ({reason})", lowered, structure[0], 0, NumpyRunner(lowered.plan))
     form.dtypes, form.questions = _dtypes(compiled, recorder), asked
     found = _disagreement(compiled, form, first.recorded, 0)

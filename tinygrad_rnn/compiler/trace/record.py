@@ -17,6 +17,7 @@ from ...core.declare import record
 from ...core.primitive import PRIMITIVES
 from ...core.scope import ROOT, entered
 from ...core.tensor import Tensor, as_value, next_id
+from ..reasons import told_as_reason
 from ..unsupported import Unfoldable
 from .build import Built, build
 from .guard import watched
@@ -98,7 +99,8 @@ class Recorder:
         """One recording as a program; `other`: with other values, so that what depends on them shows."""
         run = _Run(self, times, length, other)
         with entered(ROOT), watched(), np.errstate(all="ignore"):
-            found = run.recording()
+            with told_as_reason(length if folded else 0):
+                found = run.recording()
             return run.built(found, folded)
 
     def recording(self, times: Times, length: int) -> Recording:
