@@ -187,9 +187,8 @@ def _reads() -> dict[Path, list[Path]]:
 
 
 def _circles(reads: dict[str, set[str]]) -> list[set[str]]:
-    names = sorted(reads)
-    found = components([[names.index(other) for other in reads[name] if other in reads] for name in names])
-    return [{names[i] for i in circle} for circle in found if len(circle) > 1]
+    found = components({name: reads[name] & reads.keys() for name in sorted(reads)})
+    return [set(circle) for circle in found if len(circle) > 1]
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
