@@ -20,7 +20,7 @@ from tinygrad_rnn.verification.diagnosis.diagnose import diagnose
 from tinygrad_rnn.verification.diagnosis.helper_gradients import with_parts
 from tinygrad_rnn.verification.diagnosis.repairs import Repairs
 from tinygrad_rnn.verification.diagnosis.terms import joined, terms_of
-from tinygrad_rnn.verification.diagnosis.true_terms import TrueTerm
+from tinygrad_rnn.verification.diagnosis.true_terms import RightTerm
 from tinygrad_rnn.verification.explain import explained
 from tinygrad_rnn.verification.judge import judge
 from tinygrad_rnn.verification.measure.probe import Probe
@@ -127,7 +127,7 @@ def test_every_wrong_version_of_a_right_equation_is_given_a_correction_that_pass
     """One mutant of each equation, at random; the correction is tried at a length the diagnosis has not seen."""
     model, rng = tg.load(resolve(name)), random.Random(name)
     for number, stated in enumerate(model.gradients):
-        terms = [TrueTerm(term, stated) for term in terms_of(stated.rhs)]
+        terms = [RightTerm(term, stated) for term in terms_of(stated.rhs)]
         said, mutant = rng.choice(list(_mutants(terms)))
         changed = replace(stated, rhs=joined([true.term for true in mutant]))
         gradients = tuple(changed if equation is stated else equation for equation in model.gradients)

@@ -10,9 +10,9 @@ from tests.sweep import sample
 from tinygrad_rnn.language.expressions import Equation
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification import mutants
-from tinygrad_rnn.verification.diagnosis.terms import Values
-from tinygrad_rnn.verification.diagnosis.true_terms import TrueTerm
-from tinygrad_rnn.verification.measure.budget import Budget
+from tinygrad_rnn.verification.diagnosis.terms import ProbeValues
+from tinygrad_rnn.verification.diagnosis.true_terms import RightTerm
+from tinygrad_rnn.verification.measure.budget import Deadline
 from tinygrad_rnn.verification.measure.probe import Probe
 from tinygrad_rnn.verification.mutants import certify
 from tinygrad_rnn.verification.results import Certificate
@@ -78,12 +78,12 @@ def test_only_the_transpose_of_one_number_changes_nothing(name):
             for said, _ in mutants._mutants(terms(judged[0], stated))
             if any(f"{n} transposed" in said for n in one_number(model))
         ]
-        assert certify(stated, judged, probes(model, first=50), Budget()).equivalent == len(made)
+        assert certify(stated, judged, probes(model, first=50), Deadline()).equivalent == len(made)
 
 
-def terms(probe: Probe, stated: Equation) -> list[TrueTerm]:
+def terms(probe: Probe, stated: Equation) -> list[RightTerm]:
     """What the mutants of an equation that is right are made of: what it states."""
-    return mutants._stated([Values([probe], stated)])
+    return mutants._stated([ProbeValues([probe], stated)])
 
 
 def one_number(model: tg.Model) -> list[str]:
@@ -142,8 +142,8 @@ def test_one_blunt_probe_among_sharp_ones_does_no_harm():
     model = shipped("vanilla")
     blunt = Probe(model, model.unroll(4, seed=9, values=without_past(model)))
     stated = equation(model, "dW")
-    assert not certify(stated, [blunt], probes(model), Budget()).ok
-    assert certify(stated, [blunt, *probes(model, first=5)], probes(model), Budget()).ok
+    assert not certify(stated, [blunt], probes(model), Deadline()).ok
+    assert certify(stated, [blunt, *probes(model, first=5)], probes(model), Deadline()).ok
 
 
 def test_the_survivors_say_which_mistake_would_pass():
@@ -173,7 +173,7 @@ def test_a_mutant_that_says_the_same_is_counted_as_equivalent_and_not_as_a_survi
     names_made = [name for name, _ in mutants._mutants(terms(one_number, equation(model, "dh[t]")))]
     transposes = [name for name in names_made if "w transposed" in name]
     assert len(transposes) == 1
-    certificate = certify(equation(model, "dh[t]"), probes(model), probes(model, first=50), Budget())
+    certificate = certify(equation(model, "dh[t]"), probes(model), probes(model, first=50), Deadline())
     assert certificate.equivalent == len(transposes)
     assert certificate.killed == certificate.mutants == len(names_made) - len(transposes)
     report = tg.verify(SCALAR)
@@ -233,6 +233,6 @@ def test_the_certificate_is_written_to_json():
 
 def test_mutants_that_are_left_when_time_runs_out_are_told():
     model = tg.load(resolve("vanilla"))
-    certificate = certify(equation(model, "dh[t]"), probes(model), probes(model, first=50), Budget(seconds=-1.0))
+    certificate = certify(equation(model, "dh[t]"), probes(model), probes(model, first=50), Deadline(seconds=-1.0))
     assert (certificate.mutants, certificate.untried) == (0, ("dh[t]",))
     assert "for want of time, of dh[t]" in str(certificate)

@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.testing import assert_derivation
 from tinygrad_rnn.verification.judge import _Judge, judge
-from tinygrad_rnn.verification.measure.budget import Budget
+from tinygrad_rnn.verification.measure.budget import Deadline
 from tinygrad_rnn.verification.measure.trials import trials
 
 FORWARD = "sizes: x = 3, h = 4\nh[t] = tanh(W @ h[t-1] + U @ x[t])\n"
@@ -456,7 +456,7 @@ def test_many_indices_are_tried_at_the_shortest_lengths():
 
 
 def test_a_spent_budget_keeps_what_was_found(monkeypatch):
-    monkeypatch.setattr(Budget, "spent", property(lambda self: len(judged) > 1))
+    monkeypatch.setattr(Deadline, "spent", property(lambda self: len(judged) > 1))
     judged: list[str] = []
     by_value = _Judge.by_value
     monkeypatch.setattr(

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, sheet
-from .recorded_quantities import Source, Timeline, quantities, rows
+from .recorded_quantities import GraphSource, NodeTimeline, quantities, rows
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Saturation:
 
 
 def saturation(
-    source: Source, gates: str | Sequence[str] | None = None, low: float = 0.1, high: float = 0.9, axis: int = -1
+    source: GraphSource, gates: str | Sequence[str] | None = None, low: float = 0.1, high: float = 0.9, axis: int = -1
 ) -> Saturation:
     """How often each unit of each gate is saturated; `source` is a layer's trace, or any recorded graph.
 
@@ -80,7 +80,7 @@ def _op(node: Tensor) -> str | None:
     return None if node.op is None else node.op.name
 
 
-def _between_0_and_1(name: str, timeline: Timeline, axis: int) -> np.ndarray:
+def _between_0_and_1(name: str, timeline: NodeTimeline, axis: int) -> np.ndarray:
     value = np.concatenate([rows(node.value, axis) for node in timeline.values()])
     if any(_op(node) == "tanh" for node in timeline.values()) or value.min(initial=0.0) < 0.0:
         value = (value + 1.0) / 2.0

@@ -18,7 +18,7 @@ from ..core.autodiff import pullback
 from ..core.errors import GraphError, NonFiniteError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, at_end, sheet
-from .recorded_quantities import Source, Timeline, carried, quantities, rows
+from .recorded_quantities import GraphSource, NodeTimeline, carried, quantities, rows
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Jacobians:
             axes.set_title(title)
 
 
-def jacobians(source: Source, states: str | Sequence[str] | None = None, axis: int = -1) -> Jacobians:
+def jacobians(source: GraphSource, states: str | Sequence[str] | None = None, axis: int = -1) -> Jacobians:
     """The Jacobian of each recorded time step with respect to the state before.
 
     `states` are the names of what is carried (all that a step reads from the one before, if not given: only then is
@@ -127,7 +127,7 @@ def jacobians(source: Source, states: str | Sequence[str] | None = None, axis: i
     return Jacobians(names, tuple(times), np.stack(steps))
 
 
-def _runs_backwards(line: Timeline) -> bool:
+def _runs_backwards(line: NodeTimeline) -> bool:
     computed = [node.id for node in line.values() if node.op is not None]
     return len(computed) > 1 and computed[0] > computed[-1]
 

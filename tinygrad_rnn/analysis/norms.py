@@ -16,7 +16,7 @@ from ..core.autodiff import gradients
 from ..core.errors import GraphError
 from ..core.tensor import Tensor
 from .figures import BLUE, FAINT, sheet
-from .recorded_quantities import Source, Timeline, quantity, rows
+from .recorded_quantities import GraphSource, NodeTimeline, quantity, rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def gradient_norms(loss: Tensor, states: str = "h", axis: int = -1) -> GradientN
     return GradientNorms(states, tuple(timeline), np.stack([_lengths(g, axis) for g in found]))
 
 
-def pair_norms(source: Source, losses: str | Sequence[Tensor] = "L", states: str = "h", axis: int = -1) -> PairNorms:
+def pair_norms(
+    source: GraphSource, losses: str | Sequence[Tensor] = "L", states: str = "h", axis: int = -1
+) -> PairNorms:
     """How long the gradient of each step's loss is at each earlier state: which loss still teaches which step.
 
     `losses` are scalars by name, or a list of them; one that was recorded outside of the steps counts as of the latest
@@ -117,7 +119,7 @@ def _time(loss: Tensor, states: tuple[int, ...], norms: np.ndarray) -> int:
     return states[int(np.flatnonzero(norms)[-1])]
 
 
-def _asking(timeline: Timeline, name: str) -> Timeline:
+def _asking(timeline: NodeTimeline, name: str) -> NodeTimeline:
     found = {t: node for t, node in timeline.items() if node.requires_grad}
     if not found:
         raise GraphError(f"{name} asks for a gradient at no step")

@@ -15,11 +15,11 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor
 
 #: a Tensor or several, a `Graph`, anything with a `.graph` (an unrolled model), or a layer's trace
-Source = Any
-Timeline = dict[int, Tensor]
+GraphSource = Any
+NodeTimeline = dict[int, Tensor]
 
 
-def quantities(source: Source) -> dict[str, Timeline]:
+def quantities(source: GraphSource) -> dict[str, NodeTimeline]:
     """The named nodes by name and time step; the scope stands in front (`l0.h`) where the name alone is not enough.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -30,12 +30,12 @@ def quantities(source: Source) -> dict[str, Timeline]:
     """
     if isinstance(source, Mapping):
         return {name: {_step(node): node for node in nodes} for name, nodes in source.items()}
-    by_name: dict[str, dict[str, Timeline]] = {}
+    by_name: dict[str, dict[str, NodeTimeline]] = {}
     for node in graph_of(source).nodes:
         if node.name is not None and isinstance(node.scope.step, int):
             place = ".".join(s.label for s in node.scope.path if s.label)
             by_name.setdefault(node.name, {}).setdefault(place, {})[node.scope.step] = node
-    found: dict[str, Timeline] = {}
+    found: dict[str, NodeTimeline] = {}
     for name, places in by_name.items():
         steps = [t for timeline in places.values() for t in timeline]
         if len(steps) == len(set(steps)):
@@ -45,7 +45,7 @@ def quantities(source: Source) -> dict[str, Timeline]:
     return found
 
 
-def quantity(source: Source, name: str) -> Timeline:
+def quantity(source: GraphSource, name: str) -> NodeTimeline:
     """One quantity by time step; raises `GraphError`, naming what there is, for an unknown name."""
     found = quantities(source)
     if name not in found:
@@ -55,7 +55,7 @@ def quantity(source: Source, name: str) -> Timeline:
     return found[name]
 
 
-def carried(source: Source) -> tuple[str, ...]:
+def carried(source: GraphSource) -> tuple[str, ...]:
     """The quantities that a step reads from its neighbour in time: the states; raises `GraphError` if there are none.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -75,7 +75,7 @@ def carried(source: Source) -> tuple[str, ...]:
     return tuple(read)
 
 
-def graph_of(source: Source) -> Graph:
+def graph_of(source: GraphSource) -> Graph:
     """The graph behind a Tensor, several of them, a trace or an unrolled model."""
     if isinstance(source, Mapping):
         return Graph([node for nodes in source.values() for node in nodes])

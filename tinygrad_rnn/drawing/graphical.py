@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from ..core.errors import GraphError
 from .layout.boxes import measure
-from .layout.placement import Layout, Line, Point
+from .layout.placement import EdgeLine, Layout, Point
 from .legend import place_legend
-from .picture import Column, Edge, Node, Picture
+from .picture import Column, Edge, Picture, PictureNode
 from .view.label_text import Text, words
 
 MARGIN, APART, ROW = 16.0, 78.0, 92.0
@@ -24,9 +24,11 @@ def graphical_layout(T: int, states: bool, title: str | None) -> Layout:
         raise GraphError(f"graphical_model: T={T}; from 2 to {MOST} values can be told apart")
     steps = [f"({t})" for t in range(1, T + 1)] + ["(…)"]
     y = [Text("y", sup=step) for step in steps]
-    nodes = [Node(text, "output", 0, k, tooltip="observed value") for k, text in enumerate(y)]
+    nodes = [PictureNode(text, "output", 0, k, tooltip="observed value") for k, text in enumerate(y)]
     if states:
-        nodes += [Node(Text("s", sup=step), "state", 0, T + 1 + k, tooltip="state") for k, step in enumerate(steps)]
+        nodes += [
+            PictureNode(Text("s", sup=step), "state", 0, T + 1 + k, tooltip="state") for k, step in enumerate(steps)
+        ]
     edges = _with_states(T + 1) if states else [Edge(i, j) for j in range(T + 1) for i in range(j)]
     arrows = f"{3 * T - 1} arrows for {T} values, and one more value adds 3"
     if not states:
@@ -40,7 +42,7 @@ def graphical_layout(T: int, states: bool, title: str | None) -> Layout:
     places = [(MARGIN + radius + APART * k, top) for k in range(T + 1)]
     if states:
         places += [(x, top + ROW) for x, _ in places]
-    lines = [Line(i, _arrow(places, e, radius, T + 1, states)) for i, e in enumerate(edges)]
+    lines = [EdgeLine(i, _arrow(places, e, radius, T + 1, states)) for i, e in enumerate(edges)]
     width = places[T][0] + radius + MARGIN
     height = places[-1][1] + radius + MARGIN
     legend, wide, height = place_legend(picture, MARGIN, width, height)

@@ -77,7 +77,7 @@ def heat_map(
         if said is not None and len(said) != count:
             raise ShapeError(f"heatmap: {len(said)} labels for {count} {name}; give one for each, or None for numbers")
         labels.append([clean(str(s), 24) for s in (range(1, count + 1) if said is None else said)])
-    return HeatMap(_Page(values, labels[0], labels[1], title, axes, log).svg())
+    return HeatMap(_HeatPage(values, labels[0], labels[1], title, axes, log).svg())
 
 
 class _Scale:
@@ -118,7 +118,7 @@ class _Scale:
         return [(k / 4, _number(round(low + k / 4 * (high - low), digits) + 0.0)) for k in range(5)]
 
 
-class _Page:
+class _HeatPage:
     """Places: title, column labels, cells with row labels to their left, the colour bar to their right."""
 
     def __init__(

@@ -15,7 +15,7 @@ SIGN = {"": 0.0, "backward": 34.0}
 
 
 @dataclass(slots=True)
-class Entry:
+class LegendEntry:
     """One piece of the legend: a sign at (x, y) and the words to the right of it.
 
     `sign` is a role, `parameter` (a tag with the letter `text`), `backward` (a gradient's line), `delay` (the square of
@@ -31,13 +31,15 @@ class Entry:
     delay: int = 0
 
 
-def place_legend(picture: Picture, margin: float, width: float, height: float) -> tuple[list[Entry], float, float]:
+def place_legend(
+    picture: Picture, margin: float, width: float, height: float
+) -> tuple[list[LegendEntry], float, float]:
     """The entries in as many rows as the width of the drawing asks for, and the size of the whole."""
     groups = [g for g in (_parameters(picture), _roles(picture), _notes(picture)) if g]
     if not groups:
         return [], width, height
     width = max(width, min(420.0, max(sum(e.width + GAP for e in g) for g in groups) + 2 * margin))
-    entries: list[Entry] = []
+    entries: list[LegendEntry] = []
     y = height - margin + 10
     for group in groups:
         x = margin
@@ -52,18 +54,18 @@ def place_legend(picture: Picture, margin: float, width: float, height: float) -
     return entries, width, y + ROW / 2 + margin - 4
 
 
-def _parameters(picture: Picture) -> list[Entry]:
+def _parameters(picture: Picture) -> list[LegendEntry]:
     if not picture.shared:
         return []
     timed = sum(c.kind == "step" for c in picture.columns) > 1 or any(c.kind == "circuit" for c in picture.columns)
     entries = [_said("shared parameters:" if timed else "parameters:")]
     for p in picture.shared:
         tag, detail = max(16.0, p.text.width(LEGEND_SIZE) + 7), words(p.detail)
-        entries.append(Entry(p.role, detail, 0, 0, tag + 5 + detail.width(LEGEND_SIZE - 1.5), p.text))
+        entries.append(LegendEntry(p.role, detail, 0, 0, tag + 5 + detail.width(LEGEND_SIZE - 1.5), p.text))
     return entries
 
 
-def _roles(picture: Picture) -> list[Entry]:
+def _roles(picture: Picture) -> list[LegendEntry]:
     present = {n.role for n in picture.nodes} | {s.role for n in picture.nodes for s in n.stubs if s.role == "constant"}
     entries = [_said(ROLES[role].meaning, role) for role in LEGEND_ORDER if role in present]
     for delay in sorted({e.delay for e in picture.edges if e.delay}, key=lambda d: (d < 0, abs(d))):
@@ -74,10 +76,10 @@ def _roles(picture: Picture) -> list[Entry]:
     return entries
 
 
-def _notes(picture: Picture) -> list[Entry]:
+def _notes(picture: Picture) -> list[LegendEntry]:
     return [_said(picture.note)] if picture.note else []
 
 
-def _said(text: str | Text, sign: str = "", delay: int = 0) -> Entry:
+def _said(text: str | Text, sign: str = "", delay: int = 0) -> LegendEntry:
     said = words(text) if isinstance(text, str) else text
-    return Entry(sign, said, 0, 0, SIGN.get(sign, 19.0) + said.width(LEGEND_SIZE), delay=delay)
+    return LegendEntry(sign, said, 0, 0, SIGN.get(sign, 19.0) + said.width(LEGEND_SIZE), delay=delay)

@@ -21,7 +21,7 @@ class Stub:
 
 
 @dataclass(slots=True)
-class Node:
+class PictureNode:
     """Something with a place in the picture. `slot` is the same for the same quantity in every step."""
 
     text: Text
@@ -84,7 +84,7 @@ class Shared:
 class Picture:
     """Everything the writers need except positions."""
 
-    nodes: list[Node]
+    nodes: list[PictureNode]
     edges: list[Edge]
     columns: list[Column]
     shared: list[Shared]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.errors import GraphError
 from .layout.column_positions import in_a_row
-from .picture import Column, Edge, Node, Picture
+from .picture import Column, Edge, Picture, PictureNode
 from .styles import ROLES
 from .view.label_text import clean, joined, symbol, words
 
@@ -25,7 +25,7 @@ LONGEST = 60
 
 def picture_of_data(data: Mapping[str, Any]) -> Picture:
     """The picture that plain data describe; raises `GraphError` for what is unknown or missing."""
-    nodes: list[Node] = []
+    nodes: list[PictureNode] = []
     number: dict[Any, int] = {}
     groups: dict[Any, int] = {}
     for given in data.get("nodes", ()):
@@ -40,7 +40,7 @@ def picture_of_data(data: Mapping[str, Any]) -> Picture:
         text = words(clean(said, LONGEST)) if role in UPRIGHT else symbol(said)
         lines = tuple(clean(str(line), LONGEST) for line in given.get("lines", ()))
         named = role not in UPRIGHT
-        nodes.append(Node(text, role, group, len(nodes), lines=lines, tooltip=clean(said, 120), named=named))
+        nodes.append(PictureNode(text, role, group, len(nodes), lines=lines, tooltip=clean(said, 120), named=named))
     edges = []
     for start, end, *more in data.get("edges", ()):
         if start not in number or end not in number:

@@ -16,7 +16,7 @@ from .diagnosis.diagnose import best_matching
 from .diagnosis.helper_gradients import with_parts
 from .diagnosis.missing_cases import in_pieces
 from .diagnosis.missing_cases import said as where
-from .diagnosis.terms import Values
+from .diagnosis.terms import ProbeValues
 from .diagnosis.true_terms import true_terms, vocabularies
 from .measure.probe import Probe
 from .report import Report
@@ -91,7 +91,7 @@ def _derived(model: Model, equation: Equation) -> list[str]:
 
 def _terms(row: Row, equation: Equation, probe: Probe) -> Iterator[str]:
     """Each term of the equation beside the right ones that it equals, then those that are wrong or missing."""
-    matching = best_matching(Values([probe], equation))
+    matching = best_matching(ProbeValues([probe], equation))
     if matching is not None and not row.terms:
         for mine, theirs in matching.agreed:
             yield f"{' + '.join(map(str, mine))}   is   {' + '.join(map(str, theirs))}"

@@ -25,7 +25,7 @@ from .diagnosis.helper_gradients import as_written, with_parts
 from .diagnosis.other_readings import in_columns, otherwise
 from .diagnosis.repairs import Repairs
 from .every_length import EveryLength
-from .measure.budget import FOLLOW_SECONDS, MUTANT_SECONDS, Budget, is_quick
+from .measure.budget import FOLLOW_SECONDS, MUTANT_SECONDS, Deadline, is_quick
 from .measure.probe import Drawn, Probe, states
 from .measure.reference import worst_of
 from .measure.trials import LONGEST, Trial, trials
@@ -43,7 +43,7 @@ from .results import (
     SCALAR,
     Certificate,
     Row,
-    Step,
+    StepVerdict,
     overall,
     trusted,
     worst_step,
@@ -114,7 +114,7 @@ class _Judge:
     ) -> None:
         self.claims, self.model, self.trials = claims, claims.model, chosen
         self.written = as_written(self.model)
-        self.budget, self.asked = Budget(), EveryLength(claims.model, claims.others)
+        self.budget, self.asked = Deadline(), EveryLength(claims.model, claims.others)
         self.proofs = Proofs(self.model, self.written, self.asked, self.budget)
         self.seeds, self.scale, self.values = max(seeds, len(chosen)), scale, values
         self.probes = [self._probe(chosen[seed % len(chosen)], seed) for seed in range(self.seeds)]
@@ -216,14 +216,14 @@ class _Judge:
 
     def by_value(self, equation: Equation) -> Row:
         """Both sides compared, nothing explained."""
-        steps: list[Step] = []
+        steps: list[StepVerdict] = []
         for group in self.groups:
             able = [probe for probe in group if states(probe.model, equation)]
             for step in able[0].model.steps_of(equation, able[0].run.lengths) if able else ():
                 steps.append(worst_step([probe.judge(equation, step) for probe in able]))
         return self._begun(equation, overall(steps), steps)
 
-    def _begun(self, equation: Equation, verdict: str, steps: list[Step]) -> Row:
+    def _begun(self, equation: Equation, verdict: str, steps: list[StepVerdict]) -> Row:
         model = self.model
         axes, length = model.quantities.axes_in(equation), next(iter(model.lengths(1)))
         role = model.role(equation)
@@ -258,7 +258,7 @@ class _Judge:
         model, lengths = trial.model, trial.lengths
         strong = Drawn(lambda n: Probe(model, model.unroll(probes[0].run.T, seed=1000 + n, lengths=lengths)), 2)
         total, decided = Certificate(), []
-        budget = Budget(MUTANT_SECONDS)
+        budget = Deadline(MUTANT_SECONDS)
         for equation, row in zip(equations, rows, strict=True):
             if self.model.role(equation) in ("gradient", "copy") and states(model, equation):
                 same = [probe for probe in probes if states(probe.model, equation)]
@@ -277,9 +277,9 @@ class _Judge:
         and what is said where there was not time enough for all.
         """
         rows: list[Row] = []
-        budget = Budget(FOLLOW_SECONDS)
+        budget = Deadline(FOLLOW_SECONDS)
         for equation in equations:
-            steps: list[Step] = []
+            steps: list[StepVerdict] = []
             for group in self.groups:
                 same = [probe for probe in group if states(probe.model, equation)]
                 for step in same[0].model.steps_of(equation, same[0].run.lengths) if same else ():

@@ -19,9 +19,9 @@ from ..language.rewriting import factors_of, product, transposed, with_children
 from ..language.syntax.indices import Comparison, Condition
 from ..language.syntax.source import NOWHERE
 from .diagnosis.edits import shifted
-from .diagnosis.terms import Term, Values, terms_of
-from .diagnosis.true_terms import TrueTerm, true_terms, vocabularies
-from .measure.budget import Budget
+from .diagnosis.terms import ProbeValues, SignedTerm, terms_of
+from .diagnosis.true_terms import RightTerm, true_terms, vocabularies
+from .measure.budget import Deadline
 from .results import Certificate
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 NOTICED = 1e-9
 
 
-def certify(equation: Equation, probes: Sequence[Probe], strong: Iterable[Probe], budget: Budget) -> Certificate:
+def certify(equation: Equation, probes: Sequence[Probe], strong: Iterable[Probe], budget: Deadline) -> Certificate:
     """Run the mutants of one equation on the probes; of those that none notices `strong` probes of the same length,
     which are not drawn before, decide which are wrong.
 
     Those that are left when the budget is spent are not tried, and the certificate says so.
     """
-    on_probes = [Values([probe], equation) for probe in probes]
+    on_probes = [ProbeValues([probe], equation) for probe in probes]
     truth = _stated(on_probes) or _derived(equation, probes[0])
     if not truth:
         return Certificate(uncertified=(equation.name,))
@@ -47,14 +47,14 @@ def certify(equation: Equation, probes: Sequence[Probe], strong: Iterable[Probe]
             return total + Certificate(untried=(equation.name,))
         if any(_noticed(values, mutant) for values in on_probes):
             total += Certificate(1, 1)
-        elif any(_noticed(Values([probe], equation), mutant) for probe in strong):
+        elif any(_noticed(ProbeValues([probe], equation), mutant) for probe in strong):
             total += Certificate(1, 0, 0, (f"{equation.name}: {name}",))
         else:
             total += Certificate(equivalent=1)
     return total
 
 
-def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
+def _noticed(values: ProbeValues, mutant: Sequence[RightTerm]) -> bool:
     """Whether a mutant differs at some step; looked for step by step, for most differ at the first."""
     scale = float(np.max(np.abs(values.truth), initial=0.0))
     for place, (probe, step) in enumerate(values.places):
@@ -71,14 +71,14 @@ def _noticed(values: Values, mutant: Sequence[TrueTerm]) -> bool:
     return False
 
 
-def _stated(on_probes: Sequence[Values]) -> list[TrueTerm]:
+def _stated(on_probes: Sequence[ProbeValues]) -> list[RightTerm]:
     """The terms of the equation as stated, if it is right; else none."""
     equation = on_probes[0].equation
-    stated = [TrueTerm(term, equation) for term in terms_of(equation.rhs)]
+    stated = [RightTerm(term, equation) for term in terms_of(equation.rhs)]
     return [] if any(_noticed(values, stated) for values in on_probes) else stated
 
 
-def _derived(equation: Equation, probe: Probe) -> list[TrueTerm]:
+def _derived(equation: Equation, probe: Probe) -> list[RightTerm]:
     """The terms of the right equation for one that is wrong; none where it has no such form."""
     for keep in vocabularies(probe.model, equation):
         try:
@@ -88,7 +88,7 @@ def _derived(equation: Equation, probe: Probe) -> list[TrueTerm]:
     return []
 
 
-def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
+def _mutants(truth: list[RightTerm]) -> Iterator[tuple[str, list[RightTerm]]]:
     for i, true in enumerate(truth):
         rest = [*truth[:i], *truth[i + 1 :]]
         yield f"without {true}", rest
@@ -96,20 +96,20 @@ def _mutants(truth: list[TrueTerm]) -> Iterator[tuple[str, list[TrueTerm]]]:
             yield f"{name} in {true}", [*rest, replace(true, term=term)]
 
 
-def _mutated(term: Term) -> Iterator[tuple[str, Term]]:
-    yield "another sign", Term(-term.sign, term.body, term.over)
+def _mutated(term: SignedTerm) -> Iterator[tuple[str, SignedTerm]]:
+    yield "another sign", SignedTerm(-term.sign, term.body, term.over)
     if term.over is not None:
         variable, within = term.over.variable, term.over.over.within
-        yield "mean for sum", Term(term.sign, term.body, Sum(NOWHERE, "mean", term.over.over, term.body))
+        yield "mean for sum", SignedTerm(term.sign, term.body, Sum(NOWHERE, "mean", term.over.over, term.body))
         for name, test in (
             ("last step only", Comparison("=", within.last)),
             ("first step left out", Comparison(">", within.first)),
             ("last step left out", Comparison("<", within.last)),
         ):
             over = Sum(NOWHERE, "sum", Condition(variable, (test,), within), term.body)
-            yield name, Term(term.sign, term.body, over)
+            yield name, SignedTerm(term.sign, term.body, over)
     for name, body in _changed(term.body):
-        yield name, Term(term.sign, body, term.over)
+        yield name, SignedTerm(term.sign, body, term.over)
 
 
 def _changed(expr: Expr) -> Iterator[tuple[str, Expr]]:

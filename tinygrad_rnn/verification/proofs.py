@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ..derivation.prover.prove import Budget as Asked
-from ..derivation.prover.prove import Proof, prove
+from ..derivation.prover.prove import Budget, Proof, prove
 from ..language import Equation, Model
 from ..language.types.quantities import Key, refs
 from .every_length import EveryLength
-from .measure.budget import PROOF_SECONDS, Budget
+from .measure.budget import PROOF_SECONDS, Deadline
 from .measure.probe import Probe, states
-from .results import FAIL, PASS, PROVED, Row, Step
+from .results import FAIL, PASS, PROVED, Row, StepVerdict
 
 #: seconds for the proof of an equation that fails: it has none, unless something is wrong here
 SECONDS_IF_WRONG = 0.1
@@ -32,7 +31,7 @@ class ContradictionError(RuntimeError):
 class Proofs:
     """Proofs of one derivation: of `model`, or of the model as it is `written`, where helpers name no expressions."""
 
-    def __init__(self, model: Model, written: Model, asked: EveryLength, budget: Budget) -> None:
+    def __init__(self, model: Model, written: Model, asked: EveryLength, budget: Deadline) -> None:
         self.model, self.written, self.asked, self.budget = model, written, asked, budget
         self.seconds = self.if_wrong = 0.0
 
@@ -58,7 +57,7 @@ class Proofs:
         """
         if row.verdict == FAIL and self.if_wrong < ALL_IF_WRONG:
             start = time.process_time()
-            proof = self._of(equation, Asked(seconds=SECONDS_IF_WRONG))
+            proof = self._of(equation, Budget(seconds=SECONDS_IF_WRONG))
             self.if_wrong += time.process_time() - start
             for step in row.steps if proof.proved else ():
                 _agree(row, step, proof)
@@ -67,12 +66,12 @@ class Proofs:
                 for at in probe.model.steps_of(equation, probe.run.lengths) if states(probe.model, equation) else ():
                     _agree(row, probe.judge(equation, at), row.proof)
 
-    def _of(self, equation: Equation, budget: Asked | None = None) -> Proof:
+    def _of(self, equation: Equation, budget: Budget | None = None) -> Proof:
         plays = equation.target.name in self.model.document.plays  # only there an expression has to have a name
         return prove(self.model if plays else self.written, equation, budget)
 
 
-def _agree(row: Row, step: Step, proof: Proof) -> None:
+def _agree(row: Row, step: StepVerdict, proof: Proof) -> None:
     """Raises `ContradictionError` where a step fails that the proof holds for."""
     if step.verdict == FAIL and proof.shortest <= step.T:
         at = "" if step.t is None else f"{row.time} = {step.t}, "

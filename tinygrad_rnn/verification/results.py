@@ -11,7 +11,7 @@ from typing import Any
 
 from ..derivation.prover.prove import Proof
 from ..language import Model
-from ..language.syntax.indices import Step as Time
+from ..language.syntax.indices import Step
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCULAR", "INCOMPLETE", "PROVED"
@@ -88,12 +88,12 @@ class Certificate:
 
 # -- verdicts ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Step:
+class StepVerdict:
     """The verdict at one time step: largest error beyond its bound, over all probes of one length. t is None for a
     parameter, and several numbers for a quantity of several indices; `T` is the length of the sequence.
     """
 
-    t: Time
+    t: Step
     verdict: str
     error: float
     bound: float
@@ -113,7 +113,7 @@ class TermVerdict:
     text: str
     verdict: str
     explanation: str
-    steps: tuple[Time, ...] = ()
+    steps: tuple[Step, ...] = ()
     part: str = ""
     meant: str = ""
     correction: str = ""
@@ -138,7 +138,7 @@ class Row:
     name: str
     line: int
     verdict: str
-    steps: list[Step]
+    steps: list[StepVerdict]
     text: str
     role: str = "gradient"
     why: str = ""
@@ -165,7 +165,7 @@ class Row:
         return self.axes[0] if len(self.axes) == 1 else f"({', '.join(self.axes)})"
 
     @property
-    def worst(self) -> Step | None:
+    def worst(self) -> StepVerdict | None:
         """The step that decided."""
         rank = {FAIL: 2, INCONCLUSIVE: 1}
         return max(self.steps, key=lambda s: (rank.get(s.verdict, 0), _number(s.error - s.bound) or 0.0), default=None)
@@ -433,13 +433,13 @@ def _number(x: float) -> float | None:
 
 
 # -- the worst of several ---------------------------------------------------------------------------------------------
-def overall(steps: list[Step]) -> str:
+def overall(steps: list[StepVerdict]) -> str:
     """The verdict on an equation from those on its steps."""
     verdicts = {step.verdict for step in steps}
     return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
 
 
-def worst_step(found: list[Step]) -> Step:
+def worst_step(found: list[StepVerdict]) -> StepVerdict:
     """The step that says most against an equation, of several probes."""
     rank = {FAIL: 2, INCONCLUSIVE: 1, PASS: 0}
     return max(found, key=lambda step: (rank[step.verdict], step.error - step.bound))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..picture import Node, Picture, Stub
+from ..picture import Picture, PictureNode, Stub
 from ..styles import NAME_SIZE, OPERATION_SIZE, SMALL_SIZE
 from ..view.label_text import text_width
 
@@ -86,7 +86,7 @@ def _circle(picture: Picture) -> float:
     return max(38.0, max(wide, default=0.0) + 10)
 
 
-def _outline(n: Node, circle: float) -> tuple[float, float, bool]:
+def _outline(n: PictureNode, circle: float) -> tuple[float, float, bool]:
     if not n.named:
         width = n.text.width(OPERATION_SIZE)
         lines = max((text_width(line, SMALL_SIZE) for line in n.lines), default=0.0)

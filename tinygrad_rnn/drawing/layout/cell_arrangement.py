@@ -12,8 +12,8 @@ from itertools import pairwise
 from ..picture import Picture
 from ..view.label_text import text_width
 from .boxes import Box
-from .layering import Arrangement, Item, Pair, arrange
-from .rows import Rows
+from .layering import Arrangement, Layered, Pair, arrange
+from .rows import RowAssignment
 
 #: room between neighbouring cells of a tree
 APART = 26.0
@@ -35,7 +35,7 @@ class Cells:
     origin: list[float]
     spans: list[float]
     picture: Picture
-    rows: Rows
+    rows: RowAssignment
 
     def bends(self, i: int) -> list[tuple[float, int]]:
         """Where edge i, inside a rank, passes other rows: places within the rank, and rows of the page."""
@@ -56,10 +56,10 @@ class Cells:
         return found
 
 
-def arrange_cells(picture: Picture, boxes: list[Box], rows: Rows, gap: float) -> Cells:
+def arrange_cells(picture: Picture, boxes: list[Box], rows: RowAssignment, gap: float) -> Cells:
     """Arrange every kind of cell once, and place its nodes."""
     members: dict[object, dict[int, int]] = {}
-    items: dict[object, list[Item]] = {}
+    items: dict[object, list[Layered]] = {}
     item_of: list[tuple[object, int]] = []
     below = {k for c in picture.columns for k in c.children}  # leaves and roots of trees are of kinds of their own
     roots = {i for i, c in enumerate(picture.columns) if c.children and i not in below}
@@ -72,7 +72,7 @@ def arrange_cells(picture: Picture, boxes: list[Box], rows: Rows, gap: float) ->
         identity = n.slot if column.kind in ("step", "circuit", "gap") else -i - 1
         if identity not in index:
             index[identity] = len(index)
-            items.setdefault(key, []).append(Item(boxes[i].before, boxes[i].after, rows.cell[i]))
+            items.setdefault(key, []).append(Layered(boxes[i].before, boxes[i].after, rows.cell[i]))
         item = items[key][index[identity]]
         item.left, item.right = max(item.left, boxes[i].before), max(item.right, boxes[i].after)
         item_of.append((key, index[identity]))
@@ -102,7 +102,7 @@ def arrange_cells(picture: Picture, boxes: list[Box], rows: Rows, gap: float) ->
 class _Border:
     """Narrow boxes below the lowest row and above the highest, where edges to other cells leave and come in."""
 
-    def __init__(self, items: dict[object, list[Item]], edges: dict[object, dict[Pair, None]], height: int) -> None:
+    def __init__(self, items: dict[object, list[Layered]], edges: dict[object, dict[Pair, None]], height: int) -> None:
         self.items, self.edges, self.height = items, edges, height
         self.known: dict[tuple[object, object], int] = {}
 
@@ -120,7 +120,7 @@ class _Border:
         place = (key, name)
         if place not in self.known:
             self.known[place] = len(self.items[key])
-            self.items[key].append(Item(3.0, 3.0, row))
+            self.items[key].append(Layered(3.0, 3.0, row))
         gate = self.known[place]
         pair = (item, gate) if name[0] == "out" else (gate, item)  # type: ignore[index]
         self.edges.setdefault(key, {})[pair] = None

@@ -13,7 +13,7 @@ from ..picture import Picture
 from .boxes import Box
 
 Point = tuple[float, float]
-Key = tuple[str, int]
+Channel = tuple[str, int]
 Net = tuple[str, int, int]
 TRACK = 7.0
 #: between the tracks of a gutter with arcs, so that their squares stand apart
@@ -21,7 +21,7 @@ WIDE_TRACK = 17.0
 
 
 @dataclass(slots=True)
-class Plan:
+class Route:
     """The way of one edge between columns, in words: where it leaves, by which gutter, where it enters."""
 
     ahead: int  # +1 to the right, -1 to the left, 0 inside one column
@@ -41,16 +41,16 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Plans:
+class Routes:
     """All plans, the track of every net in every channel and gutter, and how many tracks each has."""
 
-    plans: dict[int, Plan] = field(default_factory=dict)
-    track: dict[tuple[Key, Net], int] = field(default_factory=dict)
-    tracks: dict[Key, int] = field(default_factory=dict)
+    plans: dict[int, Route] = field(default_factory=dict)
+    track: dict[tuple[Channel, Net], int] = field(default_factory=dict)
+    tracks: dict[Channel, int] = field(default_factory=dict)
     ports: dict[int, float] = field(default_factory=dict)
-    wide: dict[Key, float] = field(default_factory=dict)
+    wide: dict[Channel, float] = field(default_factory=dict)
 
-    def spacing(self, key: Key) -> float:
+    def spacing(self, key: Channel) -> float:
         """The distance of neighbouring tracks."""
         return self.wide.get(key, TRACK)
 
@@ -62,14 +62,14 @@ def plan_routes(
     local: list[float],
     widths: list[float],
     approach: dict[int, float],
-    loops: dict[int, Plan],
-) -> Plans:
+    loops: dict[int, Route],
+) -> Routes:
     """Decide the way of every edge between columns.
 
     `local` is each node's place in its rank, `approach` the place of the last bend of edges that have bends, `loops`
     the plans of the arcs of a circuit.
     """
-    result = Plans(dict(loops))
+    result = Routes(dict(loops))
     rank = [picture.columns[n.column].rank for n in picture.nodes]
     crossing = [i for i, e in enumerate(picture.edges) if rank[e.tail] != rank[e.head]]
     outermost, occupied = occupancy(picture, rows, local)
@@ -89,11 +89,11 @@ def plan_routes(
         direct = not by_side and not enters and rows[e.tail] + 1 == rows[e.head]
         gutter = None if straight or direct else (rank[e.tail] if ahead > 0 else rank[e.tail] - 1)
         net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
-        result.plans[i] = Plan(ahead, by_side, enters, gutter, net, straight)
+        result.plans[i] = Route(ahead, by_side, enters, gutter, net, straight)
     _one_at_the_side(picture, rows, result)
     for i in _fans(picture, rows, result):
         e = picture.edges[i]
-        result.plans[i] = Plan(0, False, False, None, ("fan", e.tail, rows[e.head]))
+        result.plans[i] = Route(0, False, False, None, ("fan", e.tail, rows[e.head]))
     _choose_ports(picture, boxes, rows, local, approach, result)
     _assign_tracks(picture, rows, local, widths, result)
     return result
@@ -137,7 +137,7 @@ def _bundles(picture: Picture, crossing: list[int]) -> set[tuple[int, int]]:
     return {key for key, n in counts.items() if n > 1}
 
 
-def _one_at_the_side(picture: Picture, rows: list[int], result: Plans) -> None:
+def _one_at_the_side(picture: Picture, rows: list[int], result: Routes) -> None:
     """Of several lines that could enter a node by the same side, the straightest does; the others come from below."""
     rivals: dict[tuple[int, int], dict[Net, list[int]]] = {}
     for i, plan in result.plans.items():
@@ -156,7 +156,7 @@ def _one_at_the_side(picture: Picture, rows: list[int], result: Plans) -> None:
                 plan.gutter = rank if plan.ahead > 0 else rank - 1
 
 
-def _fans(picture: Picture, rows: list[int], result: Plans) -> list[int]:
+def _fans(picture: Picture, rows: list[int], result: Routes) -> list[int]:
     """Edges from one node to several in the next row: one line that branches leaves room for their letters.
 
     Two heads do when a line from another step branches below them as well.
@@ -177,7 +177,12 @@ def _fans(picture: Picture, rows: list[int], result: Plans) -> list[int]:
 
 
 def _choose_ports(
-    picture: Picture, boxes: list[Box], rows: list[int], local: list[float], approach: dict[int, float], result: Plans
+    picture: Picture,
+    boxes: list[Box],
+    rows: list[int],
+    local: list[float],
+    approach: dict[int, float],
+    result: Routes,
 ) -> None:
     """Lines that enter a node from below get points of their own, in the order of where they come from."""
     entering: dict[int, dict[object, list[int]]] = {}
@@ -201,11 +206,11 @@ def _choose_ports(
                 result.ports[i] = (k - (len(order) - 1) / 2) * room
 
 
-def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths: list[float], result: Plans) -> None:
+def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths: list[float], result: Routes) -> None:
     """Nets that meet in a channel or gutter get different tracks; first come, first served, alike in every step."""
-    spans: dict[Key, dict[Net, list[float]]] = {}
+    spans: dict[Channel, dict[Net, list[float]]] = {}
 
-    def cover(key: Key, net: Net, a: float, b: float) -> None:
+    def cover(key: Channel, net: Net, a: float, b: float) -> None:
         span = spans.setdefault(key, {}).setdefault(net, [a, a])
         span[0], span[1] = min(span[0], a, b), max(span[1], a, b)
 
@@ -246,7 +251,7 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
         result.tracks[key] = len(ends)
 
 
-def _nest(key: Key, nets: dict[Net, list[float]], arcs: dict[Net, int], result: Plans) -> None:
+def _nest(key: Channel, nets: dict[Net, list[float]], arcs: dict[Net, int], result: Routes) -> None:
     """Tracks of a gutter with arcs: an arc around another one stands further from its column, other lines between."""
     levels: dict[int, dict[Net, int]] = {-1: {}, 0: {}, 1: {}}
     for net in sorted(nets, key=lambda net: (nets[net][1] - nets[net][0], net)):
@@ -271,16 +276,16 @@ class Rails:
     depth: list[float]
     channel: dict[int, float]
     gutter: dict[int, float]
-    plans: Plans
+    plans: Routes
 
-    def track(self, key: Key, net: Net) -> float:
+    def track(self, key: Channel, net: Net) -> float:
         """Coordinate of a net's track."""
         middle = (self.channel if key[0] == "channel" else self.gutter)[key[1]]
         return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * self.plans.spacing(key)
 
 
 def corners(
-    tail: int, head: int, plan: Plan, port: float, boxes: list[Box], rows: list[int], rails: Rails
+    tail: int, head: int, plan: Route, port: float, boxes: list[Box], rows: list[int], rails: Rails
 ) -> list[Point]:
     """The right-angled line of an edge between columns."""
     x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..picture import Picture
 from ..styles import NAME_SIZE
-from .channel_routing import TRACK, Plan, Plans
+from .channel_routing import TRACK, Route, Routes
 from .delay_arcs import SQUARE, alone
 
 #: from a column to its nearest arc, and beyond the furthest
@@ -18,7 +18,7 @@ SHORT = 14.0
 class Gutters:
     """The gutters by their number: that after rank 0 is gutter 0, that before it is gutter -1."""
 
-    def __init__(self, picture: Picture, plans: Plans, labelled: bool) -> None:
+    def __init__(self, picture: Picture, plans: Routes, labelled: bool) -> None:
         self.plans = plans
         self.beyond: dict[tuple[int, int], float] = {}  # widest letter beside the arcs of a gutter, by side
         self.wide: dict[int, float] = {}  # widest letter on the lines of a gutter
@@ -43,7 +43,7 @@ class Gutters:
         self.usual = (28.0 if labelled else 18.0) + TRACK * max(0, most - 1)
 
     @staticmethod
-    def _gutter_of(picture: Picture, i: int, plan: Plan) -> int:
+    def _gutter_of(picture: Picture, i: int, plan: Route) -> int:
         """Where the letter of an edge stands: in the gutter before its head, or after it."""
         rank = picture.columns[picture.nodes[picture.edges[i].head].column].rank
         return plan.gutter if plan.loop and plan.gutter is not None else rank - 1 if plan.entry < 0 else rank

@@ -13,16 +13,16 @@ from typing import Any
 from ...core.tensor import Tensor
 from ..picture import Column
 from ..view.label_text import index_text
-from ..view.levels import Link
+from ..view.levels import ViewEdge
 
 #: beyond this many labelled parts nobody sees an order, and all share one axis
 MANY_PARTS = 40
 
-Group = tuple[str, ...]
-Place = tuple[Group, tuple[int, ...]]
+Scopes = tuple[str, ...]
+ColumnKey = tuple[Scopes, tuple[int, ...]]
 
 
-def place_of(node: Tensor) -> Place | None:
+def place_of(node: Tensor) -> ColumnKey | None:
     """The labels and the indices on the way to this node, or None outside of time."""
     if node.scope.step is None:
         return None
@@ -35,7 +35,7 @@ def place_of(node: Tensor) -> Place | None:
     return labels, tuple(indices)
 
 
-def arrange_in_time(drawn: list[Tensor], links: Iterable[Link]) -> tuple[list[Column], dict[int, int]]:
+def arrange_in_time(drawn: list[Tensor], links: Iterable[ViewEdge]) -> tuple[list[Column], dict[int, int]]:
     """The columns from left to right, and the column of every drawn tensor by its id."""
     links = list(links)
     places = {n.id: place_of(n) for n in drawn}
@@ -77,10 +77,10 @@ def outer_indices(drawn: list[Tensor]) -> int | None:
     return min(found) if len(found) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
 
 
-def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, int]:
+def _lanes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[Scopes, int]:
     """Number the parts of the model so that parts joined at equal steps have one number."""
     groups = sorted({place[0] for place in places.values() if place})
-    equal: dict[tuple[Group, Group], int] = {}
+    equal: dict[tuple[Scopes, Scopes], int] = {}
     for link in links:
         start, end = places[link.tail.id], places[link.head.id]
         if start and end and start[0] != end[0]:
@@ -90,7 +90,7 @@ def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, in
         equal[pair] = min(equal.get(pair, 0), 0) - 1
     parent = {g: g for g in groups}
 
-    def root(g: Group) -> Group:
+    def root(g: Scopes) -> Scopes:
         while parent[g] != g:
             g = parent[g]
         return g
@@ -114,10 +114,10 @@ def _lanes(places: dict[int, Place | None], links: list[Link]) -> dict[Group, in
     return {g: ranked.index(root(g)) for g in groups}
 
 
-def _through_the_timeless(places: dict[int, Place | None], links: list[Link]) -> set[tuple[Group, Group]]:
+def _through_the_timeless(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> set[tuple[Scopes, Scopes]]:
     """Pairs of parts of which the second reads what was made, outside of time, of the first."""
-    made_of: dict[int, set[Group]] = {}
-    pairs: set[tuple[Group, Group]] = set()
+    made_of: dict[int, set[Scopes]] = {}
+    pairs: set[tuple[Scopes, Scopes]] = set()
     for link in sorted(links, key=lambda k: k.head.id):
         start, end = places[link.tail.id], places[link.head.id]
         if end is None:
@@ -127,11 +127,11 @@ def _through_the_timeless(places: dict[int, Place | None], links: list[Link]) ->
     return pairs
 
 
-def _conflict(a: Group, b: Group, apart: set[tuple[Group, Group]], groups: list[Group], root: Any) -> bool:
+def _conflict(a: Scopes, b: Scopes, apart: set[tuple[Scopes, Scopes]], groups: list[Scopes], root: Any) -> bool:
     return any((g, h) in apart for g in groups if root(g) == a for h in groups if root(h) == b)
 
 
-def _place_the_timeless(drawn: list[Tensor], links: list[Link], keys: dict[int, Any], last: int) -> None:
+def _place_the_timeless(drawn: list[Tensor], links: list[ViewEdge], keys: dict[int, Any], last: int) -> None:
     """Nodes outside of time stand before the part that needs them, and after the part they need."""
     first_use: dict[int, int] = {}
     after: set[int] = set()
@@ -149,7 +149,7 @@ def _place_the_timeless(drawn: list[Tensor], links: list[Link], keys: dict[int, 
             keys[n.id] = (first_use[n.id], 0, ()) if n.id in first_use else (last + 1, 0, ())
 
 
-def _boundaries(drawn: list[Tensor], links: list[Link], keys: dict[int, Any]) -> set[Any]:
+def _boundaries(drawn: list[Tensor], links: list[ViewEdge], keys: dict[int, Any]) -> set[Any]:
     """Columns of leaves that only other columns use: initial states."""
     inner = {keys[n.id] for n in drawn if n.op is not None}
     inner |= {keys[k.head.id] for k in links if keys[k.tail.id] == keys[k.head.id]}

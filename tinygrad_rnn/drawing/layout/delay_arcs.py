@@ -15,7 +15,7 @@ from ..styles import NAME_SIZE
 from ..view.label_text import Text
 from .boxes import Box
 from .cell_arrangement import Cells
-from .channel_routing import Net, Plan, Point, Rails, occupancy, stubbed
+from .channel_routing import Net, Point, Rails, Route, occupancy, stubbed
 
 SQUARE = 10.0
 LABELLED_SQUARE = 14.0
@@ -44,7 +44,7 @@ class Square:
         return "" if abs(self.delay) == 1 else str(abs(self.delay))
 
 
-def plan_loops(picture: Picture, boxes: list[Box], rows: list[int], cells: Cells) -> dict[int, Plan]:
+def plan_loops(picture: Picture, boxes: list[Box], rows: list[int], cells: Cells) -> dict[int, Route]:
     """The plan of every edge with a delay; edges of one tail and delay that go up, or do not, share arc and square."""
     nets: dict[Net, list[int]] = {}
     for i, e in enumerate(picture.edges):
@@ -53,7 +53,7 @@ def plan_loops(picture: Picture, boxes: list[Box], rows: list[int], cells: Cells
     if not nets:
         return {}
     lines = _Lines(picture, rows, cells)
-    plans: dict[int, Plan] = {}
+    plans: dict[int, Route] = {}
     for net, edges in nets.items():
         usual = -1 if picture.edges[edges[0]].delay > 0 else 1
         side = min((usual, -usual), key=lambda s: lines.crossed(net[1], [picture.edges[i].head for i in edges], s))
@@ -62,12 +62,12 @@ def plan_loops(picture: Picture, boxes: list[Box], rows: list[int], cells: Cells
         gutter = rank if side > 0 else rank - 1
         for i in edges:
             enters = lines.free(picture.edges[i].head, side)
-            plans[i] = Plan(side, lines.free(tail, side), enters, gutter, net, loop=True)
+            plans[i] = Route(side, lines.free(tail, side), enters, gutter, net, loop=True)
     _keep_apart(picture, boxes, plans)
     return plans
 
 
-def _keep_apart(picture: Picture, boxes: list[Box], plans: dict[int, Plan]) -> None:
+def _keep_apart(picture: Picture, boxes: list[Box], plans: dict[int, Route]) -> None:
     """Where one arc leaves and one comes in on the same side of a node, they do so above and below its middle."""
     leaving = {(picture.edges[i].tail, plan.ahead) for i, plan in plans.items() if plan.leaves_by_side}
     entering = {(picture.edges[i].head, plan.entry) for i, plan in plans.items() if plan.enters_by_side}
@@ -142,7 +142,7 @@ def squares(picture: Picture, boxes: list[Box], rows: list[int], rails: Rails) -
     return found
 
 
-def alone(plans: dict[int, Plan], plan: Plan) -> bool:
+def alone(plans: dict[int, Route], plan: Route) -> bool:
     """Whether an arc has one edge only, whose letter can stand beside the square."""
     return sum(other.net == plan.net for other in plans.values()) == 1
 

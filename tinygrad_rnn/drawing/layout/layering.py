@@ -72,7 +72,7 @@ def rows_of(count: int, edges: list[Pair], bottom: set[int], above: dict[int, in
 
 
 @dataclass(slots=True)
-class Item:
+class Layered:
     """A box to place: its reach to both sides, its row, and the side that neighbouring steps pull it to."""
 
     left: float
@@ -90,13 +90,13 @@ class Arrangement:
 
 
 def arrange(
-    items: list[Item], edges: list[Pair], gap: float, sweeps: int = 6, straight: Set[int] = frozenset()
+    items: list[Layered], edges: list[Pair], gap: float, sweeps: int = 6, straight: Set[int] = frozenset()
 ) -> Arrangement:
     """Order every row and place its items, with room `gap` between them; edges join items of different rows.
 
     Edges to the items in `straight` are kept upright before all others.
     """
-    boxes = [Item(i.left, i.right, i.row, i.pull) for i in items]
+    boxes = [Layered(i.left, i.right, i.row, i.pull) for i in items]
     segments, chains = _with_bends(boxes, edges)
     firm = {frozenset(pair) for edge, chain in chains.items() for pair in pairwise([edge[0], *chain, edge[1]])
             if straight and not {*edge}.isdisjoint(straight)}  # fmt: skip
@@ -121,7 +121,7 @@ def arrange(
     return Arrangement(at[: len(items)], bends)
 
 
-def _with_bends(boxes: list[Item], edges: list[Pair]) -> tuple[list[Pair], dict[Pair, list[int]]]:
+def _with_bends(boxes: list[Layered], edges: list[Pair]) -> tuple[list[Pair], dict[Pair, list[int]]]:
     """Cut edges that pass rows into pieces, each piece ending in a narrow box of its own in that row."""
     segments: list[Pair] = []
     chains: dict[Pair, list[int]] = {}
@@ -136,7 +136,7 @@ def _with_bends(boxes: list[Item], edges: list[Pair]) -> tuple[list[Pair], dict[
             segments.append((low, high))
             continue
         chain = list(range(len(boxes), len(boxes) + span - 1))
-        boxes.extend(Item(3.0, 3.0, boxes[low].row + k) for k in range(1, span))
+        boxes.extend(Layered(3.0, 3.0, boxes[low].row + k) for k in range(1, span))
         segments.extend(zip([low, *chain], [*chain, high], strict=True))
         chains[a, b] = chain if low == a else chain[::-1]
     return segments, chains
@@ -207,7 +207,7 @@ def _placed(
     levels: list[list[int]],
     below: list[list[int]],
     above: list[list[int]],
-    boxes: list[Item],
+    boxes: list[Layered],
     gap: float,
     real: int,
     firm: set[frozenset[int]],
@@ -249,7 +249,9 @@ def _placed(
     return at
 
 
-def _spread(level: list[int], wanted: list[float], weights: list[float], boxes: list[Item], gap: float) -> list[float]:
+def _spread(
+    level: list[int], wanted: list[float], weights: list[float], boxes: list[Layered], gap: float
+) -> list[float]:
     """The places nearest to the wanted ones (least squares) that keep the order and the distances."""
     offsets = [0.0]
     for a, b in pairwise(level):

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..legend import Entry, place_legend
+from ..legend import LegendEntry, place_legend
 from ..picture import Picture, Stub
 from ..styles import NAME_SIZE, TITLE_SIZE
 from ..view.label_text import Text, text_width
 from .boxes import STUB_LINK, Box, measure, stub_extent, stub_width
 from .cell_arrangement import Cells, arrange_cells
-from .channel_routing import TRACK, Net, Plans, Point, Rails, beside, corners, curve, plan_routes, rounded
+from .channel_routing import TRACK, Net, Point, Rails, Routes, beside, corners, curve, plan_routes, rounded
 from .channel_widths import Gutters
 from .delay_arcs import Square, alone, beside_square, plan_loops, squares
 from .edge_labels import label_centre, settle, spot_on_curve, spot_on_way
 from .frame import Frame
-from .rows import Rows, assign_rows
+from .rows import RowAssignment, assign_rows
 
 PAD = 13.0  # from the outermost box of a step to its frame
 MARGIN = 16.0
@@ -37,7 +37,7 @@ class Tag:
 
 
 @dataclass(slots=True)
-class Line:
+class EdgeLine:
     """A placed edge: Bezier points, the label and the label's centre; `angled` if it runs at right angles."""
 
     edge: int
@@ -68,9 +68,9 @@ class Layout:
     boxes: list[Box]
     places: list[Point]
     tags: list[tuple[int, Tag]]
-    lines: list[Line]
+    lines: list[EdgeLine]
     panels: list[Panel]
-    legend: list[Entry]
+    legend: list[LegendEntry]
     width: float = 0.0
     height: float = 0.0
     rows: list[int] = field(default_factory=list)
@@ -122,7 +122,7 @@ def lay_out(picture: Picture) -> Layout:
 
 
 def _row_depths(
-    picture: Picture, boxes: list[Box], rows: Rows, tracks: dict[tuple[str, int], int], labelled: bool
+    picture: Picture, boxes: list[Box], rows: RowAssignment, tracks: dict[tuple[str, int], int], labelled: bool
 ) -> tuple[dict[int, float], dict[int, float], float]:
     """Centre of every row and of the channel below it."""
     half: dict[int, float] = {}
@@ -147,7 +147,7 @@ def _row_depths(
     return depth, channel, here + (8 + TRACK * used if used else 0.0)
 
 
-def _between_bands(picture: Picture, rows: Rows) -> dict[int, float]:
+def _between_bands(picture: Picture, rows: RowAssignment) -> dict[int, float]:
     """More room below the rows where another band of a grid or tree begins: for frames, or for branches."""
     room = 2 * PAD + 16 if any(c.kind == "step" and c.title for c in picture.columns) else 18.0
     lowest: dict[int, int] = {}
@@ -159,7 +159,7 @@ def _between_bands(picture: Picture, rows: Rows) -> dict[int, float]:
 
 
 def _rank_starts(
-    picture: Picture, spans: list[float], plans: Plans, labelled: bool
+    picture: Picture, spans: list[float], plans: Routes, labelled: bool
 ) -> tuple[list[float], dict[int, float], float]:
     """Where every rank begins, the middle of the gutters, and the whole length."""
     gutters = Gutters(picture, plans, labelled)
@@ -189,8 +189,8 @@ def _lines(
     bends: dict[int, list[Point]],
     marks: dict[Net, Square],
     frame: Frame,
-) -> list[Line]:
-    lines: list[Line] = []
+) -> list[EdgeLine]:
+    lines: list[EdgeLine] = []
     fans = {plan.net for plan in rails.plans.plans.values()}
     for i, e in enumerate(picture.edges):
         plan = rails.plans.plans.get(i)
@@ -212,14 +212,14 @@ def _lines(
             forward = curve(e.tail, e.head, boxes, rails, way, shift, entry, turn_at)
             back = curve(e.tail, e.head, boxes, rails, way, shift + 6.0, entry, turn_at) if returning else []
             spot, direction, side = spot_on_curve(forward, entry or 0.0)
-        line = Line(i, [frame(p) for p in forward], angled=plan is not None)
+        line = EdgeLine(i, [frame(p) for p in forward], angled=plan is not None)
         if e.label is not None:
             line.label, line.at = e.label, label_centre(frame, spot, direction, e.label, side, returning)
             if plan is not None and plan.loop and alone(rails.plans.plans, plan):
                 line.at = frame(beside_square(marks[plan.net], e.label, plan.ahead, frame.flat))
         lines.append(line)
         if returning:
-            lines.append(Line(i, [frame(p) for p in reversed(back)], backward=True))
+            lines.append(EdgeLine(i, [frame(p) for p in reversed(back)], backward=True))
     return lines
 
 
@@ -254,7 +254,7 @@ def _tags(picture: Picture, boxes: list[Box], places: list[Point], flat: bool) -
 
 
 def _cell_extents(
-    picture: Picture, boxes: list[Box], rows: Rows, depth: dict[int, float]
+    picture: Picture, boxes: list[Box], rows: RowAssignment, depth: dict[int, float]
 ) -> dict[tuple[int, int], tuple[float, float]]:
     """From where to where the steps of every lane and band reach in depth: frames of one lane are of one size."""
     extent: dict[tuple[int, int], tuple[float, float]] = {}

@@ -14,7 +14,7 @@ MANY = 3000
 
 
 @dataclass(slots=True)
-class Rows:
+class RowAssignment:
     """The row of every node on the page (`of`) and within its own column or cell (`cell`)."""
 
     of: list[int]
@@ -28,7 +28,7 @@ class Rows:
         return self.number.get(column.band * self.height + row) if inside else row
 
 
-def assign_rows(picture: Picture) -> Rows:
+def assign_rows(picture: Picture) -> RowAssignment:
     """The row of every node; the same slot has the same row in every step."""
     nodes, columns = picture.nodes, picture.columns
     timed = [columns[n.column].kind in TIMED for n in nodes]
@@ -65,13 +65,13 @@ def assign_rows(picture: Picture) -> Rows:
         _place_untimed(picture, rows, timed)
         lowest = min(rows, default=0)
         of = [r - lowest for r in rows]
-        return Rows(of, of, 1 + max(of, default=0), {})
+        return RowAssignment(of, of, 1 + max(of, default=0), {})
     cell, height = list(rows), 1 + max(rows)
     rows = [r + columns[n.column].band * height if r >= 0 else r for r, n in zip(rows, nodes, strict=True)]
     _place_untimed(picture, rows, timed)
     number = {r: k for k, r in enumerate(sorted(set(rows)))}
     of = [number[r] for r in rows]
-    return Rows(of, [c if c >= 0 else r for c, r in zip(cell, of, strict=True)], height, number)
+    return RowAssignment(of, [c if c >= 0 else r for c, r in zip(cell, of, strict=True)], height, number)
 
 
 def _states_apart(picture: Picture, number: dict[int, int], by_slot: list[int]) -> list[tuple[int, int]]:

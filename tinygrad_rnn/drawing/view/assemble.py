@@ -12,7 +12,7 @@ from typing import Any
 from ...core.graph import Graph, ancestors
 from ...core.tensor import Tensor
 from ..layout.columns import arrange_in_time, outer_indices, place_of
-from ..picture import Column, Edge, Node, Picture, Shared, Stub
+from ..picture import Column, Edge, Picture, PictureNode, Shared, Stub
 from .label_text import Text, clean, constant_text, joined, shape_text, symbol, value_lines, words
 from .levels import Level, at_level, data_without_time
 from .semantic_roles import assign_roles
@@ -94,7 +94,7 @@ def _assemble(
     ambiguous = _ambiguous(chosen.drawn)
     nodes = []
     for n in chosen.drawn:
-        node = Node(_text(n), "", column_of[n.id], slots[n.id], named=n.name is not None, leaf=n.op is None)
+        node = PictureNode(_text(n), "", column_of[n.id], slots[n.id], named=n.name is not None, leaf=n.op is None)
         if n.op is not None and (n.name is not None or level == "named"):
             node.operation = clean(n.op.label) if level == "op" and n.op.name != "identity" else ""
         if n.name in ambiguous and (place := place_of(n)) and place[0]:

@@ -17,7 +17,7 @@ from ...core.loop.program import LoopProgram
 from ...core.loop.unfold import unfold
 from ...core.tensor import Tensor
 from ..layout.column_positions import in_a_row
-from ..picture import Column, Edge, Node, Picture
+from ..picture import Column, Edge, Picture, PictureNode
 from .assemble import assemble
 from .elision import collapse
 from .label_text import Text, joined, noted, words
@@ -128,7 +128,7 @@ class _Circuit:
         boundary = {i for i, n in enumerate(whole.nodes) if whole.columns[n.column].kind == "boundary"}
         self.read_apart = {e.tail for e in whole.edges if e.tail in boundary and self.step[e.head] is None}
 
-    def _step(self, n: Node) -> int | None:
+    def _step(self, n: PictureNode) -> int | None:
         column = self.whole.columns[n.column]
         return column.index[0] if column.kind in ("step", "boundary") and len(column.index) == 1 else None
 
@@ -260,7 +260,7 @@ def _put_beside(circuit: Picture, window: Picture) -> None:
     states = [n.slot for n in circuit.nodes if n.role == "state"]
     nodes, columns = len(circuit.nodes) + 1, len(circuit.columns) + 1
     slot = states[0] if states else circuit.nodes[0].slot
-    circuit.nodes.append(Node(words("Unfold"), "unfold", columns - 1, slot))
+    circuit.nodes.append(PictureNode(words("Unfold"), "unfold", columns - 1, slot))
     circuit.columns.append(Column("unfold", circuit.columns[0].lane))
     circuit.nodes += [replace(n, column=n.column + columns) for n in window.nodes]
     circuit.columns += window.columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..picture import Column, Edge, Node, Picture
+from ..picture import Column, Edge, Picture, PictureNode
 from .label_text import noted, words
 
 FIRST, LAST = 3, 2
@@ -30,7 +30,7 @@ def collapse(picture: Picture, hidden: dict[int, int]) -> None:
     """Replace hidden columns by gaps: `hidden` has for each of them the first of its gap."""
     apart = _read_in_a_gap(picture, hidden)
     columns, renumbered = _columns_left(picture, hidden)
-    nodes: list[Node] = []
+    nodes: list[PictureNode] = []
     kept: dict[int, int] = {}
     for i, n in enumerate(picture.nodes):
         if n.column not in hidden:
@@ -43,7 +43,7 @@ def collapse(picture: Picture, hidden: dict[int, int]) -> None:
         key = (slot, renumbered[hidden[column]])
         if key not in dots:
             dots[key] = len(nodes)
-            nodes.append(Node(words("⋯"), "elided", key[1], slot, named=True))
+            nodes.append(PictureNode(words("⋯"), "elided", key[1], slot, named=True))
         return dots[key]
 
     edges: dict[tuple[int, int, int], Edge] = {}

@@ -19,7 +19,7 @@ PRODUCTS = {"matmul", "linear", "dot", "einsum", "tensordot", "inner", "embeddin
 
 
 @dataclass(slots=True)
-class Link:
+class ViewEdge:
     """An edge between drawn tensors: the parameters multiplied on the way, and whether a gradient flows back."""
 
     tail: Tensor
@@ -42,7 +42,7 @@ class Level:
     """What is drawn: tensors in topological order, links, uses by tensor id, and the ids drawn as tags only."""
 
     drawn: list[Tensor]
-    links: list[Link] = field(default_factory=list)
+    links: list[ViewEdge] = field(default_factory=list)
     uses: dict[int, list[Use]] = field(default_factory=dict)
     shared: set[int] = field(default_factory=set)
 
@@ -71,7 +71,7 @@ def _operations(nodes: list[Tensor], shared: set[int]) -> Level:
                 result.uses.setdefault(node.id, []).append(Use(x, 1 if position and position == last else -1))
                 continue
             lane = lanes[x.id] = lanes.get(x.id, -1) + 1
-            result.links.append(Link(x, node, (), x.requires_grad, lane))
+            result.links.append(ViewEdge(x, node, (), x.requires_grad, lane))
     return result
 
 
@@ -100,7 +100,7 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
                     seen.add(key)
                     stack.append((x, along, flows))
         for tail, paths, flows in found.values():
-            result.links.append(Link(tail, head, _letters(paths), flows))
+            result.links.append(ViewEdge(tail, head, _letters(paths), flows))
     return result
 
 

@@ -15,9 +15,9 @@ import graphviz  # type: ignore[import-untyped]
 from ..layout.boxes import STUB_HEIGHT
 from ..layout.channel_routing import Point
 from ..layout.delay_arcs import Square
-from ..layout.placement import Layout, Line
-from ..legend import Entry
-from ..picture import Node
+from ..layout.placement import EdgeLine, Layout
+from ..legend import LegendEntry
+from ..picture import PictureNode
 from ..styles import (
     BACKWARD,
     CLUSTER_FILL,
@@ -54,10 +54,10 @@ class Drawing(graphviz.Digraph):
 
 def to_digraph(layout: Layout) -> Drawing:
     """The picture as a `graphviz.Digraph`."""
-    return _Writer(layout).digraph()
+    return _DotWriter(layout).digraph()
 
 
-class _Writer:
+class _DotWriter:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.height = layout.height
@@ -143,7 +143,7 @@ class _Writer:
                     pos=self.spline([(x1, y1), (x1, y1), (x2, y2), (x2, y2)]),
                 )
 
-    def node(self, graph: Any, i: int, n: Node) -> None:
+    def node(self, graph: Any, i: int, n: PictureNode) -> None:
         x, y = self.layout.places[i]
         box = self.layout.boxes[i]
         if n.role == "elided":
@@ -211,7 +211,7 @@ class _Writer:
             group=role,
         )
 
-    def edge(self, graph: Any, line: Line) -> None:
+    def edge(self, graph: Any, line: EdgeLine) -> None:
         e = self.layout.picture.edges[line.edge]
         ends = (f"n{e.head}", f"n{e.tail}") if line.backward else (f"n{e.tail}", f"n{e.head}")
         attributes = {"pos": self.spline(line.points, arrow=True)}
@@ -257,7 +257,7 @@ class _Writer:
         for k, entry in enumerate(self.layout.legend):
             self.entry(graph, f"legend{k}", entry)
 
-    def entry(self, graph: Any, name: str, e: Entry) -> None:
+    def entry(self, graph: Any, name: str, e: LegendEntry) -> None:
         words_at = e.x
         if e.text is not None:
             tag = max(16.0, e.text.width(LEGEND_SIZE) + 7)

@@ -9,9 +9,9 @@ from html import escape
 
 from ..layout.boxes import STUB_HEIGHT, Box, block_arrow
 from ..layout.delay_arcs import Square
-from ..layout.placement import Layout, Line, Tag
-from ..legend import Entry
-from ..picture import Node
+from ..layout.placement import EdgeLine, Layout, Tag
+from ..legend import LegendEntry
+from ..picture import PictureNode
 from ..styles import (
     BACKWARD,
     CLUSTER_FILL,
@@ -121,7 +121,7 @@ def _outline(role: str, x: float, y: float, width: float, height: float, round_:
     )
 
 
-def _node(n: Node, i: int, layout: Layout) -> str:
+def _node(n: PictureNode, i: int, layout: Layout) -> str:
     x, y = layout.places[i]
     box = layout.boxes[i]
     if n.role == "elided":
@@ -174,13 +174,13 @@ def _square(role: str, x: float, y: float, width: float, height: float) -> str:
     )
 
 
-def _path(line: Line) -> str:
+def _path(line: EdgeLine) -> str:
     points = [f"{num(x)},{num(y)}" for x, y in line.points]
     d = f"M{points[0]}C" + " ".join(points[1:])
     return f'<path d="{d}" marker-end="url(#{"back" if line.backward else "forward"})"/>'
 
 
-def _letter(line: Line) -> str:
+def _letter(line: EdgeLine) -> str:
     x, y = line.at
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
@@ -189,7 +189,7 @@ def _letter(line: Line) -> str:
     return f'<text class="weight" {place} {halo}>{spans}</text>'
 
 
-def _entry(e: Entry) -> str:
+def _entry(e: LegendEntry) -> str:
     y = e.y + LEGEND_SIZE * 0.33
     if e.text is not None:
         tag = max(16.0, e.text.width(LEGEND_SIZE) + 7)

@@ -27,7 +27,7 @@ from .edits import (
     edits,
     known_forms,
 )
-from .terms import Term, Values
+from .terms import ProbeValues, SignedTerm
 from .true_terms import writes_diag
 
 
@@ -40,7 +40,7 @@ class Fix:
     kind: str
     says: str
     within: str
-    term: Term
+    term: SignedTerm
     part: Expr | None = None
     meant: Expr | None = None
 
@@ -49,7 +49,7 @@ class Fix:
         """What is wrong, in which term, and what this becomes."""
         return f"{self.says}{self.within}"
 
-    def verdict(self, term: Term) -> TermVerdict:
+    def verdict(self, term: SignedTerm) -> TermVerdict:
         """The verdict on the term that this corrects."""
         part = "" if self.part is None or self.part is term.body else text(self.part)
         meant = "" if self.meant is None else text(self.meant)
@@ -57,7 +57,7 @@ class Fix:
 
 
 def corrected(
-    term: Term, goals: Sequence[np.ndarray], values: Values, pool: Sequence[Expr]
+    term: SignedTerm, goals: Sequence[np.ndarray], values: ProbeValues, pool: Sequence[Expr]
 ) -> Iterator[tuple[Fix, np.ndarray]]:
     """The corrections of a term that reach one of the goals, likeliest first, with the values they reach."""
     setting = Setting(pool, _running(term, values), writes_diag(values.model), values.gradients)
@@ -67,13 +67,13 @@ def corrected(
             yield fix, reached
 
 
-def _all(term: Term, setting: Setting, values: Values) -> Iterator[Fix]:
+def _all(term: SignedTerm, setting: Setting, values: ProbeValues) -> Iterator[Fix]:
     yield from _other_sums(term, values)
     for edit in edits(term.body, setting):
         yield _edited(edit, term, values)
 
 
-def _running(term: Term, values: Values) -> dict[str, Range]:
+def _running(term: SignedTerm, values: ProbeValues) -> dict[str, Range]:
     """The index variables that a term may use, and what they run over."""
     ranges = values.equation.ranges
     running = {name: ranges.get(name, Range()) for name in values.equation.running}
@@ -82,7 +82,7 @@ def _running(term: Term, values: Values) -> dict[str, Range]:
     return running
 
 
-def _edited(edit: Edit, term: Term, values: Values) -> Fix:
+def _edited(edit: Edit, term: SignedTerm, values: ProbeValues) -> Fix:
     fixed = term.with_body(edit.expr)
     if edit.written is term.body:  # the whole of it, and its sign: nothing to add
         return Fix(edit.kind, _sentence(edit, term, values), "", fixed, edit.written, edit.meant)
@@ -98,7 +98,7 @@ def _edited(edit: Edit, term: Term, values: Values) -> Fix:
     )
 
 
-def _sentence(edit: Edit, term: Term, values: Values) -> str:
+def _sentence(edit: Edit, term: SignedTerm, values: ProbeValues) -> str:
     meant = text(edit.meant) if edit.meant is not None else ""
     written = quoted(edit.written, values) if edit.written is not None else ""
     if edit.kind == FACTOR and not written:
@@ -115,7 +115,7 @@ def _sentence(edit: Edit, term: Term, values: Values) -> str:
     return f"{what}`{written}` should be `{meant}`"
 
 
-def quoted(expr: Expr, values: Values) -> str:
+def quoted(expr: Expr, values: ProbeValues) -> str:
     """The user's own words for a part of the equation."""
     source = values.model.document.source
     words = " ".join(source.text[expr.span.start : expr.span.stop].split())
@@ -123,7 +123,7 @@ def quoted(expr: Expr, values: Values) -> str:
 
 
 # -- other sums --------------------------------------------------------------------------------------------------------
-def _other_sums(term: Term, values: Values) -> Iterator[Fix]:
+def _other_sums(term: SignedTerm, values: ProbeValues) -> Iterator[Fix]:
     """The same summand, summed otherwise: over all steps, not their mean, not only the last."""
     if term.over is None:
         parts, ops = factors_of(term.body)
@@ -134,22 +134,22 @@ def _other_sums(term: Term, values: Values) -> Iterator[Fix]:
             for variable, within in _sums_over(term, values):
                 body = _at_step(term.body, within.last, affine(variable))
                 if body != term.body:
-                    fixed = Term(term.sign, body, Sum(NOWHERE, "sum", Condition(variable, (), within), body))
+                    fixed = SignedTerm(term.sign, body, Sum(NOWHERE, "sum", Condition(variable, (), within), body))
                     yield Fix(WRONG_SUM, f"`{term}` counts one step only: it should be `{fixed}`", "", fixed)
         return
     variable, within = term.over.variable, term.over.over.within
-    last = Term(term.sign, _at_step(term.body, affine(variable), within.last))
+    last = SignedTerm(term.sign, _at_step(term.body, affine(variable), within.last))
     yield Fix(WRONG_SUM, f"`{term}` counts every step: it should be `{last}`", "", last)
     limits = (Comparison(">", within.first), Comparison("<", within.last))
     everything = Condition(variable, (), within)
     others = [everything, *(Condition(variable, (test,), within) for test in limits)]
     for over in (term.over.over, *others):
-        fixed = Term(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
+        fixed = SignedTerm(term.sign, term.body, Sum(NOWHERE, "sum", over, term.body))
         if fixed.over != term.over:
             yield Fix(WRONG_SUM, f"`{term}` should be `{fixed}`", "", fixed)
 
 
-def _sums_over(term: Term, values: Values) -> Iterator[tuple[str, Range]]:
+def _sums_over(term: SignedTerm, values: ProbeValues) -> Iterator[tuple[str, Range]]:
     """The indices of the model over which a term could be summed: those its equation does not use."""
     used = {*values.equation.running}
     for variable, within in values.model.document.indices.items():

@@ -27,8 +27,8 @@ from .misplaced import misplaced, missing, told
 from .missing_cases import in_pieces
 from .one_hot_labels import undeclared_label
 from .repairs import Repairs, others
-from .terms import Term, Values, joined, terms_of
-from .true_terms import TrueTerm, true_terms, vocabularies
+from .terms import ProbeValues, SignedTerm, joined, terms_of
+from .true_terms import RightTerm, true_terms, vocabularies
 
 if TYPE_CHECKING:
     from ..measure.probe import Probe
@@ -48,17 +48,17 @@ MOST_PAIRS = 20_000
 class Matching:
     """User terms that are right, user terms that are not, right terms that the user does not have."""
 
-    written: list[Term] = field(default_factory=list)
-    agreed: list[tuple[list[Term], list[TrueTerm]]] = field(default_factory=list)
-    left: list[tuple[Term, np.ndarray]] = field(default_factory=list)
-    absent: list[tuple[TrueTerm, np.ndarray]] = field(default_factory=list)
+    written: list[SignedTerm] = field(default_factory=list)
+    agreed: list[tuple[list[SignedTerm], list[RightTerm]]] = field(default_factory=list)
+    left: list[tuple[SignedTerm, np.ndarray]] = field(default_factory=list)
+    absent: list[tuple[RightTerm, np.ndarray]] = field(default_factory=list)
 
     @property
-    def right(self) -> list[Term]:
+    def right(self) -> list[SignedTerm]:
         """The user's terms that are right."""
         return [term for mine, _ in self.agreed for term in mine]
 
-    def but(self, changed: Mapping[int, Term | None]) -> list[Term]:
+    def but(self, changed: Mapping[int, SignedTerm | None]) -> list[SignedTerm]:
         """The terms as written, some (by their `id`) in another form, or left out."""
         terms = (changed.get(id(term), term) for term in self.written)
         return [term for term in terms if term is not None]
@@ -71,20 +71,20 @@ class Matching:
 
 def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     """The diagnosis of a failed equation, its correction tried on all probes; None for one that covers no step."""
-    values = Values(_witnesses(equation, probes), equation).readable
+    values = ProbeValues(_witnesses(equation, probes), equation).readable
     if not values.places:
         return None
     if _is_dead(values):
         bent = any(sides(probe, equation) for probe in values.probes)
         more = list(others(probes, 4 if bent else 1))
-        lively = [probe for probe in (*more, *probes) if not _is_dead(Values([probe], equation))]
+        lively = [probe for probe in (*more, *probes) if not _is_dead(ProbeValues([probe], equation))]
         alive = next(
             (probe for probe in lively if any(probe is other for other in more) and _fails(equation, probe)), None
         )
         if alive is not None:
-            values, probes = Values([alive], equation), [alive, *probes]
+            values, probes = ProbeValues([alive], equation), [alive, *probes]
         elif lively:  # a forgotten relu' shows only where the truth is 0; what it belongs to, elsewhere
-            values = Values([*values.probes, lively[0]], equation)
+            values = ProbeValues([*values.probes, lively[0]], equation)
     label = undeclared_label(equation, probes)
     if label is not None:
         return label
@@ -113,7 +113,7 @@ def _fails(equation: Equation, probe: Probe) -> bool:
     return any(probe.judge(equation, step).verdict == FAIL for step in steps)
 
 
-def _is_dead(values: Values) -> bool:
+def _is_dead(values: ProbeValues) -> bool:
     """Whether what is stated, or a term of it or of the right equation, is 0 wherever it stands: such a probe is no
     witness for it.
     """
@@ -128,11 +128,11 @@ def _is_dead(values: Values) -> bool:
     return values.is_zero(values.truth) or any(value is not None and values.is_nothing(value) for value in terms)
 
 
-def _stands_somewhere(true: TrueTerm, values: Values) -> bool:
+def _stands_somewhere(true: RightTerm, values: ProbeValues) -> bool:
     return any(true.stands(probe.run.lengths, step) for probe, step in values.places)
 
 
-def _stories(matchings: list[Matching], values: Values) -> Iterator[Story]:
+def _stories(matchings: list[Matching], values: ProbeValues) -> Iterator[Story]:
     """Explanations, likeliest first; `matchings` receives the ways of matching that were looked at. One that leaves
     little open is followed at once, so that most mistakes need one vocabulary only.
     """
@@ -154,7 +154,7 @@ def _openness(matching: Matching) -> int:
     return matching.open
 
 
-def _matchings(values: Values) -> Iterator[list[Matching]]:
+def _matchings(values: ProbeValues) -> Iterator[list[Matching]]:
     """How the user's terms compare with the right ones, for several choices of the gradients they may name."""
     equation, model = values.equation, values.model
     gradients = frozenset(name for name in names(equation.rhs) if model.quantities.base((name, True)))
@@ -171,12 +171,12 @@ def _matchings(values: Values) -> Iterator[list[Matching]]:
         yield same_words
 
 
-def best_matching(values: Values) -> Matching | None:
+def best_matching(values: ProbeValues) -> Matching | None:
     """How an equation compares with the right one in the words in which the least is left open."""
     return min((matching for same_words in _matchings(values) for matching in same_words), key=_openness, default=None)
 
 
-def _match(values: Values, terms: list[Term], truth: list[TrueTerm]) -> Matching | None:
+def _match(values: ProbeValues, terms: list[SignedTerm], truth: list[RightTerm]) -> Matching | None:
     matching = Matching(terms)
     for term in terms:
         value = values.of(term.expr)
@@ -193,7 +193,7 @@ def _match(values: Values, terms: list[Term], truth: list[TrueTerm]) -> Matching
     return matching
 
 
-def _pair_off(matching: Matching, values: Values) -> None:
+def _pair_off(matching: Matching, values: ProbeValues) -> None:
     """Take away what agrees: one term with one, one with the sum of two or three, either way round; then right terms
     that add up to nothing.
     """
@@ -205,7 +205,9 @@ def _pair_off(matching: Matching, values: Values) -> None:
             matching.absent = [pair for k, pair in enumerate(matching.absent) if k not in theirs]
 
 
-def _agreeing(matching: Matching, few: int, many: int, values: Values) -> tuple[Sequence[int], Sequence[int]] | None:
+def _agreeing(
+    matching: Matching, few: int, many: int, values: ProbeValues
+) -> tuple[Sequence[int], Sequence[int]] | None:
     if comb(len(matching.left), few) * comb(len(matching.absent), many) > MOST_PAIRS:
         return None
     for mine in combinations(range(len(matching.left)), few):
@@ -225,7 +227,7 @@ def _total(pairs: Sequence[tuple[Any, np.ndarray]], chosen: Sequence[int] | None
 
 
 # -- explaining ----------------------------------------------------------------------------------------------------
-def _explanations(matching: Matching, values: Values) -> Iterator[Story]:
+def _explanations(matching: Matching, values: ProbeValues) -> Iterator[Story]:
     left, absent = matching.left, matching.absent
     if not left and absent:
         yield _missing(matching, values)
@@ -250,14 +252,14 @@ def _explanations(matching: Matching, values: Values) -> Iterator[Story]:
         yield from _one_by_one(matching, values)
 
 
-def _extra(matching: Matching, values: Values) -> Story:
+def _extra(matching: Matching, values: ProbeValues) -> Story:
     verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in matching.left]
     says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
     terms = matching.but({id(term): None for term, _ in matching.left})
     return Story("extra term", says, right_terms(matching.right) + verdicts, values.with_terms(terms))
 
 
-def _missing(matching: Matching, values: Values) -> Story:
+def _missing(matching: Matching, values: ProbeValues) -> Story:
     verdicts, sentences = right_terms(matching.right), []
     absent = _grouped(matching.absent, values.gradients)
     for true in absent:
@@ -268,7 +270,7 @@ def _missing(matching: Matching, values: Values) -> Story:
     return Story(kind, "; ".join(sentences), verdicts, _with(matching.written, absent, values))
 
 
-def _at_an_end(true: TrueTerm, values: Values) -> bool:
+def _at_an_end(true: RightTerm, values: ProbeValues) -> bool:
     """Whether a term lacks only at the first or the last of the steps of an equation."""
     if true.everywhere:
         return False
@@ -276,24 +278,24 @@ def _at_an_end(true: TrueTerm, values: Values) -> bool:
     return all(step in ends[id(p)] for p, step in values.places if true.stands(p.run.lengths, step))
 
 
-def _with(terms: Sequence[Term], absent: Sequence[TrueTerm], values: Values) -> list[Equation] | None:
+def _with(terms: Sequence[SignedTerm], absent: Sequence[RightTerm], values: ProbeValues) -> list[Equation] | None:
     """The equation with right terms added, in pieces where they stand at some of its steps only."""
     return in_pieces(values.equation, terms, absent, values.model)
 
 
-def _grouped(absent: Sequence[tuple[TrueTerm, np.ndarray]], gradients: frozenset[str]) -> list[TrueTerm]:
+def _grouped(absent: Sequence[tuple[RightTerm, np.ndarray]], gradients: frozenset[str]) -> list[RightTerm]:
     """Terms without a gradient (softmax(o) - onehot(y)) belong together; the others stand alone."""
     whole = [true for true, _ in absent if not names(true.term.body) & gradients and true.term.over is None]
     if len(whole) < 2 or any(true.domains != whole[0].domains for true in whole):
         return [true for true, _ in absent]
-    together = replace(whole[0], term=Term(1, joined([true.term for true in whole])))
+    together = replace(whole[0], term=SignedTerm(1, joined([true.term for true in whole])))
     return [true for true, _ in absent if true not in whole] + [together]
 
 
-def _one_by_one(matching: Matching, values: Values) -> Iterator[Story]:
+def _one_by_one(matching: Matching, values: ProbeValues) -> Iterator[Story]:
     """Correct each wrong term by one edit; what then still lacks is missing, what cannot be corrected stays wrong."""
-    fixes: list[tuple[Term, Fix]] = []
-    unexplained: list[Term] = []
+    fixes: list[tuple[SignedTerm, Fix]] = []
+    unexplained: list[SignedTerm] = []
     absent = list(matching.absent)
     pool = pool_of([t.term.body for t, _ in absent], [term.body for term, _ in matching.left], values.gradients)
     last = len(matching.left) - 1
@@ -319,24 +321,24 @@ def _one_by_one(matching: Matching, values: Values) -> Iterator[Story]:
 
 def _story(
     matching: Matching,
-    fixes: Sequence[tuple[Term, Fix]],
-    unexplained: Sequence[Term],
-    absent: Sequence[tuple[TrueTerm, np.ndarray]],
-    values: Values,
+    fixes: Sequence[tuple[SignedTerm, Fix]],
+    unexplained: Sequence[SignedTerm],
+    absent: Sequence[tuple[RightTerm, np.ndarray]],
+    values: ProbeValues,
 ) -> Story:
     verdicts = right_terms(matching.right) + [fix.verdict(term) for term, fix in fixes]
     wrong = [pair for pair in matching.left if any(pair[0] is term for term in unexplained)]
     others, sentences, _ = told(wrong, absent, values)
     sentences = [fix.sentence for _, fix in fixes] + sentences
-    changed: dict[int, Term | None] = {id(term): None for term in unexplained}
+    changed: dict[int, SignedTerm | None] = {id(term): None for term in unexplained}
     changed |= {id(term): fix.term for term, fix in fixes}
     equations = _with(matching.but(changed), [true for true, _ in absent], values)
     return Story(fixes[0][1].kind, "; ".join(sentences), verdicts + others, equations)
 
 
 def _without(
-    absent: list[tuple[TrueTerm, np.ndarray]], reached: np.ndarray, values: Values
-) -> list[tuple[TrueTerm, np.ndarray]]:
+    absent: list[tuple[RightTerm, np.ndarray]], reached: np.ndarray, values: ProbeValues
+) -> list[tuple[RightTerm, np.ndarray]]:
     for n in range(1, len(absent) + 1):
         for chosen in combinations(range(len(absent)), n):
             if values.same(_total(absent, chosen), reached):
@@ -344,7 +346,7 @@ def _without(
     return absent
 
 
-def _lost_parentheses(matching: Matching, values: Values) -> Iterator[Story]:
+def _lost_parentheses(matching: Matching, values: ProbeValues) -> Iterator[Story]:
     if len(matching.left) != 2:
         return
     (first, _), (second, _) = matching.left
@@ -362,7 +364,7 @@ def _lost_parentheses(matching: Matching, values: Values) -> Iterator[Story]:
             yield Story(PARENTHESES, says, right_terms(matching.right) + verdicts, values.with_terms(terms))
 
 
-def _replaced(matching: Matching, values: Values) -> Story:
+def _replaced(matching: Matching, values: ProbeValues) -> Story:
     """The wrong terms for the right ones, as a whole."""
     found, sentences, (wrong, absent) = told(matching.left, matching.absent, values)
     verdicts = right_terms(matching.right) + found
@@ -380,12 +382,12 @@ def _replaced(matching: Matching, values: Values) -> Story:
     return Story(kind, "; ".join(sentences), verdicts, equations)
 
 
-def _share_a_factor(a: Term, b: Term) -> bool:
+def _share_a_factor(a: SignedTerm, b: SignedTerm) -> bool:
     mine, theirs = ({text(node) for node in walk(term.body)} for term in (a, b))
     return bool(mine & theirs)
 
 
-def _in_general(matchings: Sequence[Matching], values: Values) -> Diagnosis:
+def _in_general(matchings: Sequence[Matching], values: ProbeValues) -> Diagnosis:
     """Nothing that was tried makes the equation right: say which terms are known to be."""
     terms = terms_of(values.equation.rhs)
     right = {str(term) for term in matchings[0].right} if matchings and matchings[0].open else set()

@@ -17,10 +17,10 @@ from ..results import EXTRA, MISSING, WRONG, TermVerdict
 from .corrections import corrected, pool_of
 from .edits import SIGN, known_forms
 from .finding import Story, right_terms
-from .terms import Term, Values, joined, terms_of
+from .terms import ProbeValues, SignedTerm, joined, terms_of
 
 
-def stories_alone(values: Values) -> Iterator[Story]:
+def stories_alone(values: ProbeValues) -> Iterator[Story]:
     """Explanations of an equation that has a value at each of its steps, none for one that has not."""
     terms = terms_of(values.equation.rhs)
     numbers: list[Any] = [values.of(term.expr) for term in terms]
@@ -52,7 +52,7 @@ def stories_alone(values: Values) -> Iterator[Story]:
             yield Story("missing term", said, [*right_terms(terms), verdict], values.with_terms([*terms, term]))
 
 
-def _pool(term: Term, values: Values) -> list[Expr]:
+def _pool(term: SignedTerm, values: ProbeValues) -> list[Expr]:
     """Factors that stand beside the gradients a term names: what is known of the derivatives of those quantities."""
     quantities = values.model.quantities
     gradients = values.gradients
@@ -64,7 +64,7 @@ def _pool(term: Term, values: Values) -> list[Expr]:
     return list(dict.fromkeys(pool))
 
 
-def _of_other_steps(values: Values) -> Iterator[Term]:
+def _of_other_steps(values: ProbeValues) -> Iterator[SignedTerm]:
     """The terms of the other equations for this gradient, with the indices of this one: what holds at S, at s."""
     target = values.equation.target
     for other in values.model.gradients:

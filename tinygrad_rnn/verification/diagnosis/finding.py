@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...language.expressions import Equation
 from ..results import RIGHT, Diagnosis, TermVerdict
-from .terms import Term
+from .terms import SignedTerm
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Story:
         return Diagnosis(self.mistake, self.says, self.verdicts, correction)
 
 
-def right_terms(terms: Sequence[Term]) -> list[TermVerdict]:
+def right_terms(terms: Sequence[SignedTerm]) -> list[TermVerdict]:
     """The verdicts on terms that are right."""
     return [TermVerdict(str(term), RIGHT, "") for term in terms]
 
 
-def joined_sentences(wrong: Sequence[Term], right: Sequence[str]) -> list[str]:
+def joined_sentences(wrong: Sequence[SignedTerm], right: Sequence[str]) -> list[str]:
     """What is wrong and what is right instead (quoted, and where it stands), where one cannot be had from the other."""
     if wrong and right:
         return [f"{', '.join(f'`{term}`' for term in wrong)} should be {', '.join(right)}"]

@@ -16,19 +16,19 @@ from ..results import EXTRA, MISSING, WRONG, TermVerdict
 from .finding import joined_sentences
 from .missing_cases import own_domains
 from .missing_cases import said as where
-from .terms import Term, Values
-from .true_terms import TrueTerm
+from .terms import ProbeValues, SignedTerm
+from .true_terms import RightTerm
 
-Written = tuple[Term, np.ndarray]
-Right = tuple[TrueTerm, np.ndarray]
+WrittenTerm = tuple[SignedTerm, np.ndarray]
+LackingTerm = tuple[RightTerm, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Misplaced:
     """A written term that is a right one at some steps, and does not belong at others: at which, in words."""
 
-    term: Term
-    true: TrueTerm
+    term: SignedTerm
+    true: RightTerm
     at: str
     verdict: TermVerdict
 
@@ -38,7 +38,7 @@ class Misplaced:
         return f"the term `{self.term}` {self.verdict.explanation}"
 
 
-def misplaced(written: Sequence[Written], right: Sequence[Right], values: Values) -> list[Misplaced]:
+def misplaced(written: Sequence[WrittenTerm], right: Sequence[LackingTerm], values: ProbeValues) -> list[Misplaced]:
     """The written terms that equal a right one wherever this stands, where it does not stand at every step."""
     found: list[Misplaced] = []
     for term, value in written:
@@ -57,8 +57,8 @@ def misplaced(written: Sequence[Written], right: Sequence[Right], values: Values
 
 
 def told(
-    written: Sequence[Written], right: Sequence[Right], values: Values
-) -> tuple[list[TermVerdict], list[str], tuple[list[Term], list[TrueTerm]]]:
+    written: Sequence[WrittenTerm], right: Sequence[LackingTerm], values: ProbeValues
+) -> tuple[list[TermVerdict], list[str], tuple[list[SignedTerm], list[RightTerm]]]:
     """The verdicts and sentences on written terms that are wrong and right ones that lack; and which of them are left
     when those are told that stand at steps too many.
     """
@@ -78,13 +78,13 @@ def told(
     return verdicts, [each.sentence for each in too_often] + sentences, (wrong, lacking)
 
 
-def missing(true: TrueTerm, values: Values) -> TermVerdict:
+def missing(true: RightTerm, values: ProbeValues) -> TermVerdict:
     """The verdict on a right term that lacks, with the steps at which it does (none: at all)."""
     steps = () if true.everywhere else _steps(true, values, stands=True)
     return TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}", steps=steps)
 
 
-def _where_it_stands(value: np.ndarray, true: TrueTerm, values: Values) -> np.ndarray:
+def _where_it_stands(value: np.ndarray, true: RightTerm, values: ProbeValues) -> np.ndarray:
     """A value where a right term stands, and 0 elsewhere."""
     parts = [
         values.part(value, place) * true.stands(probe.run.lengths, step)
@@ -93,13 +93,13 @@ def _where_it_stands(value: np.ndarray, true: TrueTerm, values: Values) -> np.nd
     return np.concatenate(parts) if parts else value
 
 
-def _steps(true: TrueTerm, values: Values, stands: bool) -> tuple[Step, ...]:
+def _steps(true: RightTerm, values: ProbeValues, stands: bool) -> tuple[Step, ...]:
     """The steps of the equation at which a right term stands, or those at which it does not."""
     steps = [step for probe, step in values.places if true.stands(probe.run.lengths, step) is stands]
     return tuple(dict.fromkeys(step for step in steps if step is not None))
 
 
-def _outside(true: TrueTerm, model: Model) -> list[Domain]:
+def _outside(true: RightTerm, model: Model) -> list[Domain]:
     """The steps of the equation at which a right term does not stand."""
     left = own_domains(true.equation, model)
     for domain in true.domains:

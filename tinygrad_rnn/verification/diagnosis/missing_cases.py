@@ -14,12 +14,12 @@ from ...language.expressions import Equation
 from ...language.rewriting import substituted
 from ...language.text.printer import text
 from ...system import EVERYWHERE, Domain
-from .terms import Term, joined
-from .true_terms import TrueTerm
+from .terms import SignedTerm, joined
+from .true_terms import RightTerm
 
 
 def in_pieces(
-    equation: Equation, terms: Sequence[Term], absent: Sequence[TrueTerm], model: Model
+    equation: Equation, terms: Sequence[SignedTerm], absent: Sequence[RightTerm], model: Model
 ) -> list[Equation] | None:
     """The equation with these terms, and with the absent ones where they stand; None where no condition says where.
 
@@ -41,7 +41,7 @@ def own_domains(equation: Equation, model: Model) -> list[Domain]:
     return [clause.domain for clause in left_to(equation, model)]
 
 
-def _cut(domain: Domain, terms: list[Term], true: TrueTerm) -> list[tuple[Domain, list[Term]]]:
+def _cut(domain: Domain, terms: list[SignedTerm], true: RightTerm) -> list[tuple[Domain, list[SignedTerm]]]:
     if true.everywhere:
         return [(domain, [*terms, true.term])]
     inside = [domain & where for where in true.domains]
@@ -52,7 +52,7 @@ def _cut(domain: Domain, terms: list[Term], true: TrueTerm) -> list[tuple[Domain
     return cases + [(part, terms) for part in outside]
 
 
-def _case(equation: Equation, domain: Domain, terms: Sequence[Term], model: Model) -> Equation:
+def _case(equation: Equation, domain: Domain, terms: Sequence[SignedTerm], model: Model) -> Equation:
     """The equation on one domain. Raises `DerivationError` if no condition of the language says it."""
     domain = domain.simplified()
     values = {name: value for name in equation.running if (value := domain.value_of(name)) is not None and value.fixed}
@@ -64,7 +64,7 @@ def _case(equation: Equation, domain: Domain, terms: Sequence[Term], model: Mode
     return replace(equation, target=target, rhs=rhs, when=when)
 
 
-def said(true: TrueTerm, model: Model) -> str:
+def said(true: RightTerm, model: Model) -> str:
     """Where a term stands, as ` at t = T` or ` for t < T`; nothing where that is wherever its equation holds."""
     if true.everywhere:
         return ""

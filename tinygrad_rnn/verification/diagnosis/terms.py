@@ -35,7 +35,7 @@ Stands = Callable[[Lengths, Step], bool]
 
 
 @dataclass(frozen=True)
-class Term:
+class SignedTerm:
     """`sign * body`, under a sum over time if `over` is one (its own body is then not used)."""
 
     sign: int
@@ -53,31 +53,31 @@ class Term:
         return self.inner if self.sign > 0 else negated(self.inner)
 
     @property
-    def opposite(self) -> Term:
+    def opposite(self) -> SignedTerm:
         """The term with the other sign."""
-        return Term(-self.sign, self.body, self.over)
+        return SignedTerm(-self.sign, self.body, self.over)
 
-    def with_body(self, body: Expr) -> Term:
+    def with_body(self, body: Expr) -> SignedTerm:
         """The same place in the equation with another body; a sign in front of this becomes the term's."""
         sign = self.sign
         while isinstance(body, Unary):
             sign, body = (-sign if body.op == "-" else sign), body.operand
-        return Term(sign, body, self.over)
+        return SignedTerm(sign, body, self.over)
 
     def __str__(self) -> str:
         return text(self.expr)
 
 
-def terms_of(expr: Expr, split: frozenset[str] = frozenset()) -> list[Term]:
+def terms_of(expr: Expr, split: frozenset[str] = frozenset()) -> list[SignedTerm]:
     """The additive terms of a right-hand side; products are multiplied out over sums that contain a name of `split`."""
-    terms: list[Term] = []
+    terms: list[SignedTerm] = []
     for sign, part in addends(expr):
         if isinstance(part, Sum) and part.kind == "sum":
-            terms += [Term(sign * inner, body, part) for inner, body in _split(part.body, split)]
+            terms += [SignedTerm(sign * inner, body, part) for inner, body in _split(part.body, split)]
         elif isinstance(part, Sum):
-            terms.append(Term(sign, part.body, part))
+            terms.append(SignedTerm(sign, part.body, part))
         else:
-            terms += [Term(sign * inner, body) for inner, body in _split(part, split)]
+            terms += [SignedTerm(sign * inner, body) for inner, body in _split(part, split)]
     return terms
 
 
@@ -103,12 +103,12 @@ def _multiplied_out(expr: Expr, split: frozenset[str]) -> list[tuple[int, Expr]]
     return None
 
 
-def joined(terms: Sequence[Term]) -> Expr:
+def joined(terms: Sequence[SignedTerm]) -> Expr:
     """The sum of terms as one expression; 0 for none. A sign in front of a term's first factor is the term's."""
     return total(_signed(term) for term in terms)
 
 
-def _signed(term: Term) -> tuple[int, Expr]:
+def _signed(term: SignedTerm) -> tuple[int, Expr]:
     factors, ops = factors_of(term.inner)
     first = factors[0]
     if len(factors) > 1 and isinstance(first, Unary):
@@ -116,7 +116,7 @@ def _signed(term: Term) -> tuple[int, Expr]:
     return term.sign, term.inner
 
 
-class Values:
+class ProbeValues:
     """Values of expressions at every step of an equation, on one probe or several, one after the other.
 
     Forward quantities and reference gradients are read as plain arrays. `places` are the probes and steps in order.
@@ -137,10 +137,10 @@ class Values:
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
 
     @property
-    def readable(self) -> Values:
+    def readable(self) -> ProbeValues:
         """The same at those places only at which the equation has a value: not where it reads beyond the ends."""
         places = [pair for place, pair in enumerate(self.places) if self.at(self.equation.rhs, place) is not None]
-        return Values(self.probes, self.equation, places) if 0 < len(places) < len(self.places) else self
+        return ProbeValues(self.probes, self.equation, places) if 0 < len(places) < len(self.places) else self
 
     @cached_property
     def gradients(self) -> frozenset[str]:
@@ -232,7 +232,7 @@ class Values:
         scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
         return bool(np.max(np.abs(a - b), initial=0.0) <= CLOSE * max(scale, NOISE * whole))
 
-    def with_terms(self, terms: Sequence[Term]) -> list[Equation]:
+    def with_terms(self, terms: Sequence[SignedTerm]) -> list[Equation]:
         """The equation with other terms on its right-hand side, alone in a list."""
         return [replace(self.equation, rhs=joined(terms))]
 

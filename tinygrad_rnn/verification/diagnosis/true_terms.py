@@ -14,7 +14,7 @@ from ...language.rewriting import addends, names
 from ...language.syntax.indices import Lengths, Step
 from ...system import Domain
 from .helper_gradients import in_own_words
-from .terms import Term
+from .terms import SignedTerm
 
 Keep = tuple[str, ...]
 #: so many derivations are kept, the latest
@@ -24,12 +24,12 @@ _DERIVED: dict[tuple[int, Keep, bool], tuple[Model, Gradients | DerivationError]
 
 
 @dataclass(frozen=True)
-class TrueTerm:
+class RightTerm:
     """One term of the right equation for what `equation` states: it stands on `domains`, which exclude each other;
     `everywhere` if that is wherever the equation holds.
     """
 
-    term: Term
+    term: SignedTerm
     equation: Equation
     domains: tuple[Domain, ...] = ()
     everywhere: bool = True
@@ -59,22 +59,22 @@ def vocabularies(model: Model, equation: Equation) -> list[Keep]:
     return list(dict.fromkeys(tuple(sorted(choice & computed)) for choice in choices))
 
 
-def true_terms(model: Model, equation: Equation, keep: Keep, fine: bool = False) -> list[TrueTerm]:
+def true_terms(model: Model, equation: Equation, keep: Keep, fine: bool = False) -> list[RightTerm]:
     """The additive terms of the right equation when the gradients of `keep` may appear. Raises `DerivationError`.
 
     `fine` leaves common factors multiplied in, so that there are more and smaller terms.
     """
     style = DIAG if writes_diag(model) else HADAMARD
-    terms: list[TrueTerm] = []
+    terms: list[RightTerm] = []
     for true in derived(_gradients(model, keep, fine), equation, style):
         over = true.expr if isinstance(true.expr, Sum) and true.expr.kind == "sum" else None
         body = true.expr if over is None else over.body
-        for sign, part in _spelled(Term(true.sign, body, over), model):
-            terms.append(TrueTerm(Term(sign, part, over), equation, true.domains, true.everywhere))
+        for sign, part in _spelled(SignedTerm(true.sign, body, over), model):
+            terms.append(RightTerm(SignedTerm(sign, part, over), equation, true.domains, true.everywhere))
     return terms
 
 
-def _spelled(term: Term, model: Model) -> Iterator[tuple[int, Expr]]:
+def _spelled(term: SignedTerm, model: Model) -> Iterator[tuple[int, Expr]]:
     """The term in the words of the file, which may be several."""
     body = in_own_words(term.body, model.document)
     for sign, part in [(1, body)] if body is term.body else addends(body):

@@ -19,7 +19,7 @@ from ...core.tensor import Tensor, plain
 from . import foreign
 from .code import cells_of
 
-Place = tuple[str, int | None]
+ArrayPlace = tuple[str, int | None]
 Path = tuple[str | int, ...]
 
 #: the attribute of a parameter object that holds its value, and the one that holds its gradient
@@ -30,7 +30,7 @@ DEEPEST = 4
 
 
 @dataclass
-class Slot:
+class ArraySlot:
     """Where an array stands: `container[key]`, or the attribute `key` of an object."""
 
     path: Path
@@ -49,10 +49,10 @@ class Slot:
                 setattr(owner, key, value)
 
 
-class Inputs:
+class ArrayInputs:
     """What is passed at each call, a dict whose values may be dicts and lists again.
 
-    >>> inputs = Inputs({"x": np.ones(2), "parameters": {"W": np.ones((2, 2))}, "target": 3})
+    >>> inputs = ArrayInputs({"x": np.ones(2), "parameters": {"W": np.ones((2, 2))}, "target": 3})
     >>> list(inputs.leaves)
     [('x', None), ('W', None)]
     """
@@ -61,25 +61,25 @@ class Inputs:
         self.tree = dict(inputs)
         self._arrays = {path: array for key, value in inputs.items() for path, array in _floats(value, (key,))}
         self._places = _places(self._arrays)
-        self.leaves: dict[Place, np.ndarray] = {self._places[path]: array for path, array in self._arrays.items()}
+        self.leaves: dict[ArrayPlace, np.ndarray] = {self._places[path]: array for path, array in self._arrays.items()}
         self.kinds = {self._places[path]: foreign.kind_of(_at(self.tree, path)) for path in self._arrays}
 
-    def filled(self, values: Mapping[Place, Any]) -> dict[str, Any]:
+    def filled(self, values: Mapping[ArrayPlace, Any]) -> dict[str, Any]:
         """The inputs with other values in place of their arrays; what is not among `values` is copied."""
         return {key: self._filled(value, (key,), values) for key, value in self.tree.items()}
 
-    def at(self, values: Mapping[Place, np.ndarray]) -> Inputs:
+    def at(self, values: Mapping[ArrayPlace, np.ndarray]) -> ArrayInputs:
         """The same inputs with other arrays in their places."""
         other = copy(self)
         other._arrays = {path: values[place] for path, place in self._places.items()}
         other.leaves = {place: values[place] for place in self.leaves}
         return other
 
-    def arrays_in(self, arguments: Mapping[str, Any]) -> dict[Place, Any]:
+    def arrays_in(self, arguments: Mapping[str, Any]) -> dict[ArrayPlace, Any]:
         """Where the arrays are in what `filled` made."""
         return {self._places[path]: _at(arguments, path) for path in self._arrays}
 
-    def _filled(self, value: Any, path: Path, values: Mapping[Place, Any]) -> Any:
+    def _filled(self, value: Any, path: Path, values: Mapping[ArrayPlace, Any]) -> Any:
         if path in self._arrays:
             place = self._places[path]
             return values[place] if place in values else foreign.like(self._arrays[path].copy(), value)
@@ -103,8 +103,8 @@ class Params:
                 f"attributes, not {_said(source)}"
             )
         places = _places({slot.path: slot.array for slot in slots})
-        self.slots: dict[Place, Slot] = {places[slot.path]: slot for slot in slots}
-        self.leaves: dict[Place, np.ndarray] = {place: slot.array for place, slot in self.slots.items()}
+        self.slots: dict[ArrayPlace, ArraySlot] = {places[slot.path]: slot for slot in slots}
+        self.leaves: dict[ArrayPlace, np.ndarray] = {place: slot.array for place, slot in self.slots.items()}
 
     def shared_with(self, functions: list[FunctionType]) -> None:
         """Remember under which names functions read the same arrays, so that other values can be put there too."""
@@ -117,7 +117,7 @@ class Params:
             slot.aliases = [(owner, key) for owner, key, value in owners if value is slot.array]
 
     @contextmanager
-    def written(self, values: Mapping[Place, np.ndarray]) -> Iterator[None]:
+    def written(self, values: Mapping[ArrayPlace, np.ndarray]) -> Iterator[None]:
         """Write values into the arrays themselves; they hold what they held before when the block ends or raises."""
         before = {place: slot.array.copy() for place, slot in self.slots.items()}
         try:
@@ -131,7 +131,7 @@ class Params:
                 slot.put(slot.array)
 
     @contextmanager
-    def replaced(self, values: Mapping[Place, Any]) -> Iterator[None]:
+    def replaced(self, values: Mapping[ArrayPlace, Any]) -> Iterator[None]:
         """Let other objects, Tensors or complex arrays, stand where the arrays stand, until the block ends or
         raises.
         """
@@ -156,12 +156,12 @@ class Params:
             for holder, items in before:
                 _restore(holder, items)
 
-    def rebound(self) -> list[Place]:
+    def rebound(self) -> list[ArrayPlace]:
         """The places that no longer hold the array that stood there at first."""
         now = {slot.path: slot.array for slot in _slots(self.source, (), set())}
         return [place for place, slot in self.slots.items() if now.get(slot.path) is not slot.array]
 
-    def drop(self, places: Iterable[Place]) -> None:
+    def drop(self, places: Iterable[ArrayPlace]) -> None:
         """Take these for no weights."""
         for place in places:
             del self.slots[place], self.leaves[place]
@@ -178,7 +178,7 @@ class Params:
         return gradients
 
 
-def checked(inputs: Inputs, params: Params) -> None:
+def checked(inputs: ArrayInputs, params: Params) -> None:
     """Refuse names that mean two arrays, and arrays that hold nan."""
     both = [name for name, step in inputs.leaves if (name, step) in params.leaves]
     if both:
@@ -190,7 +190,7 @@ def checked(inputs: Inputs, params: Params) -> None:
                 raise GraphError(f"{where}: {said(place)} holds {array[at]}{f' at {at}' if at else ''}")
 
 
-def said(place: Place) -> str:
+def said(place: ArrayPlace) -> str:
     """`W`, or `xs[2]`."""
     name, step = place
     return name if step is None else f"{name}[{step}]"
@@ -226,7 +226,7 @@ def _floats(value: Any, path: Path) -> Iterator[tuple[Path, np.ndarray]]:
             yield from _floats(part, (*path, i))
 
 
-def _slots(container: Any, path: Path, seen: set[int]) -> Iterator[Slot]:
+def _slots(container: Any, path: Path, seen: set[int]) -> Iterator[ArraySlot]:
     """Every float array in a container, once: the same array under a second name is the same weight."""
     if len(path) > DEEPEST or id(container) in seen:
         return
@@ -236,7 +236,7 @@ def _slots(container: Any, path: Path, seen: set[int]) -> Iterator[Slot]:
             if value.dtype.kind == "f" and id(value) not in seen and not _is_gradient(container, key):
                 seen.add(id(value))
                 at = path if key in VALUE and path and not isinstance(container, (dict, list)) else (*path, key)
-                yield Slot(at, container, key, value)
+                yield ArraySlot(at, container, key, value)
         elif isinstance(value, (dict, list)) or (hasattr(value, "__dict__") and not isinstance(value, _NO_HOLDERS)):
             yield from _slots(value, (*path, key), seen)
 
@@ -295,9 +295,9 @@ def _is_gradient(container: Any, key: Any) -> bool:
     return any(key.startswith(mark) and key.removeprefix(mark) in keys for mark in ("d_", "d", "grad_", "m_", "m"))
 
 
-def _places(paths: Mapping[Path, Any]) -> dict[Path, Place]:
+def _places(paths: Mapping[Path, Any]) -> dict[Path, ArrayPlace]:
     """Names as short as they can be: `W` for `parameters["W"]` unless another W is there."""
-    places: dict[Path, Place] = {}
+    places: dict[Path, ArrayPlace] = {}
     for path in paths:
         step = path[-1] if len(path) > 1 and isinstance(path[-1], int) else None
         words = path if step is None else path[:-1]

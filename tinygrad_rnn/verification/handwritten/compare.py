@@ -10,7 +10,7 @@ import numpy as np
 from ..measure.reference import COARSEST
 from ..measure.rounding import EPS, SAFETY
 from ..results import FAIL, INCONCLUSIVE, PASS
-from .arrays import Place
+from .arrays import ArrayPlace
 from .true_gradients import FREEDOM, Truth
 
 #: without a recorded graph nobody knows how large the terms were: up to so many bounds nothing is said
@@ -18,7 +18,7 @@ GREY = 100.0
 
 
 @dataclass
-class Comparison:
+class GradientComparison:
     """The verdict on one gradient, the error and bound that decided, and which entries are wrong."""
 
     verdict: str
@@ -43,20 +43,20 @@ def is_single(stated: np.ndarray) -> bool:
         return single and not np.array_equal(stated.astype(np.float16), stated)
 
 
-def compare(place: Place, stated: np.ndarray, truth: Truth, eps: float) -> Comparison:
+def compare(place: ArrayPlace, stated: np.ndarray, truth: Truth, eps: float) -> GradientComparison:
     """Judge what backward returned for one place."""
     finite = np.isfinite(np.asarray(stated, dtype=float))
     if place in truth.slices:
         return _sliced(place, stated, truth, eps) if finite.all() else _not_finite(finite)
     value = truth.values[place]
     if not np.all(np.isfinite(value)):
-        return Comparison(INCONCLUSIVE, float("nan"), float("nan"), "the true gradient is not finite")
+        return GradientComparison(INCONCLUSIVE, float("nan"), float("nan"), "the true gradient is not finite")
     if not finite.all():
         return _not_finite(finite)
     bounds = bounds_of(place, truth, eps)
     errors = np.abs(np.asarray(stated, dtype=float) - value)
     if not errors.size:
-        return Comparison(PASS, 0.0, 0.0)
+        return GradientComparison(PASS, 0.0, 0.0)
     over = errors - bounds if np.any(errors > bounds) else errors
     worst = np.unravel_index(int(np.argmax(over)), errors.shape)
     error, bound = float(errors[worst]), float(bounds[worst])
@@ -64,7 +64,7 @@ def compare(place: Place, stated: np.ndarray, truth: Truth, eps: float) -> Compa
     return _verdict(error, bound, limit, truth, eps, errors > bounds)
 
 
-def bounds_of(place: Place, truth: Truth, eps: float) -> np.ndarray:
+def bounds_of(place: ArrayPlace, truth: Truth, eps: float) -> np.ndarray:
     """How far each entry may be off: rounding, and where no graph was recorded the method's own error."""
     if place in truth.sizes:
         return FREEDOM * SAFETY * eps * truth.sizes[place]
@@ -73,16 +73,18 @@ def bounds_of(place: Place, truth: Truth, eps: float) -> np.ndarray:
     return np.full(value.shape, truth.accuracy[place] + rounding)
 
 
-def _verdict(error: float, bound: float, limit: float, truth: Truth, eps: float, wrong: np.ndarray) -> Comparison:
+def _verdict(
+    error: float, bound: float, limit: float, truth: Truth, eps: float, wrong: np.ndarray
+) -> GradientComparison:
     if error > limit * bound:
-        return Comparison(FAIL, error, bound, "", wrong)
+        return GradientComparison(FAIL, error, bound, "", wrong)
     if error > bound:
-        return Comparison(
+        return GradientComparison(
             INCONCLUSIVE, error, bound, f"larger than {truth.method} explain for certain, but not by much"
         )
     if bound > coarsest(truth, eps):
-        return Comparison(INCONCLUSIVE, error, bound, "rounding or the method could hide a mistake")
-    return Comparison(PASS, error, bound)
+        return GradientComparison(INCONCLUSIVE, error, bound, "rounding or the method could hide a mistake")
+    return GradientComparison(PASS, error, bound)
 
 
 def coarsest(truth: Truth, eps: float) -> float:
@@ -103,12 +105,14 @@ def scale_of(truth: Truth) -> float:
     return max([x for x in entries + slopes if np.isfinite(x)], default=0.0)
 
 
-def _not_finite(finite: np.ndarray) -> Comparison:
+def _not_finite(finite: np.ndarray) -> GradientComparison:
     at = tuple(map(int, np.argwhere(~finite)[0]))
-    return Comparison(FAIL, float("inf"), 0.0, f"nan or inf was returned{f', first at {at}' if at else ''}", ~finite)
+    return GradientComparison(
+        FAIL, float("inf"), 0.0, f"nan or inf was returned{f', first at {at}' if at else ''}", ~finite
+    )
 
 
-def _sliced(place: Place, stated: np.ndarray, truth: Truth, eps: float) -> Comparison:
+def _sliced(place: ArrayPlace, stated: np.ndarray, truth: Truth, eps: float) -> GradientComparison:
     """A wrong entry makes the slope of its row and of its column come out wrong."""
     parts = truth.slices[place]
     along = [np.zeros(length, bool) for length in stated.shape]

@@ -16,10 +16,10 @@ from ...core.errors import GraphError
 from ...core.graph import Graph
 from ...core.tensor import Tensor
 from ..measure.kink_sides import KINKED
-from .arrays import Place
-from .returned import Results
+from .arrays import ArrayPlace
+from .returned import ReturnedGradients
 from .subject import Subject
-from .suspects import Search
+from .suspects import MistakeSearch
 from .true_gradients import record, recorded_truth
 
 #: entries are moved by so much of the typical size of their array
@@ -27,11 +27,11 @@ SHARE = 0.1
 #: and by so much, each time another way, where a kink lies on one side only
 FARTHER = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 #: of each kink of a forward pass, in their order, the signs of its argument
-Sides = list[frozenset[float]]
+KinkSigns = list[frozenset[float]]
 
 
 @contextmanager
-def moved(subject: Subject, places: Collection[Place], share: float = SHARE) -> Iterator[Subject]:
+def moved(subject: Subject, places: Collection[ArrayPlace], share: float = SHARE) -> Iterator[Subject]:
     """The subject with these of its arrays moved a little; weights that stand elsewhere are restored in the end."""
     rng = np.random.default_rng(3 if share == SHARE else int(share))
     values = {place: _moved(a, share, rng) if place in places else a for place, a in subject.leaves.items()}
@@ -42,9 +42,9 @@ def moved(subject: Subject, places: Collection[Place], share: float = SHARE) -> 
         yield other
 
 
-def kinks(loss: Tensor | None) -> Sides:
+def kinks(loss: Tensor | None) -> KinkSigns:
     """On which sides of its kinks a recorded forward pass lies: signs of arguments, truth values, places of maxima."""
-    found: Sides = []
+    found: KinkSigns = []
     for node in Graph(loss).nodes if loss is not None else ():
         name = node.op.name if node.op is not None else ""
         params = node.params or {}
@@ -65,12 +65,14 @@ def _signs(argument: np.ndarray) -> frozenset[float]:
     return frozenset(signs[np.isin(signs, (-1.0, 1.0))].tolist())
 
 
-def one_sided(seen: Sides) -> bool:
+def one_sided(seen: KinkSigns) -> bool:
     """Whether some kink lies on one side only, so that a slope that is forgotten on the other one does not show."""
     return any(len(signs) < 2 for signs in seen)
 
 
-def elsewhere(subject: Subject, places: Collection[Place], eps: float, share: float = SHARE) -> Search | None:
+def elsewhere(
+    subject: Subject, places: Collection[ArrayPlace], eps: float, share: float = SHARE
+) -> MistakeSearch | None:
     """The search for mistakes at moved inputs, or None where the functions do not take them."""
     with moved(subject, places, share) as other:
         loss, leaves, _ = record(other)
@@ -78,14 +80,14 @@ def elsewhere(subject: Subject, places: Collection[Place], eps: float, share: fl
             return None
         try:
             returned, _ = other.returned()
-            gradients = Results(other, returned, steps_of(loss)).gradients
+            gradients = ReturnedGradients(other, returned, steps_of(loss)).gradients
         except GraphError:  # these functions refuse what is moved, by an assertion of their own perhaps
             return None
         graph = Graph(loss)
         nodes = {place: node_of(place, leaves, graph) for place in [*leaves, *gradients]}
         truth = recorded_truth(loss, nodes)
         finite = all(np.isfinite(value).all() for value in (*truth.values.values(), *gradients.values()))
-        return Search(truth, gradients, other.vocabulary, eps) if finite else None
+        return MistakeSearch(truth, gradients, other.vocabulary, eps) if finite else None
 
 
 def steps_of(loss: Tensor | None) -> dict[str, list[int]]:
@@ -97,7 +99,7 @@ def steps_of(loss: Tensor | None) -> dict[str, list[int]]:
     return {quantity: sorted(at) for quantity, at in steps.items()}
 
 
-def node_of(place: Place, leaves: Mapping[Place, Tensor], graph: Graph) -> Tensor:
+def node_of(place: ArrayPlace, leaves: Mapping[ArrayPlace, Tensor], graph: Graph) -> Tensor:
     """The node of an input, or of a named quantity at a step."""
     name, step = place
     return leaves[place] if place in leaves else graph[name] if step is None else graph[name, step]

@@ -11,20 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..results import FAIL, INCONCLUSIVE, PASS, Row, Step
-from .arrays import Place
-from .compare import Comparison
+from ..results import FAIL, INCONCLUSIVE, PASS, Row, StepVerdict
+from .arrays import ArrayPlace
+from .compare import GradientComparison
 from .confirm import FARTHER, SHARE, elsewhere, kinks, one_sided
 from .location import fused, located
 from .relations import Clipped, clipped, related
 from .subject import Subject
-from .suspects import FEW_VISITS, MOST_VISITS, Search
+from .suspects import FEW_VISITS, MOST_VISITS, MistakeSearch
 from .true_gradients import Truth, on_a_kink
 
 #: so many gradients are listed by name
 FEW = 6
 
-Stated = Mapping[Place, np.ndarray]
+StatedArrays = Mapping[ArrayPlace, np.ndarray]
 
 
 class Explanation:
@@ -33,15 +33,15 @@ class Explanation:
     def __init__(
         self,
         rows: list[Row],
-        comparisons: Mapping[Place, Comparison],
-        stated: Stated,
+        comparisons: Mapping[ArrayPlace, GradientComparison],
+        stated: StatedArrays,
         truth: Truth,
         subject: Subject,
         eps: float,
     ) -> None:
         self.rows = rows
         self.notes: list[str] = []
-        self.search: Search | None = None
+        self.search: MistakeSearch | None = None
         self.comparisons, self.stated, self.truth, self.subject, self.eps = comparisons, stated, truth, subject, eps
         if not any(row.verdict == FAIL for row in rows):
             return
@@ -83,11 +83,11 @@ class Explanation:
         if not all(row.explanation for row in self.rows if row.verdict == FAIL):
             self.notes.append(self._what_to_name())
 
-    def _confirmed(self, search: Search) -> str:
+    def _confirmed(self, search: MistakeSearch) -> str:
         """The first mistake that explains everything here and at other inputs, which lie beyond kinks if there are any
         that these see from one side.
         """
-        others: list[Search | None] = []
+        others: list[MistakeSearch | None] = []
         shares = (SHARE, *FARTHER) if one_sided(kinks(self.truth.loss)) else (SHARE,)
         visits = FEW_VISITS if self._one_relation() else MOST_VISITS
         for sentence in search.mistakes(visits):
@@ -105,7 +105,7 @@ class Explanation:
     def _kink(self) -> str:
         """How the inputs stand on a kink of the forward function, so that nothing is wrong for certain."""
         if self.truth.loss is not None:
-            self.search = Search(self.truth, self.stated, self.subject.vocabulary, self.eps)
+            self.search = MistakeSearch(self.truth, self.stated, self.subject.vocabulary, self.eps)
             return self.search.side_of_a_kink()
         failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
         bent = all(on_a_kink(self.subject, place) for place in failed)
@@ -157,7 +157,7 @@ class Explanation:
                 sentences.append(relation or other or self._located(place, comparison))
         return "; ".join(dict.fromkeys(s for s in sentences if s))
 
-    def _located(self, place: Place, comparison: Comparison) -> str:
+    def _located(self, place: ArrayPlace, comparison: GradientComparison) -> str:
         shapes = {p: array.shape for p, array in self.subject.leaves.items()}
         blocks, gates = fused(place, shapes, self.subject.functions) if place in shapes else (1, [])
         return located(comparison.wrong, blocks, gates)
@@ -190,7 +190,7 @@ class Explanation:
         )
 
 
-def _inconclusive(step: Step, why: str) -> Step:
+def _inconclusive(step: StepVerdict, why: str) -> StepVerdict:
     return replace(step, verdict=INCONCLUSIVE, why=why) if step.verdict == FAIL else step
 
 

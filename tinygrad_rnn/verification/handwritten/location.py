@@ -14,7 +14,7 @@ from types import FunctionType
 
 import numpy as np
 
-from .arrays import Place
+from .arrays import ArrayPlace
 
 #: gates of an LSTM, of a GRU, of simpler cells, of an LSTM with one more
 USUAL = (4, 3, 2, 5)
@@ -66,7 +66,7 @@ def _gates(along: np.ndarray, blocks: int, gates: list[str]) -> str:
 
 
 def fused(
-    place: Place, shapes: Mapping[Place, tuple[int, ...]], functions: list[FunctionType]
+    place: ArrayPlace, shapes: Mapping[ArrayPlace, tuple[int, ...]], functions: list[FunctionType]
 ) -> tuple[int, list[str]]:
     """How many gates are fused in the last axis of an array, and what they are called, as far as that is found."""
     counts = blocks_of(place, shapes)
@@ -74,7 +74,7 @@ def fused(
     return named[0] if named else (counts[0] if counts else 1, [])
 
 
-def blocks_of(place: Place, shapes: Mapping[Place, tuple[int, ...]]) -> list[int]:
+def blocks_of(place: ArrayPlace, shapes: Mapping[ArrayPlace, tuple[int, ...]]) -> list[int]:
     """How many gates may be fused in the last axis of an array: 4 where some weight is (H, 4H) and it ends in 4H."""
     shape = shapes[place]
     counts: set[int] = set()

@@ -18,7 +18,7 @@ from .loop_lines import Printer, Quantity, Steps, lines, nonlinearities, quantit
 
 #: what an operand receives: (node, operand, cotangent of the node, what the rule gives, all cotangents so far) to what
 #: the user gives
-Rule = Callable[[Tensor, int, Any, Any, Mapping[int, Any]], Any]
+ChangedRule = Callable[[Tensor, int, Any, Any, Mapping[int, Any]], Any]
 #: a cotangent so many operations further on may have been taken in place of the right one
 NEAR = 4
 
@@ -55,7 +55,7 @@ class Change:
     """One rule changed at some edges, (node, operand), or another slope of nonlinearities; the sentence says how."""
 
     edges: frozenset[tuple[int, int]]
-    rule: Rule
+    rule: ChangedRule
     sentence: str
     slopes: Mapping[int, Callable[[Tensor], Any]] = field(default_factory=dict)
 
@@ -247,18 +247,18 @@ class Mistakes:
             raise ValueError(f"{quantity.word} does not fit")
         return np.asarray(other.value)
 
-    def _factor_from(self, quantity: Quantity) -> Rule:
+    def _factor_from(self, quantity: Quantity) -> ChangedRule:
         return lambda node, i, g, part, cotangents: g * self._value_of(quantity, node, node.inputs[1 - i])
 
     def _slope_at(self, slope: Callable[[Any], Any], quantity: Quantity) -> Callable[[Tensor], Any]:
         return lambda node: slope(self._value_of(quantity, node, node))
 
-    def _operand_from(self, quantity: Quantity) -> Rule:
+    def _operand_from(self, quantity: Quantity) -> ChangedRule:
         return lambda node, i, g, part, cotangents: _pulled_with(
             node, i, g, self._value_of(quantity, node, node.inputs[1 - i])
         )
 
-    def _cotangent_of(self, hops: int) -> Rule:
+    def _cotangent_of(self, hops: int) -> ChangedRule:
         def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Mapping[int, Any]) -> Any:
             other = self._on(node, hops)
             if other is None or other.shape != node.shape or other.id not in cotangents:
@@ -285,7 +285,7 @@ _CHOICES = {
 }
 
 
-def _within(end: str, sign: int) -> Rule:
+def _within(end: str, sign: int) -> ChangedRule:
     """A clip's derivative as if it had one limit only."""
 
     def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Mapping[int, Any]) -> Any:
@@ -304,7 +304,7 @@ def _on_kink(node: Tensor) -> np.ndarray:
     return np.asarray(first == (second[0] if second else 0.0))
 
 
-def _with_share(share: float) -> Rule:
+def _with_share(share: float) -> ChangedRule:
     def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
         constant = len(node.inputs) == 2 and not node.inputs[1 - i].requires_grad
         return np.where(_on_kink(node), g * (share if i == 0 or constant else 1.0 - share), part)
@@ -327,7 +327,7 @@ def _op(node: Tensor) -> str:
     return node.op.name if node.op is not None else ""
 
 
-def _change(members: list[Tensor], operand: int, rule: Rule, sentence: str) -> Change:
+def _change(members: list[Tensor], operand: int, rule: ChangedRule, sentence: str) -> Change:
     return Change(frozenset((node.id, operand) for node in members), rule, sentence)
 
 
@@ -342,7 +342,7 @@ def _at_value(slope: Callable[[Any], Any]) -> Callable[[Tensor], Any]:
     return lambda node: slope(np.asarray(node.value))
 
 
-def _as_partner(partner: Mapping[int, Tensor]) -> Rule:
+def _as_partner(partner: Mapping[int, Tensor]) -> ChangedRule:
     return lambda node, i, g, part, cotangents: pulled(partner[node.id], g)[0]
 
 
@@ -373,7 +373,7 @@ def _pulled_with(node: Tensor, i: int, g: Any, other: np.ndarray) -> Any:
     return pulled(node, g, values)[i]
 
 
-def _operand_before(before: Mapping[int, Tensor]) -> Rule:
+def _operand_before(before: Mapping[int, Tensor]) -> ChangedRule:
     def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
         if node.id not in before:
             return _nothing(node, i, g, part, cotangents)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..diagnosis.terms import CLOSE
-from .arrays import Place, said
-from .compare import Comparison, bounds_of
+from .arrays import ArrayPlace, said
+from .compare import GradientComparison, bounds_of
 from .true_gradients import Truth
 
 
@@ -32,7 +32,10 @@ class Clipped:
 
 
 def clipped(
-    stated: Mapping[Place, np.ndarray], comparisons: Mapping[Place, Comparison], truth: Truth, eps: float
+    stated: Mapping[ArrayPlace, np.ndarray],
+    comparisons: Mapping[ArrayPlace, GradientComparison],
+    truth: Truth,
+    eps: float,
 ) -> Clipped | None:
     """The limit that makes all gradients the true ones, clipped; None where that is not what happened."""
     places = [place for place in stated if place in truth.values]
@@ -55,7 +58,7 @@ def clipped(
     return None
 
 
-def related(place: Place, stated: np.ndarray, truth: Truth, eps: float, lengths: Mapping[int, str]) -> str:
+def related(place: ArrayPlace, stated: np.ndarray, truth: Truth, eps: float, lengths: Mapping[int, str]) -> str:
     """What a wrong gradient is instead of the right one, or nothing; `lengths` names the lengths of axes."""
     if place not in truth.values:
         return ""
@@ -72,7 +75,7 @@ def related(place: Place, stated: np.ndarray, truth: Truth, eps: float, lengths:
     return _factor(stated, true, eps, lengths)
 
 
-def _candidates(place: Place, true: np.ndarray, truth: Truth) -> Iterator[tuple[np.ndarray, str]]:
+def _candidates(place: ArrayPlace, true: np.ndarray, truth: Truth) -> Iterator[tuple[np.ndarray, str]]:
     name = said(place)
     yield -true, "its sign is wrong: this is minus the true gradient"
     if true.ndim == 2 and true.shape[0] == true.shape[1] and true.shape[0] > 1:
@@ -106,6 +109,6 @@ def close(stated: np.ndarray, candidate: np.ndarray, eps: float) -> bool:
     return stated.shape == candidate.shape and bool(np.all(np.abs(stated - candidate) <= max(CLOSE, 1e4 * eps) * scale))
 
 
-def _within(place: Place, stated: np.ndarray, candidate: np.ndarray, truth: Truth, eps: float) -> bool:
+def _within(place: ArrayPlace, stated: np.ndarray, candidate: np.ndarray, truth: Truth, eps: float) -> bool:
     """Whether an array is this one to the bound of the true gradient."""
     return bool(np.all(np.abs(stated - candidate) <= bounds_of(place, truth, eps)))

@@ -10,7 +10,7 @@ import numpy as np
 from ...core.errors import DtypeError, GraphError
 from ...core.tensor import plain
 from . import foreign
-from .arrays import Place, said
+from .arrays import ArrayPlace, said
 from .subject import LOSS, Subject, close_to
 
 #: how the gradient of W is called: dW, d_W, dL_dW, ...
@@ -22,7 +22,7 @@ SPELLINGS = (
 MOST = 6
 
 
-class Results:
+class ReturnedGradients:
     """Gradients by place, read from what backward returned; notes say what had to be guessed."""
 
     def __init__(self, subject: Subject, returned: Any, quantities: Mapping[str, Sequence[int]]) -> None:
@@ -31,7 +31,7 @@ class Results:
         self.quantities = quantities
         self.notes: list[str] = []
         self.known = {name for name, _ in self.leaves} | set(quantities)
-        self.gradients: dict[Place, np.ndarray] = {}
+        self.gradients: dict[ArrayPlace, np.ndarray] = {}
         for key, value in self._named(returned).items():
             if isinstance(key, tuple):
                 self._put(key, value, f"d{said(key)}")
@@ -180,7 +180,7 @@ class Results:
                     "pass it as floats"
                 )
 
-    def _put(self, place: Place, value: Any, key: str) -> None:
+    def _put(self, place: ArrayPlace, value: Any, key: str) -> None:
         array = _array(value)
         at = "" if place[1] is None else f" at {place[1]}"
         if array.dtype.kind not in "fiub":

@@ -20,7 +20,7 @@ import numpy as np
 from ...core.errors import GraphError, kind_of
 from ...core.tensor import Tensor, plain
 from . import foreign
-from .arrays import Inputs, Params, Place, said
+from .arrays import ArrayInputs, ArrayPlace, Params, said
 from .code import Vocabulary, functions_of, is_library
 
 #: what a loss is called where results have names
@@ -34,7 +34,7 @@ class Subject:
         self,
         forward: Callable[..., Any],
         backward: Callable[..., Any] | None,
-        inputs: Inputs,
+        inputs: ArrayInputs,
         params: Params,
         names: Any,
     ) -> None:
@@ -45,7 +45,7 @@ class Subject:
         self.functions = functions_of(forward)
         self.vocabulary = Vocabulary()
         self.params.shared_with(self.functions)
-        self.leaves: dict[Place, np.ndarray] = {**inputs.leaves, **params.leaves}
+        self.leaves: dict[ArrayPlace, np.ndarray] = {**inputs.leaves, **params.leaves}
         self.kinds = sorted(set(inputs.kinds.values()) - {foreign.NUMPY})
         self._cotangents: list[np.ndarray] = []
         if not self.in_order:
@@ -56,7 +56,7 @@ class Subject:
         """Whether an output that is no scalar is weighted with an upstream gradient."""
         return any(c.size > 1 for c in self._cotangents)
 
-    def call(self, values: Mapping[Place, Any]) -> Any:
+    def call(self, values: Mapping[ArrayPlace, Any]) -> Any:
         """What forward returns with these values in its inputs; weights elsewhere stay as they are."""
         arguments = self.inputs.filled(values)
         return self.forward(*arguments.values()) if self.in_order else self.forward(**arguments)
@@ -79,7 +79,7 @@ class Subject:
                 self.leaves.pop(place, None)
             self.leaves.update(self.inputs.leaves)
 
-    def loss_now(self, values: Mapping[Place, Any]) -> Any:
+    def loss_now(self, values: Mapping[ArrayPlace, Any]) -> Any:
         """The loss with these inputs and the weights as they stand."""
         scalar = self.scalar(told("forward", self.call, values))
         return plain(scalar) if foreign.kind_of(scalar) == foreign.NUMPY else foreign.to_numpy(scalar)
@@ -146,7 +146,7 @@ class Subject:
         return self._cotangents
 
     # -- numbers ---------------------------------------------------------------------------------------------------
-    def loss_at(self, values: Mapping[Place, np.ndarray], in_place: bool = True) -> Any:
+    def loss_at(self, values: Mapping[ArrayPlace, np.ndarray], in_place: bool = True) -> Any:
         """The loss with these arrays: written into the weights where they are, or put in their place (complex ones)."""
         with ExitStack() as stack:
             stack.enter_context(foreign.double_precision(self.kinds))
@@ -155,7 +155,7 @@ class Subject:
         number = plain(scalar) if foreign.kind_of(scalar) == foreign.NUMPY else foreign.to_numpy(scalar)
         return np.asarray(number).reshape(())[()]
 
-    def _of_their_kind(self, values: Mapping[Place, np.ndarray]) -> dict[Place, Any]:
+    def _of_their_kind(self, values: Mapping[ArrayPlace, np.ndarray]) -> dict[ArrayPlace, Any]:
         """Arrays for the inputs, of torch or jax where these were."""
         return {p: foreign.of_kind(values[p].copy(), kind) for p, kind in self.inputs.kinds.items() if p in values}
 
@@ -176,15 +176,15 @@ class Subject:
             answer = self._backward(arguments, result)
             return answer, changed + self._changed(arguments, between, "backward")
 
-    def _outputs_at(self, values: Mapping[Place, Any]) -> Sequence[Any]:
+    def _outputs_at(self, values: Mapping[ArrayPlace, Any]) -> Sequence[Any]:
         return self.outputs(told("forward", self.call, values))
 
-    def _changed(self, arguments: Mapping[str, Any], before: Mapping[Place, np.ndarray], role: str) -> list[str]:
+    def _changed(self, arguments: Mapping[str, Any], before: Mapping[ArrayPlace, np.ndarray], role: str) -> list[str]:
         now = self._now(arguments)
         changed = [said(place) for place in before if not np.array_equal(now[place], before[place])]
         return [f"{role} changes {name} in place: it has to work on a copy" for name in changed]
 
-    def _now(self, arguments: Mapping[str, Any]) -> dict[Place, np.ndarray]:
+    def _now(self, arguments: Mapping[str, Any]) -> dict[ArrayPlace, np.ndarray]:
         """The arrays as they are after a call."""
         now = {place: slot.array for place, slot in self.params.slots.items()}
         return now | {place: foreign.to_numpy(value) for place, value in self.inputs.arrays_in(arguments).items()}

@@ -16,7 +16,7 @@ import numpy as np
 from ...core.backward import fit
 from ...core.graph import ancestors
 from ...core.tensor import Tensor
-from .arrays import Place, said
+from .arrays import ArrayPlace, said
 from .code import Vocabulary
 from .loop_lines import Steps
 from .mistakes import Change, Mistakes, pulled, sides
@@ -29,14 +29,16 @@ MOST_VISITS = 500_000
 FEW_VISITS = 50_000
 
 
-class Search:
+class MistakeSearch:
     """Sweeps over the recorded graph, compared with what the user's pass returned.
 
     Where it returned gradients of quantities inside of the graph, a sweep goes on with these, right or not: so what
     comes out for each place is what follows from the user's other gradients, and a difference is that line's own.
     """
 
-    def __init__(self, truth: Truth, stated: Mapping[Place, np.ndarray], vocabulary: Vocabulary, eps: float) -> None:
+    def __init__(
+        self, truth: Truth, stated: Mapping[ArrayPlace, np.ndarray], vocabulary: Vocabulary, eps: float
+    ) -> None:
         assert truth.loss is not None
         self.nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
         self.loss, self.eps = truth.loss, eps
@@ -46,7 +48,7 @@ class Search:
         self.inner = {node.id: value for node, value in self.targets.values() if node.op is not None}
         self.limit = _limit(stated)
 
-    def wrong_by_themselves(self) -> set[Place]:
+    def wrong_by_themselves(self) -> set[ArrayPlace]:
         """The places whose gradient does not follow from the user's other gradients."""
         swept = self._swept(None)
         return {place for place in self.targets if not self._agrees(place, swept)}
@@ -75,7 +77,7 @@ class Search:
             return False
         return all(self._agrees(place, swept) for place in self.targets)
 
-    def _agrees(self, place: Place, swept: Mapping[int, Any]) -> bool:
+    def _agrees(self, place: ArrayPlace, swept: Mapping[int, Any]) -> bool:
         node, value = self.targets[place]
         other = np.asarray(swept.get(node.id, np.zeros(node.shape)))
         return close(value, np.clip(other, -self.limit, self.limit), self.eps)
@@ -101,7 +103,7 @@ class Search:
                 cotangents[x.id] = cotangents[x.id] + part if x.id in cotangents else part
         return cotangents
 
-    def same_as(self, place: Place) -> str:
+    def same_as(self, place: ArrayPlace) -> str:
         """Of which other quantity of the graph a gradient is, if it is one's."""
         node, value = self.targets[place]
         swept = self._swept(None)
@@ -133,7 +135,7 @@ class Search:
         return []
 
 
-def _limit(stated: Mapping[Place, np.ndarray]) -> float:
+def _limit(stated: Mapping[ArrayPlace, np.ndarray]) -> float:
     """The limit at which wrong gradients may have been clipped as well: a round number."""
     limit = max(float(np.max(np.abs(value), initial=0.0)) for value in stated.values())
     return limit if limit and limit == float(f"{limit:.1g}") else float("inf")

@@ -24,7 +24,7 @@ from ...core.looks import uncopied
 from ...core.tensor import Tensor, tensor
 from ..measure.gradcheck import STEP, richardson
 from ..measure.rounding import EPS, SAFETY, magnitudes
-from .arrays import Place, said
+from .arrays import ArrayPlace, said
 from .code import noted
 from .subject import LOSS, Subject, told, where
 from .written import numpy_that_remembers
@@ -60,14 +60,14 @@ class Truth:
     """
 
     method: str
-    values: dict[Place, np.ndarray] = field(default_factory=dict)
-    sizes: dict[Place, np.ndarray] = field(default_factory=dict)
-    accuracy: dict[Place, float] = field(default_factory=dict)
-    slices: dict[Place, list[Slice]] = field(default_factory=dict)
+    values: dict[ArrayPlace, np.ndarray] = field(default_factory=dict)
+    sizes: dict[ArrayPlace, np.ndarray] = field(default_factory=dict)
+    accuracy: dict[ArrayPlace, float] = field(default_factory=dict)
+    slices: dict[ArrayPlace, list[Slice]] = field(default_factory=dict)
     loss: Tensor | None = None
-    nodes: dict[Place, Tensor] = field(default_factory=dict)
+    nodes: dict[ArrayPlace, Tensor] = field(default_factory=dict)
     #: the gradients themselves, as graphs
-    recorded: dict[Place, Tensor] = field(default_factory=dict)
+    recorded: dict[ArrayPlace, Tensor] = field(default_factory=dict)
     #: why a better way did not hold
     reasons: list[str] = field(default_factory=list)
 
@@ -78,15 +78,15 @@ class Slopes:
 
     subject: Subject
     method: str
-    arrays: Mapping[Place, np.ndarray]
+    arrays: Mapping[ArrayPlace, np.ndarray]
 
-    def along(self, directions: Mapping[Place, np.ndarray]) -> tuple[float, float]:
+    def along(self, directions: Mapping[ArrayPlace, np.ndarray]) -> tuple[float, float]:
         """The derivative in a direction and an estimate of its error; raises what the user's function raises."""
         if self.method == COMPLEX:
             return self._complex(directions), 0.0
         return richardson(lambda s: self.moved(directions, s))
 
-    def _complex(self, directions: Mapping[Place, np.ndarray]) -> float:
+    def _complex(self, directions: Mapping[ArrayPlace, np.ndarray]) -> float:
         moved = {p: a + 1j * STEP * directions[p] if p in directions else a + 0j for p, a in self.arrays.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -95,13 +95,13 @@ class Slopes:
             raise TypeError("the loss came out without an imaginary part")
         return float(np.imag(value)) / STEP
 
-    def moved(self, directions: Mapping[Place, np.ndarray], s: float) -> float:
+    def moved(self, directions: Mapping[ArrayPlace, np.ndarray], s: float) -> float:
         """The loss so far along a direction."""
         moved = {p: a + s * directions.get(p, 0.0) for p, a in self.arrays.items()}
         return float(np.real(self.subject.loss_at(moved)))
 
 
-def record(subject: Subject) -> tuple[Tensor | None, dict[Place, Tensor], str]:
+def record(subject: Subject) -> tuple[Tensor | None, dict[ArrayPlace, Tensor], str]:
     """The loss recorded on Tensors with a leaf for every array, or None and why it cannot be."""
     if subject.kinds:
         return None, {}, f"it computes with {subject.kinds[0]}"
@@ -135,7 +135,7 @@ def _loss_before(error: BaseException, subject: Subject) -> Any:
     return None
 
 
-def recorded_truth(loss: Tensor, nodes: Mapping[Place, Tensor]) -> Truth:
+def recorded_truth(loss: Tensor, nodes: Mapping[ArrayPlace, Tensor]) -> Truth:
     """The engine's gradients, with the magnitudes of their terms."""
     pulled = dict(zip(nodes, gradients(loss, list(nodes.values()), create_graph=True), strict=True))
     sizes = dict(zip(pulled, magnitudes(pulled.values()), strict=True))
@@ -194,7 +194,7 @@ def doubtful(subject: Subject, loss: Tensor, truth: Truth) -> str:
     return ""
 
 
-def differenced_truth(subject: Subject, places: list[Place], reason: str) -> Truth:
+def differenced_truth(subject: Subject, places: list[ArrayPlace], reason: str) -> Truth:
     """Complex step where it holds, else differences; of every entry, or of rows and columns where there are many."""
     arrays = _double(subject)
     reasons = [reason] if reason else []
@@ -214,7 +214,7 @@ def differenced_truth(subject: Subject, places: list[Place], reason: str) -> Tru
     return truth
 
 
-def _complex_or_why(differences: Slopes, places: list[Place], reasons: list[str]) -> str:
+def _complex_or_why(differences: Slopes, places: list[ArrayPlace], reasons: list[str]) -> str:
     """Whether the complex step holds: in one direction for each array it agrees with differences."""
     complex_step = Slopes(differences.subject, COMPLEX, differences.arrays)
     for place in places:
@@ -231,7 +231,7 @@ def _complex_or_why(differences: Slopes, places: list[Place], reasons: list[str]
     return COMPLEX
 
 
-def _entries(slopes: Slopes, place: Place) -> tuple[np.ndarray, float]:
+def _entries(slopes: Slopes, place: ArrayPlace) -> tuple[np.ndarray, float]:
     """The gradient entry by entry, and the largest error to be expected in it."""
     shape = slopes.arrays[place].shape
     value, worst = np.zeros(shape), 0.0
@@ -243,7 +243,7 @@ def _entries(slopes: Slopes, place: Place) -> tuple[np.ndarray, float]:
     return value, DOUBT * worst
 
 
-def _slices(slopes: Slopes, place: Place) -> Iterator[Slice]:
+def _slices(slopes: Slopes, place: ArrayPlace) -> Iterator[Slice]:
     """Along each axis stretches of it, each in a random direction: a wrong entry shows in its row and its column."""
     shape = slopes.arrays[place].shape
     for axis, length in enumerate(shape):
@@ -255,7 +255,7 @@ def _slices(slopes: Slopes, place: Place) -> Iterator[Slice]:
             yield Slice(axis, indices, direction, slope, DOUBT * doubt)
 
 
-def on_a_kink(subject: Subject, place: Place) -> bool:
+def on_a_kink(subject: Subject, place: ArrayPlace) -> bool:
     """Whether the loss bends at the user's values: the two one-sided slopes do not meet as the step gets shorter."""
     slopes = Slopes(subject, DIFFERENCES, _double(subject))
     direction = _random({place: subject.leaves[place].shape})
@@ -264,14 +264,14 @@ def on_a_kink(subject: Subject, place: Place) -> bool:
     return bool(gaps[1] > 0.1 * gaps[0] and gaps[1] > 1e-6)
 
 
-def _seconds(slopes: Slopes, place: Place) -> float:
+def _seconds(slopes: Slopes, place: ArrayPlace) -> float:
     """How long one derivative takes."""
     start = time.perf_counter()
     slopes.along({place: np.ones(slopes.arrays[place].shape)})
     return time.perf_counter() - start
 
 
-def _repeatable(subject: Subject, arrays: Mapping[Place, np.ndarray]) -> None:
+def _repeatable(subject: Subject, arrays: Mapping[ArrayPlace, np.ndarray]) -> None:
     """Refuse a function whose loss is another each time: it has no derivative that could be compared."""
     first, second = (told("forward", subject.loss_at, arrays) for _ in range(2))
     if not np.array_equal(first, second, equal_nan=True):
@@ -281,11 +281,11 @@ def _repeatable(subject: Subject, arrays: Mapping[Place, np.ndarray]) -> None:
         )
 
 
-def _double(subject: Subject) -> dict[Place, np.ndarray]:
+def _double(subject: Subject) -> dict[ArrayPlace, np.ndarray]:
     return {place: array.astype(float) for place, array in subject.leaves.items()}
 
 
-def _random(shapes: Mapping[Place, tuple[int, ...]]) -> dict[Place, np.ndarray]:
+def _random(shapes: Mapping[ArrayPlace, tuple[int, ...]]) -> dict[ArrayPlace, np.ndarray]:
     rng = np.random.default_rng(1)
     return {place: rng.standard_normal(shape) for place, shape in shapes.items()}
 

@@ -20,13 +20,13 @@ from ...core.tensor import Tensor
 from ..measure.reference import compared
 from ..measure.rounding import EPS, magnitudes
 from ..report import Report
-from ..results import FAIL, INCONCLUSIVE, PASS, EngineCheck, Row, Step, trusted
-from .arrays import Inputs, Params, Place, checked, said
-from .compare import Comparison, compare, explains_too_much, is_single, precision
+from ..results import FAIL, INCONCLUSIVE, PASS, EngineCheck, Row, StepVerdict, trusted
+from .arrays import ArrayInputs, ArrayPlace, Params, checked, said
+from .compare import GradientComparison, compare, explains_too_much, is_single, precision
 from .confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of
 from .explanation import Explanation
 from .mistakes import sides
-from .returned import Results
+from .returned import ReturnedGradients
 from .subject import Subject
 from .true_gradients import (
     DIFFERENCES,
@@ -75,7 +75,7 @@ def _judged(
         raise GraphError(f"inputs is a dict from names to arrays, not {kind_of(inputs)}")
     if backward is None and isinstance(forward, CustomVjp):
         forward, backward, names = forward.hand_written()
-    subject = Subject(forward, backward, Inputs(inputs), Params(params), names)
+    subject = Subject(forward, backward, ArrayInputs(inputs), Params(params), names)
     with subject.params.restored():
         return _judged_subject(subject, inputs, name)
 
@@ -91,10 +91,10 @@ def _judged_subject(subject: Subject, inputs: Mapping[str, Any], name: str) -> R
     return _stays_right(report, subject, places, truth.loss) if report.ok and truth.method == RECORDED else report
 
 
-def _report(subject: Subject, name: str) -> tuple[Report, list[Place], Truth]:
+def _report(subject: Subject, name: str) -> tuple[Report, list[ArrayPlace], Truth]:
     loss, leaves, reason = record(subject)
     returned, changed = subject.returned()
-    results = Results(subject, returned, steps_of(loss))
+    results = ReturnedGradients(subject, returned, steps_of(loss))
     places = list(results.gradients)
     truth = _truth(subject, loss, leaves, places, reason)
     _same_shapes(results, truth, subject)
@@ -117,7 +117,7 @@ def _report(subject: Subject, name: str) -> tuple[Report, list[Place], Truth]:
     return report, places, truth
 
 
-def _stays_right(report: Report, subject: Subject, places: list[Place], loss: Tensor | None) -> Report:
+def _stays_right(report: Report, subject: Subject, places: list[ArrayPlace], loss: Tensor | None) -> Report:
     """A pass that is right at inputs of zeros or ones, or on one side of a clip, can be wrong at others: then these
     prove nothing.
     """
@@ -162,7 +162,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _truth(
-    subject: Subject, loss: Tensor | None, leaves: Mapping[Place, Tensor], places: list[Place], reason: str
+    subject: Subject, loss: Tensor | None, leaves: Mapping[ArrayPlace, Tensor], places: list[ArrayPlace], reason: str
 ) -> Truth:
     if loss is not None:
         graph = Graph(loss)
@@ -181,7 +181,7 @@ def _truth(
     return differenced_truth(subject, places, reason)
 
 
-def _same_shapes(results: Results, truth: Truth, subject: Subject) -> None:
+def _same_shapes(results: ReturnedGradients, truth: Truth, subject: Subject) -> None:
     for place, value in results.gradients.items():
         shape = truth.values[place].shape if place in truth.values else subject.leaves[place].shape
         if value.shape != shape:
@@ -192,7 +192,7 @@ def _same_shapes(results: Results, truth: Truth, subject: Subject) -> None:
             )
 
 
-def _precision(subject: Subject, results: Results) -> tuple[float, np.dtype]:
+def _precision(subject: Subject, results: ReturnedGradients) -> tuple[float, np.dtype]:
     """The rounding unit of the pass: that of the coarsest array that goes in or comes out."""
     dtypes = [array.dtype for array in [*subject.leaves.values(), *results.gradients.values()]]
     if all(is_single(value) for value in results.gradients.values()):
@@ -200,10 +200,10 @@ def _precision(subject: Subject, results: Results) -> tuple[float, np.dtype]:
     return precision(dtypes)
 
 
-def _rows(comparisons: Mapping[Place, Comparison]) -> list[Row]:
-    steps: dict[str, list[Step]] = {}
+def _rows(comparisons: Mapping[ArrayPlace, GradientComparison]) -> list[Row]:
+    steps: dict[str, list[StepVerdict]] = {}
     for (quantity, at), c in comparisons.items():
-        steps.setdefault(quantity, []).append(Step(at, c.verdict, c.error, c.bound, c.why))
+        steps.setdefault(quantity, []).append(StepVerdict(at, c.verdict, c.error, c.bound, c.why))
     return [_row(quantity, at) for quantity, at in steps.items()]
 
 
@@ -220,14 +220,14 @@ def _without_zeros(rows: list[Row], truth: Truth) -> list[Row]:
     ]
 
 
-def _row(quantity: str, steps: list[Step]) -> Row:
+def _row(quantity: str, steps: list[StepVerdict]) -> Row:
     verdicts = {step.verdict for step in steps}
     verdict = FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
     name = f"d{quantity}" if steps[0].t is None else f"d{quantity}[t]"
     return Row(name, 0, verdict, steps, "")
 
 
-def _check(truth: Truth, places: list[Place]) -> EngineCheck:
+def _check(truth: Truth, places: list[ArrayPlace]) -> EngineCheck:
     if truth.loss is not None:
         nodes = [truth.nodes[place] for place in places]
         sizes = magnitudes([truth.recorded[place] for place in places])
@@ -240,7 +240,7 @@ def _check(truth: Truth, places: list[Place]) -> EngineCheck:
     return Differentiated(len(places), max([EPS, *(min(s, 1.0) for s in shares)]), True, method=truth.method)
 
 
-def _notes(subject: Subject, truth: Truth, results: Results) -> list[str]:
+def _notes(subject: Subject, truth: Truth, results: ReturnedGradients) -> list[str]:
     notes = list(results.notes)
     if subject.upstream:
         notes.append(
@@ -256,7 +256,7 @@ def _notes(subject: Subject, truth: Truth, results: Results) -> list[str]:
     return notes
 
 
-def _unreached(subject: Subject, results: Results) -> list[str]:
+def _unreached(subject: Subject, results: ReturnedGradients) -> list[str]:
     """What has no verdict because nothing was returned for it."""
     missing: list[str] = []
     for name, step in subject.inputs.leaves if subject.params.source is None else subject.params.leaves:

@@ -17,11 +17,11 @@ from ...core.errors import NotDifferentiableError
 from ...core.tensor import Tensor, constant
 
 
-class Written(np.lib.mixins.NDArrayOperatorsMixin):
+class WrittenArray(np.lib.mixins.NDArrayOperatorsMixin):
     """An array into which Tensors may be written.
 
     >>> import tinygrad_rnn as tg
-    >>> h = Written(np.zeros((2, 3)))
+    >>> h = WrittenArray(np.zeros((2, 3)))
     >>> h[0] = tg.tensor([1.0, 2.0, 3.0], name="x")
     >>> h[0].name, h.whole().shape
     ('x', (2, 3))
@@ -41,7 +41,7 @@ class Written(np.lib.mixins.NDArrayOperatorsMixin):
         return self._whole if isinstance(self._whole, Tensor) else _read_only(self._whole)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        value = value.whole() if isinstance(value, Written) else value
+        value = value.whole() if isinstance(value, WrittenArray) else value
         shape = self._where[key].shape
         if np.shape(value) != shape if not isinstance(value, Tensor) else value.shape != shape:
             value = np.broadcast_to(value, shape)
@@ -110,9 +110,9 @@ class Written(np.lib.mixins.NDArrayOperatorsMixin):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def copy(self) -> Written:
+    def copy(self) -> WrittenArray:
         """An array of its own with the same entries."""
-        return Written(self.whole())
+        return WrittenArray(self.whole())
 
     def fill(self, value: Any) -> None:
         """Write one number everywhere."""
@@ -125,7 +125,7 @@ class Written(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def _whole(x: Any) -> Any:
-    if isinstance(x, Written):
+    if isinstance(x, WrittenArray):
         return x.whole()
     return type(x)(_whole(part) for part in x) if type(x) in (list, tuple) else x
 
@@ -160,11 +160,11 @@ def _like(make: Any) -> Any:
 
 def _if_floats(array: np.ndarray) -> Any:
     """Only what may hold a Tensor: class numbers and masks stay arrays."""
-    return Written(array) if array.dtype.kind == "f" else array
+    return WrittenArray(array) if array.dtype.kind == "f" else array
 
 
 def _plain_like(x: Any) -> np.ndarray:
-    return np.empty(x.shape) if isinstance(x, (Tensor, Written)) else np.asarray(x)
+    return np.empty(x.shape) if isinstance(x, (Tensor, WrittenArray)) else np.asarray(x)
 
 
 _MAKERS: dict[str, Any] = {
@@ -174,7 +174,9 @@ _MAKERS: dict[str, Any] = {
     "zeros_like": _like(np.zeros_like),
     "ones_like": _like(np.ones_like),
     "empty_like": _like(np.zeros_like),
-    "copy": lambda x: x.copy() if isinstance(x, Written) else Written(x) if isinstance(x, Tensor) else np.copy(x),
+    "copy": lambda x: (
+        x.copy() if isinstance(x, WrittenArray) else WrittenArray(x) if isinstance(x, Tensor) else np.copy(x)
+    ),
 }
 
 

@@ -29,7 +29,7 @@ FOLLOW_SECONDS = 10.0
 
 
 @dataclass
-class Budget:
+class Deadline:
     """Seconds from now on."""
 
     seconds: float = SECONDS

@@ -15,6 +15,7 @@ from ...core.autodiff import gradients
 from ...core.graph import Graph, ancestors
 from ...core.tensor import Tensor
 from ...language import Run
+from ...language.run.resolver import Place
 from ...language.syntax.indices import Step
 from ..handwritten.mistakes import sides
 from ..results import EngineCheck
@@ -22,7 +23,6 @@ from .gradcheck import STEP, pushed
 from .liveness import alive
 from .rounding import EPS, SAFETY, magnitudes
 
-Place = tuple[str, Step]
 #: engine and complex step differ by no more than this share of the gradient, however large the terms it is made of
 COARSEST = 1e-6
 #: gradients are compared with the complex step by name, all steps at once; of many, so many names at once
@@ -34,19 +34,19 @@ LEFT_BEHIND = 1e4 * STEP**2
 
 
 @dataclass(frozen=True)
-class Gradient:
+class ReferenceGradient:
     """One reference value and the sum of the absolute values of its terms."""
 
     value: np.ndarray
     size: np.ndarray
 
 
-class Reference:
+class ReferenceGradients:
     """Total derivatives of a run's loss with respect to every quantity, by `(name, step)`.
 
     >>> from tinygrad_rnn.language import load
     >>> run = load("sizes: h = 2\\nh[t] = tanh(W @ h[t-1])\\nL = sum(t, sum(h[t]))").unroll(3)
-    >>> Reference(run).of("h", 3).value.ravel().tolist()
+    >>> ReferenceGradients(run).of("h", 3).value.ravel().tolist()
     [1.0, 1.0]
     """
 
@@ -59,14 +59,14 @@ class Reference:
         self.by_place: dict[Place, Tensor] = dict(zip(self.places, recorded, strict=True))
         self._named = frozenset(node.id for node in ancestors(recorded) if node.name is not None)
         self._copies: dict[str, dict[Any, Tensor]] = {}
-        self._found: dict[tuple[Place, bool], Gradient] = {}
+        self._found: dict[tuple[Place, bool], ReferenceGradient] = {}
         self._may_differ: dict[int, bool] = {}
 
     def has(self, name: str, step: Step) -> bool:
         """Whether the loss can be differentiated with respect to this quantity."""
         return (name, step) in self.by_place
 
-    def of(self, name: str, step: Step) -> Gradient:
+    def of(self, name: str, step: Step) -> ReferenceGradient:
         """The gradient with respect to a quantity at a step (None for a parameter)."""
         place = (name, step)
         if (place, False) not in self._found:
@@ -80,16 +80,16 @@ class Reference:
             return True
         return alive(node, self.of(name, step).size, self._may_differ, whole=step is None)
 
-    def any_of(self, name: str) -> Gradient:
+    def any_of(self, name: str) -> ReferenceGradient:
         """The gradient with respect to a quantity at the last of its steps, for its shape."""
         return self.of(*[place for place in self.places if place[0] == name][-1])
 
-    def copy(self, name: str, step: Step) -> Gradient:
+    def copy(self, name: str, step: Step) -> ReferenceGradient:
         """The contribution of one step to a parameter's gradient: with respect to the dummy copy W^(t)."""
         part = self.recorded(name, step, copy=True)
         if part is None:
             zero = np.zeros_like(np.asarray(self.run.values[name, None].value.value))
-            return Gradient(zero, zero)
+            return ReferenceGradient(zero, zero)
         return self._gradient(part)
 
     def recorded(self, name: str, step: Step, copy: bool = False) -> Tensor | None:
@@ -101,18 +101,18 @@ class Reference:
             self._copies[name] = gradients(self.run.loss, parameter, create_graph=True, per_step=True)
         return self._copies[name].get(step)
 
-    def _gradient(self, node: Tensor) -> Gradient:
+    def _gradient(self, node: Tensor) -> ReferenceGradient:
         (size,) = magnitudes([node], exact=self._named)
-        return Gradient(np.asarray(node.value, dtype=float), size)
+        return ReferenceGradient(np.asarray(node.value, dtype=float), size)
 
     def check(self, seed: int = 0) -> EngineCheck:
         """The engine against the complex step: each gradient in two random directions."""
         values = [np.asarray(self.by_place[place].value, dtype=float) for place in self.places]
         return compared(self.run.loss, self.nodes, values, [self._sizes[place] for place in self.places], seed)
 
-    def whole(self, name: str, step: Step) -> Gradient:
+    def whole(self, name: str, step: Step) -> ReferenceGradient:
         """As `of`, with the terms of the whole backward pass counted, not those of its last line alone."""
-        return Gradient(self.of(name, step).value, self._sizes[name, step])
+        return ReferenceGradient(self.of(name, step).value, self._sizes[name, step])
 
     @cached_property
     def _sizes(self) -> dict[Place, np.ndarray]:

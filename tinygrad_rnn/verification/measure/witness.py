@@ -10,8 +10,8 @@ from dataclasses import replace
 from itertools import chain
 
 from ...language import Equation
-from ..results import FAIL, INCONCLUSIVE, PASS, Row, Step, overall, worst_step
-from .budget import WITNESS_SECONDS, Budget
+from ..results import FAIL, INCONCLUSIVE, PASS, Row, StepVerdict, overall, worst_step
+from .budget import WITNESS_SECONDS, Deadline
 from .kink_sides import Sides, one_sided, sides, together
 from .probe import Drawn, Probe, states
 from .trials import Trial
@@ -35,7 +35,7 @@ class Witnesses:
         self._draw, self.trials, self.probes, self.scale = draw, trials, probes, scale
         self._others: dict[int, list[Probe]] = {}
         self._more: dict[int, Drawn] = {}
-        self.budget: Budget | None = None  # from when the first of more is drawn
+        self.budget: Deadline | None = None  # from when the first of more is drawn
 
     @property
     def drawn(self) -> list[Probe]:
@@ -57,7 +57,7 @@ class Witnesses:
                 more = [probe for probe in self.others(trial) if probe.witnesses(equation, step)]
                 more = more or [p for p in self._more_of(trial) if p.witnesses(equation, step)][:1]
                 said = "a term is zero or flat on every probe"
-                told = Step(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
+                told = StepVerdict(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
                 found = worst_step([probe.judge(equation, step) for probe in more]) if more else told
                 steps = [found if (old.t, old.T) == (found.t, found.T) else old for old in steps]
         return self._on_both_sides(equation, replace(row, steps=steps, verdict=overall(steps)))
@@ -109,7 +109,7 @@ class Witnesses:
         """More of them, drawn when they are looked at."""
         if id(trial) not in self._more:
             scales = MORE_SCALES if self.scale == 1.0 else (self.scale,) * len(MORE_SCALES)
-            self.budget = self.budget or Budget(WITNESS_SECONDS)
+            self.budget = self.budget or Deadline(WITNESS_SECONDS)
             self._more[id(trial)] = Drawn(
                 lambda n: self._draw(trial, MORE_SEEDS + n, scales[n]), len(scales), self.budget
             )

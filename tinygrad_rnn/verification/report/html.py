@@ -23,7 +23,7 @@ from ..results import (
     BlockVerdict,
     FileVerdicts,
     Row,
-    Step,
+    StepVerdict,
     TermVerdict,
     Verdicts,
 )
@@ -169,7 +169,7 @@ def _strips(row: Row) -> str:
     return "".join(_strip(row, [step for step in row.steps if step.T == T], T) for T in lengths)
 
 
-def _strip(row: Row, of_length: list[Step], T: int) -> str:
+def _strip(row: Row, of_length: list[StepVerdict], T: int) -> str:
     """One cell a time step, or a stretch of steps; a parameter has one for all."""
     cells = []
     for steps in _stretches(of_length, T):
@@ -184,9 +184,9 @@ def _strip(row: Row, of_length: list[Step], T: int) -> str:
     return f'<ol class="strip" aria-label="verdict by time step{length}">{"".join(cells)}</ol>'
 
 
-def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
+def _stretches(steps: list[StepVerdict], T: int) -> list[list[StepVerdict]]:
     """Every step by itself, in a long sequence the runs of one verdict."""
-    found: list[list[Step]] = []
+    found: list[list[StepVerdict]] = []
     for step in steps:
         before = found[-1][-1] if found else None
         long = T > MOST_STEPS or (isinstance(step.t, tuple) and len(steps) > MOST_STEPS)
@@ -197,7 +197,7 @@ def _stretches(steps: list[Step], T: int) -> list[list[Step]]:
     return found
 
 
-def _follows(before: Step, step: Step) -> bool:
+def _follows(before: StepVerdict, step: StepVerdict) -> bool:
     """Whether one step is the next after another; of several indices, all in their order are."""
     return isinstance(step.t, tuple) or (isinstance(before.t, int) and before.t == (step.t or 0) - 1)
 

@@ -15,7 +15,7 @@ from ...language.expressions import Expr, walk
 from ...language.syntax.indices import MAIN
 from ...language.text.mathml import addends
 from ...language.text.printer import text
-from ..diagnosis.terms import Term, terms_of
+from ..diagnosis.terms import SignedTerm, terms_of
 from ..results import FAIL, Row, TermVerdict, Verdicts
 
 
@@ -55,7 +55,7 @@ def marked(row: Row, report: Verdicts) -> Marked:
     return found
 
 
-def _mark(found: Marked, term: Term, verdict: TermVerdict, model: Model | None) -> None:
+def _mark(found: Marked, term: SignedTerm, verdict: TermVerdict, model: Model | None) -> None:
     assert found.equation is not None
     for _, addend in addends(found.equation.rhs):
         if any(node is term.body for node in walk(addend)):
