@@ -18,8 +18,8 @@ from ..view.levels import ViewEdge
 #: beyond this many labelled parts nobody sees an order, and all share one axis
 MANY_PARTS = 40
 
-Scopes = tuple[str, ...]
-ColumnKey = tuple[Scopes, tuple[int, ...]]
+ScopePath = tuple[str, ...]
+ColumnKey = tuple[ScopePath, tuple[int, ...]]
 
 
 def place_of(node: Tensor) -> ColumnKey | None:
@@ -77,10 +77,10 @@ def outer_indices(drawn: list[Tensor]) -> int | None:
     return min(found) if len(found) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
 
 
-def _lanes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[Scopes, int]:
+def _lanes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[ScopePath, int]:
     """Number the parts of the model so that parts joined at equal steps have one number."""
     groups = sorted({place[0] for place in places.values() if place})
-    equal: dict[tuple[Scopes, Scopes], int] = {}
+    equal: dict[tuple[ScopePath, ScopePath], int] = {}
     for link in links:
         start, end = places[link.tail.id], places[link.head.id]
         if start and end and start[0] != end[0]:
@@ -90,7 +90,7 @@ def _lanes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[S
         equal[pair] = min(equal.get(pair, 0), 0) - 1
     parent = {g: g for g in groups}
 
-    def root(g: Scopes) -> Scopes:
+    def root(g: ScopePath) -> ScopePath:
         while parent[g] != g:
             g = parent[g]
         return g
@@ -114,10 +114,12 @@ def _lanes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[S
     return {g: ranked.index(root(g)) for g in groups}
 
 
-def _through_the_timeless(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> set[tuple[Scopes, Scopes]]:
+def _through_the_timeless(
+    places: dict[int, ColumnKey | None], links: list[ViewEdge]
+) -> set[tuple[ScopePath, ScopePath]]:
     """Pairs of parts of which the second reads what was made, outside of time, of the first."""
-    made_of: dict[int, set[Scopes]] = {}
-    pairs: set[tuple[Scopes, Scopes]] = set()
+    made_of: dict[int, set[ScopePath]] = {}
+    pairs: set[tuple[ScopePath, ScopePath]] = set()
     for link in sorted(links, key=lambda k: k.head.id):
         start, end = places[link.tail.id], places[link.head.id]
         if end is None:
@@ -127,7 +129,9 @@ def _through_the_timeless(places: dict[int, ColumnKey | None], links: list[ViewE
     return pairs
 
 
-def _conflict(a: Scopes, b: Scopes, apart: set[tuple[Scopes, Scopes]], groups: list[Scopes], root: Any) -> bool:
+def _conflict(
+    a: ScopePath, b: ScopePath, apart: set[tuple[ScopePath, ScopePath]], groups: list[ScopePath], root: Any
+) -> bool:
     return any((g, h) in apart for g in groups if root(g) == a for h in groups if root(h) == b)
 
 
