@@ -227,7 +227,7 @@ class _Judge:
         model = self.model
         axes, length = model.quantities.axes_in(equation), next(iter(model.lengths(1)))
         role = model.role(equation)
-        return Row(equation.name, equation.line, verdict, steps, equation.text, role, axes=axes, length=length)
+        return _row(equation, verdict, steps, role, axes=axes, length=length)
 
     def _order(self, failing: Collection[int]) -> Usable:
         """The circles and gaps, at every length; what fails by itself makes no circle of those that read it."""
@@ -287,8 +287,13 @@ class _Judge:
                         told = f"following your own values takes more than {FOLLOW_SECONDS:.0f} s"
                         return rows, [f"{told}: it ends before {equation.name} (line {equation.line})"]
                     steps.append(worst_step([probe.follow(equation, step) for probe in same]))
-            rows.append(Row(equation.name, equation.line, overall(steps), steps, equation.text))
+            rows.append(_row(equation, overall(steps), steps))
         return rows, []
+
+
+def _row(equation: Equation, verdict: str, steps: list[StepVerdict], role: str = "gradient", **more: Any) -> Row:
+    """The verdict on an equation, with where it stands and what it says."""
+    return Row(equation.name, equation.line, verdict, steps, equation.text, role, equation=equation, **more)
 
 
 def _fails(probe: Probe, equation: Equation) -> bool:
@@ -308,7 +313,7 @@ def _at_declared_sizes(equation: Equation, fault: Fault, judge: _Judge) -> Row:
 def _faulty(fault: Fault, judge: _Judge) -> Row:
     """An equation without a meaning; SCALAR if it has one, and holds, where every size is 1."""
     equation = fault.equation
-    row = Row(equation.name, equation.line, fault.verdict, [], equation.text, role="")
+    row = _row(equation, fault.verdict, [], role="")
     repairs = Repairs(equation, judge.probes)
     said, correction = repairs.mended(fault.error)
     if fault.verdict == ILL_TYPED and _holds_for_numbers(equation, judge):

@@ -96,17 +96,15 @@ def _alike(model: Model, tried: Sequence[Trial]) -> str:
     alike: dict[tuple[str, ...], list[str]] = {}
     for name in model.document.sizes:
         sizes = tuple(trial.sizes[name] for trial in tried)
-        square = all(_has_square(trial, size) for trial, size in zip(tried, sizes, strict=True))
-        if set(sizes) != {"1"} and square:
+        if set(sizes) != {"1"} and all(_has_square(trial, name) for trial in tried):
             alike.setdefault(sizes, []).append(name)
     return "; ".join(", ".join(names) for names in alike.values() if len(names) > 1)
 
 
-def _has_square(trial: Trial, size: str) -> bool:
-    """Whether a matrix has this size both ways."""
-    rows, _, columns = size.partition(" x ")
-    both = (int(rows), int(columns or rows))
-    return both[0] == both[1] and both in trial.model.shapes.values()
+def _has_square(trial: Trial, name: str) -> bool:
+    """Whether a matrix has the declared size of a name both ways."""
+    size = trial.model.document.sizes[name]
+    return size.columns in (None, size.rows) and (size.rows, size.rows) in trial.model.shapes.values()
 
 
 def _steps_left_out(asked: EveryLength, lengths: Mapping[str, int]) -> list[str]:

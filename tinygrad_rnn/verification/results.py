@@ -10,8 +10,10 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from ..derivation.prover.prove import Proof
-from ..language import Model
+from ..language import Equation, Model
+from ..language.expressions import Expr
 from ..language.syntax.indices import Step
+from ..language.text.printer import text
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 ILL_TYPED, SCALAR, CIRCULAR, INCOMPLETE, PROVED = "ILL-TYPED", "SCALAR", "CIRCULAR", "INCOMPLETE", "PROVED"
@@ -103,20 +105,28 @@ class StepVerdict:
 
 @dataclass(frozen=True)
 class TermVerdict:
-    """The verdict on one additive term of a failed equation: right, wrong, extra or missing.
+    """The verdict on one additive term (sign and sum included) of a failed equation: right, wrong, extra or missing.
 
-    `steps`: those at which a missing term lacks (empty: at all); `part` and `meant`: the part of a wrong term that is
-    wrong, and what should stand there; `correction`: the whole term as it should be. All as text that parses, empty
-    where there is none.
+    `steps`: those at which a missing term lacks (empty: at all); `part`: what of a wrong term is wrong, if it is less
+    than the whole; `corrected`: the whole term as it should be.
     """
 
-    text: str
+    term: Expr
     verdict: str
-    explanation: str
+    explanation: str = ""
     steps: tuple[Step, ...] = ()
-    part: str = ""
-    meant: str = ""
-    correction: str = ""
+    part: Expr | None = None
+    corrected: Expr | None = None
+
+    @property
+    def text(self) -> str:
+        """The term as text that parses."""
+        return text(self.term)
+
+    @property
+    def correction(self) -> str:
+        """The corrected term as text that parses; empty where there is none."""
+        return "" if self.corrected is None else text(self.corrected)
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,8 @@ class Row:
     proof: Proof | None = field(default=None, repr=False, compare=False)
     #: why an equation that passes is not proved
     unproved: str = ""
+    #: the equation itself, where the line could be read as one
+    equation: Equation | None = field(default=None, repr=False, compare=False)
 
     @property
     def time(self) -> str:

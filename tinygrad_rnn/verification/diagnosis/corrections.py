@@ -33,8 +33,8 @@ from .true_terms import writes_diag
 
 @dataclass(frozen=True)
 class Fix:
-    """A user term corrected: the kind of mistake, in words (and in which term), the whole term as it should be, the
-    part that was wrong and what should stand there (None: nothing).
+    """A user term corrected: the kind of mistake, in words (and in which term), the whole term as it should be, and the
+    part that was wrong.
     """
 
     kind: str
@@ -42,7 +42,6 @@ class Fix:
     within: str
     term: SignedTerm
     part: Expr | None = None
-    meant: Expr | None = None
 
     @property
     def sentence(self) -> str:
@@ -51,9 +50,8 @@ class Fix:
 
     def verdict(self, term: SignedTerm) -> TermVerdict:
         """The verdict on the term that this corrects."""
-        part = "" if self.part is None or self.part is term.body else text(self.part)
-        meant = "" if self.meant is None else text(self.meant)
-        return TermVerdict(str(term), WRONG, self.says, part=part, meant=meant, correction=str(self.term))
+        part = None if self.part is term.body else self.part
+        return TermVerdict(term.expr, WRONG, self.says, part=part, corrected=self.term.expr)
 
 
 def corrected(
@@ -85,7 +83,7 @@ def _running(term: SignedTerm, values: ProbeValues) -> dict[str, Range]:
 def _edited(edit: Edit, term: SignedTerm, values: ProbeValues) -> Fix:
     fixed = term.with_body(edit.expr)
     if edit.written is term.body:  # the whole of it, and its sign: nothing to add
-        return Fix(edit.kind, _sentence(edit, term, values), "", fixed, edit.written, edit.meant)
+        return Fix(edit.kind, _sentence(edit, term, values), "", fixed, edit.written)
     within = f" in `{quoted(term.body, values)}`"
     whole = fixed.body if fixed.sign == term.sign else negated(fixed.body)
     return Fix(
@@ -94,7 +92,6 @@ def _edited(edit: Edit, term: SignedTerm, values: ProbeValues) -> Fix:
         f"{within}, which makes it `{text(whole)}`",
         fixed,
         edit.written,
-        edit.meant,
     )
 
 

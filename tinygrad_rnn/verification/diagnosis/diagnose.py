@@ -242,7 +242,7 @@ def _explanations(matching: Matching, values: ProbeValues) -> Iterator[Story]:
         told = text(joined(turned[::-1]))
         said = f"the sign of the right-hand side is wrong: it should be `{told}`"
         verdicts = [
-            TermVerdict(str(term), WRONG, "the sign of the right-hand side is wrong", correction=str(term.opposite))
+            TermVerdict(term.expr, WRONG, "the sign of the right-hand side is wrong", corrected=term.opposite.expr)
             for term, _ in left
         ]
         terms = matching.but({id(term): term.opposite for term, _ in left})
@@ -253,7 +253,7 @@ def _explanations(matching: Matching, values: ProbeValues) -> Iterator[Story]:
 
 
 def _extra(matching: Matching, values: ProbeValues) -> Story:
-    verdicts = [TermVerdict(str(term), EXTRA, "does not belong here") for term, _ in matching.left]
+    verdicts = [TermVerdict(term.expr, EXTRA, "does not belong here") for term, _ in matching.left]
     says = "; ".join(f"the term `{v.text}` does not belong here" for v in verdicts)
     terms = matching.but({id(term): None for term, _ in matching.left})
     return Story("extra term", says, right_terms(matching.right) + verdicts, values.with_terms(terms))
@@ -359,7 +359,7 @@ def _lost_parentheses(matching: Matching, values: ProbeValues) -> Iterator[Story
                 continue
             says = f"parentheses are missing: `{one}` and `{two}` should be `{term}`"
             short = "parentheses are missing"
-            verdicts = [TermVerdict(str(t), WRONG, short, correction=str(term)) for t in (one, two)]
+            verdicts = [TermVerdict(t.expr, WRONG, short, corrected=term.expr) for t in (one, two)]
             terms = matching.but({id(one): term, id(two): None})
             yield Story(PARENTHESES, says, right_terms(matching.right) + verdicts, values.with_terms(terms))
 
@@ -369,8 +369,8 @@ def _replaced(matching: Matching, values: ProbeValues) -> Story:
     found, sentences, (wrong, absent) = told(matching.left, matching.absent, values)
     verdicts = right_terms(matching.right) + found
     if len(wrong) == 1 and all(true.everywhere for true in absent):
-        correction = text(joined([true.term for true in absent]))
-        verdicts = [replace(v, correction=correction) if v.verdict == WRONG else v for v in verdicts]
+        corrected_to = joined([true.term for true in absent])
+        verdicts = [replace(v, corrected=corrected_to) if v.verdict == WRONG else v for v in verdicts]
     kind = BOUNDARY if values.equation.fixed else "wrong term"
     at_an_end = values.equation.fixed and any(values.is_zero(value) for _, value in matching.left)  # 0 is said to stand
     if len(wrong) == len(absent) == 1 and _share_a_factor(wrong[0], absent[0].term) and not at_an_end:
@@ -392,7 +392,7 @@ def _in_general(matchings: Sequence[Matching], values: ProbeValues) -> Diagnosis
     terms = terms_of(values.equation.rhs)
     right = {str(term) for term in matchings[0].right} if matchings and matchings[0].open else set()
     verdicts = [
-        TermVerdict(str(term), RIGHT, "") if str(term) in right else TermVerdict(str(term), WRONG, "may be wrong")
+        TermVerdict(term.expr, RIGHT) if str(term) in right else TermVerdict(term.expr, WRONG, "may be wrong")
         for term in terms
     ]
     said = "no small change of one term makes this right"

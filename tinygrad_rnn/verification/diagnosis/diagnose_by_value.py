@@ -30,14 +30,14 @@ def stories_alone(values: ProbeValues) -> Iterator[Story]:
     for term, value in zip(terms, numbers, strict=True):
         if values.same(value, -rest):
             others = [other for other in terms if other is not term]
-            verdict = TermVerdict(str(term), EXTRA, "does not belong here")
+            verdict = TermVerdict(term.expr, EXTRA, "does not belong here")
             said = f"the term `{term}` does not belong here"
             yield Story("extra term", said, [*right_terms(others), verdict], values.with_terms(others))
     if len(terms) > 1 and values.same(values.truth, -sum(numbers)):
         turned = [term.opposite for term in terms[::-1]]
         said = f"the sign of the right-hand side is wrong: it should be `{text(joined(turned))}`"
         short = "the sign of the right-hand side is wrong"
-        verdicts = [TermVerdict(str(term), WRONG, short, correction=str(term.opposite)) for term in terms]
+        verdicts = [TermVerdict(term.expr, WRONG, short, corrected=term.opposite.expr) for term in terms]
         yield Story(SIGN, said, verdicts, values.with_terms(turned))
     for term, value in zip(terms, numbers, strict=True):
         others = [other for other in terms if other is not term]
@@ -47,7 +47,7 @@ def stories_alone(values: ProbeValues) -> Iterator[Story]:
             yield Story(fix.kind, fix.sentence, verdicts, values.with_terms(changed))
     for term in _of_other_steps(values):
         if values.same(values.of(term.expr), rest):
-            verdict = TermVerdict(str(term), MISSING, "is missing")
+            verdict = TermVerdict(term.expr, MISSING, "is missing")
             said = f"the term `{term}` is missing"
             yield Story("missing term", said, [*right_terms(terms), verdict], values.with_terms([*terms, term]))
 

@@ -26,7 +26,7 @@ class Story:
 
 def right_terms(terms: Sequence[SignedTerm]) -> list[TermVerdict]:
     """The verdicts on terms that are right."""
-    return [TermVerdict(str(term), RIGHT, "") for term in terms]
+    return [TermVerdict(term.expr, RIGHT) for term in terms]
 
 
 def joined_sentences(wrong: Sequence[SignedTerm], right: Sequence[str]) -> list[str]:

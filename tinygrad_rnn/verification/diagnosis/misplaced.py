@@ -50,7 +50,7 @@ def misplaced(written: Sequence[WrittenTerm], right: Sequence[LackingTerm], valu
             if outside:
                 at = where(replace(true, domains=tuple(outside)), values.model)
                 said = f"does not belong{at}{_stopped(true.equation, outside, values.model)}"
-                verdict = TermVerdict(str(term), EXTRA, said, steps=_steps(true, values, stands=False))
+                verdict = TermVerdict(term.expr, EXTRA, said, steps=_steps(true, values, stands=False))
                 found.append(Misplaced(term, true, at, verdict))
                 break
     return found
@@ -66,10 +66,11 @@ def told(
     wrong = [term for term, _ in written if all(each.term is not term for each in too_often)]
     lacking = [true for true, _ in right if all(each.true is not true for each in too_often)]
     verdicts = [each.verdict for each in too_often]
-    verdicts += [TermVerdict(str(term), WRONG, "is not a term of the right equation") for term in wrong]
+    verdicts += [TermVerdict(term.expr, WRONG, "is not a term of the right equation") for term in wrong]
     verdicts += [missing(true, values) for true in lacking]
-    meant = [f"`{true}`{where(true, values.model)}" for true in lacking]
-    if not wrong and len(too_often) == len(lacking) == 1 and meant[0].endswith(f"`{too_often[0].at}"):
+    places = [where(true, values.model) for true in lacking]
+    meant = [f"`{true}`{at}" for true, at in zip(lacking, places, strict=True)]
+    if not wrong and len(lacking) == 1 and [each.at for each in too_often] == places:
         return verdicts, [f"`{too_often[0].term}` should be {meant[0]}"], (wrong, lacking)
     if not wrong:
         sentences = [f"the term `{true}` {missing(true, values).explanation}" for true in lacking]
@@ -81,7 +82,7 @@ def told(
 def missing(true: RightTerm, values: ProbeValues) -> TermVerdict:
     """The verdict on a right term that lacks, with the steps at which it does (none: at all)."""
     steps = () if true.everywhere else _steps(true, values, stands=True)
-    return TermVerdict(str(true), MISSING, f"is missing{where(true, values.model)}", steps=steps)
+    return TermVerdict(true.term.expr, MISSING, f"is missing{where(true, values.model)}", steps=steps)
 
 
 def _where_it_stands(value: np.ndarray, true: RightTerm, values: ProbeValues) -> np.ndarray:

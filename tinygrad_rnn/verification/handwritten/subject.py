@@ -159,8 +159,10 @@ class Subject:
         """Arrays for the inputs, of torch or jax where these were."""
         return {p: foreign.of_kind(values[p].copy(), kind) for p, kind in self.inputs.kinds.items() if p in values}
 
-    def returned(self) -> tuple[Any, list[str]]:
-        """What the backward pass returns on the user's own arrays, in their own dtype, and what was written into."""
+    def returned(self) -> tuple[Any, list[tuple[str, str]]]:
+        """What the backward pass returns on the user's own arrays, in their own dtype; and which of the two functions
+        wrote into which of them.
+        """
         own = self._of_their_kind(self.inputs.leaves)
         if self.backward is None and self.names is None and self.kinds:
             return foreign.own_gradients(self._outputs_at, own, self.cotangents, self.kinds[0]), []
@@ -179,10 +181,9 @@ class Subject:
     def _outputs_at(self, values: Mapping[ArrayPlace, Any]) -> Sequence[Any]:
         return self.outputs(told("forward", self.call, values))
 
-    def _changed(self, arguments: Mapping[str, Any], before: Mapping[ArrayPlace, np.ndarray], role: str) -> list[str]:
+    def _changed(self, arguments: Mapping[str, Any], before: Mapping[ArrayPlace, np.ndarray], role: str) -> list[Any]:
         now = self._now(arguments)
-        changed = [said(place) for place in before if not np.array_equal(now[place], before[place])]
-        return [f"{role} changes {name} in place: it has to work on a copy" for name in changed]
+        return [(role, said(place)) for place in before if not np.array_equal(now[place], before[place])]
 
     def _now(self, arguments: Mapping[str, Any]) -> dict[ArrayPlace, np.ndarray]:
         """The arrays as they are after a call."""

@@ -107,7 +107,8 @@ def _report(subject: Subject, name: str) -> tuple[Report, list[ArrayPlace], Trut
     explanation = Explanation(rows, comparisons, results.gradients, truth, subject, eps)
     check = _check(truth, places)
     rows = trusted(explanation.rows, check) + [
-        Row(text.split()[2], 0, FAIL, [], "", role="input", why=text) for text in changed
+        Row(name, 0, FAIL, [], "", role="input", why=f"{role} changes {name} in place: it has to work on a copy")
+        for role, name in changed
     ]
     notes = [*explanation.notes, *_notes(subject, truth, results), *_unreached(subject, results)]
     if eps > EPS:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from itertools import combinations
 from pathlib import PurePath
 
-from ...core.errors import TinygradError
+from ...core.errors import LanguageError, TinygradError
 from ...core.version import VERSION
-from ...language import Model
+from ...language import Model, parse
+from ...language.syntax.indices import MAIN
 from ...language.text.mathml import mathml, pieces
 from ..results import (
     INCOMPLETE,
@@ -27,7 +29,7 @@ from ..results import (
     TermVerdict,
     Verdicts,
 )
-from .marks import Marked, expression, marked, quoted, shortened
+from .marks import Marked, marked, quoted, shortened
 from .stylesheet import CSS
 
 SIGNS = dict.fromkeys(WRONG_VERDICTS, "✗") | {PASS: "✓", PROVED: "✓", INCONCLUSIVE: "?", INCOMPLETE: "?"}
@@ -121,7 +123,7 @@ def _formula(found: Marked, model: Model | None) -> str:
         said.append(f'<span class="piece">{math}{below}</span>')
     for term in found.absent:
         plus = "" if term.text.startswith("-") else "+ "
-        math = f"<span>{plus}{_math(term.text, model)}</span>"
+        math = f"<span>{plus}{mathml(term.term, model)}</span>"
         why = escape(term.explanation or "is missing")
         said.append(f'<span class="piece absent">{math}<small>✗ {why}</small></span>')
     if when:
@@ -132,14 +134,28 @@ def _formula(found: Marked, model: Model | None) -> str:
 def _below(verdict: TermVerdict, model: Model | None) -> str:
     if verdict.verdict == "right":
         return '<small class="right">✓</small>'
-    if verdict.correction:
-        return f"<small>✗ should be {_math(verdict.correction, model)}</small>"
+    if verdict.corrected is not None:
+        return f"<small>✗ should be {mathml(verdict.corrected, model)}</small>"
     return f"<small>✗ {'does not belong here' if verdict.verdict == 'extra' else 'wrong'}</small>"
 
 
-def _math(said: str, model: Model | None) -> str:
-    expr = expression(said, model)
-    return f"<code>{escape(said)}</code>" if expr is None else mathml(expr, model)
+def _sentence(said: str, model: Model | None) -> str:
+    return "".join(_quoted(part, model) if is_code else escape(part) for part, is_code in quoted(said))
+
+
+def _quoted(said: str, model: Model | None) -> str:
+    """Code in a sentence, typeset where it is an expression in the indices of the model."""
+    ranges = model.document.indices if model is not None else MAIN
+    header = f"indices: {', '.join(f'{name} = {within}' for name, within in ranges.items())}\n"
+    for count in range(len(ranges), -1, -1):  # a letter that a sum binds has no value around it
+        for free in combinations(ranges, count):
+            target = f"q[{', '.join(free)}]" if free else "q"
+            try:
+                (equation,) = parse(f"{header}{target} = {said}\n").forward
+            except (LanguageError, ValueError):
+                continue
+            return mathml(equation.rhs, model)
+    return f"<code>{escape(said)}</code>"
 
 
 def _details(found: Marked, report: Verdicts) -> str:
@@ -157,10 +173,6 @@ def _details(found: Marked, report: Verdicts) -> str:
         at = "" if worst.t is None else f" at {row.time} = {worst.t}"
         parts.append(f'<p class="figures">largest error {worst.error:.1e}{at}; rounding explains {worst.bound:.1e}</p>')
     return "".join(parts)
-
-
-def _sentence(said: str, model: Model | None) -> str:
-    return "".join(_math(part, model) if is_math else escape(part) for part, is_math in quoted(said))
 
 
 def _strips(row: Row) -> str:

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 
-from ...core.errors import LanguageError
-from ...language import Equation, Model, parse
-from ...language.expressions import Expr, walk
-from ...language.syntax.indices import MAIN
+from ...language import Equation, Model
+from ...language.expressions import walk
 from ...language.text.mathml import addends
-from ...language.text.printer import text
 from ..diagnosis.terms import SignedTerm, terms_of
 from ..results import FAIL, Row, TermVerdict, Verdicts
 
@@ -51,27 +47,22 @@ def marked(row: Row, report: Verdicts) -> Marked:
                 found.classes[id(found.equation.rhs)] = "wrong"
             continue
         written.remove(term)
-        _mark(found, term, verdict, report.subject)
+        _mark(found, term, verdict)
     return found
 
 
-def _mark(found: Marked, term: SignedTerm, verdict: TermVerdict, model: Model | None) -> None:
+def _mark(found: Marked, term: SignedTerm, verdict: TermVerdict) -> None:
     assert found.equation is not None
     for _, addend in addends(found.equation.rhs):
         if any(node is term.body for node in walk(addend)):
             found.below.setdefault(id(addend), []).append(verdict)
     if verdict.verdict == "right":
         return
-    culprit = _culprit(term.body, verdict, model)
+    inner = (node for node in walk(term.body) if node is not term.body and node == verdict.part)
+    culprit = next(inner, None) if verdict.part is not None else None
     found.classes[id(term.body)] = "wrong" if culprit is None else "within"
     if culprit is not None:
         found.classes[id(culprit)] = "wrong"
-
-
-def _culprit(body: Expr, verdict: TermVerdict, model: Model | None) -> Expr | None:
-    """The part of a term that is wrong, if it is less than the whole."""
-    wanted = expression(verdict.part, model) if verdict.part else None
-    return None if wanted is None else next((node for node in walk(body) if node is not body and node == wanted), None)
 
 
 def shortened(found: Marked) -> str:
@@ -90,35 +81,14 @@ def shortened(found: Marked) -> str:
     return "; ".join(dict.fromkeys(said))
 
 
-def expression(said: str, model: Model | None = None) -> Expr | None:
-    """An expression quoted in a report, in the indices of the model, or None if it is none."""
-    ranges = model.document.indices if model is not None else MAIN
-    header = f"indices: {', '.join(f'{name} = {within}' for name, within in ranges.items())}\n"
-    for count in range(len(ranges), -1, -1):  # a letter that a sum binds has no value around it
-        for free in combinations(ranges, count):
-            target = f"q[{', '.join(free)}]" if free else "q"
-            try:
-                (equation,) = parse(f"{header}{target} = {said}\n").forward
-            except (LanguageError, ValueError):
-                continue
-            return equation.rhs
-    return None
-
-
 def quoted(sentence: str) -> Iterator[tuple[str, bool]]:
-    """A sentence in parts; True for what stands in backticks."""
+    """A sentence in parts; True for what stands in backticks, which is code as in Markdown."""
     for place, part in enumerate(sentence.split("`")):
         if part:
             yield part, place % 2 == 1
 
 
 def _equation(row: Row, model: Model | None) -> Equation | None:
-    if model is not None:
-        for equation in model.gradients:
-            if (equation.name, equation.line) == (row.name, row.line):
-                return equation
-    try:
-        (equation,) = parse(row.text + "\n").forward
-    except (LanguageError, ValueError):
-        return None
-    return equation if text(equation.target) == row.name else None
+    """The row's equation as the file has it, helpers unnamed."""
+    stated = model.gradients if model is not None else ()
+    return next((e for e in stated if (e.name, e.line) == (row.name, row.line)), row.equation)
