@@ -201,7 +201,7 @@ class _Judge:
         """A row that fails, with what is wrong; the probes at which it shows come first."""
         drawn = [*self.probes, *self.witnesses.drawn]
         probes = [probe for probe in drawn if states(probe.model, equation)]
-        found = diagnose(equation, sorted(probes, key=lambda probe: not _fails(probe, equation)))
+        found = diagnose(equation, sorted(probes, key=lambda probe: not probe.fails(equation)))
         if found is None:
             return row
         parts = {name: getattr(found, name) for name in ("mistake", "explanation", "terms", "correction")}
@@ -294,11 +294,6 @@ class _Judge:
 def _row(equation: Equation, verdict: str, steps: list[StepVerdict], role: str = "gradient", **more: Any) -> Row:
     """The verdict on an equation, with where it stands and what it says."""
     return Row(equation.name, equation.line, verdict, steps, equation.text, role, equation=equation, **more)
-
-
-def _fails(probe: Probe, equation: Equation) -> bool:
-    steps = probe.model.steps_of(equation, probe.run.lengths)
-    return any(probe.judge(equation, step).verdict == FAIL for step in steps)
 
 
 # -- equations that no comparison of numbers decides ------------------------------------------------------------------

@@ -193,18 +193,20 @@ class Row:
         T = self.shown if T is None else T
         return [step.t for step in self.steps if step.verdict == verdict and step.t is not None and step.T == T]
 
+    def undecided(self, why: str, *verdicts: str) -> Row:
+        """The row without a verdict, and so its steps, or those that have one of these verdicts."""
+        known = [replace(s, verdict=INCONCLUSIVE, why=why or s.why) for s in self.steps]
+        pairs = zip(self.steps, known, strict=True)
+        steps = [new if not verdicts or old.verdict in verdicts else old for old, new in pairs]
+        return replace(self, verdict=INCONCLUSIVE, steps=steps)
+
 
 def trusted(rows: list[Row], engine: EngineCheck) -> list[Row]:
     """The rows, none of which fails by a reference that is itself refuted."""
     said = "engine and complex step disagree, so that nothing can be judged by them"
     if not engine.refuted:
         return rows
-    undecided = []
-    for row in rows:
-        steps = [replace(step, verdict=INCONCLUSIVE) if step.verdict == FAIL else step for step in row.steps]
-        failed = row.verdict == FAIL
-        undecided.append(replace(row, verdict=INCONCLUSIVE, steps=steps, why=said) if failed else row)
-    return undecided
+    return [replace(row.undecided("", FAIL), why=said) if row.verdict == FAIL else row for row in rows]
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,11 @@ class Verdicts:
     #: the sizes that were tried beside each of the lengths, {"h": "4", "W": "4 x 3"}; all shapes at the first of them
     sizes: tuple[Mapping[str, str], ...] = ()
     tried: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def tried_on(self) -> list[str]:
+        """`T = 6 and 7` and `3 random probes`, or `your inputs`."""
+        return [self.said_lengths, *_probes(self.seeds)] if self.seeds else ["your inputs"]
 
     @property
     def said_lengths(self) -> str:
@@ -391,6 +398,11 @@ class FileVerdicts:
     seeds: int
 
     @property
+    def tried_on(self) -> list[str]:
+        """`3 random probes`, or `your inputs`."""
+        return _probes(self.seeds) or ["your inputs"]
+
+    @property
     def verdict(self) -> str:
         """The worst of the blocks: what is wrong, then UNUSABLE where a block cannot be read or nothing is stated, then
         what is undecided.
@@ -407,6 +419,10 @@ class FileVerdicts:
     def to_dict(self) -> dict[str, Any]:
         """All blocks as JSON-ready data."""
         return {"ok": self.ok, "verdict": self.verdict, "blocks": [block.to_dict() for block in self.blocks]}
+
+
+def _probes(seeds: int) -> list[str]:
+    return [f"{seeds} random probe{'s' if seeds != 1 else ''}"] if seeds else []
 
 
 def _equation(row: Row) -> dict[str, Any]:

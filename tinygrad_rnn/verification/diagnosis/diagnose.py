@@ -18,7 +18,7 @@ from ...language.expressions import Equation, walk
 from ...language.rewriting import names
 from ...language.text.printer import text
 from ..measure.kink_sides import sides
-from ..results import EXTRA, FAIL, RIGHT, WRONG, Diagnosis, TermVerdict
+from ..results import EXTRA, RIGHT, WRONG, Diagnosis, TermVerdict
 from .corrections import Fix, corrected, pool_of
 from .diagnose_by_value import stories_alone
 from .edits import FACTOR, PARENTHESES, SIGN, parenthesised
@@ -79,7 +79,7 @@ def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
         more = list(others(probes, 4 if bent else 1))
         lively = [probe for probe in (*more, *probes) if not _is_dead(ProbeValues([probe], equation))]
         alive = next(
-            (probe for probe in lively if any(probe is other for other in more) and _fails(equation, probe)), None
+            (probe for probe in lively if any(probe is other for other in more) and probe.fails(equation)), None
         )
         if alive is not None:
             values, probes = ProbeValues([alive], equation), [alive, *probes]
@@ -103,14 +103,9 @@ def _witnesses(equation: Equation, probes: Sequence[Probe]) -> list[Probe]:
     """A probe of each length on which the equation fails: there its terms are compared."""
     chosen: dict[str, Probe] = {}
     for probe in probes:
-        if _fails(equation, probe):
+        if probe.fails(equation):
             chosen.setdefault(str(probe.run.lengths), probe)
     return list(chosen.values()) or [probes[0]]
-
-
-def _fails(equation: Equation, probe: Probe) -> bool:
-    steps = probe.model.steps_of(equation, probe.run.lengths)
-    return any(probe.judge(equation, step).verdict == FAIL for step in steps)
 
 
 def _is_dead(values: ProbeValues) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..results import FAIL, INCONCLUSIVE, PASS, Row, StepVerdict
+from ..results import FAIL, INCONCLUSIVE, PASS, Row
 from .arrays import ArrayPlace
 from .compare import GradientComparison
 from .confirm import FARTHER, SHARE, elsewhere, kinks, one_sided
@@ -56,7 +56,7 @@ class Explanation:
         self.notes.append(str(limit))
         rows = []
         for row in self.rows:
-            arrays = [self.stated[place] for place in self.stated if place[0] == _quantity(row)]
+            arrays = [self.stated[place] for place in self.stated if place[0] == quantity_of(row)]
             cut = sum(int(np.sum(np.abs(a) == limit.limit)) for a in arrays)
             much = not limit.by_norm and 2 * cut > sum(a.size for a in arrays)
             why = "most of it is at the limit of the clipping: judge it before it is clipped" if much else ""
@@ -113,17 +113,12 @@ class Explanation:
 
     def _on_a_kink(self, side: str) -> None:
         why = f"your inputs stand exactly on {side}: other inputs would tell"
-        self.rows = [
-            replace(row, verdict=INCONCLUSIVE, steps=[_inconclusive(step, why) for step in row.steps])
-            if row.verdict == FAIL
-            else row
-            for row in self.rows
-        ]
+        self.rows = [row.undecided(why, FAIL) if row.verdict == FAIL else row for row in self.rows]
 
     def _one_mistake(self, sentence: str, by_itself: set[str]) -> None:
         """Tell the mistake at the line that is wrong by itself, or at the first of all that it explains."""
         failed = [row.name for row in self.rows if row.verdict == FAIL]
-        culprits = [row.name for row in self.rows if row.verdict == FAIL and _quantity(row) in by_itself] or failed
+        culprits = [row.name for row in self.rows if row.verdict == FAIL and quantity_of(row) in by_itself] or failed
         rows = []
         for row in self.rows:
             if row.verdict == FAIL and row.name == culprits[0]:
@@ -137,7 +132,7 @@ class Explanation:
 
     def _alone(self, row: Row, by_itself: set[str]) -> Row:
         """A row of which no single mistake is known."""
-        if by_itself and _quantity(row) not in by_itself:
+        if by_itself and quantity_of(row) not in by_itself:
             return replace(row, explanation="follows from the others: this line itself is right")
         said = self._said(row)
         if by_itself:
@@ -148,7 +143,7 @@ class Explanation:
 
     def _said(self, row: Row) -> str:
         """What is said of one array by its numbers."""
-        name = _quantity(row)
+        name = quantity_of(row)
         sentences = []
         for place, comparison in self.comparisons.items():
             if place[0] == name and comparison.verdict == FAIL:
@@ -190,10 +185,6 @@ class Explanation:
         )
 
 
-def _inconclusive(step: StepVerdict, why: str) -> StepVerdict:
-    return replace(step, verdict=INCONCLUSIVE, why=why) if step.verdict == FAIL else step
-
-
-def _quantity(row: Row) -> str:
+def quantity_of(row: Row) -> str:
     """h for dh[t]."""
     return row.name[1:].removesuffix("[t]")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.tensor import Tensor
+from ..measure.rounding import on_kink, pulled
 from .code import Vocabulary
 from .loop_lines import Printer, Quantity, Steps, lines, nonlinearities, quantities
 
@@ -270,7 +271,7 @@ class Mistakes:
 
 def sides(nodes: list[Tensor]) -> Iterator[Change]:
     """The other derivatives that are right where a function has a kink and an argument stands exactly on it."""
-    kinks = [node for node in nodes if _op(node) in KINKS and np.any(_on_kink(node))]
+    kinks = [node for node in nodes if np.any(on_kink(node))]
     edges = frozenset((node.id, i) for node in kinks for i in range(len(node.inputs)))
     for share in (0.0, 1.0, -1.0) if kinks else ():
         said = " and ".join(sorted({f"`{_op(node)}`" for node in kinks}))
@@ -295,32 +296,12 @@ def _within(end: str, sign: int) -> ChangedRule:
     return rule
 
 
-#: functions with a kink where two values are the same
-KINKS = ("relu", "maximum", "minimum", "abs")
-
-
-def _on_kink(node: Tensor) -> np.ndarray:
-    first, *second = (np.asarray(x.value) for x in node.inputs)
-    return np.asarray(first == (second[0] if second else 0.0))
-
-
 def _with_share(share: float) -> ChangedRule:
     def rule(node: Tensor, i: int, g: Any, part: Any, cotangents: Any) -> Any:
         constant = len(node.inputs) == 2 and not node.inputs[1 - i].requires_grad
-        return np.where(_on_kink(node), g * (share if i == 0 or constant else 1.0 - share), part)
+        return np.where(on_kink(node), g * (share if i == 0 or constant else 1.0 - share), part)
 
     return rule
-
-
-def pulled(node: Tensor, g: Any, values: list[Any] | None = None) -> list[Any]:
-    """What each input of a node receives by the primitive's own rule, its inputs holding these values."""
-    op, params = node.op, node.params or {}
-    assert op is not None
-    y = np.asarray(node.value)
-    xs = [np.asarray(x.value) for x in node.inputs] if values is None else values
-    if op.joint is not None:
-        return list(op.joint(g, y, *xs, **params))
-    return [rule(g, y, *xs, **params) for rule in op.separate]
 
 
 def _op(node: Tensor) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 from ...core.backward import fit
 from ...core.graph import ancestors
 from ...core.tensor import Tensor
+from ..measure.rounding import pulled
 from .arrays import ArrayPlace, said
 from .code import Vocabulary
 from .loop_lines import Steps
-from .mistakes import Change, Mistakes, pulled, sides
+from .mistakes import Change, Mistakes, sides
 from .relations import close
 from .true_gradients import Truth
 

@@ -18,14 +18,13 @@ from ...core.errors import DtypeError, GraphError, kind_of
 from ...core.graph import Graph
 from ...core.tensor import Tensor
 from ..measure.reference import compared
-from ..measure.rounding import EPS, magnitudes
+from ..measure.rounding import EPS, magnitudes, on_kink
 from ..report import Report
-from ..results import FAIL, INCONCLUSIVE, PASS, EngineCheck, Row, StepVerdict, trusted
+from ..results import FAIL, PASS, EngineCheck, Row, StepVerdict, overall, trusted
 from .arrays import ArrayInputs, ArrayPlace, Params, checked, said
 from .compare import GradientComparison, compare, explains_too_much, is_single, precision
 from .confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of
-from .explanation import Explanation
-from .mistakes import sides
+from .explanation import Explanation, quantity_of
 from .returned import ReturnedGradients
 from .subject import Subject
 from .true_gradients import (
@@ -148,12 +147,7 @@ def _stays_right(report: Report, subject: Subject, places: list[ArrayPlace], los
 def _wrong_elsewhere(report: Report, wrong: Mapping[str, Row], share: float) -> Report:
     far = "a tenth" if share == SHARE else f"{share:g} times their size"
     why = f"right at your inputs, but not where they are moved by {far}"
-    rows = [
-        replace(row, verdict=INCONCLUSIVE, steps=[replace(step, verdict=INCONCLUSIVE, why=why) for step in row.steps])
-        if row.name in wrong
-        else row
-        for row in report.rows
-    ]
+    rows = [row.undecided(why) if row.name in wrong else row for row in report.rows]
     told = [f"{name} at such inputs: {row.explanation}" for name, row in wrong.items() if row.mistake]
     return replace(report, rows=rows, notes=[*report.notes, *told])
 
@@ -213,19 +207,12 @@ def _without_zeros(rows: list[Row], truth: Truth) -> list[Row]:
     zero = {name for name, _ in truth.values}
     zero -= {name for (name, _), value in truth.values.items() if np.any(value) or not value.size}
     why = "the true gradient is zero for your inputs: other ones would tell more"
-    return [
-        replace(row, verdict=INCONCLUSIVE, steps=[replace(s, verdict=INCONCLUSIVE, why=why) for s in row.steps])
-        if row.verdict == PASS and row.name[1:].removesuffix("[t]") in zero
-        else row
-        for row in rows
-    ]
+    return [row.undecided(why) if row.verdict == PASS and quantity_of(row) in zero else row for row in rows]
 
 
 def _row(quantity: str, steps: list[StepVerdict]) -> Row:
-    verdicts = {step.verdict for step in steps}
-    verdict = FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
     name = f"d{quantity}" if steps[0].t is None else f"d{quantity}[t]"
-    return Row(name, 0, verdict, steps, "")
+    return Row(name, 0, overall(steps), steps, "")
 
 
 def _check(truth: Truth, places: list[ArrayPlace]) -> EngineCheck:
@@ -248,7 +235,7 @@ def _notes(subject: Subject, truth: Truth, results: ReturnedGradients) -> list[s
             "forward's output is no number, so the gradients are those of sum(upstream * output), upstream being fixed "
             "random numbers, which your backward pass got as the gradient of the output"
         )
-    if truth.loss is not None and any(sides(list(Graph(truth.loss).nodes))):
+    if truth.loss is not None and any(np.any(on_kink(node)) for node in Graph(truth.loss).nodes):
         notes.append("your inputs stand exactly on a kink, where engine and complex step may take different sides")
     if truth.method == RECORDED:
         notes += truth.reasons

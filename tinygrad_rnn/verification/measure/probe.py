@@ -101,6 +101,11 @@ class Probe:
                 return StepVerdict(step, INCONCLUSIVE, float("nan"), float("nan"), error.message, self.run.T)
             return self._compared(stated, self.truth(equation, step), step)
 
+    def fails(self, equation: Equation) -> bool:
+        """Whether an equation is wrong at some step of this run."""
+        steps = self.model.steps_of(equation, self.run.lengths)
+        return any(self.judge(equation, step).verdict == FAIL for step in steps)
+
     def follow(self, equation: Equation, step: Step) -> StepVerdict:
         """The verdict when the right-hand side sees what the user's own equations give."""
         with np.errstate(all="ignore"):

@@ -17,11 +17,10 @@ from ...core.tensor import Tensor
 from ...language import Run
 from ...language.run.resolver import Place
 from ...language.syntax.indices import Step
-from ..handwritten.mistakes import sides
 from ..results import EngineCheck
 from .gradcheck import STEP, pushed
 from .liveness import alive
-from .rounding import EPS, SAFETY, magnitudes
+from .rounding import EPS, SAFETY, magnitudes, on_kink
 
 #: engine and complex step differ by no more than this share of the gradient, however large the terms it is made of
 COARSEST = 1e-6
@@ -168,8 +167,9 @@ def _real(node: Tensor) -> np.ndarray:
 
 def _on_a_kink(graph: Graph) -> str:
     """Whether a function of the graph has two slopes where it is; empty if none has."""
-    kinks = any(sides(list(graph.nodes)))
-    return "a value of a probe stands exactly on a kink, where the two take different sides" if kinks else ""
+    if not any(np.any(on_kink(node)) for node in graph.nodes):
+        return ""
+    return "a value of a probe stands exactly on a kink, where the two take different sides"
 
 
 def worst_of(checks: Sequence[EngineCheck]) -> EngineCheck:

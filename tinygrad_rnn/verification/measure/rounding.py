@@ -61,7 +61,7 @@ def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
     if not op.differentiable:
         return total
     if op.elementwise:
-        partials = _pull(node, np.ones(node.shape))
+        partials = pulled(node, np.ones(node.shape))
         for partial, size in zip(partials, of_inputs, strict=True):
             total = total + np.abs(partial) * size
         return total
@@ -70,17 +70,30 @@ def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
     for place in np.ndindex(node.shape):
         unit = np.zeros(node.shape)
         unit[place] = 1.0
-        pulled = _pull(node, unit)
-        share = sum(float(np.sum(np.abs(p) * size)) for p, size in zip(pulled, of_inputs, strict=True))
+        parts = zip(pulled(node, unit), of_inputs, strict=True)
+        share = sum(float(np.sum(np.abs(part) * size)) for part, size in parts)
         total = total + unit * share
     return total
 
 
-def _pull(node: Tensor, g: np.ndarray) -> Any:
-    """The primitive's rule on plain arrays."""
+def pulled(node: Tensor, g: Any, values: list[Any] | None = None) -> list[Any]:
+    """What each input of a node receives by the primitive's own rule on plain arrays, at these values if given."""
     op, params = node.op, node.params or {}
     assert op is not None
-    y, xs = np.asarray(node.value), [np.asarray(x.value) for x in node.inputs]
+    y = np.asarray(node.value)
+    xs = [np.asarray(x.value) for x in node.inputs] if values is None else values
     if op.joint is not None:
-        return op.joint(g, y, *xs, **params)
+        return list(op.joint(g, y, *xs, **params))
     return [rule(g, y, *xs, **params) for rule in op.separate]
+
+
+#: functions with a kink where two values are the same
+KINKS = ("relu", "maximum", "minimum", "abs")
+
+
+def on_kink(node: Tensor) -> np.ndarray:
+    """At which entries an argument stands exactly on a kink of its function, so that two derivatives are right."""
+    if node.op is None or node.op.name not in KINKS:
+        return np.zeros((), bool)
+    first, *second = (np.asarray(x.value) for x in node.inputs)
+    return np.asarray(first == (second[0] if second else 0.0))

@@ -29,7 +29,7 @@ from ..results import (
     TermVerdict,
     Verdicts,
 )
-from .marks import Marked, marked, quoted, shortened
+from .marks import Marked, capital, marked, quoted, shortened
 from .stylesheet import CSS
 
 SIGNS = dict.fromkeys(WRONG_VERDICTS, "✗") | {PASS: "✓", PROVED: "✓", INCONCLUSIVE: "?", INCOMPLETE: "?"}
@@ -42,14 +42,14 @@ _WIDE = 600
 
 def page(report: Verdicts) -> str:
     """The page of one derivation."""
-    where = f"{PurePath(report.source).name} · {_probes(report)}"  # the page may travel: no folders of this machine
+    where = " · ".join([PurePath(report.source).name, *report.tried_on])  # the page may travel: no folders in it
     return _document(f"{report.model}: {report.verdict}", _title(report.model, report.verdict, where), _section(report))
 
 
 def notes_page(notes: FileVerdicts) -> str:
     """The page of a file of notes: a table of contents with verdicts, and a section for each block."""
     name = PurePath(notes.name).name
-    head = _title(name, notes.verdict, _probes(notes))
+    head = _title(name, notes.verdict, " · ".join(notes.tried_on))
     entries = "".join(
         f'<li>{_badge(block.verdict)} <a href="#block-{n}">{escape(block.title)}</a>, line {block.line}</li>'
         for n, block in enumerate(notes.blocks, start=1)
@@ -80,13 +80,6 @@ def _title(name: str, verdict: str, where: str) -> str:
 
 def _badge(verdict: str) -> str:
     return f'<span class="badge {_CLASSES.get(verdict, "none")}">{SIGNS.get(verdict, "–")}\u00a0{verdict}</span>'
-
-
-def _probes(report: Verdicts | FileVerdicts) -> str:
-    if not report.seeds:
-        return "your inputs"
-    probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    return f"{report.said_lengths} · {probes}" if isinstance(report, Verdicts) else probes
 
 
 # -- one derivation ------------------------------------------------------------------------------------------------
@@ -216,8 +209,8 @@ def _follows(before: StepVerdict, step: StepVerdict) -> bool:
 
 def _foot(report: Verdicts) -> Iterator[str]:
     if report.followed:
-        yield report.reach(lambda name: f"<code>{escape(name)}</code>").replace("followed", "Followed", 1) + "."
-    yield f"{escape(str(report.engine)).replace('engine', 'Engine', 1)}."
+        yield capital(report.reach(lambda name: f"<code>{escape(name)}</code>")) + "."
+    yield f"{capital(escape(str(report.engine)))}."
     if report.said_sizes:
         yield f"Sizes tried: {escape(report.said_sizes)}."
     if report.said_shapes:

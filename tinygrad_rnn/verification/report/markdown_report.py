@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ..results import FAIL, INCONCLUSIVE, PASS, FileVerdicts, Row, Verdicts
-from .marks import quoted
+from .marks import capital, quoted
 
 _SIGNS = {PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?"}
 #: longer sequences have one column for all steps
@@ -35,15 +35,13 @@ def notes_markdown(notes: FileVerdicts) -> str:
 
 
 def _body(report: Verdicts, depth: int) -> Iterator[str]:
-    probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    where = f"{report.said_lengths}, {probes}" if report.seeds else "your inputs"
-    yield f"{escaped(report.source)}, {where}"
+    yield f"{escaped(report.source)}, {', '.join(report.tried_on)}"
     yield ""
     yield from _table(report)
     for row in report.failed:
         yield from _section(row, depth + 1)
     if report.followed:
-        yield f"\n{report.reach(code).replace('followed', 'Followed', 1)}."
+        yield f"\n{capital(report.reach(code))}."
     yield f"\n- {escaped(str(report.engine))}"
     if report.said_sizes:
         yield f"- sizes tried: {escaped(report.said_sizes)}"

@@ -81,6 +81,11 @@ def shortened(found: Marked) -> str:
     return "; ".join(dict.fromkeys(said))
 
 
+def capital(sentence: str) -> str:
+    """The sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def quoted(sentence: str) -> Iterator[tuple[str, bool]]:
     """A sentence in parts; True for what stands in backticks, which is code as in Markdown."""
     for place, part in enumerate(sentence.split("`")):

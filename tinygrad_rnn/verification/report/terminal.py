@@ -46,7 +46,7 @@ def wants_colour(stream: TextIO) -> bool:
 def text(report: Verdicts, colour: bool = False) -> str:
     """The whole report."""
     paint = _Paint(colour)
-    head = f"{safe(report.model)}: {paint(report.verdict)}    ({safe(report.source)}, {_probes(report)})"
+    head = f"{safe(report.model)}: {paint(report.verdict)}    ({safe(report.source)}, {', '.join(report.tried_on)})"
     lines = [head, "", *_table(report, report.rows, paint), "", *_reach(report)]
     lines.append(safe(str(report.engine)))
     if report.probe is not None:
@@ -59,7 +59,7 @@ def notes_text(notes: FileVerdicts, colour: bool = False) -> str:
     """A file of notes: one line a block, details only for what fails."""
     paint = _Paint(colour)
     count = f"{len(notes.blocks)} block{'s' if len(notes.blocks) != 1 else ''}"
-    lines = [f"{safe(notes.name)}: {paint(notes.verdict)}    ({count}, {_probes(notes)})"]
+    lines = [f"{safe(notes.name)}: {paint(notes.verdict)}    ({count}, {', '.join(notes.tried_on)})"]
     for block in notes.blocks:
         lines.append("")
         where = f"line {block.line}: {safe(block.title)}"
@@ -94,13 +94,6 @@ class _Paint:
     def __call__(self, word: str, width: int = 0) -> str:
         padded = word.ljust(width)
         return f"\x1b[{_CODES[word]}m{padded}\x1b[0m" if self.colour and word in _CODES else padded
-
-
-def _probes(report: Verdicts | FileVerdicts) -> str:
-    if not report.seeds:
-        return "your inputs"
-    probes = f"{report.seeds} random probe{'s' if report.seeds != 1 else ''}"
-    return f"{report.said_lengths}, {probes}" if isinstance(report, Verdicts) else probes
 
 
 def _tried(report: Verdicts) -> Iterator[str]:
