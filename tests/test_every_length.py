@@ -9,10 +9,8 @@ from tinygrad_rnn.cli import main
 from tinygrad_rnn.derivation.entries.arithmetic import ZERO
 from tinygrad_rnn.derivation.prover import search
 from tinygrad_rnn.system.time_limit import Undecided, patience
-from tinygrad_rnn.verification.every_length import EveryLength
-from tinygrad_rnn.verification.judge import overlaps
-from tinygrad_rnn.verification.proofs import ContradictionError
-from tinygrad_rnn.verification.usable import usable
+from tinygrad_rnn.verification.every_length import EveryLength, usable
+from tinygrad_rnn.verification.judge import ContradictionError, overlaps
 
 FORWARD = "sizes: x = 3, h = 4\nh[t] = W @ h[t-1] + U @ x[t]\nL = sum(h[T])\ngradients:\ndh[T] = ones_like(h[T])\n"
 BEFORE = "dh[t] = W.T @ dh[t+1]"

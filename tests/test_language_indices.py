@@ -97,7 +97,7 @@ def test_a_remainder_says_at_which_steps_an_equation_holds():
 
 @every
 def test_complex_step_and_engine_agree_on_every_gradient(model):
-    from tinygrad_rnn.verification.measure.reference import ReferenceGradients
+    from tinygrad_rnn.verification.measure.probe import ReferenceGradients
 
     assert ReferenceGradients(load(model).unroll(4)).check().ok
 

@@ -24,7 +24,7 @@ from tinygrad_rnn.language.text.mathml import addends, mathml, pieces
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.notes import judge_file
 from tinygrad_rnn.verification.report import Notes, Report
-from tinygrad_rnn.verification.report.marks import marked
+from tinygrad_rnn.verification.report.html import marked
 from tinygrad_rnn.verification.report.terminal import WIDTH, _listed, text, wants_colour
 
 from .test_verify_corpus import applied

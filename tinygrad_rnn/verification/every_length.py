@@ -1,32 +1,263 @@
-"""What can be known of a derivation for every length, asked of the domains and not of the lengths that are tried.
+"""Whether gradient equations can be used: ordered in time, each reading only what the file states or declares given.
 
-Two equations may state one step from T = 13 on only, a step may be stated by none, and what equations read may go round
-from some length on. The domains say at which lengths to look; what is there is then told by a run of such a length, as
-for those that are tried.
+Judged on what the equations read, not on any value: an equation that reads itself, alone or through others, agrees with
+every reference value and computes nothing. `usable` tells it at the lengths of a run, `EveryLength` for every length:
+two equations may state one step from T = 13 on only, a step may be stated by none, and what equations read may go round
+from some length on. The domains say at which lengths to look; what is there is then told by a run of such a length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
-from ..language import Equation, Model
+from ..core.loop.components import components
+from ..language import Equation, Evaluator, Model, Run
 from ..language.affine import Affine, affine
-from ..language.expressions import Ref
-from ..language.syntax.indices import Constraint, Lengths
+from ..language.expressions import Expr, Ref, Sum, Time, walk
+from ..language.run.resolver import Place
+from ..language.syntax.indices import Constraint, Lengths, Range, Step, numbers
 from ..language.types.quantities import Key
 from ..system import Clause, Domain, System
 from ..system.affine_system import claim_of
 from ..system.circles import circles, tangles
-from ..system.domain_lengths import Occasion
+from ..system.domain_lengths import LONGEST, Occasion
 from ..system.existence import Existence, image, sums, uncovered
 from ..system.readings import Reading, gaps, overlaps, readings
 from ..system.time_limit import Undecided, patience
-from .measure.reach import SHORTEST, reach
-from .usable import Usable, said_lengths
+from .results import CIRCULAR, FAIL, Row
 
+
+def said_lengths(lengths: Lengths) -> str:
+    """`T = 4, S = 5`."""
+    return ", ".join(f"{name} = {length}" for name, length in lengths.items())
+
+
+#: so many single steps are named one by one
+MOST_NAMED = 3
+
+
+@dataclass
+class Usable:
+    """By the id of an equation: the circle it stands in, as `dh[3] <- g[3] <- dh[3]`; and what it reads that is neither
+    stated nor given, as `dh[T+1]`.
+    """
+
+    circles: dict[int, str] = field(default_factory=dict)
+    needs: dict[int, list[str]] = field(default_factory=dict)
+    #: what lacks at lengths that were not tried, with the first of them: `dh[9]`, `T = 10`
+    late: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: Usable) -> Usable:
+        both = {key: [*self.needs.get(key, []), *other.needs.get(key, [])] for key in self.needs | other.needs}
+        needs = {key: list(dict.fromkeys(names)) for key, names in both.items()}
+        return Usable(other.circles | self.circles, needs, other.late | self.late)
+
+    def at(self, lengths: Lengths) -> Usable:
+        """The same, said of lengths that were not tried."""
+        said = said_lengths(lengths)
+        circles = {key: f"{circle}` at `{said}" for key, circle in self.circles.items()}
+        return Usable(circles, self.needs, {name: said for names in self.needs.values() for name in names})
+
+
+def usable(model: Model, run: Run, failing: Collection[int] = (), others: Iterable[Equation] = ()) -> Usable:
+    """The circles and the gaps of a model's gradient equations, at the lengths of a run; equations with the ids
+    `failing` are wrong in themselves and make no circle, `others` are those of the file that the model leaves out.
+
+    >>> from tinygrad_rnn.language import load
+    >>> forward = "sizes: h = 2\\nh[t] = W @ h[t-1]\\nL = sum(h[T])\\n"
+    >>> model = load(forward + "gradients:\\ndh[t] = dh[t]\\ndW = dW + dh[T+1] @ h[0].T")
+    >>> found = usable(model, model.unroll(4))
+    >>> sorted(found.circles.values()), list(found.needs.values())
+    (['dW <- dW', 'dh[1] <- dh[1]'], [['dh[T+1]']])
+    """
+    evaluator = Evaluator(model, run)
+    reads: dict[Place, list[Place]] = {}
+    outside = {(equation.target.name, step) for equation in others for step in equation.covers(run.lengths) or [None]}
+    stated_by: dict[Place, Equation] = {}
+    missing: dict[int, dict[Place, None]] = {}
+    for equation in model.gradients:
+        for step in model.steps_of(equation, run.lengths):
+            here = (equation.target.name, step)
+            stated_by[here] = equation
+            reads[here] = []
+            for place, _, _ in evaluator.needs(equation, step):
+                if _is_stated(model, evaluator, place):
+                    reads[here] += [] if id(equation) in failing else [place]
+                elif place not in run.values and place not in outside and not _is_given(model, evaluator, place):
+                    missing.setdefault(id(equation), {})[place] = None
+    found = Usable()
+    for circle in components(reads):
+        if len(circle) == 1 and circle[0] not in reads[circle[0]]:
+            continue
+        names = [_named(place) for place in circle]
+        said = " <- ".join([*names[:4], *(["…"] if len(names) > 4 else []), names[0]])
+        for place in circle:
+            found.circles.setdefault(id(stated_by[place]), said)
+    found.needs = {key: _said(places, model, evaluator) for key, places in missing.items()}
+    return found
+
+
+def _is_stated(model: Model, evaluator: Evaluator, place: Place) -> bool:
+    name, step = place
+    if place in evaluator.run.values:
+        return False
+    if step is None:
+        return (name, False) in model.quantities.stated
+    return step in evaluator.coverage.get((name, True), {})
+
+
+def _is_given(model: Model, evaluator: Evaluator, place: Place) -> bool:
+    """Whether a gradient may be read although nothing states it: declared given, or that of the loss, which is 1."""
+    name, step = place
+    base = model.quantities.base((name, step is not None))
+    if base is None or (step is not None and not evaluator.inside(place)):
+        return False
+    return name in model.document.given or base == model.quantities.loss
+
+
+def _said(places: Iterable[Place], model: Model, evaluator: Evaluator) -> list[str]:
+    """Names of what lacks: from the ends where it lies beyond them, for all steps at once where none is stated."""
+    found: dict[str, list[Step]] = {}
+    for name, step in places:
+        found.setdefault(name, []).append(step)
+    said: list[str] = []
+    for name, steps in found.items():
+        beyond = [evaluator.behind((name, step)) or _named((name, step)) for step in steps
+                  if step is not None and not evaluator.inside((name, step))]  # fmt: skip
+        inside = [step for step in steps if step is None or evaluator.inside((name, step))]
+        said += dict.fromkeys(beyond[:MOST_NAMED])
+        if not inside:
+            continue
+        if None in inside:
+            said.append(name)
+        elif len(inside) > MOST_NAMED or (name, True) not in model.quantities.stated:
+            base = model.quantities.base((name, True))
+            said.append(f"{name}[{', '.join(model.quantities.axes_named(base[0] if base and base[1] else name))}]")
+        else:
+            said += [_from_the_end((name, step), evaluator) for step in inside]
+    return said
+
+
+def _from_the_end(place: Place, evaluator: Evaluator) -> str:
+    """`dh[T]` for the last step."""
+    name, step = place
+    ranges = evaluator.shapes.quantities.ranges_of(name)
+    pairs = zip(numbers(step), ranges, strict=True)
+    at = (str(within.last if at == within.last.at(evaluator.lengths) else at) for at, within in pairs)
+    return f"{name}[{', '.join(at)}]"
+
+
+def _named(place: Place) -> str:
+    return place[0] if place[1] is None else f"{place[0]}[{', '.join(map(str, numbers(place[1])))}]"
+
+
+def in_order(equation: Equation, row: Row, order: Usable) -> Row:
+    """A row with what it reads that nothing states, and CIRCULAR where it reads itself."""
+    row = replace(row, needs=tuple(order.needs.get(id(equation), ())))
+    if row.verdict == FAIL or id(equation) not in order.circles:
+        return row
+    said = f"it reads itself: `{order.circles[id(equation)]}`"
+    return replace(row, verdict=CIRCULAR, mistake="circle", explanation=said)
+
+
+# -- how long a sequence has to be -------------------------------------------------------------------------------------
+#: a derivation shows its recurrence, its last and its first step from here on
+SHORTEST = 3
+#: seconds to find where one condition holds
+CONDITION_SECONDS = 0.5
+
+
+def reach(model: Model, also: Sequence[Equation] = ()) -> int:
+    """The longest delay, the furthest step that an equation names (helpers put in), and the first length at which every
+    condition and sum of conditions holds somewhere.
+    """
+    equations = (*model.forward, *model.gradients, *also)
+    chains = _chains(model)
+    furthest = [_offset(equation) + _through(equation.rhs, chains) for equation in equations]
+    starts = [start for equation in equations for start in _starts(equation)]
+    return max([0, model.longest_delay, *furthest, *(start - 1 for start in starts)])
+
+
+def indices_of(equation: Equation) -> Iterator[Affine]:
+    """Every index of an equation: of what it defines and reads, of its conditions and those of its sums."""
+    yield from equation.target.indices
+    conditions = list(equation.when)
+    for node in walk(equation.rhs):
+        if isinstance(node, Ref):
+            yield from node.indices
+        elif isinstance(node, Time):
+            yield node.index
+        elif isinstance(node, Sum):
+            conditions.append(node.over)
+    for condition in conditions:
+        yield from (test.bound for test in condition.tests)
+
+
+def _offset(equation: Equation) -> int:
+    """How far from its own step, or from an end, an equation looks."""
+    beyond = [1 if index.variable is None and index.constant > 0 else 0 for index in indices_of(equation)]
+    return max((abs(i.constant) - b for i, b in zip(indices_of(equation), beyond, strict=True)), default=0)
+
+
+def _chains(model: Model) -> dict[str, int]:
+    """How far each helper looks, with the helpers that it reads put in; what goes round is counted once."""
+    helpers = {key[0]: equations for key, equations in model.quantities.helpers.items()}
+    found: dict[str, int] = {}
+    for name in helpers:
+        _chain(name, (), helpers, found)
+    return found
+
+
+def _chain(name: str, path: tuple[str, ...], helpers: Mapping[str, list[Equation]], found: dict[str, int]) -> int:
+    if name not in helpers or name in path:
+        return 0
+    if name not in found:
+        read = [{n.name for n in walk(e.rhs) if isinstance(n, Ref)} for e in helpers[name]]
+        inner = max((_chain(other, (*path, name), helpers, found) for names in read for other in names), default=0)
+        found[name] = max(map(_offset, helpers[name])) + inner
+    return found[name]
+
+
+def _through(expr: Expr, chains: Mapping[str, int]) -> int:
+    return max((chains.get(node.name, 0) for node in walk(expr) if isinstance(node, Ref)), default=0)
+
+
+def _starts(equation: Equation) -> Iterator[int]:
+    """For the equation and each nest of its sums the first length at which its conditions hold somewhere."""
+    limits = {condition.variable: condition for condition in equation.when}
+    own: list[Constraint] = []
+    for name in equation.running:
+        ranges = equation.ranges.get(name, Range())
+        own += limits[name].constraints if name in limits else ranges.constraints(affine(name))
+    stack: list[tuple[Expr, list[Constraint], int]] = [(equation.rhs, own, sum(len(c.tests) for c in equation.when))]
+    while stack:
+        node, constraints, tests = stack.pop()
+        if isinstance(node, Sum):
+            constraints, tests = [*constraints, *node.over.constraints], tests + len(node.over.tests)
+            if tests > 1:
+                yield _first(Domain.of(*constraints))
+        stack += [(child, constraints, tests) for child in node.children]
+
+
+@lru_cache(maxsize=1024)
+def _first(domain: Domain) -> int:
+    """The first length at which a domain has a point; 1 where it has none up to `LONGEST`, or where that takes too long
+    to decide, both of which are told elsewhere.
+    """
+    names = sorted(name for name in domain.variables if name[0].isupper())
+    try:
+        with patience(CONDITION_SECONDS):
+            occasion = Occasion.of(domain)
+            lengths = occasion.least(names)
+            return LONGEST + 1 if lengths is None and occasion else max((lengths or {}).values(), default=1)
+    except Undecided:
+        return 1
+
+
+# -- for every length --------------------------------------------------------------------------------------------------
 #: seconds for each of the questions
 SECONDS = 3.0
 

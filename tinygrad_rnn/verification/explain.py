@@ -14,8 +14,7 @@ from ..language.syntax.indices import Step, numbers
 from ..language.text.printer import text
 from .diagnosis.diagnose import best_matching
 from .diagnosis.helper_gradients import with_parts
-from .diagnosis.missing_cases import in_pieces
-from .diagnosis.missing_cases import said as where
+from .diagnosis.misplaced import in_pieces, where
 from .diagnosis.terms import ProbeValues
 from .diagnosis.true_terms import true_terms, vocabularies
 from .measure.probe import Probe

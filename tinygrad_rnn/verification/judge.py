@@ -1,14 +1,16 @@
 """Judge a hand derivation: each gradient equation, at each time step, against the engine.
 
 Local mode: the right-hand side sees reference values, so an equation is wrong by its own fault only. A difference
-counts as a mistake when rounding cannot explain it (`magnitude`); where rounding could explain everything, the verdict
-is INCONCLUSIVE. At which lengths and sizes this is tried stands in `trials`, what cannot be judged by numbers in
-`claims` and `usable`.
+counts as a mistake when rounding cannot explain it (`rounding`); where rounding could explain everything, the verdict
+is INCONCLUSIVE. What is proved is right at every length and size; where a number says otherwise, prover or judge are
+wrong, and nothing that they say of the file counts. At which lengths and sizes this is tried stands in `trials`, what
+cannot be judged by numbers in `claims` and `every_length`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,21 +19,21 @@ import numpy as np
 
 from ..core.errors import GraphError, LanguageError
 from ..core.memory import weakly
+from ..derivation.prover.prove import Budget, Proof, prove
 from ..language import Document, Equation, Model, read
 from ..language.expressions import Size
+from ..language.types.quantities import Key, refs
 from .claims import Claims, Fault, claims_of, typed_by_a_size
 from .diagnosis.diagnose import diagnose
 from .diagnosis.helper_gradients import as_written, with_parts
 from .diagnosis.other_readings import in_columns, otherwise
 from .diagnosis.repairs import Repairs
-from .every_length import EveryLength
-from .measure.budget import FOLLOW_SECONDS, MUTANT_SECONDS, Deadline, is_quick
-from .measure.probe import Drawn, Probe, states
-from .measure.reference import worst_of
+from .every_length import EveryLength, Usable, in_order, usable
+from .measure.budget import FOLLOW_SECONDS, MUTANT_SECONDS, PROOF_SECONDS, Deadline, is_quick
+from .measure.probe import Drawn, Probe, states, worst_of
 from .measure.trials import LONGEST, Trial, trials
 from .measure.witness import Witnesses
 from .mutants import certify
-from .proofs import Proofs
 from .remarks import remarks
 from .report import Report
 from .results import (
@@ -39,6 +41,7 @@ from .results import (
     ILL_TYPED,
     INCONCLUSIVE,
     PASS,
+    PROVED,
     RIGHT_VERDICTS,
     SCALAR,
     Certificate,
@@ -48,7 +51,67 @@ from .results import (
     trusted,
     worst_step,
 )
-from .usable import Usable, in_order, usable
+
+#: seconds for the proof of an equation that fails: it has none, unless something is wrong here
+SECONDS_IF_WRONG = 0.1
+#: seconds for all of them
+ALL_IF_WRONG = 1.0
+
+
+class ContradictionError(RuntimeError):
+    """An equation is proved, and wrong by a number: a mistake of this program, and no verdict on the file."""
+
+
+class Proofs:
+    """Proofs of one derivation: of `model`, or of the model as it is `written`, where helpers name no expressions."""
+
+    def __init__(self, model: Model, written: Model, asked: EveryLength, budget: Deadline) -> None:
+        self.model, self.written, self.asked, self.budget = model, written, asked, budget
+        self.seconds = self.if_wrong = 0.0
+
+    def proved(self, equation: Equation, row: Row, wrong: Mapping[Key, int]) -> Row:
+        """The row with its proof, if it passes and there is one; what reads a helper that is `wrong` has none."""
+        if row.verdict != PASS or row.needs:
+            return row
+        if id(equation) in self.asked.tangled:
+            return replace(row, unproved="whether it reads itself in the end is not decided for every length")
+        if self.budget.spent or self.seconds > PROOF_SECONDS:
+            return replace(row, unproved=f"none was tried: those above took {self.seconds:.0f} s")
+        for ref in refs(equation):
+            if ref.key in wrong and ref.name in self.model.document.plays:
+                return replace(row, unproved=f"it reads {ref}, which is wrong on line {wrong[ref.key]}")
+        start = time.process_time()
+        proof = self._of(equation)
+        self.seconds += time.process_time() - start
+        return replace(row, verdict=PROVED if proof.proved else PASS, proof=proof, unproved=proof.reason)
+
+    def confirm(self, equation: Equation, row: Row, probes: Iterable[Probe]) -> None:
+        """Raises `ContradictionError` if an equation that fails can be proved, or one that is proved fails on one of
+        the probes.
+        """
+        if row.verdict == FAIL and self.if_wrong < ALL_IF_WRONG:
+            start = time.process_time()
+            proof = self._of(equation, Budget(seconds=SECONDS_IF_WRONG))
+            self.if_wrong += time.process_time() - start
+            for step in row.steps if proof.proved else ():
+                _agree(row, step, proof)
+        elif row.verdict == PROVED and row.proof is not None:
+            for probe in probes:
+                for at in probe.model.steps_of(equation, probe.run.lengths) if states(probe.model, equation) else ():
+                    _agree(row, probe.judge(equation, at), row.proof)
+
+    def _of(self, equation: Equation, budget: Budget | None = None) -> Proof:
+        plays = equation.target.name in self.model.document.plays  # only there an expression has to have a name
+        return prove(self.model if plays else self.written, equation, budget)
+
+
+def _agree(row: Row, step: StepVerdict, proof: Proof) -> None:
+    """Raises `ContradictionError` where a step fails that the proof holds for."""
+    if step.verdict == FAIL and proof.shortest <= step.T:
+        at = "" if step.t is None else f"{row.time} = {step.t}, "
+        raise ContradictionError(
+            f"{row.name} (line {row.line}) is proved, and differs by {step.error:.1e} at {at}{row.length} = {step.T}"
+        )
 
 
 def judge(

@@ -9,10 +9,9 @@ from ..language.syntax.indices import Condition
 from ..language.text.printer import text
 from ..system.affine_system import claim_of
 from ..system.existence import sums
-from .every_length import EveryLength
+from .every_length import EveryLength, said_lengths
 from .measure.trials import SHORTEST, Trial
 from .results import Row
-from .usable import said_lengths
 
 #: so many steps without an equation are named one by one
 MOST_STEPS = 4

@@ -1,23 +1,28 @@
-"""What an equation would be if the file were read in another way: other powers, or a single sample.
+"""What an equation would be if the file were read in another way: other powers, a single sample, a one-hot label.
 
 Values of several columns make a file one of batches. A form with two readings (the power of a square matrix, a product
 of such over time) has a verdict under each, and both are told where they differ. A wrong equation that is right for a
-batch of one is told so.
+batch of one is told so, and one that is right for a one-hot label and not for any column: `dz = softmax(z) - y` takes
+for granted that the entries of y add up to 1, and a file that does not say so has y drawn as any column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...core.errors import LanguageError
+from ...core.errors import LanguageError, TinygradError
 from ...language import Document, Equation, Model, read
-from ...language.expressions import Call, Expr, Number, Sum, walk
+from ...language.expressions import Call, Expr, Label, Number, Ref, Sum, walk
+from ...language.syntax.source import NOWHERE
 from ...language.types.conventions import READINGS
 from ...language.types.powers import powers
-from ..results import FAIL, PASS
+from ..results import FAIL, PASS, Diagnosis
+
+if TYPE_CHECKING:
+    from ..measure.probe import Probe
 
 
 def otherwise(equation: Equation, model: Model, verdict: str, judged: Callable[[Model], str]) -> list[str]:
@@ -82,3 +87,61 @@ def _is_diagonal(expr: Expr) -> bool:
 
 def _is_one(expr: Expr) -> bool:
     return isinstance(expr, Number) and expr.value == 1
+
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+LABEL = "label"
+#: what a label is assumed to be, the weaker first
+KINDS = {"simplex": "add up to 1, as those of a one-hot column do", "one-hot": "are 0 but for a single 1"}
+_LOGARITHMS = {"log", "cross_entropy", "log_softmax", "logsumexp", "binary_cross_entropy"}
+
+
+def undeclared_label(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
+    """What to declare for a failed equation that is right for labels; None for one that is wrong for them too."""
+    model = probes[0].model
+    for name, timed in _possible(model):
+        for kind, meaning in KINDS.items():
+            drawn = _drawn(name, kind, probes)
+            if drawn and all(_right(equation, probe) for probe in drawn):
+                called = model.quantities.show((name, timed))
+                says = f"it is right if the entries of `{called}` {meaning}: then declare `labels: {name} {kind}`"
+                return Diagnosis(LABEL, says, [])
+    return None
+
+
+def _possible(model: Model) -> Iterator[tuple[str, bool]]:
+    """Real inputs of more than one entry that stand in an equation with a logarithm: targets of a cross entropy."""
+    quantities = model.quantities
+    for key in quantities.inputs:
+        if key in quantities.classes or key in quantities.labels or model.shapes_.names[key] == (1, 1):
+            continue
+        for equation in model.forward:
+            nodes = list(walk(equation.rhs))
+            logarithm = any(isinstance(node, Call) and node.function in _LOGARITHMS for node in nodes)
+            if logarithm and any(isinstance(node, Ref) and node.key == key for node in nodes):
+                yield key
+                break
+
+
+def _drawn(name: str, kind: str, probes: Sequence[Probe]) -> list[Probe]:
+    """Two probes of the same length on which a name is such a label; none where the model does not take it for one."""
+    first = probes[0]
+    if (name, kind) not in first.derived:
+        labels = {**first.model.document.labels, name: Label(kind, NOWHERE)}
+        try:
+            model = Model(replace(first.model.document, labels=labels))
+            main = next(iter(first.run.lengths.values()))
+            runs = [model.unroll(main, seed=4000 + seed, lengths=first.run.lengths) for seed in range(2)]
+        except TinygradError:
+            runs = []
+        first.derived[name, kind] = [type(first)(model, run) for run in runs]
+    found: list[Probe] = first.derived[name, kind]
+    return found
+
+
+def _right(equation: Equation, probe: Probe) -> bool:
+    try:
+        steps = probe.model.steps_of(equation, probe.run.lengths)
+        return all(probe.judge(equation, step).verdict == PASS for step in steps)
+    except TinygradError:
+        return False

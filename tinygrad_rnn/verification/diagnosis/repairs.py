@@ -17,11 +17,11 @@ from ...core.errors import DerivationError, LanguageError, TinygradError
 from ...language import Equation, Model, parse
 from ...language.syntax.indices import MAIN
 from ...language.text.printer import text
-from ..measure.kink_sides import Sides, one_sided, sides, together
+from ..every_length import usable
 from ..measure.probe import states
+from ..measure.witness import Sides, one_sided, sides, together
 from ..results import FAIL, PASS
-from ..usable import usable
-from .missing_cases import in_pieces
+from .misplaced import in_pieces
 from .true_terms import true_terms, vocabularies
 
 if TYPE_CHECKING:

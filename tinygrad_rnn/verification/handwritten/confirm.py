@@ -15,11 +15,10 @@ import numpy as np
 from ...core.errors import GraphError
 from ...core.graph import Graph
 from ...core.tensor import Tensor
-from ..measure.kink_sides import KINKED
+from ..measure.witness import KINKED
 from .arrays import ArrayPlace
-from .returned import ReturnedGradients
-from .subject import Subject
-from .suspects import MistakeSearch
+from .mistakes import MistakeSearch
+from .subject import ReturnedGradients, Subject
 from .true_gradients import record, recorded_truth
 
 #: entries are moved by so much of the typical size of their array

@@ -17,7 +17,7 @@ from ...core.custom import CustomVjp
 from ...core.errors import DtypeError, GraphError, kind_of
 from ...core.graph import Graph
 from ...core.tensor import Tensor
-from ..measure.reference import compared
+from ..measure.probe import compared
 from ..measure.rounding import EPS, magnitudes, on_kink
 from ..report import Report
 from ..results import FAIL, PASS, EngineCheck, Row, StepVerdict, overall, trusted
@@ -25,8 +25,7 @@ from .arrays import ArrayInputs, ArrayPlace, Params, checked, said
 from .compare import GradientComparison, compare, explains_too_much, is_single, precision
 from .confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of
 from .explanation import Explanation, quantity_of
-from .returned import ReturnedGradients
-from .subject import Subject
+from .subject import ReturnedGradients, Subject
 from .true_gradients import (
     DIFFERENCES,
     RECORDED,

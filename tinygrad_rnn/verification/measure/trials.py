@@ -16,9 +16,8 @@ from ...language.expressions import Number, Size, walk
 from ...language.run.unroll import MOST_STEPS
 from ...language.types.dimensions import Dimension
 from ..claims import Claims, Fault, claims_of
-from ..every_length import EveryLength
+from ..every_length import LONGEST, SHORTEST, EveryLength, indices_of, reach
 from .budget import check_bytes, check_size, is_quick
-from .reach import LONGEST, SHORTEST, indices_of, reach
 
 #: so many lengths more are tried
 MOST_MORE = 4

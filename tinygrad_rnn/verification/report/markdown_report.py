@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ..results import FAIL, INCONCLUSIVE, PASS, FileVerdicts, Row, Verdicts
-from .marks import capital, quoted
+from .html import capital, quoted
 
 _SIGNS = {PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?"}
 #: longer sequences have one column for all steps
