@@ -1,15 +1,35 @@
-"""Where the letters on edges stand: beside the line, just far enough, on the side where nothing else is."""
+"""The two axes of the layout on the page, and where the labels of edges stand on it.
+
+Only `Frame`, and `boxes`, know which way time runs. A label stands beside its line, just far enough, on the side where
+nothing else is.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..styles import NAME_SIZE
 from ..view.label_text import Text
 from .channel_routing import Point
-from .frame import Frame
+
+
+@dataclass(slots=True)
+class Frame:
+    """Turns (along, depth) into (x, y): time to the right, depth upwards; or time downwards, depth to the right."""
+
+    flat: bool
+    left: float
+    top: float
+    deepest: float
+
+    def __call__(self, point: Point) -> Point:
+        along, depth = point
+        if self.flat:
+            return (self.left + depth, self.top + along)
+        return (self.left + along, self.top + self.deepest - depth)
 
 
 def spot_on_way(way: list[Point], straight: bool, by_side: bool, ahead: int, length: float) -> tuple[Point, Point, int]:

@@ -1,7 +1,7 @@
-"""Which picture of what: the one door of this room, where arguments are understood and options are checked.
+"""Which picture of what: the one entry of this package, where arguments are understood and options are checked.
 
-The whole graph becomes a picture in `assemble`; here it is decided whether it is shown folded (`circuit`), with its
-middle left out (`elision`), as a grid or as a tree (`places`).
+The whole graph becomes a picture in `assemble`; here it is decided whether it is shown folded, or with its middle left
+out (`circuit`), as a grid or as a tree (`columns`). An object that describes itself by `__picture__()` gives data.
 """
 
 from __future__ import annotations
@@ -12,13 +12,59 @@ from typing import Any
 from ...core.errors import GraphError, kind_of
 from ...core.graph import Graph
 from ...core.tensor import Tensor
-from ..layout.column_positions import as_grid_or_tree, in_a_row
-from ..picture import Picture
-from ..plain import picture_of_data
+from ..layout.columns import as_grid_or_tree, in_a_row
+from ..picture import Column, Edge, Picture, PictureNode
+from ..styles import ROLES
 from .assemble import assemble
-from .circuit import fold_picture
-from .elision import leave_out
-from .label_text import clean
+from .circuit import fold_picture, leave_out
+from .label_text import clean, joined, symbol, words
+
+ROLE = "operation"
+#: roles whose text is no symbol
+UPRIGHT = ("operation", "product", "constant")
+#: of a text or a line of small print
+LONGEST = 60
+
+
+def picture_of_data(data: Mapping[str, Any]) -> Picture:
+    """The picture that plain data describe; raises `GraphError` for what is unknown or missing."""
+    nodes: list[PictureNode] = []
+    number: dict[Any, int] = {}
+    groups: dict[Any, int] = {}
+    for given in data.get("nodes", ()):
+        role = given.get("role", ROLE) if isinstance(given, Mapping) else None
+        if role not in ROLES or "id" not in given or given["id"] in number:
+            raise GraphError(
+                f"__picture__: node {given!r} needs an id of its own, and a role out of {', '.join(sorted(ROLES))}"
+            )
+        number[given["id"]] = len(nodes)
+        group = groups.setdefault(given.get("group"), len(groups))
+        said = str(given.get("text", given["id"]))
+        text = words(clean(said, LONGEST)) if role in UPRIGHT else symbol(said)
+        lines = tuple(clean(str(line), LONGEST) for line in given.get("lines", ()))
+        named = role not in UPRIGHT
+        nodes.append(PictureNode(text, role, group, len(nodes), lines=lines, tooltip=clean(said, 120), named=named))
+    edges = []
+    for start, end, *more in data.get("edges", ()):
+        if start not in number or end not in number:
+            raise GraphError(f"__picture__: an edge joins {start!r} and {end!r}, which are not both among the nodes")
+        letter, delay = [*more, None, 0][:2] if len(more) < 2 else more
+        letters = [letter] if isinstance(letter, str) else letter or ()
+        label = joined([symbol(str(name)) for name in letters]) if letters else None
+        edges.append(Edge(number[start], number[end], label, delay=int(delay or 0)))
+    plain = set(groups) <= {None}
+    columns = [
+        Column("plain" if plain else "step" if g is not None else "between", k, clean(str(g or ""), 60))
+        for g, k in groups.items()
+    ]
+    picture = Picture(nodes, edges, columns or [Column("plain", 0)], [], "op", "LR", title=_title(data))
+    in_a_row(picture)
+    return picture
+
+
+def _title(data: Mapping[str, Any]) -> str | None:
+    return clean(str(data["title"]), 120) if data.get("title") else None
+
 
 LEVELS = ("op", "named")
 DIRECTIONS = ("LR", "TB")
