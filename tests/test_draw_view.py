@@ -389,7 +389,7 @@ def test_an_expression_without_time_is_one_drawing_with_its_leaves_as_nodes():
 def test_a_node_used_twice_has_two_arrows():
     x = tg.tensor(3.0, name="x")
     picture = view(x * x)
-    assert [(e.tail, e.head, e.lane) for e in picture.edges] == [(0, 1, 0), (0, 1, 1)]
+    assert [(e.tail, e.head, e.parallel) for e in picture.edges] == [(0, 1, 0), (0, 1, 1)]
 
 
 def test_long_sequences_keep_both_ends_and_say_what_is_missing():

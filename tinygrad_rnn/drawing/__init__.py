@@ -1,8 +1,8 @@
 """Draw a graph as a textbook would: time from left to right, inputs below, states in the middle, losses above.
 
-`draw` gives a graphviz object, `write` a file. This room reads graphs and changes nothing in them. Inside, data flows
-one way: `view` makes a `Picture` (`assemble` of the whole graph, `circuit` of its recurrence), `layout` places it,
-`dot` and `svg` write it. `heat` and `graphical` draw what is no graph of tensors.
+`draw` gives a graphviz object, `write` a file. This package reads graphs and changes nothing in them. Inside, data
+flows one way: `view` makes a `Picture` (`assemble` of the whole graph, `circuit` of its recurrence), `layout` places
+it, `writers` write it. `heat` and `graphical` draw what is no graph of tensors.
 """
 
 from __future__ import annotations

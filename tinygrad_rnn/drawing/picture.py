@@ -39,7 +39,7 @@ class PictureNode:
 
 @dataclass(slots=True)
 class Edge:
-    """An arrow between two nodes, by their positions in `Picture.nodes`; `lane` tells parallel ones apart.
+    """An arrow between two nodes, by their positions in `Picture.nodes`; `parallel` numbers those between the same two.
 
     `delay` is for circuits: the head takes the tail of so many steps before (after, if negative).
     """
@@ -48,7 +48,7 @@ class Edge:
     head: int
     label: Text | None = None
     differentiable: bool = True
-    lane: int = 0
+    parallel: int = 0
     delay: int = 0
 
 
@@ -58,12 +58,12 @@ class Column:
 
     `kind` is `step` (with a frame), `boundary` (initial states only), `before`, `between`, `after` (no time step),
     `gap` (steps left out), `circuit` (the step that stands for all), `unfold` (the arrow to the right-hand side) or
-    `plain` (a graph without time). Columns of one `lane` are laid out alike. Cells of one `rank` share their place on
-    the time axis, those of one `band` their height; `children` are the cells below one of a tree.
+    `plain` (a graph without time). Columns of one time `axis` are laid out alike. Cells of one `rank` share their place
+    on that axis, those of one `band` their height; `children` are the cells below one of a tree.
     """
 
     kind: str
-    lane: int
+    axis: int
     title: str = ""
     index: tuple[int, ...] = ()
     rank: int = 0

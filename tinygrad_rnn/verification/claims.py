@@ -2,8 +2,8 @@
 
 What has no meaning by itself (shapes that do not fit, a left side that is no quantity, a name that is defined nowhere)
 is set aside with its error, and so is what reads a helper that is set aside; a gradient stated twice is two claims,
-each judged alone. The forward equations have to be right: without them there is nothing to judge by. A number divided
-by zero is an error of the file wherever it stands.
+each judged by itself. The forward equations have to be right: without them there is nothing to judge by. A number
+divided by zero is an error of the file wherever it stands.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def claims_of(document: Document, lengths: Sequence[Mapping[str, int]] = ()) -> 
     again: list[tuple[Equation, Model]] = []
     nowhere: set[Key] = set()  # the helpers among them: a gradient has its meaning from what it is the gradient of
     for equation, fault in removed:
-        alone = _alone(equation, kept, document, lengths)
-        if alone is not None:
-            again.append((equation, alone))
+        instead = _instead(equation, kept, document, lengths)
+        if instead is not None:
+            again.append((equation, instead))
             continue
         reads_it = any(ref.key in nowhere for ref in refs(equation))
         key = equation.target.key
@@ -105,7 +105,7 @@ def _stated_at(error: LanguageError, kept: list[Equation], document: Document) -
     return max(before, key=lambda equation: equation.line)
 
 
-def _alone(
+def _instead(
     equation: Equation, kept: list[Equation], document: Document, lengths: Sequence[Mapping[str, int]]
 ) -> Model | None:
     """A model in which an equation is stated in the place of those for the same steps; None if it has no meaning."""

@@ -165,7 +165,7 @@ def _stated(model: Model) -> list[Equation]:
 
 
 class _Judge:
-    """One derivation on its probes: of each trial one, then more in turn."""
+    """One derivation on its probes: of each trial one, then more, one trial after the other."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class _Judge:
         rows += [_faulty(fault, self) for fault in self.claims.faults]
         for left in self.claims.no_quantities:
             rows.append(_told(Row(left.name, left.line, ILL_TYPED, [], left.text, role=""), left.error))
-        rows += [_again(equation, alone, self) for equation, alone in self.claims.again]
+        rows += [_again(equation, instead, self) for equation, instead in self.claims.again]
         for equation in model.gradients:
             if model.role(equation) == "helper" and id(equation) in order.circles:
                 rows.append(in_order(equation, self._begun(equation, INCONCLUSIVE, []), order))
@@ -405,11 +405,11 @@ def _holds_for_numbers(equation: Equation, judge: _Judge) -> bool:
     return alive and single.by_value(equation).verdict == PASS
 
 
-def _again(equation: Equation, alone: Model, judge: _Judge) -> Row:
+def _again(equation: Equation, instead: Model, judge: _Judge) -> Row:
     """A second claim about the same steps, in the place of the first; whether the two differ is told."""
     lengths = judge.trials[0].lengths
-    chosen = trials(alone, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
-    single = _Judge(Claims(alone), chosen, judge.seeds, judge.scale, judge.values)
+    chosen = trials(instead, None if len(judge.groups) > 1 else next(iter(lengths.values())), lengths, judge.values)
+    single = _Judge(Claims(instead), chosen, judge.seeds, judge.scale, judge.values)
     row = single.row(equation)
     seen = single._witnessed(equation, row) if row.verdict == PASS else row
     row = seen if seen.verdict == FAIL else _as_seen(single.proofs.proved(equation, row, {}), seen)

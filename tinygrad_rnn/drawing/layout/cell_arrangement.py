@@ -67,7 +67,7 @@ def arrange_cells(picture: Picture, boxes: list[Box], rows: RowAssignment, gap: 
         column = picture.columns[n.column]
         key: object = ("column", n.column)
         if column.kind in ("step", "circuit"):
-            key = ("lane", column.lane, bool(column.children), n.column in roots)
+            key = ("axis", column.axis, bool(column.children), n.column in roots)
         index = members.setdefault(key, {})
         identity = n.slot if column.kind in ("step", "circuit", "gap") else -i - 1
         if identity not in index:

@@ -1,8 +1,8 @@
 """How edges run: curves inside a step, and smooth right-angled lines from column to column.
 
-Between two rows lies a channel, between two columns a gutter. A line that leaves its column goes through gutters and
-channels only, so it never runs behind a node; all edges of one tail share one track until they branch off. The arcs of
-a circuit are planned in `loops` and run by the same rules.
+A channel lies between two rows, and one between two columns. A line that leaves its column goes through channels
+only, so it never runs behind a node; all edges of one tail share one track until they branch off. The arcs of a
+circuit are planned in `delay_arcs` and run by the same rules.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ Point = tuple[float, float]
 Channel = tuple[str, int]
 Net = tuple[str, int, int]
 TRACK = 7.0
-#: between the tracks of a gutter with arcs, so that their squares stand apart
+#: between the tracks of a channel with arcs, so that their squares stand apart
 WIDE_TRACK = 17.0
 
 
 @dataclass(slots=True)
 class Route:
-    """The way of one edge between columns, in words: where it leaves, by which gutter, where it enters."""
+    """The way of one edge between columns: where it leaves, by which channel between columns, where it enters."""
 
     ahead: int  # +1 to the right, -1 to the left, 0 inside one column
     leaves_by_side: bool
     enters_by_side: bool
-    gutter: int | None
+    channel: int | None
     net: Net
     straight: bool = False
     loop: bool = False  # comes back to the column it leaves
@@ -42,7 +42,7 @@ class Route:
 
 @dataclass(slots=True)
 class Routes:
-    """All plans, the track of every net in every channel and gutter, and how many tracks each has."""
+    """All plans, the track of every net in every channel, and how many tracks each has."""
 
     plans: dict[int, Route] = field(default_factory=dict)
     track: dict[tuple[Channel, Net], int] = field(default_factory=dict)
@@ -87,9 +87,9 @@ def plan_routes(
         )
         straight = by_side and enters and rows[e.tail] == rows[e.head]
         direct = not by_side and not enters and rows[e.tail] + 1 == rows[e.head]
-        gutter = None if straight or direct else (rank[e.tail] if ahead > 0 else rank[e.tail] - 1)
+        channel = None if straight or direct else (rank[e.tail] if ahead > 0 else rank[e.tail] - 1)
         net = ("in", e.head, tail.slot) if (e.head, tail.slot) in bundled else ("out", e.tail, ahead)
-        result.plans[i] = Route(ahead, by_side, enters, gutter, net, straight)
+        result.plans[i] = Route(ahead, by_side, enters, channel, net, straight)
     _one_at_the_side(picture, rows, result)
     for i in _fans(picture, rows, result):
         e = picture.edges[i]
@@ -153,11 +153,11 @@ def _one_at_the_side(picture: Picture, rows: list[int], result: Routes) -> None:
                 plan = result.plans[i]
                 plan.enters_by_side = plan.straight = False
                 rank = picture.columns[picture.nodes[picture.edges[i].tail].column].rank
-                plan.gutter = rank if plan.ahead > 0 else rank - 1
+                plan.channel = rank if plan.ahead > 0 else rank - 1
 
 
 def _fans(picture: Picture, rows: list[int], result: Routes) -> list[int]:
-    """Edges from one node to several in the next row: one line that branches leaves room for their letters.
+    """Edges from one node to several in the next row: one line that branches leaves room for their labels.
 
     Two heads do when a line from another step branches below them as well.
     """
@@ -166,7 +166,7 @@ def _fans(picture: Picture, rows: list[int], result: Routes) -> list[int]:
     for i, e in enumerate(picture.edges):
         tail, head = (picture.columns[picture.nodes[k].column] for k in (e.tail, e.head))
         inside = tail is head or (tail.rank == head.rank and tail.band < head.band)
-        if inside and rows[e.head] == rows[e.tail] + 1 and not e.lane and not e.delay:
+        if inside and rows[e.head] == rows[e.tail] + 1 and not e.parallel and not e.delay:
             fans.setdefault((e.tail, rows[e.head]), []).append(i)
     return [
         i
@@ -193,9 +193,9 @@ def _choose_ports(
             continue
         net: object = plan.net if plan else ("edge", i)
         entering.setdefault(e.head, {}).setdefault(net, []).append(i)
-        origin[net] = approach.get(i, local[e.tail]) + e.lane * 0.01
+        origin[net] = approach.get(i, local[e.tail]) + e.parallel * 0.01
         if plan and plan.ahead:
-            origin[net] = plan.entry * (1e6 + (e.label is not None))  # a letter wants to stand on the outer side
+            origin[net] = plan.entry * (1e6 + (e.label is not None))  # a label wants to stand on the outer side
     for head, nets in entering.items():
         if len(nets) < 2:
             continue
@@ -207,7 +207,7 @@ def _choose_ports(
 
 
 def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths: list[float], result: Routes) -> None:
-    """Nets that meet in a channel or gutter get different tracks; first come, first served, alike in every step."""
+    """Nets that meet in a channel get different tracks; first come, first served, alike in every step."""
     spans: dict[Channel, dict[Net, list[float]]] = {}
 
     def cover(key: Channel, net: Net, a: float, b: float) -> None:
@@ -225,18 +225,18 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
         leave = 2 * rows[e.tail] + 1 if plan.leaves_by_side else 2 * rows[e.tail] + 2
         enter = 2 * rows[e.head] + 1 if plan.enters_by_side else 2 * rows[e.head]
         end = place(e.head, result.ports.get(i, 0.0))
-        if plan.gutter is None:
-            cover(("channel", rows[e.head]), plan.net, place(e.tail), end)
+        if plan.channel is None:
+            cover(("row", rows[e.head]), plan.net, place(e.tail), end)
             continue
-        middle = 2 * plan.gutter + 1.5
-        cover(("gutter", plan.gutter), plan.net, leave, enter)
+        middle = 2 * plan.channel + 1.5
+        cover(("column", plan.channel), plan.net, leave, enter)
         if not plan.leaves_by_side:
-            cover(("channel", rows[e.tail] + 1), plan.net, place(e.tail), middle)
+            cover(("row", rows[e.tail] + 1), plan.net, place(e.tail), middle)
         if not plan.enters_by_side:
-            cover(("channel", rows[e.head]), plan.net, middle, end)
+            cover(("row", rows[e.head]), plan.net, middle, end)
     arcs = {plan.net: plan.ahead for plan in result.plans.values() if plan.loop}
     for key, nets in spans.items():
-        if key[0] == "gutter" and any(net in arcs for net in nets):
+        if key[0] == "column" and any(net in arcs for net in nets):
             _nest(key, nets, arcs, result)
             continue
         ends: list[float] = []
@@ -252,7 +252,7 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
 
 
 def _nest(key: Channel, nets: dict[Net, list[float]], arcs: dict[Net, int], result: Routes) -> None:
-    """Tracks of a gutter with arcs: an arc around another one stands further from its column, other lines between."""
+    """Tracks of a channel with arcs: an arc around another one stands further from its column, other lines between."""
     levels: dict[int, dict[Net, int]] = {-1: {}, 0: {}, 1: {}}
     for net in sorted(nets, key=lambda net: (nets[net][1] - nets[net][0], net)):
         placed, (low, high) = levels[arcs.get(net, 0)], nets[net]
@@ -270,17 +270,17 @@ def _nest(key: Channel, nets: dict[Net, list[float]], arcs: dict[Net, int], resu
 # -- from words to points ---------------------------------------------------------------------------------------------
 @dataclass(slots=True)
 class Rails:
-    """Where things stand: `at` and `depth` of nodes, and the middle and spacing of every channel and gutter."""
+    """Where things stand: `at` and `depth` of nodes, and the middle and spacing of every channel."""
 
     at: list[float]
     depth: list[float]
-    channel: dict[int, float]
-    gutter: dict[int, float]
+    row_channel: dict[int, float]
+    column_channel: dict[int, float]
     plans: Routes
 
     def track(self, key: Channel, net: Net) -> float:
         """Coordinate of a net's track."""
-        middle = (self.channel if key[0] == "channel" else self.gutter)[key[1]]
+        middle = (self.row_channel if key[0] == "row" else self.column_channel)[key[1]]
         return middle + (self.plans.track[key, net] - (self.plans.tracks[key] - 1) / 2) * self.plans.spacing(key)
 
 
@@ -298,18 +298,18 @@ def corners(
         points = [(x0 + side * boxes[tail].reach_along(plan.leave), level)]
     else:
         leave = side * boxes[tail].along * 0.4
-        channel = rows[head] if plan.gutter is None else rows[tail] + 1
-        level = rails.track(("channel", channel), plan.net)
+        channel = rows[head] if plan.channel is None else rows[tail] + 1
+        level = rails.track(("row", channel), plan.net)
         points = [(x0 + leave, y0 + boxes[tail].reach_depth(leave)), (x0 + leave, level)]
     if plan.enters_by_side:
         enter = y1 + plan.enter
         end = [(x1 + plan.entry * boxes[head].reach_along(plan.enter), enter)]
     else:
-        enter = rails.track(("channel", rows[head]), plan.net)
+        enter = rails.track(("row", rows[head]), plan.net)
         bottom = y1 - boxes[head].reach_depth(port)
         end = [(x1 + port, enter), (x1 + port, bottom)]
-    if plan.gutter is not None:
-        across = rails.track(("gutter", plan.gutter), plan.net)
+    if plan.channel is not None:
+        across = rails.track(("column", plan.channel), plan.net)
         points += [(across, level), (across, enter)]
     return points + end
 
@@ -370,7 +370,7 @@ def curve(
 ) -> list[Point]:
     """The curve of an edge inside one column, through its bends; `shift` moves it along time.
 
-    `turn_at` says how high it turns before each bend: a low curve passes below the letters at the heads of others.
+    `turn_at` says how high it turns before each bend: a low curve passes below the labels at the heads of others.
     """
     a, b = boxes[tail], boxes[head]
     x0, y0, x1, y1 = rails.at[tail], rails.depth[tail], rails.at[head], rails.depth[head]

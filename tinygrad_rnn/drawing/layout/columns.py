@@ -43,7 +43,7 @@ def arrange_in_time(drawn: list[Tensor], links: Iterable[ViewEdge]) -> tuple[lis
     places = {n.id: place_of(n) for n in drawn}
     if not any(places.values()):
         return [Column("plain", 0)], dict.fromkeys(places, 0)
-    lane_of = _lanes(places, links)
+    axis_of = _time_axes(places, links)
     outer = outer_indices(drawn)
     keys: dict[int, Any] = {}
     titles: dict[Any, str] = {}
@@ -51,7 +51,7 @@ def arrange_in_time(drawn: list[Tensor], links: Iterable[ViewEdge]) -> tuple[lis
         place = places[n.id]
         if place is not None:
             index = place[1][:outer]
-            keys[n.id] = (lane_of[place[0]], 1, index)
+            keys[n.id] = (axis_of[place[0]], 1, index)
             titles[keys[n.id]] = "t = " + index_text(index if len(index) > 1 else index[0])
     last = max(key[0] for key in keys.values())
     _place_the_timeless(drawn, links, keys, last)
@@ -59,9 +59,9 @@ def arrange_in_time(drawn: list[Tensor], links: Iterable[ViewEdge]) -> tuple[lis
     order = sorted(set(keys.values()))
     columns = []
     for key in order:
-        lane, part, _ = key
-        kind = "step" if part == 1 else "after" if lane > last else "before" if lane == 0 else "between"
-        columns.append(Column("boundary" if key in boundary else kind, lane, titles.get(key, ""), key[2]))
+        axis, part, _ = key
+        kind = "step" if part == 1 else "after" if axis > last else "before" if axis == 0 else "between"
+        columns.append(Column("boundary" if key in boundary else kind, axis, titles.get(key, ""), key[2]))
     number = {key: i for i, key in enumerate(order)}
     return columns, {i: number[key] for i, key in keys.items()}
 
@@ -79,7 +79,7 @@ def outer_indices(drawn: list[Tensor]) -> int | None:
     return min(found) if len(found) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
 
 
-def _lanes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[ScopePath, int]:
+def _time_axes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[ScopePath, int]:
     """Number the parts of the model so that parts joined at equal steps have one number."""
     groups = sorted({place[0] for place in places.values() if place})
     equal: dict[tuple[ScopePath, ScopePath], int] = {}
@@ -142,9 +142,9 @@ def _place_the_timeless(drawn: list[Tensor], links: list[ViewEdge], keys: dict[i
     first_use: dict[int, int] = {}
     after: set[int] = set()
     for link in sorted(links, key=lambda k: k.head.id, reverse=True):
-        lane = keys[link.head.id][0] if link.head.id in keys else first_use.get(link.head.id)
-        if lane is not None and link.tail.id not in keys:
-            first_use[link.tail.id] = min(lane, first_use.get(link.tail.id, lane))
+        axis = keys[link.head.id][0] if link.head.id in keys else first_use.get(link.head.id)
+        if axis is not None and link.tail.id not in keys:
+            first_use[link.tail.id] = min(axis, first_use.get(link.tail.id, axis))
     timed = {i for i, key in keys.items() if key[1] == 1}
     for link in sorted(links, key=lambda k: k.head.id):
         if link.head.id not in timed and (link.tail.id in timed or link.tail.id in after):
@@ -175,7 +175,7 @@ def as_grid_or_tree(picture: Picture) -> bool:
     cells = [i for i, c in enumerate(columns) if c.kind in ("step", "boundary")]
     timed = [i for i in cells if len(columns[i].index) == 1]
     # one number is a time if there are initial states, and the number of a node if there are none
-    if not cells or len({columns[i].lane for i in cells}) > 1 or any(columns[i].kind == "boundary" for i in timed):
+    if not cells or len({columns[i].axis for i in cells}) > 1 or any(columns[i].kind == "boundary" for i in timed):
         return False
     before = sum(c.kind == "before" for c in columns)
     if (children := _children(picture, cells)) is not None:

@@ -1,6 +1,6 @@
 """The recurrent arcs of a circuit: on which side they run, and where the black square of the delay stands.
 
-An arc leaves its node, goes up or down in the gutter beside the column and comes back into it. In the unfolded picture
+An arc leaves its node, goes up or down in the channel beside the column and comes back into it. In the unfolded picture
 it would come from the left, so on the left it runs, unless that crosses more lines; one that comes from the step after
 runs on the right.
 """
@@ -59,10 +59,10 @@ def plan_loops(picture: Picture, boxes: list[Box], rows: list[int], cells: Cells
         side = min((usual, -usual), key=lambda s: lines.crossed(net[1], [picture.edges[i].head for i in edges], s))
         tail = net[1]
         rank = picture.columns[picture.nodes[tail].column].rank
-        gutter = rank if side > 0 else rank - 1
+        channel = rank if side > 0 else rank - 1
         for i in edges:
             enters = lines.free(picture.edges[i].head, side)
-            plans[i] = Route(side, lines.free(tail, side), enters, gutter, net, loop=True)
+            plans[i] = Route(side, lines.free(tail, side), enters, channel, net, loop=True)
     _keep_apart(picture, boxes, plans)
     return plans
 
@@ -80,7 +80,7 @@ def _keep_apart(picture: Picture, boxes: list[Box], plans: dict[int, Route]) -> 
 
 
 class _Lines:
-    """What an arc would cross on its way to the gutter."""
+    """What an arc would cross on its way to the channel."""
 
     def __init__(self, picture: Picture, rows: list[int], cells: Cells) -> None:
         self.picture, self.rows, self.local = picture, rows, cells.local
@@ -121,16 +121,16 @@ def squares(picture: Picture, boxes: list[Box], rows: list[int], rails: Rails) -
     """The square of every arc, on the part that all its edges share, and not beside another square."""
     ways: dict[Net, tuple[float, float, float, int]] = {}
     for i, plan in rails.plans.plans.items():
-        if not plan.loop or plan.gutter is None:
+        if not plan.loop or plan.channel is None:
             continue
         e = picture.edges[i]
-        x = rails.track(("gutter", plan.gutter), plan.net)
+        x = rails.track(("column", plan.channel), plan.net)
         leave = rails.depth[e.tail] + plan.leave
         if not plan.leaves_by_side:
-            leave = rails.track(("channel", rows[e.tail] + 1), plan.net)
+            leave = rails.track(("row", rows[e.tail] + 1), plan.net)
         enter = rails.depth[e.head] + plan.enter
         if not plan.enters_by_side:
-            enter = rails.track(("channel", rows[e.head]), plan.net)
+            enter = rails.track(("row", rows[e.head]), plan.net)
         known = ways.get(plan.net)
         if known is None or abs(enter - leave) < abs(known[2] - leave):
             ways[plan.net] = (x, leave, enter, e.delay)
@@ -142,12 +142,12 @@ def squares(picture: Picture, boxes: list[Box], rows: list[int], rails: Rails) -
     return found
 
 
-def alone(plans: dict[int, Route], plan: Route) -> bool:
-    """Whether an arc has one edge only, whose letter can stand beside the square."""
+def unshared(plans: dict[int, Route], plan: Route) -> bool:
+    """Whether an arc has one edge only, whose label can stand beside the square."""
     return sum(other.net == plan.net for other in plans.values()) == 1
 
 
 def beside_square(square: Square, label: Text, side: int, flat: bool) -> Point:
-    """Where the letter of an arc stands: outside of it, level with the square."""
+    """Where the label of an arc stands: outside of it, level with the square."""
     half = 6.0 if flat else label.width(NAME_SIZE - 2) / 2
     return square.at[0] + side * (square.size / 2 + 4 + half), square.at[1]

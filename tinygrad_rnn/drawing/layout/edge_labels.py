@@ -33,7 +33,7 @@ class Frame:
 
 
 def spot_on_way(way: list[Point], straight: bool, by_side: bool, ahead: int, length: float) -> tuple[Point, Point, int]:
-    """Where the letter of an edge between columns stands: beside its last piece. Point, direction, side."""
+    """Where the label of an edge between columns stands: beside its last piece. Point, direction, side."""
     (xa, ya), (xb, yb) = way[-2], way[-1]
     if straight:
         return ((xa + xb) / 2, (ya + yb) / 2), (xb - xa, 0.0), 0
@@ -43,7 +43,7 @@ def spot_on_way(way: list[Point], straight: bool, by_side: bool, ahead: int, len
 
 
 def spot_on_curve(path: list[Point], port: float) -> tuple[Point, Point, int]:
-    """Where the letter of an edge inside a step stands: on the outer side of its last piece. Point, direction, side."""
+    """Where the label of an edge inside a step stands: on the outer side of its last piece. Point, direction, side."""
     p, q, r, s = path[-4:]
     spot = ((p[0] + 3 * q[0] + 3 * r[0] + s[0]) / 8, (p[1] + 3 * q[1] + 3 * r[1] + s[1]) / 8)
     direction = (s[0] + r[0] - q[0] - p[0], s[1] + r[1] - q[1] - p[1])
@@ -62,8 +62,8 @@ def label_centre(frame: Frame, spot: Point, direction: Point, label: Text, side:
     return x + nx * far, y + ny * far
 
 
-class Lettered(Protocol):
-    """A line with a letter, as `layout.Line` is."""
+class Labelled(Protocol):
+    """A line with a label, as `placement.EdgeLine` is."""
 
     points: list[Point]
     label: Text | None
@@ -72,22 +72,22 @@ class Lettered(Protocol):
 
 
 Rectangle = tuple[float, float, float, float]
-#: with more letters than this nobody reads them all
+#: with more labels than this nobody reads them all
 MANY = 4000
-#: where else along its line a letter may stand: near the head, for lines of one tail run together at first
+#: where else along its line a label may stand: near the head, for lines of one tail run together at first
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.42, 0.95)
 CELL = 32.0
-#: half as wide, words rather than a letter: they may stand further back on their line
+#: half as wide, words rather than a label: they may stand further back on their line
 WIDE = 16.0
-#: covering a node or a letter is worse than standing on a line
+#: covering a node or a label is worse than standing on a line
 COVERED = 20
 
 
-def settle(lines: Iterable[Lettered], solid: Iterable[Rectangle]) -> None:
-    """Move letters that stand on a line, a node or another letter along their own line to where they do not."""
+def settle(lines: Iterable[Labelled], solid: Iterable[Rectangle]) -> None:
+    """Move labels that stand on a line, a node or another label along their own line to where they do not."""
     lines = list(lines)
-    lettered = [line for line in lines if line.label is not None]
-    if not lettered or len(lettered) > MANY:
+    labelled = [line for line in lines if line.label is not None]
+    if not labelled or len(labelled) > MANY:
         return
     page = _Page()
     for number, line in enumerate(lines):
@@ -95,9 +95,9 @@ def settle(lines: Iterable[Lettered], solid: Iterable[Rectangle]) -> None:
             page.add((x, y, x, y), number)
     for rectangle in solid:
         page.add(rectangle)
-    for line in lettered:
+    for line in labelled:
         page.add(_extent(line.label, line.at))
-    for line in lettered:
+    for line in labelled:
         own = _extent(line.label, line.at)
         page.remove(own)
         if page.met(own):
@@ -137,7 +137,7 @@ def _extent(label: Text | None, at: Point) -> Rectangle:
     return at[0] - half, at[1] - 4.5, at[0] + half, at[1] + 4.5
 
 
-def _elsewhere(line: Lettered) -> Iterator[Point]:
+def _elsewhere(line: Labelled) -> Iterator[Point]:
     """The place it has, then places on both sides of its line."""
     yield line.at
     half = line.label.width(NAME_SIZE - 2) / 2 if line.label else 0.0

@@ -15,68 +15,68 @@ from ..view.label_text import Text, text_width
 from .boxes import STUB_LINK, Box, measure, stub_extent, stub_width
 from .cell_arrangement import Cells, arrange_cells
 from .channel_routing import TRACK, Net, Point, Rails, Route, Routes, beside, corners, curve, plan_routes, rounded
-from .delay_arcs import SQUARE, Square, alone, beside_square, plan_loops, squares
+from .delay_arcs import SQUARE, Square, beside_square, plan_loops, squares, unshared
 from .edge_labels import Frame, label_centre, settle, spot_on_curve, spot_on_way
 from .rows import RowAssignment, assign_rows
 
 #: from a column to its nearest arc, and beyond the furthest
 BESIDE = 17.0
-#: beside a letter: the arrow's head, and a corner
+#: beside a label: the arrow's head, and a corner
 HEAD = 16.0
-#: a letter for which no room need be made
+#: a label for which no room need be made
 SHORT = 14.0
 
 
-class Gutters:
-    """The gutters by their number: that after rank 0 is gutter 0, that before it is gutter -1."""
+class ChannelWidths:
+    """The channels between columns by their number: that after rank 0 is channel 0, that before it is channel -1."""
 
     def __init__(self, picture: Picture, plans: Routes, labelled: bool) -> None:
         self.plans = plans
-        self.beyond: dict[tuple[int, int], float] = {}  # widest letter beside the arcs of a gutter, by side
-        self.wide: dict[int, float] = {}  # widest letter on the lines of a gutter
+        self.beyond: dict[tuple[int, int], float] = {}  # widest label beside the arcs of a channel, by side
+        self.wide: dict[int, float] = {}  # widest label on the lines of a channel
         self.into: dict[tuple[int, int], float] = {}  # the same, by the side on which their head is
         for i, plan in plans.plans.items():
             label = picture.edges[i].label
             if label is not None and plan.ahead:
-                g = self._gutter_of(picture, i, plan)
+                g = self._channel_of(picture, i, plan)
                 width = label.width(NAME_SIZE - 2)
-                if plan.loop and alone(plans.plans, plan):
+                if plan.loop and unshared(plans.plans, plan):
                     self.beyond[g, plan.ahead] = max(self.beyond.get((g, plan.ahead), 0.0), width + 8)
                 else:
                     self.wide[g] = max(self.wide.get(g, 0.0), width)
                     self.into[g, -plan.entry] = max(self.into.get((g, -plan.entry), 0.0), width)
         for kind, g in plans.wide:
             if plans.tracks[kind, g] > 1:
-                letter = max((w for (h, _), w in self.beyond.items() if h == g), default=0.0)
-                plans.wide[kind, g] = max(plans.wide[kind, g], letter + SQUARE + 2)
+                widest = max((w for (h, _), w in self.beyond.items() if h == g), default=0.0)
+                plans.wide[kind, g] = max(plans.wide[kind, g], widest + SQUARE + 2)
         most = max(
-            (n for (kind, g), n in plans.tracks.items() if kind == "gutter" and (kind, g) not in plans.wide), default=0
+            (n for (kind, g), n in plans.tracks.items() if kind == "column" and (kind, g) not in plans.wide), default=0
         )
         self.usual = (28.0 if labelled else 18.0) + TRACK * max(0, most - 1)
 
     @staticmethod
-    def _gutter_of(picture: Picture, i: int, plan: Route) -> int:
-        """Where the letter of an edge stands: in the gutter before its head, or after it."""
+    def _channel_of(picture: Picture, i: int, plan: Route) -> int:
+        """Where the label of an edge stands: in the channel before its head, or after it."""
         rank = picture.columns[picture.nodes[picture.edges[i].head].column].rank
-        return plan.gutter if plan.loop and plan.gutter is not None else rank - 1 if plan.entry < 0 else rank
+        return plan.channel if plan.loop and plan.channel is not None else rank - 1 if plan.entry < 0 else rank
 
-    def room(self, g: int) -> float:
-        """The width of a gutter."""
-        if ("gutter", g) in self.plans.wide:
+    def width(self, g: int) -> float:
+        """The width of a channel."""
+        if ("column", g) in self.plans.wide:
             return max(self.usual, sum(self._sides(g)) + self._tracks(g))
         return self.usual + max(0.0, self.wide.get(g, 0.0) - SHORT)
 
     def middle(self, g: int) -> float:
-        """From the beginning of a gutter to the middle of its tracks: arcs stand near their column."""
-        if ("gutter", g) not in self.plans.wide:
+        """From the beginning of a channel to the middle of its tracks: arcs stand near their column."""
+        if ("column", g) not in self.plans.wide:
             return self.usual / 2
         return self._sides(g)[0] + self._tracks(g) / 2
 
     def _tracks(self, g: int) -> float:
-        return self.plans.spacing(("gutter", g)) * (self.plans.tracks["gutter", g] - 1)
+        return self.plans.spacing(("column", g)) * (self.plans.tracks["column", g] - 1)
 
     def _sides(self, g: int) -> tuple[float, float]:
-        """Room before the first track and after the last: letters of lines that come in, or of arcs beyond them."""
+        """Room before the first track and after the last: labels of lines that come in, or of arcs beyond them."""
         before, after = (
             max(BESIDE + self.beyond.get((g, side), 0.0), self.into.get((g, side), 0.0) + HEAD) for side in (-1, 1)
         )
@@ -153,9 +153,9 @@ def lay_out(picture: Picture) -> Layout:
     plans = plan_routes(picture, boxes, rows.of, cells.local, cells.spans, approach, loops)
     labelled = any(e.label for e in picture.edges)
     depth, channel, deepest = _row_depths(picture, boxes, rows, plans.tracks, labelled)
-    start, gutter, length = _rank_starts(picture, cells.spans, plans, labelled)
+    start, channel, length = _rank_starts(picture, cells.spans, plans, labelled)
     at = [start[picture.columns[n.column].rank] + x for n, x in zip(picture.nodes, cells.local, strict=True)]
-    rails = Rails(at, [depth[r] for r in rows.of], channel, gutter, plans)
+    rails = Rails(at, [depth[r] for r in rows.of], channel, channel, plans)
 
     flat = picture.direction == "TB"
     extent = _cell_extents(picture, boxes, rows, depth)
@@ -197,14 +197,14 @@ def _row_depths(
     base = 30.0 if labelled else 26.0 if picture.level == "named" else 20.0
     last = max(half, default=0)
     for r in range(last + 1):
-        used = tracks.get(("channel", r), 0)
+        used = tracks.get(("row", r), 0)
         tracks_end = TRACK * max(0, used - 1)
         height = max(base, (36.0 if labelled else 24.0) + tracks_end) + between.get(r, 0.0) if r or used else 0.0
         channel[r] = here + (height * 0.42 if used < 2 and not labelled else 11.0 + tracks_end / 2)
         here += height
         depth[r] = here + half.get(r, 0.0)
         here = depth[r] + half.get(r, 0.0)
-    used = tracks.get(("channel", last + 1), 0)
+    used = tracks.get(("row", last + 1), 0)
     channel[last + 1] = here + 8 + TRACK * used / 2
     return depth, channel, here + (8 + TRACK * used if used else 0.0)
 
@@ -223,24 +223,24 @@ def _between_bands(picture: Picture, rows: RowAssignment) -> dict[int, float]:
 def _rank_starts(
     picture: Picture, spans: list[float], plans: Routes, labelled: bool
 ) -> tuple[list[float], dict[int, float], float]:
-    """Where every rank begins, the middle of the gutters, and the whole length."""
-    gutters = Gutters(picture, plans, labelled)
+    """Where every rank begins, the middle of the channels, and the whole length."""
+    channels = ChannelWidths(picture, plans, labelled)
     framed = {c.rank for c in picture.columns if c.kind == "step" and c.title}
     starts: list[float] = []
     middle: dict[int, float] = {}
     here = 0.0
-    if ("gutter", -1) in plans.tracks:
-        here = gutters.room(-1)
-        middle[-1] = gutters.middle(-1)
+    if ("column", -1) in plans.tracks:
+        here = channels.width(-1)
+        middle[-1] = channels.middle(-1)
     for rank, width in enumerate(spans):
         pad = PAD if rank in framed else 2.0
         here += pad
         starts.append(here)
         here += width + pad
-        middle[rank] = here + gutters.middle(rank)
-        here += gutters.room(rank)
+        middle[rank] = here + channels.middle(rank)
+        here += channels.width(rank)
     last = len(spans) - 1
-    return starts, middle, here if ("gutter", last) in plans.tracks else here - gutters.room(last)
+    return starts, middle, here if ("column", last) in plans.tracks else here - channels.width(last)
 
 
 def _lines(
@@ -265,7 +265,7 @@ def _lines(
                 way, plan.straight, plan.enters_by_side, -plan.entry, _length(e.label, frame.flat)
             )
         else:
-            shift = 6.0 * e.lane - (3.0 if returning else 0.0)
+            shift = 6.0 * e.parallel - (3.0 if returning else 0.0)
             entry = rails.plans.ports.get(i)
             way = bends.get(i, [])
             tail, head = picture.nodes[e.tail].column, picture.nodes[e.head].column
@@ -277,7 +277,7 @@ def _lines(
         line = EdgeLine(i, [frame(p) for p in forward], angled=plan is not None)
         if e.label is not None:
             line.label, line.at = e.label, label_centre(frame, spot, direction, e.label, side, returning)
-            if plan is not None and plan.loop and alone(rails.plans.plans, plan):
+            if plan is not None and plan.loop and unshared(rails.plans.plans, plan):
                 line.at = frame(beside_square(marks[plan.net], e.label, plan.ahead, frame.flat))
         lines.append(line)
         if returning:
@@ -292,7 +292,7 @@ def _outline(place: Point, box: Box) -> tuple[float, float, float, float]:
 
 
 def _length(label: Text | None, flat: bool) -> float:
-    """How far a letter reaches along time."""
+    """How far a label reaches along time."""
     return 0.0 if label is None else 11.0 if flat else label.width(NAME_SIZE - 2)
 
 
@@ -318,13 +318,13 @@ def _tags(picture: Picture, boxes: list[Box], places: list[Point], flat: bool) -
 def _cell_extents(
     picture: Picture, boxes: list[Box], rows: RowAssignment, depth: dict[int, float]
 ) -> dict[tuple[int, int], tuple[float, float]]:
-    """From where to where the steps of every lane and band reach in depth: frames of one lane are of one size."""
+    """From where to where the steps of every axis and band reach in depth: frames of one axis are of one size."""
     extent: dict[tuple[int, int], tuple[float, float]] = {}
     for n, box, r in zip(picture.nodes, boxes, rows.of, strict=True):
         column = picture.columns[n.column]
         if column.kind == "step":
-            low, high = extent.get((column.lane, column.band), (depth[r], depth[r]))
-            extent[column.lane, column.band] = min(low, depth[r] - box.depth), max(high, depth[r] + box.depth)
+            low, high = extent.get((column.axis, column.band), (depth[r], depth[r]))
+            extent[column.axis, column.band] = min(low, depth[r] - box.depth), max(high, depth[r] + box.depth)
     return extent
 
 
@@ -337,7 +337,7 @@ def _panels(
         if column.kind != "step" or not column.title:
             continue
         a, b = start[column.rank] - PAD, start[column.rank] + cells.spans[column.rank] + PAD
-        low, high = extent[column.lane, column.band]
+        low, high = extent[column.axis, column.band]
         (xa, ya), (xb, yb) = frame((a, low - PAD if banded else -PAD)), frame((b, high + PAD))
         x, y, right, bottom = min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
         if frame.flat:

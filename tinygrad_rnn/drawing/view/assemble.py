@@ -218,7 +218,8 @@ def _assemble(
         node.stubs = [Stub(_tag(u.source), _tag_role(u.source), u.side) for u in chosen.uses.get(n.id, ())]
         nodes.append(node)
     edges = [
-        Edge(number[k.tail.id], number[k.head.id], _letters(k.letters), k.differentiable, k.lane) for k in chosen.links
+        Edge(number[k.tail.id], number[k.head.id], _label(k.factors), k.differentiable, k.parallel)
+        for k in chosen.links
     ]
     return Picture(nodes, edges, columns, [], level, "LR")
 
@@ -242,7 +243,7 @@ def _text(n: Tensor) -> Text:
 
 
 def _tag(source: Tensor) -> Text:
-    """The letter of a parameter; W with a raised T for its transpose; the value of a constant."""
+    """The symbol of a parameter; W with a raised T for its transpose; the value of a constant."""
     raised, here = "", source
     while here.name is None and here.op is not None and len(here.inputs) == 1:
         raised += "T" if here.op.name == "transpose" else "′"
@@ -259,7 +260,7 @@ def _tag_role(source: Tensor) -> str:
     return "parameter" if source.requires_grad else "constant"
 
 
-def _letters(sources: tuple[Tensor, ...]) -> Text | None:
+def _label(sources: tuple[Tensor, ...]) -> Text | None:
     if not sources:
         return None
     return joined([_tag(s) for s in sources])

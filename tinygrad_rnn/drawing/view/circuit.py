@@ -31,8 +31,8 @@ def leave_out(picture: Picture, most: int) -> None:
     """Where a part of the model has more than `most` steps, replace the middle by a gap that its states cross."""
     hidden: dict[int, int] = {}
     notes = []
-    for lane in sorted({c.lane for c in picture.columns}):
-        steps = [i for i, c in enumerate(picture.columns) if c.lane == lane and c.kind == "step"]
+    for axis in sorted({c.axis for c in picture.columns}):
+        steps = [i for i, c in enumerate(picture.columns) if c.axis == axis and c.kind == "step"]
         if len(steps) > most:
             middle = steps[FIRST:-LAST]
             hidden.update(dict.fromkeys(middle, middle[0]))
@@ -76,18 +76,18 @@ def collapse(picture: Picture, hidden: dict[int, int]) -> None:
         elif (
             e.head not in kept
             and e.tail not in kept
-            and columns[renumbered[hidden[tail.column]]].lane != columns[renumbered[hidden[head.column]]].lane
+            and columns[renumbered[hidden[tail.column]]].axis != columns[renumbered[hidden[head.column]]].axis
         ):
             ends = dots_for(tail.slot, tail.column), dots_for(head.slot, head.column)
         else:
             continue
-        edges.setdefault((*ends, e.lane), Edge(*ends, e.label, e.differentiable, e.lane))
+        edges.setdefault((*ends, e.parallel), Edge(*ends, e.label, e.differentiable, e.parallel))
     for e in apart:
         head = picture.nodes[e.head]
         if (there := dots.get((head.slot, renumbered[hidden[head.column]]))) is not None:
             when = picture.columns[head.column].title
             label = noted(e.label, when) if when else e.label
-            edges.setdefault((kept[e.tail], there, e.lane), replace(e, tail=kept[e.tail], head=there, label=label))
+            edges.setdefault((kept[e.tail], there, e.parallel), replace(e, tail=kept[e.tail], head=there, label=label))
     picture.nodes, picture.edges, picture.columns = nodes, list(edges.values()), columns
 
 
@@ -103,7 +103,7 @@ def _read_in_a_gap(picture: Picture, hidden: dict[int, int]) -> list[Edge]:
 
 def _same_axis(column: Column, gap: Column) -> bool:
     """Only states run on into the gap; what is shared by all steps is seen at those that stay."""
-    return column.kind in ("step", "boundary") and column.lane == gap.lane
+    return column.kind in ("step", "boundary") and column.axis == gap.axis
 
 
 def _columns_left(picture: Picture, hidden: dict[int, int]) -> tuple[list[Column], dict[int, int]]:
@@ -115,7 +115,7 @@ def _columns_left(picture: Picture, hidden: dict[int, int]) -> tuple[list[Column
             columns.append(c)
         elif hidden[i] == i:
             renumbered[i] = len(columns)
-            columns.append(Column("gap", c.lane))
+            columns.append(Column("gap", c.axis))
     return columns, renumbered
 
 
@@ -196,7 +196,7 @@ def _after_the_last_step(whole: Picture, model: int, high: int) -> None:
         c = columns[n.column]
         if c.kind == "step" and c.index[0] > high and n.slot not in usual:
             if late == len(columns):
-                columns.append(Column("after", c.lane + 1))
+                columns.append(Column("after", c.axis + 1))
             n.column = late
             n.text = replace(n.text, sup="(T)") if n.named else n.text
         elif c.kind == "after" and n.text.sup:  # the target of what the last step computes
@@ -219,8 +219,8 @@ class _Circuit:
     def __init__(self, whole: Picture, model: int, low: int, high: int) -> None:
         self.whole, self.model, self.low, self.high = whole, model, low, high
         self.step = [self._step(n) for n in whole.nodes]
-        lane = [whole.columns[n.column].lane for n in whole.nodes]
-        self.lane = lane
+        axis = [whole.columns[n.column].axis for n in whole.nodes]
+        self.axis = axis
         self.slots = {n.slot: i for i, n in enumerate(whole.nodes) if self.step[i] == model}
         self.same = self._chains()
         boundary = {i for i, n in enumerate(whole.nodes) if whole.columns[n.column].kind == "boundary"}
@@ -240,11 +240,11 @@ class _Circuit:
                 continue
             if e.tail in self.read_apart and b is not None:
                 continue
-            if a is not None and b is not None and self.lane[e.tail] == self.lane[e.head]:
+            if a is not None and b is not None and self.axis[e.tail] == self.axis[e.head]:
                 if b == self.model:
-                    loops[tail, head, e.label, e.lane, b - a] = replace(e, tail=tail, head=head, delay=b - a)
+                    loops[tail, head, e.label, e.parallel, b - a] = replace(e, tail=tail, head=head, delay=b - a)
             else:
-                ends = others.setdefault((tail, head, e.label, e.lane), _Ends(replace(e, tail=tail, head=head)))
+                ends = others.setdefault((tail, head, e.label, e.parallel), _Ends(replace(e, tail=tail, head=head)))
                 ends.tails.add(a)
                 ends.heads.add(b)
         always = {key[:2] for key, ends in others.items() if self.model in ends.heads}
@@ -261,7 +261,7 @@ class _Circuit:
         self._stand_by_the_step(picture, others)
         _keep(picture, kept)
         picture.columns = [
-            Column("circuit", c.lane) if c.kind == "step" else replace(c, title="") for c in picture.columns
+            Column("circuit", c.axis) if c.kind == "step" else replace(c, title="") for c in picture.columns
         ]
         return picture
 
@@ -330,7 +330,7 @@ def _window(whole: Picture, steps: range, model: int) -> Picture:
     groups: dict[tuple[int, bool], int] = {}
     for i, c in enumerate(whole.columns):
         if c.kind in ("step", "boundary") and c.index[0] not in steps:
-            hidden[i] = groups.setdefault((c.lane, c.index[0] >= steps.stop), i)
+            hidden[i] = groups.setdefault((c.axis, c.index[0] >= steps.stop), i)
     picture = replace(whole, nodes=[replace(n) for n in whole.nodes], columns=[replace(c) for c in whole.columns])
     last = max(c.index[0] for c in picture.columns if c.kind == "step")
     for i in hidden:
@@ -359,7 +359,7 @@ def _put_beside(circuit: Picture, window: Picture) -> None:
     nodes, columns = len(circuit.nodes) + 1, len(circuit.columns) + 1
     slot = states[0] if states else circuit.nodes[0].slot
     circuit.nodes.append(PictureNode(words("Unfold"), "unfold", columns - 1, slot))
-    circuit.columns.append(Column("unfold", circuit.columns[0].lane))
+    circuit.columns.append(Column("unfold", circuit.columns[0].axis))
     circuit.nodes += [replace(n, column=n.column + columns) for n in window.nodes]
     circuit.columns += window.columns
     circuit.edges += [replace(e, tail=e.tail + nodes, head=e.head + nodes) for e in window.edges]

@@ -2,7 +2,7 @@
 
 `op` draws every operation, `named` the named nodes only: there an edge from u to v stands for all paths of unnamed
 operations between them. Parameters and constants are never ends of an edge: they are `Use`s of an operation, or the
-letter on an edge.
+label of an edge.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class ViewEdge:
 
     tail: Tensor
     head: Tensor
-    letters: tuple[Tensor, ...] = ()
+    factors: tuple[Tensor, ...] = ()
     differentiable: bool = True
-    lane: int = 0
+    parallel: int = 0
 
 
 @dataclass(slots=True)
@@ -64,14 +64,14 @@ def at_level(
 def _operations(nodes: list[Tensor], shared: set[int]) -> Level:
     result = Level(nodes, shared=shared)
     for node in nodes:
-        lanes: dict[int, int] = {}
+        copies: dict[int, int] = {}
         last = len(node.inputs) - 1
         for position, x in enumerate(node.inputs):
             if x.id in shared:
                 result.uses.setdefault(node.id, []).append(Use(x, 1 if position and position == last else -1))
                 continue
-            lane = lanes[x.id] = lanes.get(x.id, -1) + 1
-            result.links.append(ViewEdge(x, node, (), x.requires_grad, lane))
+            copy = copies[x.id] = copies.get(x.id, -1) + 1
+            result.links.append(ViewEdge(x, node, (), x.requires_grad, copy))
     return result
 
 
@@ -89,7 +89,7 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
             for x in node.inputs:
                 if x.id in shared:
                     continue
-                # two matrices on one path have no letter of their own; (None, None) marks that and stays as it is
+                # two matrices on one path have no label of their own; (None, None) marks that and stays as it is
                 along = (met + factors)[:2] if len(met) < 2 else met
                 flows = smooth and x.requires_grad
                 if x.id in ids:
@@ -100,11 +100,11 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
                     seen.add(key)
                     stack.append((x, along, flows))
         for tail, paths, flows in found.values():
-            result.links.append(ViewEdge(tail, head, _letters(paths), flows))
+            result.links.append(ViewEdge(tail, head, _factors(paths), flows))
     return result
 
 
-def _letters(paths: list[Any]) -> tuple[Tensor, ...]:
+def _factors(paths: list[Any]) -> tuple[Tensor, ...]:
     """The matrices to write on an edge: those of paths that meet exactly one, unless they are too many to read."""
     if any(len(path) > 1 for path in paths):
         return ()
@@ -117,7 +117,7 @@ def _is_product(node: Tensor) -> bool:
 
 
 def _is_number(x: Tensor) -> bool:
-    """An array written in a formula, as ones: it has no letter."""
+    """An array written in a formula, as ones: it has no symbol."""
     return x.op is None and x.name is None and not x.requires_grad
 
 

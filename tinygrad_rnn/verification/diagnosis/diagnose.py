@@ -160,7 +160,7 @@ def _stories(matchings: list[Matching], values: ProbeValues) -> Iterator[Story]:
     matchings.sort(key=_openness)
     for matching in [matching for matching in matchings if matching.open > LITTLE][:MATCHINGS]:
         yield from _explanations(matching, values)
-    yield from stories_alone(values)
+    yield from stories_by_value(values)
     for matching in matchings[:MATCHINGS]:
         yield _replaced(matching, values)
 
@@ -416,7 +416,7 @@ def _in_general(matchings: Sequence[Matching], values: ProbeValues) -> Diagnosis
 
 
 # -- by value alone ----------------------------------------------------------------------------------------------------
-def stories_alone(values: ProbeValues) -> Iterator[Story]:
+def stories_by_value(values: ProbeValues) -> Iterator[Story]:
     """Explanations of an equation that has a value at each of its steps, none for one that has not."""
     terms = terms_of(values.equation.rhs)
     numbers: list[Any] = [values.of(term.expr) for term in terms]

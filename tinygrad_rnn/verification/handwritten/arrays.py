@@ -302,8 +302,8 @@ def _places(paths: Mapping[Path, Any]) -> dict[Path, ArrayPlace]:
         step = path[-1] if len(path) > 1 and isinstance(path[-1], int) else None
         words = path if step is None else path[:-1]
         last = [other if not isinstance(other[-1], int) or len(other) == 1 else other[:-1] for other in paths]
-        alone = len({other for other in last if other[-1] == words[-1]}) == 1
-        places[path] = (str(words[-1]) if alone else ".".join(map(str, words)), step)
+        unique = len({other for other in last if other[-1] == words[-1]}) == 1
+        places[path] = (str(words[-1]) if unique else ".".join(map(str, words)), step)
     return places
 
 

@@ -75,20 +75,21 @@ def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
 
 # -- how a line reads ------------------------------------------------------------------------------------------------
 class Steps:
-    """At which turn of its loop each node was made, counted from the last one, -1."""
+    """At which iteration of its loop each node was made, counted from the last one, -1."""
 
     def __init__(self, groups: list[list[Tensor]]) -> None:
         repeated = [members for members in groups if len(members) > 1]
-        self._turns = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
+        self._iterations = {node.id: i - len(members) for members in repeated for i, node in enumerate(members)}
         self.last = {node.id: members[-1].id for members in repeated for node in members}
 
-    def turn(self, node: Tensor) -> int:
-        """The node's turn; what stands in no loop belongs to the last one."""
-        return self._turns.get(node.id, -1)
+    def iteration(self, node: Tensor) -> int:
+        """The node's iteration; what stands in no loop belongs to the last one."""
+        return self._iterations.get(node.id, -1)
 
     def crosses(self, node: Tensor, x: Tensor) -> bool:
-        """Whether a node reads something of an earlier turn."""
-        return x.id in self._turns and node.id in self._turns and self._turns[x.id] < self._turns[node.id]
+        """Whether a node reads something of an earlier iteration."""
+        before, now = self._iterations.get(x.id), self._iterations.get(node.id)
+        return before is not None and now is not None and before < now
 
 
 class Printer:
@@ -166,7 +167,7 @@ def _binds(x: Tensor, text: str) -> int:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What the user's code gives a word to: the Tensor it stands for at each turn."""
+    """What the user's code gives a word to: the Tensor it stands for at each iteration."""
 
     word: str
     at: Mapping[int, Tensor]
@@ -175,17 +176,17 @@ class Quantity:
 def quantities(
     groups: list[list[Tensor]], steps: Steps, printed: Printer, words: Mapping[int, list[str]]
 ) -> list[Quantity]:
-    """The quantities of a loop that have words, and those that each turn takes over from the one before."""
+    """The quantities of a loop that have words, and those that each iteration takes over from the one before."""
     by_word: dict[str, Quantity] = {}
     for members in groups:
         last = members[-1]
         if last.name or last.id in words:
             word = printed(last)
-            by_word.setdefault(word, Quantity(word, {steps.turn(node): node for node in members}))
+            by_word.setdefault(word, Quantity(word, {steps.iteration(node): node for node in members}))
         for i, x in enumerate(last.inputs):
             if steps.crosses(last, x):
                 word = printed(x, state_of=last)
-                by_word.setdefault(word, Quantity(word, {steps.turn(node): node.inputs[i] for node in members}))
+                by_word.setdefault(word, Quantity(word, {steps.iteration(node): node.inputs[i] for node in members}))
     return list(by_word.values())
 
 

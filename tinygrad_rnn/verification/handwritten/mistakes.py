@@ -250,8 +250,8 @@ class Mistakes:
         return node
 
     def _value_of(self, quantity: Quantity, node: Tensor, example: Tensor) -> np.ndarray:
-        """A quantity at a node's turn; a ValueError where its shape says it cannot stand for the right one."""
-        other = quantity.at.get(self.steps.turn(node))
+        """A quantity at a node's iteration; a ValueError where its shape says it cannot stand for the right one."""
+        other = quantity.at.get(self.steps.iteration(node))
         if other is None or other.shape != example.shape:
             raise ValueError(f"{quantity.word} does not fit")
         return np.asarray(other.value)
