@@ -152,10 +152,10 @@ def lay_out(picture: Picture) -> Layout:
     approach = {i: found[-1][0] for i, found in bends.items()}
     plans = plan_routes(picture, boxes, rows.of, cells.local, cells.spans, approach, loops)
     labelled = any(e.label for e in picture.edges)
-    depth, channel, deepest = _row_depths(picture, boxes, rows, plans.tracks, labelled)
-    start, channel, length = _rank_starts(picture, cells.spans, plans, labelled)
+    depth, below, deepest = _row_depths(picture, boxes, rows, plans.tracks, labelled)
+    start, between, length = _rank_starts(picture, cells.spans, plans, labelled)
     at = [start[picture.columns[n.column].rank] + x for n, x in zip(picture.nodes, cells.local, strict=True)]
-    rails = Rails(at, [depth[r] for r in rows.of], channel, channel, plans)
+    rails = Rails(at, [depth[r] for r in rows.of], below, between, plans)
 
     flat = picture.direction == "TB"
     extent = _cell_extents(picture, boxes, rows, depth)
