@@ -37,6 +37,9 @@ from ..styles import (
 from ..view.label_text import dot_escaped
 from .svg import to_svg
 
+#: how the way of a gradient looks
+_BACK = {"color": BACKWARD, "style": "dashed", "arrowsize": "0.55"}
+
 
 class Drawing(graphviz.Digraph):
     """A `graphviz.Digraph` that knows its own layout, so a notebook shows it without a `dot` program too."""
@@ -66,14 +69,9 @@ class _DotWriter:
         layout, picture = self.layout, self.layout.picture
         graph = Drawing("unfolded")
         graph.placed = layout
+        bb = f"0,0,{layout.width:.1f},{layout.height:.1f}"
         graph.attr(
-            "graph",
-            layout="nop2",
-            bb=f"0,0,{layout.width:.1f},{layout.height:.1f}",
-            fontname=DOT_SERIF,
-            fontcolor=INK,
-            pad="0.1",
-            outputorder="edgesfirst",
+            "graph", layout="nop2", bb=bb, fontname=DOT_SERIF, fontcolor=INK, pad="0.1", outputorder="edgesfirst"
         )
         graph.attr("node", fixedsize="true", fontname=DOT_SERIF, fontcolor=INK, style="filled", shape="box")
         graph.attr("edge", fontname=DOT_SERIF, fontcolor=INK, color=EDGE, arrowsize="0.65", penwidth="1.1")
@@ -96,17 +94,8 @@ class _DotWriter:
                 bb = f"{x:.1f},{self.height - y - h:.1f},{x + w:.1f},{self.height - y:.1f}"
                 side = picture.direction == "TB"
                 lp = self.at(x + 12, y + 10) if side else self.at(x + w / 2, y + h - 10)
-                cluster.attr(
-                    "graph",
-                    bb=bb,
-                    label=_quoted(panel.title),
-                    lp=lp,
-                    style="rounded,filled",
-                    color=CLUSTER_LINE,
-                    fillcolor=CLUSTER_FILL,
-                    fontsize="11",
-                    fontcolor=FAINT,
-                )
+                look = {"color": CLUSTER_LINE, "fillcolor": CLUSTER_FILL, "fontsize": "11", "fontcolor": FAINT}
+                cluster.attr("graph", bb=bb, label=_quoted(panel.title), lp=lp, style="rounded,filled", **look)
                 self.column(cluster, nodes, tags)
         for line in layout.lines:
             self.edge(graph, line)
@@ -123,93 +112,47 @@ class _DotWriter:
             self.node(graph, i, self.layout.picture.nodes[i])
             for k, tag in enumerate(tags.get(i, ())):
                 name = f"n{i}_p{k}"
-                self.box(
-                    graph,
-                    name,
-                    tag.stub.role,
-                    tag.stub.text.dot_html(OPERATION_SIZE),
-                    tag.x,
-                    tag.y,
-                    tag.width,
-                    STUB_HEIGHT,
-                    OPERATION_SIZE,
-                )
+                label = tag.stub.text.dot_html(OPERATION_SIZE)
+                self.box(graph, name, tag.stub.role, label, (tag.x, tag.y), (tag.width, STUB_HEIGHT), OPERATION_SIZE)
                 x1, y1, x2, y2 = tag.link
-                graph.edge(
-                    name,
-                    f"n{i}",
-                    arrowhead="none",
-                    color=ROLES[tag.stub.role].line,
-                    pos=self.spline([(x1, y1), (x1, y1), (x2, y2), (x2, y2)]),
-                )
+                way = self.spline([(x1, y1), (x1, y1), (x2, y2), (x2, y2)])
+                graph.edge(name, f"n{i}", arrowhead="none", color=ROLES[tag.stub.role].line, pos=way)
+
+    def put(self, graph: Any, name: str, at: Point, size: tuple[float, float], role: str = "", **look: str) -> None:
+        """A node in its place, coloured by its role; `look` has the last word."""
+        (width, height), style = (f"{length / 72:.4f}" for length in size), ROLES.get(role)
+        if style is not None:
+            look = {"fillcolor": style.fill, "color": style.line, "penwidth": f"{style.width:g}"} | look
+        graph.node(name, pos=self.at(*at), width=width, height=height, **look)
 
     def node(self, graph: Any, i: int, n: PictureNode) -> None:
-        x, y = self.layout.places[i]
-        box = self.layout.boxes[i]
+        (x, y), box = self.layout.places[i], self.layout.boxes[i]
+        name, extent = f"n{i}", (box.width, box.height)
         if n.role == "elided":
-            graph.node(
-                f"n{i}",
-                label="⋯",
-                shape="plaintext",
-                style="",
-                fontsize="20",
-                fontcolor=FAINT,
-                pos=self.at(x, y),
-                width="0.4",
-                height="0.3",
-            )
+            look = {"shape": "plaintext", "style": "", "fontsize": "20", "fontcolor": FAINT}
+            graph.node(name, label="⋯", pos=self.at(x, y), width="0.4", height="0.3", **look)
             return
         style = ROLES[n.role]
         if n.role == "unfold":
-            graph.node(
-                f"n{i}",
-                label="",
-                shape="rarrow",
-                pos=self.at(x, y),
-                width=_inches(box.width),
-                height=_inches(box.height),
-                fillcolor=style.fill,
-                color=style.line,
-            )
-            self.words(graph, f"n{i}_words", n.text.dot_html(LEGEND_SIZE), x, y - 23, LEGEND_SIZE + 1)
+            look = {"fillcolor": style.fill, "color": style.line}
+            self.put(graph, name, (x, y), extent, label="", shape="rarrow", **look)
+            self.words(graph, f"{name}_words", n.text.dot_html(LEGEND_SIZE), x, y - 23, LEGEND_SIZE + 1)
             return
         size = NAME_SIZE if n.named else OPERATION_SIZE
         label = n.text.dot_html(size)
-        for line in (n.operation, *n.lines):
-            if line:
-                label += f'<BR/><FONT POINT-SIZE="{SMALL_SIZE:g}" COLOR="#555555">{dot_escaped(line)}</FONT>'
-        graph.node(
-            f"n{i}",
-            label=_html(label),
-            pos=self.at(x, y),
-            width=_inches(box.width),
-            height=_inches(box.height),
-            shape="circle" if box.round else "box",
-            style="filled" + ("" if box.round else ",rounded") + (",dashed" if style.dashed else ""),
-            fillcolor=style.fill,
-            color=style.line,
-            penwidth=f"{style.width:g}",
-            fontsize=f"{size:g}",
-            tooltip=_quoted(f"{n.text.unicode} · {n.tooltip}"),
-            group=n.role,
-        )
+        for line in filter(None, (n.operation, *n.lines)):
+            label += f'<BR/><FONT POINT-SIZE="{SMALL_SIZE:g}" COLOR="#555555">{dot_escaped(line)}</FONT>'
+        look = {
+            "shape": "circle" if box.round else "box",
+            "style": "filled" + ("" if box.round else ",rounded") + (",dashed" if style.dashed else ""),
+            "tooltip": _quoted(f"{n.text.unicode} · {n.tooltip}"),
+        }
+        self.put(graph, name, (x, y), extent, n.role, label=_html(label), fontsize=f"{size:g}", group=n.role, **look)
 
     def box(
-        self, graph: Any, name: str, role: str, label: str, x: float, y: float, width: float, height: float, size: float
+        self, graph: Any, name: str, role: str, label: str, at: Point, extent: tuple[float, float], size: float
     ) -> None:
-        style = ROLES[role]
-        graph.node(
-            name,
-            label=_html(label),
-            pos=self.at(x, y),
-            width=_inches(width),
-            height=_inches(height),
-            fontsize=f"{size:g}",
-            fillcolor=style.fill,
-            color=style.line,
-            penwidth=f"{style.width:g}",
-            group=role,
-        )
+        self.put(graph, name, at, extent, role, label=_html(label), fontsize=f"{size:g}", group=role)
 
     def edge(self, graph: Any, line: EdgeLine) -> None:
         e = self.layout.picture.edges[line.edge]
@@ -219,13 +162,7 @@ class _DotWriter:
             size = NAME_SIZE - 2
             attributes |= {"label": _html(line.label.dot_html(size)), "lp": self.at(*line.at), "fontsize": f"{size:g}"}
         if line.backward:
-            attributes |= {
-                "color": BACKWARD,
-                "style": "dashed",
-                "constraint": "false",
-                "penwidth": "1",
-                "arrowsize": "0.55",
-            }
+            attributes |= _BACK | {"constraint": "false", "penwidth": "1"}
         graph.edge(*ends, **attributes)
 
     def spline(self, points: list[Point], arrow: bool = False) -> str:
@@ -240,18 +177,9 @@ class _DotWriter:
 
     def delay(self, graph: Any, name: str, square: Square) -> None:
         ahead = square.delay < 0
-        graph.node(
-            name,
-            label=_quoted(square.text),
-            pos=self.at(*square.at),
-            width=_inches(square.size),
-            height=_inches(square.size),
-            fillcolor="white" if ahead else INK,
-            color=INK,
-            fontcolor=INK if ahead else "white",
-            fontsize="10.5",
-            penwidth="1.4",
-        )
+        look = {"fillcolor": "white", "fontcolor": INK} if ahead else {"fillcolor": INK, "fontcolor": "white"}
+        look |= {"color": INK, "fontsize": "10.5", "penwidth": "1.4"}
+        self.put(graph, name, square.at, (square.size, square.size), label=_quoted(square.text), **look)
 
     def legend(self, graph: Any) -> None:
         for k, entry in enumerate(self.layout.legend):
@@ -261,62 +189,31 @@ class _DotWriter:
         words_at = e.x
         if e.text is not None:
             tag = max(16.0, e.text.width(LEGEND_SIZE) + 7)
-            self.box(graph, name, e.sign, e.text.dot_html(LEGEND_SIZE), e.x + tag / 2, e.y, tag, 16, LEGEND_SIZE)
+            at, label = (e.x + tag / 2, e.y), e.text.dot_html(LEGEND_SIZE)
+            self.box(graph, name, e.sign, label, at, (tag, 16), LEGEND_SIZE)
             words_at += tag + 5
         elif e.sign == "backward":
             points = [(e.x + 26, e.y), (e.x + 18, e.y), (e.x + 8, e.y), (e.x, e.y)]
             for end, x in (("a", e.x + 26), ("b", e.x)):
-                graph.node(
-                    name + end, label="", shape="point", style="invis", pos=self.at(x, e.y), width="0.01", height="0.01"
-                )
-            graph.edge(
-                name + "a",
-                name + "b",
-                color=BACKWARD,
-                style="dashed",
-                arrowsize="0.55",
-                pos=self.spline(points, arrow=True),
-            )
+                dot = {"label": "", "shape": "point", "style": "invis", "width": "0.01", "height": "0.01"}
+                graph.node(name + end, pos=self.at(x, e.y), **dot)
+            graph.edge(name + "a", name + "b", pos=self.spline(points, arrow=True), **_BACK)
             words_at += 33
         elif e.sign == "delay":
             self.delay(graph, name, Square(e.delay, (e.x + 7, e.y)))
             words_at += 19
         elif e.sign:
-            style = ROLES[e.sign]
-            graph.node(
-                name,
-                label="",
-                pos=self.at(e.x + 7, e.y),
-                width=_inches(13),
-                height=_inches(13),
-                fillcolor=style.fill,
-                shape="box" if e.sign in SQUARES else "circle",
-                color=style.line,
-                penwidth=f"{style.width:g}",
-                style="filled,dashed" if style.dashed else "filled",
-            )
+            shape, dashed = "box" if e.sign in SQUARES else "circle", ROLES[e.sign].dashed
+            style = "filled,dashed" if dashed else "filled"
+            self.put(graph, name, (e.x + 7, e.y), (13, 13), e.sign, label="", shape=shape, style=style)
             words_at += 19
         size = LEGEND_SIZE if e.text is None else LEGEND_SIZE - 1.5
         width = e.x + e.width - words_at
         self.words(graph, name + "_words", e.words.dot_html(size), words_at + 1 + width * 0.52, e.y, size)
 
     def words(self, graph: Any, name: str, markup: str, x: float, y: float, size: float) -> None:
-        graph.node(
-            name,
-            label=_html(markup),
-            shape="plaintext",
-            style="",
-            fontsize=f"{size:g}",
-            pos=self.at(x, y),
-            width="0",
-            height="0",
-            margin="0",
-            fixedsize="false",
-        )
-
-
-def _inches(points: float) -> str:
-    return f"{points / 72:.4f}"
+        look = {"shape": "plaintext", "style": "", "fontsize": f"{size:g}", "fixedsize": "false"}
+        graph.node(name, label=_html(markup), pos=self.at(x, y), width="0", height="0", margin="0", **look)
 
 
 def _html(markup: str) -> str:
