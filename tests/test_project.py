@@ -56,10 +56,8 @@ KNOWN_CIRCLES: list[set[str]] = [
 ]
 #: classes of one name in two modules: this list, too, may only become shorter
 KNOWN_TWINS = {
-    "Apply", "Block", "Budget", "Cell", "Comparison", "Compiled", "Entries", "Entry", "Entrywise", "Form",
-    "Gradients", "Inputs", "Item", "Line", "Link", "Names", "Node", "Number", "Numbers", "Part", "Plan",
-    "Recorded", "Ref", "Reference", "Results", "Rows", "Search", "Stack", "States", "Step", "Sum", "Term",
-    "Time", "TrueTerm", "Writer",
+    "Apply", "Cell", "Compiled", "Entries", "Entrywise", "Form", "Gradients", "Line", "Names", "Part", "Recorded",
+    "Ref", "Stack", "Sum", "Term", "Time", "Writer",
 }  # fmt: skip
 
 
