@@ -144,6 +144,21 @@ def test_the_gradient_of_a_sequence_that_is_not_read_has_its_shape() -> None:
         assert found.shape == (T, B, D) and not found.any()
 
 
+def test_a_loop_that_overflows_in_the_longer_recording_is_compared_where_it_is_finite() -> None:
+    def cubed(p: Any, x: Any) -> Any:
+        h = np.ones((B, D))
+        for t in tg.steps(len(x)):
+            h = tg.linear(h, p["A"])[:, :D] ** 3 + x[t] - tg.logsumexp(h, axis=1, keepdims=True)
+        return np.sum(h)
+
+    p = {"A": np.concatenate([1.3 * np.eye(D), np.eye(D)])}
+    fast = compile(tg.value_and_grad(cubed))
+    T = 4
+    assert furthest(fast, cubed, p, 0.1 * np.abs(inputs(T))) < 1e-12
+    assert np.isnan(tg.value_and_grad(cubed)(p, 0.1 * np.abs(inputs(17)))[0])
+    assert fast.forms == ["folded"]
+
+
 def test_a_compiled_function_within_one_that_is_differentiated_stays_in_its_graph() -> None:
     layer = tg.nn.RNN(D, H)
 

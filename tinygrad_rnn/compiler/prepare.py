@@ -145,11 +145,16 @@ def _disagreement(compiled: Any, form: Planned, run: Recording, T: int) -> str |
     expected += run.gradients() if compiled.argnums else []
     found = form.outputs([run.given[n] for n in range(len(form.key))], T)
     scale = max((_largest(x) for x in expected), default=0.0)
+    count = len(run.outputs)
+    overflown = not all(np.isfinite(x).all() for x in expected[:count])
     for n, (x, y) in enumerate(zip(found, expected, strict=True)):
         single = np.result_type(y).itemsize < 8
         allowed = (1e-3 if single else 1e-9) * _largest(y) + (1e-4 if single else 1e-13) * scale
+        if np.shape(x) == np.shape(y) and n >= count and overflown:
+            # 0 times nan is nan for eager code, 0 where a plan leaves out what nobody reads: what is finite is compared
+            x, y = (np.where(np.isfinite(y), z, 0.0) for z in (x, y))
         if np.shape(x) != np.shape(y) or not np.allclose(x, y, 0, allowed, equal_nan=True):
-            what = "gradients" if n >= len(run.outputs) else "values"
+            what = "gradients" if n >= count else "values"
             return f"the plan does not give the {what} of the function"
     return None
 
