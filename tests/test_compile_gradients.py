@@ -159,6 +159,22 @@ def test_a_loop_that_overflows_in_the_longer_recording_is_compared_where_it_is_f
     assert fast.forms == ["folded"]
 
 
+def test_single_precision_that_meets_a_double_constant_folds() -> None:
+    scale = np.array([0.52, 0.42, 0.7])
+
+    def scaled(p: Any, x: Any) -> Any:
+        h, total = np.zeros((B, H), np.float32), 0.0
+        for t in tg.steps(len(x)):
+            h = np.tanh(tg.linear(x[t], p["U"]) + tg.linear(h, p["W"]))
+            total = total + scale * np.sum(h)
+        return total
+
+    fast = compile(scaled)
+    p, x = {key: P[key].astype(np.float32) for key in "UW"}, inputs(9).astype(np.float32)
+    np.testing.assert_allclose(fast(p, x), scaled(p, x), 1e-5)
+    assert fast.forms == ["folded"]
+
+
 def test_a_compiled_function_within_one_that_is_differentiated_stays_in_its_graph() -> None:
     layer = tg.nn.RNN(D, H)
 
