@@ -15,12 +15,12 @@ def main() -> None:
         timing.pin_threads()
         import_module("benchmarks.papers.run").main(sys.argv[2:])
         return
-    if sys.argv[1:2] == ["soak"]:
+    if sys.argv[1:2] in (["soak"], ["mutants"]):
         timing.pin_threads()
-        import_module("benchmarks.soak.run").main(sys.argv[2:])
+        import_module({"soak": "benchmarks.soak.run", "mutants": "benchmarks.mutants"}[sys.argv[1]]).main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("which", choices=(*QUESTIONS, "papers", "soak"))
+    parser.add_argument("which", choices=(*QUESTIONS, "papers", "soak", "mutants"))
     parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
     parser.add_argument("--rounds", type=int, default=15, help="engine, speed, ways: interleaved rounds (15)")
     parser.add_argument("--only", default="", help="speed: races with this text in their title, printed only")

@@ -26,3 +26,8 @@ def sample(cases: Sequence[Case], count: int, law: str, always: Sequence[Case] =
     others = [i for i, case in enumerate(cases) if case not in always]
     drawn = random.Random(law).sample(others, max(0, count - (len(cases) - len(others))))
     return [case for i, case in enumerate(cases) if case in always or i in drawn]
+
+
+def examples(few: int, many: int) -> int:
+    """How many cases a random test draws: few each time, many in the soak."""
+    return many if EVERYTHING else few

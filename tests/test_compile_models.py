@@ -9,6 +9,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_poison import poisoned  # noqa: F401
 from tests.shipped import LARGE
+from tests.sweep import sample
 from tests.test_compile_equality import apart
 from tinygrad_rnn import models, nn
 from tinygrad_rnn.compiler import CompileError, compile
@@ -81,7 +82,7 @@ FLAT = {
 ONE_SAMPLE = {"ntm": r"M\[0\] is a matrix for each of the 3 samples: run with batch=1"}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sample(names(), 14, "compiled", always=["ntm", "lstm", "clockwork"]))
 def test_shipped_models_compiled_equal_themselves_at_every_length_and_batch(name: str) -> None:
     model = tg.load(name)
     fast = model.compile()

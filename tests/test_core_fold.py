@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.sweep import examples, sample
 from tinygrad_rnn import models
 from tinygrad_rnn.core.errors import FoldError
 from tinygrad_rnn.core.loop.components import components
@@ -290,7 +291,7 @@ def values_of(graph):
 
 
 # -- unfolding what was folded ----------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("net", "way"), CASES, ids=[f"{net}-{way}" for net, way in CASES])
+@pytest.mark.parametrize(("net", "way"), sample(CASES, 40, "unfolding gives the graph back"))
 def test_unfolding_a_fold_gives_the_graph_back(net, way):
     graph = record(net, way, RECORDED)
     recurrence = fold(graph)
@@ -316,7 +317,7 @@ def test_scalars_are_recomputed_to_the_last_bit():
     assert [output.value for output in again.outputs] == [output.value for output in graph.outputs]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(15, 80), deadline=None)
 @given(case=st.sampled_from(OF_ANY_LENGTH), T=st.integers(2, 17))  # a sum over one step is recorded as the step itself
 def test_unfolding_to_any_length_equals_the_net_run_for_that_length(case, T):
     recurrence = fold(record(*case, RECORDED))
@@ -325,7 +326,7 @@ def test_unfolding_to_any_length_equals_the_net_run_for_that_length(case, T):
     assert_isomorphic(fresh, unfold(recurrence, T, values_of(fresh)))
 
 
-@pytest.mark.parametrize(("net", "way"), OF_ANY_LENGTH, ids=[f"{net}-{way}" for net, way in OF_ANY_LENGTH])
+@pytest.mark.parametrize(("net", "way"), sample(OF_ANY_LENGTH, 40, "independent of the length"))
 def test_what_fold_finds_is_independent_of_the_length(net, way):
     assert str(fold(record(net, way, RECORDED))) == str(fold(record(net, way, RECORDED + 5)))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.drawing.layout.edge_labels import settle
 from tinygrad_rnn.drawing.layout.placement import Layout, lay_out
 from tinygrad_rnn.drawing.view.label_text import joined, noted, symbol, text_width
 from tinygrad_rnn.drawing.view.options import view
@@ -134,6 +135,75 @@ def test_letters_of_matrices_cover_neither_nodes_nor_each_other(network, directi
                 assert abs(x - line.at[0]) > half - 1 or abs(y - line.at[1]) > 3, line.label
     for a, b in [*combinations(letters, 2), *((a, b) for a in letters for b in rectangles(layout))]:
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (a, b)
+
+
+def wide(name):
+    """Two layers whose matrices have long names, on lines between steps, within a step and around."""
+    rng = np.random.default_rng(0)
+    W, U, V = (tg.tensor(rng.normal(size=(3, 3)), name=f"{letter}_{name}") for letter in "WUV")
+    h, s, losses = tg.tensor(np.zeros(3), name="h0"), tg.tensor(np.zeros(3), name="s0"), []
+    for _ in tg.steps(3):
+        x = tg.tensor(rng.normal(size=3), name="x", requires_grad=False)
+        h = tg.name("h", np.tanh(W @ h + U @ x))
+        s = tg.name("s", np.tanh(V @ h + W @ s))
+        losses.append(tg.name("L", np.sum(s * s)))
+    return tg.add_n(losses)
+
+
+def test_columns_move_apart_for_letters_that_are_words():
+    """By as much as the words are longer, so that no word covers a node or another word."""
+    short, long = (placed(wide(name), level="named") for name in ("a", "recurrentlayerabove"))
+    apart = [max(x for x, _ in layout.places) - min(x for x, _ in layout.places) for layout in (short, long)]
+    longest = [max(line.label.width(12) for line in layout.lines if line.label) for layout in (short, long)]
+    assert apart[1] - apart[0] >= 2 * (longest[1] - longest[0] - 6)  # two gutters of three steps
+    words = []
+    for line in long.lines:
+        if line.label is not None:
+            half = line.label.width(12) / 2
+            words.append((line.at[0] - half, line.at[1] - 4, line.at[0] + half, line.at[1] + 4))
+    assert words
+    for a, b in [*combinations(words, 2), *((a, b) for a in words for b in rectangles(long))]:
+        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (a, b)
+
+
+class Line:
+    """A straight line with a letter, as `settle` takes it."""
+
+    angled = False
+
+    def __init__(self, start, end, at, letter="W"):
+        a, b = np.array(start, float), np.array(end, float)
+        self.points = [tuple(a + (b - a) * share) for share in (0, 1 / 3, 2 / 3, 1)]
+        self.at, self.label = at, symbol(letter) if letter else None
+
+
+def covered(line, rectangle):
+    half = line.label.width(12) / 2
+    left, top, right, bottom = rectangle
+    x, y = line.at
+    return x - half < right and left < x + half and y - 4 < bottom and top < y + 4
+
+
+def test_a_letter_leaves_a_node_and_another_letter_and_stays_where_nothing_is():
+    free = Line((0, 0), (200, 0), (100, -10))
+    settle([free], [])
+    assert free.at == (100, -10)
+    node, line = (80, -20, 120, -2), Line((0, 0), (200, 0), (100, -10))
+    settle([line], [node])
+    assert not covered(line, node)
+    first, second = Line((0, 0), (200, 0), (100, -10)), Line((0, -20), (200, -20), (100, -10))
+    settle([first, second], [])
+    assert not covered(first, (second.at[0] - 5, second.at[1] - 4, second.at[0] + 5, second.at[1] + 4))
+
+
+def test_a_letter_stands_on_a_line_rather_than_on_a_node():
+    """Wherever it may go there is a node, but for one place, and there several lines cross."""
+    line = Line((0, 0), (200, 0), (100, -10))
+    above, below = (0, -40, 200, -2), (0, 2, 88, 40)
+    beyond = (112, 2, 200, 40)
+    crossing = [Line((x, 3), (x, 60), None, None) for x in (94, 97, 100, 103, 106)]
+    settle([line, *crossing], [above, below, beyond])
+    assert not any(covered(line, node) for node in (above, below, beyond))
 
 
 def along(points, count=9):

@@ -170,6 +170,9 @@ def test_functions_of_a_vector_take_several_samples():
         ("sizes: W = 3 x 4\nL = sum(inv(W))", "a square matrix, to which inv applies"),
         ("sizes: A = 3 x 3, x = 2\nL = sum(solve(A, x))", "3 rows, as the matrix has"),
         ("sizes: W = 3 x 4\nL = sum(columns(W, 3, 5))", "a column of 4 at most"),
+        ("sizes: W = 3 x 4\nL = sum(rows(W, 2, 4))", "a row of 3 at most"),
+        ("sizes: W = 3 x 4\nL = sum(rows(W, 0, 2))", "two whole numbers, the first and the last row"),
+        ("sizes: W = 3 x 4\nL = sum(rows(W, 3, 2))", "two whole numbers, the first and the last row"),
         ("sizes: x = 3, y = 2\nL = sum(x**y)", "shapes do not fit"),
     ],
 )
@@ -177,6 +180,12 @@ def test_what_does_not_fit_is_told(text, told):
     with pytest.raises(tg.LanguageError) as caught:
         load(text)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("part", "entries"), [("rows(W, 1, 3)", 12), ("rows(W, 3, 3)", 4), ("columns(W, 4, 4)", 3)])
+def test_the_last_row_and_column_can_be_taken(part, entries):
+    run = load(f"sizes: W = 3 x 4\nL = sum(0 * {part} + 1)").unroll(1)
+    assert run.loss.item() == entries
 
 
 def test_inverses_and_powers_of_entries_are_printed():

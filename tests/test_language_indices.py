@@ -9,6 +9,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.language import load, parse
+from tinygrad_rnn.language.affine import affine
+from tinygrad_rnn.language.syntax.indices import Range
 from tinygrad_rnn.language.text.latex import latex
 from tinygrad_rnn.language.text.mathml import mathml
 from tinygrad_rnn.language.text.printer import text
@@ -163,6 +165,15 @@ def test_probes_stay_between_bounds(bounds, low, high):
     model = load(f"sizes: w = 50, h = 50\nbounds: {bounds}\nh[t] = w * h[t-1]\nL = sum(t, sum(h[t]))")
     w = model.unroll(1)["w"].value
     assert np.all(w > low) and np.all(w < high)
+
+
+def test_a_fixed_index_lies_beyond_a_range_only_where_it_does_at_every_length():
+    T = affine("T")
+    assert Range().beyond(T + 1) and Range().beyond(affine(None, 0))
+    assert not Range().beyond(T) and not Range().beyond(affine(None, 1))
+    assert not Range().beyond(affine(None, 3) - T), "3 - T is 2 where T is 1"
+    assert not Range(last=T + T).beyond(T + 1), "the range has 2T steps"
+    assert Range(last=T + T).beyond(T + T + 1)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_rnn as tg
+from tests.sweep import sample
 from tinygrad_rnn.core.errors import LanguageError
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.testing import assert_derivation
@@ -29,7 +30,8 @@ SHIPPED = {
 }
 
 every_model = pytest.mark.parametrize("name", names())
-every_length = pytest.mark.parametrize("T", [3, 5, 9])
+#: a whole verification each: every model's is judged at one length in tests/test_verify_mutants.py
+SOME = sample([(name, T) for name in names() for T in (3, 5, 9)], 15, "published")
 
 
 def lines(name: str) -> list[str]:
@@ -45,8 +47,7 @@ def long_enough(name: str, T: int) -> int:
     return T + max(0, tg.load(resolve(name)).longest_delay - 1)
 
 
-@every_model
-@every_length
+@pytest.mark.parametrize(("name", "T"), SOME)
 def test_the_published_derivation_passes(name, T):
     """Certified at every length; the large ones, of whose mutants no new kind comes, without at the last."""
     certified = T < 9 or name in SMALL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from benchmarks.soak import faults, killed_run
+from tests.sweep import sample
 from tinygrad_rnn import nn, train
 from tinygrad_rnn.core.errors import CheckpointError, MissingExtraError
 from tinygrad_rnn.train import checkpoint
@@ -260,9 +262,10 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninte
     assert not faults.difference(killed_run.run(str(tmp_path)), uninterrupted, faults.STEPS)
 
 
-@pytest.mark.parametrize("rule", [1.0, train.clip.by_value(0.01)], ids=["norm", "value"])
-@pytest.mark.parametrize("kind", [train.Adam, train.Adagrad], ids=["Adam", "Adagrad"])
-@pytest.mark.parametrize("executor", [True, "jit"])
+WAYS = list(product([True, "jit"], [train.Adam, train.Adagrad], [1.0, train.clip.by_value(0.01)]))
+
+
+@pytest.mark.parametrize(("executor", "kind", "rule"), sample(WAYS, 3, "in two parts"))
 def test_a_compiled_run_in_two_parts_is_the_run_in_one(tmp_path: Path, executor: Any, kind: Any, rule: Any) -> None:
     if executor == "jit":
         pytest.importorskip("numba", reason="numba is not installed: pip install -e '.[jit]'")

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_rnn as tg
+from tests.sweep import sample
 from tinygrad_rnn.language.text.printer import text
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
@@ -38,7 +39,16 @@ KINDS = {
     "wrong sum",
 }
 
-every_wrong_file = pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
+#: what is said of these is not what their files say; a file that is named rightly has to leave this table
+MISSES = {
+    "gru_after_reset_without_inner_bias": "the bias missing inside a product is told as a wrong factor",
+    "lstm_004_derivative_of_the_square": "parentheses of a square are told as a wrong factor",
+    "vanilla_diag_on_the_left": "factors in the wrong order are told as `order`, in the corpus a wrong factor",
+}
+#: each of the mistakes in several models, and what diagnosis is known to miss
+SOME = sample(WRONG, 40, "corpus", always=[path for path in WRONG if path.stem in MISSES])
+some_wrong_files = pytest.mark.parametrize("path", SOME, ids=lambda path: path.stem)
+few_wrong_files = pytest.mark.parametrize("path", sample(WRONG, 16, "steps"), ids=lambda path: path.stem)
 
 
 def headers(path: Path) -> dict[str, str]:
@@ -110,7 +120,7 @@ def test_every_shipped_model_and_every_kind_of_mistake_is_in_the_corpus():
     assert min(kinds.values()) >= 3
 
 
-@every_wrong_file
+@some_wrong_files
 def test_the_wrong_equation_is_flagged_and_no_other(path):
     report = judged(path)
     assert [row.name for row in report.rows if row.verdict == "FAIL"] == [header(path, "flagged")]
@@ -123,7 +133,7 @@ def _steps_known(path: Path) -> int:
     return max(4, model(path).longest_delay + 2)
 
 
-@every_wrong_file
+@few_wrong_files
 def test_the_mistake_is_found_at_the_steps_where_it_shows_and_at_no_other(path):
     (row,) = judge(model(path), _steps_known(path), seeds=2, certified=False).failed
     failing = [step.t for step in row.steps if step.verdict == "FAIL"]
@@ -133,7 +143,7 @@ def test_the_mistake_is_found_at_the_steps_where_it_shows_and_at_no_other(path):
         assert failing == [step.t for step in row.steps], "say '# steps:' where the mistake shows only at some"
 
 
-@every_wrong_file
+@some_wrong_files
 def test_a_wrong_file_is_a_shipped_model_but_for_the_flagged_quantity(path):
     forward, gradients = equations(path)
     true_forward, truth = equations(right(path))
@@ -142,7 +152,7 @@ def test_a_wrong_file_is_a_shipped_model_but_for_the_flagged_quantity(path):
     assert gradients.keys() == truth.keys()
 
 
-@every_wrong_file
+@some_wrong_files
 def test_what_an_explanation_has_to_quote_is_the_truth_or_what_is_too_much(path):
     expected = header(path, "expect")
     (stated,) = [written(row.text) for row in judged(path).rows if row.verdict == "FAIL"]
@@ -169,10 +179,8 @@ def _derived(path: Path) -> list[str]:
     return [written(line) for line in tg.derive(path).text().splitlines()]
 
 
-@every_wrong_file
-def test_a_wrong_file_says_what_its_mistake_is(path):
-    assert header(path, "kind") in KINDS
-    assert len(header(path, "mistake")) > 8
+def test_every_wrong_file_says_what_its_mistake_is():
+    assert [path.stem for path in WRONG if header(path, "kind") not in KINDS or len(header(path, "mistake")) <= 8] == []
 
 
 def test_no_two_wrong_files_are_the_same():

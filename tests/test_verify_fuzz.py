@@ -1,4 +1,4 @@
-"""Two thousand files that nobody would write: each ends in a verdict or in a clean error, and soon."""
+"""Files that nobody would write, two thousand of them in the soak: each ends cleanly, and soon."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.sweep import examples
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
 from tinygrad_rnn.verification.results import ORDER
@@ -90,13 +91,13 @@ def ends_cleanly(text: str) -> None:
         assert str(report)
 
 
-@settings(max_examples=1300, deadline=SOON, database=None)
+@settings(max_examples=examples(300, 1300), deadline=SOON, database=None)
 @given(st.lists(PIECES, min_size=1, max_size=40))
 def test_token_soup(pieces):
     ends_cleanly(" ".join(pieces))
 
 
-@settings(max_examples=700, deadline=SOON, database=None)
+@settings(max_examples=examples(70, 700), deadline=SOON, database=None)
 @given(st.data())
 def test_a_shipped_file_with_a_piece_changed(data):
     text = SHIPPED[data.draw(st.sampled_from(sorted(SHIPPED)))]

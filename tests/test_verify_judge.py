@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.sweep import examples
 from tinygrad_rnn.core.primitive import PRIMITIVES
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.judge import judge
@@ -75,7 +76,7 @@ def resized(text: str, sizes: list[int]) -> str:
     return re.sub(r"(?m)^sizes:.*$", other, text, count=1)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(20, 120), deadline=None, derandomize=True, database=None)
 @given(
     name=st.sampled_from(names()),
     T=st.integers(3, 6),
