@@ -11,7 +11,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.compiler.passes.simplify import common, frozen, simplify
 from tinygrad_rnn.core.loop.program import Node, constant
-from tinygrad_rnn.core.primitives import PRIMITIVES
+from tinygrad_rnn.core.primitive import PRIMITIVES
 
 VALUE = np.arange(1.0, 4.0)
 X, Y = (Node("input", (), {"name": name}, False, VALUE) for name in "xy")
