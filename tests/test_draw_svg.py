@@ -254,7 +254,7 @@ def test_what_follows_a_subscript_stands_on_the_line_again_and_keeps_its_blanks(
 @pytest.mark.parametrize(
     ("name", "base", "sub"),
     [("cos_w", "cos", "w"), ("W_f", "W", "f"), ("up_w", "up", "w"), ("gamma_yw", "γ", "yw"), ("h1", "h", "1"),
-     ("cos_", "cos_", ""), ("hidden_state", "hidden_state", ""), ("sha256", "sha256", "")],
+     ("cos_", "cos", ""), ("hidden_state", "hidden_state", ""), ("sha256", "sha256", "")],
 )  # fmt: skip
 def test_a_letter_or_a_word_with_a_short_index_has_it_below(name, base, sub):
     assert (symbol(name).base, symbol(name).sub) == (base, sub)

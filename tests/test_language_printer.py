@@ -1,5 +1,6 @@
 """Canonical text parses back to the same thing; LaTeX says the same in type."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn
+from tinygrad_rnn.drawing.view.label_text import symbol as label_of
 from tinygrad_rnn.language import load, parse
+from tinygrad_rnn.language.expressions import Ref, Transpose
+from tinygrad_rnn.language.syntax.source import NOWHERE
 from tinygrad_rnn.language.text.latex import latex, symbol
+from tinygrad_rnn.language.text.mathml import mathml
 from tinygrad_rnn.language.text.printer import text
 
 from .test_language_model import MODELS
@@ -115,6 +120,35 @@ def test_the_book_in_latex():
 )
 def test_names_in_latex(name, said):
     assert symbol(name) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "letter", "command", "below"),
+    [
+        ("Gamma_u", "Γ", r"\Gamma", "u"),
+        ("upsilon", "υ", r"\upsilon", ""),
+        ("h1", "h", "h", "1"),
+        ("alpha2", "α", r"\alpha", "2"),
+        ("W₁", "W", "W", "1"),
+        ("x_xi", "x", "x", "xi"),
+        ("lambda_", "λ", r"\lambda", ""),
+        ("c'", "c′", "c'", ""),
+        ("hidden_state", "hidden_state", r"\mathit{hidden\_state}", ""),
+    ],
+)
+def test_a_name_reads_alike_in_latex_in_mathml_and_in_a_picture(name, letter, command, below):
+    label = label_of(name)
+    assert (label.base, label.sub) == (letter, below)
+    under = rf"\mathit{{{below}}}" if len(below) > 1 else below
+    assert symbol(name) == (f"{command}_{{{under}}}" if below else command)
+    assert re.sub("<[^>]*>", "", mathml(Ref(NOWHERE, name))) == letter + below
+
+
+def test_a_transposed_gradient_has_brackets_in_latex():
+    model = load(MODELS["vanilla"])
+    assert (
+        latex(Transpose(NOWHERE, parse("q = dW").forward[0].rhs), model) == r"\left(\nabla_{\mathbf{W}} L\right)^\top"
+    )
 
 
 def test_a_long_sum_prints_without_recursion():

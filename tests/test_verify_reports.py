@@ -20,8 +20,9 @@ import tinygrad_rnn as tg
 from tests.sweep import sample
 from tinygrad_rnn.language import load, parse
 from tinygrad_rnn.language.expressions import Ref
+from tinygrad_rnn.language.rewriting import addends_as_written
 from tinygrad_rnn.language.syntax.source import Span
-from tinygrad_rnn.language.text.mathml import addends, mathml, pieces
+from tinygrad_rnn.language.text.mathml import mathml, pieces
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.notes import judge_file
 from tinygrad_rnn.verification.report import Notes, Report
@@ -157,8 +158,12 @@ def test_no_brackets_are_added():
 
 def test_terms_are_those_of_the_outermost_sum():
     rhs = parse("q[t] = a[t] * (b[t] - c[t]) - d[t] + sum(k, e[k] + f[k])\n").forward[0].rhs
-    assert [(sign, type(part).__name__) for sign, part in addends(rhs)] == [("", "Binary"), ("-", "Ref"), ("+", "Sum")]
-    assert [sign for sign, _ in addends(parse("q = (a + b) * c\n").forward[0].rhs)] == [""]
+    assert [(sign, type(part).__name__) for sign, part in addends_as_written(rhs)] == [
+        ("", "Binary"),
+        ("-", "Ref"),
+        ("+", "Sum"),
+    ]
+    assert [sign for sign, _ in addends_as_written(parse("q = (a + b) * c\n").forward[0].rhs)] == [""]
 
 
 def test_what_is_no_name_is_escaped():

@@ -101,6 +101,15 @@ def addends(expr: Expr) -> list[Signed]:
     return found
 
 
+def addends_as_written(expr: Expr) -> list[tuple[str, Expr]]:
+    """The operands of the outermost sums and differences, each with the operator before it ("" for the first); no
+    bracket is opened."""
+    first, operators = spine(expr)
+    last = max((i for i, node in enumerate(operators) if node.op not in ("+", "-")), default=-1)
+    head = first if last < 0 else operators[last]
+    return [("", head), *((node.op, node.right) for node in operators[last + 1 :])]
+
+
 def total(terms: Iterable[Signed]) -> Expr:
     """The sum of signed terms; 0 for none.
 

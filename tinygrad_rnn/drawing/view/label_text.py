@@ -7,25 +7,16 @@ trusted.
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 import numpy as np
 
+from ...core.symbols import name_parts
+
 _SUPERSCRIPT = str.maketrans("0123456789+-−(),tT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾˒ᵗᵀ")
-# fmt: off
-_GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
-    "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ",
-    "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
-}
-# fmt: on
-#: a letter or two with an index; a word with a short one
-_SUBSCRIPTED = re.compile(
-    r"([^\W\d_]{1,2}|" + "|".join(_GREEK) + r"|[^\W\d_]{3,8}(?=_\w{1,2}\Z))(?:_(\w{1,5})|(\d{1,3}))"
-)
 LONGEST = 28
 #: size of what stands below and above, against that of its symbol
 SMALL = 0.68
@@ -123,9 +114,9 @@ def symbol(name: str, step: Any = None) -> Text:
     Text(base='cos', sub='w', sup='', italic=True, more=())
     """
     sup = "" if step is None else f"({index_text(step)})"
-    found = _SUBSCRIPTED.fullmatch(name)
-    base, sub = (found[1], found[2] or found[3]) if found else (clean(name), "")
-    return Text(_GREEK.get(base, base), sub, sup)
+    parts = name_parts(name)
+    base = unicodedata.normalize("NFC", clean(parts.base) + parts.accents) + "′" * parts.primes
+    return Text(base, clean(parts.below), sup)
 
 
 def index_text(step: Any) -> str:

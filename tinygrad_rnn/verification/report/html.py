@@ -17,8 +17,9 @@ from ...core.errors import LanguageError, TinygradError
 from ...core.version import VERSION
 from ...language import Equation, Model, parse
 from ...language.expressions import walk
+from ...language.rewriting import addends_as_written
 from ...language.syntax.indices import MAIN
-from ...language.text.mathml import addends, mathml, pieces
+from ...language.text.mathml import mathml, pieces
 from ..diagnosis.terms import SignedTerm, terms_of
 from ..results import (
     FAIL,
@@ -287,7 +288,7 @@ def marked(row: Row, report: Verdicts) -> Marked:
 
 def _mark(found: Marked, term: SignedTerm, verdict: TermVerdict) -> None:
     assert found.equation is not None
-    for _, addend in addends(found.equation.rhs):
+    for _, addend in addends_as_written(found.equation.rhs):
         if any(node is term.body for node in walk(addend)):
             found.below.setdefault(id(addend), []).append(verdict)
     if verdict.verdict == "right":
