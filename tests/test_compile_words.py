@@ -137,6 +137,18 @@ def test_a_reason_says_what_the_function_said_and_where() -> None:
     )
 
 
+@pytest.mark.parametrize("returned", [3.0, None, [], np.ones(2)], ids=["number", "none", "list", "array"])
+def test_a_function_of_nothing_runs_as_it_is(returned: Any) -> None:
+    fast = tg.compile(lambda x: returned)
+    assert fast(np.ones((6, 3))) is returned
+    assert fast.forms == ["as it is (nothing that is computed from its arguments is returned)"]
+
+
+def test_the_gradient_of_a_sequence_is_refused_as_without_compiling() -> None:
+    with pytest.raises(tg.GraphError, match="a gradient starts from a scalar, but this output has shape"):
+        tg.compile(tg.grad(lambda x: x * 2.0))(np.ones((6, 3)))
+
+
 def test_a_fault_of_the_compiler_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(outputs: Any) -> Any:
         return {}["axis"]

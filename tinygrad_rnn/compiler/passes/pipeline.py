@@ -61,7 +61,7 @@ def with_gradients(
 
 
 def _gradients(compiled: Any, recorder: Any, outputs: list[Node], times: Container[int], ends: int) -> list[Node]:
-    if len(outputs) != 1:
+    if len(outputs) != 1 or np.size(outputs[0].sample) != 1:
         raise Unfoldable("a function to differentiate returns one number")
     inputs: dict[int, list[Node]] = {}
     for node in order(outputs):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.graph import Graph
 from ...core.loop.fold import fold
-from ...core.loop.program import LoopProgram, Node, at_step, constant, order, rewrite
+from ...core.loop.program import LoopProgram, Node, at_step, constant, of_tensor, order, rewrite
 from ...core.loop.timeline import same_static, same_value
 from ...core.primitive import PRIMITIVES
 from ...core.tensor import Tensor
@@ -41,7 +41,7 @@ def build(
     folded: bool = True,
     named: dict[Any, int] | None = None,
 ) -> Built:
-    """The program of a recording.
+    """The program of a recording. Raises `FoldError` where there is none.
 
     outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument, or that
     and the place in it, or the Tensor outside of the function that it stands for.
@@ -49,9 +49,12 @@ def build(
     named: name of a leaf of the steps -> number of the argument, whose first entry is that of step 1; (name, step) for
     what stands before.
     """
-    graph = Graph([x for group in outputs for x in group])
+    if not outputs:
+        raise Unfoldable("nothing that is computed from its arguments is returned")
     writer = _Writer(leaves, first_id, length, named or {})
-    return writer.folded(fold(graph), outputs) if folded else writer.flat(graph, outputs)
+    if not folded:
+        return writer.flat(outputs)
+    return writer.folded(fold(Graph([x for group in outputs for x in group])), outputs)
 
 
 class _Writer:
@@ -62,29 +65,12 @@ class _Writer:
         self.roots: dict[int, Node] = {}
 
     # -- a graph without repetition -----------------------------------------------------------------------------------
-    def flat(self, graph: Graph, outputs: list[list[Tensor]]) -> Built:
-        for node in graph.nodes:
-            self.root(node)
-        return Built([self.roots[group[0].id] for group in outputs], 0, self.length)
+    def flat(self, outputs: list[list[Tensor]]) -> Built:
+        return Built([self.root(group[0]) for group in outputs], 0, self.length)
 
     def root(self, tensor: Tensor) -> Node:
         """What belongs to no step and reads none: leaves, and what is computed from them."""
-        stack = [tensor]
-        while stack:
-            node = stack[-1]
-            missing = [x for x in node.inputs if x.id not in self.roots]
-            if missing:
-                stack += missing
-                continue
-            stack.pop()
-            if node.id in self.roots:
-                continue
-            if node.op is None:
-                self.roots[node.id] = self.leaf(node)
-            else:
-                ins = [self.roots[x.id] for x in node.inputs]
-                self.roots[node.id] = Node(node.op.name, ins, node.params, False, node.value, node.op, node.name or "")
-        return self.roots[tensor.id]
+        return of_tensor(tensor, self.roots, self.leaf)
 
     def leaf(self, node: Tensor) -> Node:
         number = self.leaves.get(node.id)

@@ -15,11 +15,10 @@ import numpy as np
 
 from ..backward import fit
 from ..errors import GraphError
-from ..graph import ancestors
 from ..primitive import PRIMITIVES
 from ..scope import ROOT, entered
 from ..tensor import Tensor, as_value
-from .program import Node, constant, order, users
+from .program import Node, constant, of_tensor, order, users
 
 
 def differentiate(output: Node, targets: Sequence[Node]) -> list[Node]:
@@ -164,18 +163,7 @@ def _parts(node: Node, g: Node, wanted: list[bool]) -> list[Node | None]:
 
 def _as_node(part: Any, known: dict[int, Node]) -> Node:
     """The program's form of what a rule recorded."""
-    if not isinstance(part, Tensor):
-        return constant(part)
-    for tensor in ancestors([part], stop=known):
-        if tensor.id in known:
-            continue
-        if tensor.op is None:
-            known[tensor.id] = constant(tensor.value)
-        else:
-            ins = [known[x.id] for x in tensor.inputs]
-            step = any(x.step for x in ins)
-            known[tensor.id] = Node(tensor.op.name, ins, tensor.params, step, tensor.value, tensor.op)
-    return known[part.id]
+    return of_tensor(part, known, lambda x: constant(x.value)) if isinstance(part, Tensor) else constant(part)
 
 
 def _compute(name: str, *ins: Node) -> Node:

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import FoldError
+from ..graph import ancestors
 from ..primitive import Primitive
 from ..tensor import Tensor, Value
 
@@ -93,6 +94,17 @@ def outside(tensor: Tensor) -> Node:
     if tensor.op is None and tensor.name is None and not tensor.requires_grad:
         return constant(tensor.value)
     return Node("input", (), {"tensor": tensor}, False, tensor.value, label=tensor.name or "")
+
+
+def of_tensor(tensor: Tensor, known: dict[int, Node], leaf: Callable[[Tensor], Node]) -> Node:
+    """The node of a Tensor and, in `known` by id, of all that it was computed from and that is not known already."""
+    for x in ancestors([tensor], stop=known):
+        if x.id not in known:
+            ins = [known[y.id] for y in x.inputs]
+            step = any(y.step for y in ins)
+            computed = x.op and Node(x.op.name, ins, x.params, step, x.value, x.op, x.name or "")
+            known[x.id] = computed or leaf(x)
+    return known[tensor.id]
 
 
 def is_number(node: Node, number: float | None = None) -> bool:
