@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks import timing
 
-QUESTIONS = ("engine", "diagnosis", "speed", "growth", "charnn", "ways", "nested")
+QUESTIONS = ("engine", "diagnosis", "speed", "growth", "charnn", "ways", "nested", "size")
 
 
 def main() -> None:

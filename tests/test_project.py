@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+import tinygrad_rnn as tg
+from benchmarks import size
 from docs import architecture
 from tinygrad_rnn.core.loop.components import components
 
@@ -332,3 +334,8 @@ def test_the_sdist_holds_every_file() -> None:
     single = {name for kind, *names in lines if kind == "include" for name in names} | {"MANIFEST.in"}
     left_out = [file for file in done.stdout.splitlines() if file not in single and not file.startswith(tuple(whole))]
     assert left_out == []
+
+
+def test_the_size_counts_the_files_whose_functions_run() -> None:
+    assert size.files_met(lambda: tg.tensor(1.0) + 2.0) == ["core/declare.py", "core/looks.py", "core/tensor.py"]
+    assert sum(files for files, _ in size.lines().values()) == len(SOURCES)
