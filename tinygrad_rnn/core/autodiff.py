@@ -46,13 +46,7 @@ def backward(output: Tensor) -> None:
 Tensor.backward = backward  # type: ignore[method-assign, assignment]
 
 
-def gradients(
-    output: Tensor,
-    inputs: Any,
-    create_graph: bool = False,
-    per_step: bool = False,
-    seed: Any = None,
-) -> Any:
+def gradients(output: Tensor, inputs: Any, create_graph: bool = False, per_step: bool = False, seed: Any = None) -> Any:
     """The gradient of a scalar output with respect to each input (a Tensor, a sequence or a dict of them).
 
     Values come back as floats and arrays of the input's shape and dtype, or as Tensors with `create_graph=True`; an

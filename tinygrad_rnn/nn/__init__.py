@@ -7,49 +7,16 @@ belongs to `train`, how a run is looked at to `analysis`.
 from __future__ import annotations
 
 from . import init, torch_state
-from .attention import (
-    AdditiveAttention,
-    AttentionDecoder,
-    DotAttention,
-)
+from .attention import AdditiveAttention, AttentionDecoder, DotAttention
 from .cell import Cell
-from .cells import (
-    GRUCell,
-    LSTMCell,
-    RNNCell,
-)
-from .depth import (
-    DeepRNN,
-    DeepTransitionCell,
-    Stack,
-)
+from .cells import GRUCell, LSTMCell, RNNCell
+from .depth import DeepRNN, DeepTransitionCell, Stack
 from .dropout import Dropout
-from .generative import (
-    Autoregressive,
-    ConditionalRNN,
-    FullyConnected,
-    GenerativeRNN,
-    VectorRNN,
-)
+from .generative import Autoregressive, ConditionalRNN, FullyConnected, GenerativeRNN, VectorRNN
 from .grid import RNN2d
-from .layers import (
-    GRU,
-    LSTM,
-    RNN,
-)
-from .linear import (
-    MLP,
-    Embedding,
-    LayerNorm,
-    Linear,
-    Sequential,
-)
-from .losses import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    mse_loss,
-    nll_loss,
-)
+from .layers import GRU, LSTM, RNN
+from .linear import MLP, Embedding, LayerNorm, Linear, Sequential
+from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
 from .lstm_variants import (
     ConcatenatedLSTMCell,
     CoupledLSTMCell,
@@ -59,65 +26,20 @@ from .lstm_variants import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
-from .memory_network import (
-    MemoryNetwork,
-)
-from .module import (
-    Module,
-    parameter,
-)
-from .normalized import (
-    LayerNormGRUCell,
-    LayerNormLSTMCell,
-    LayerNormRNNCell,
-)
-from .ntm import (
-    NTM,
-    FeedForwardCell,
-    NTMState,
-)
-from .patterns import (
-    OutputFeedback,
-    OutputFeedbackCell,
-    SingleOutput,
-)
-from .random import (
-    get_rng_state,
-    manual_seed,
-    set_rng_state,
-)
+from .memory_network import MemoryNetwork
+from .module import Module, parameter
+from .normalized import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell
+from .ntm import NTM, FeedForwardCell, NTMState
+from .patterns import OutputFeedback, OutputFeedbackCell, SingleOutput
+from .random import get_rng_state, manual_seed, set_rng_state
 from .recurrent import Recurrent
 from .regularize import omega
-from .reservoir import (
-    EchoState,
-)
-from .seq2seq import (
-    Encoder,
-    EncoderDecoder,
-    Seq2Seq,
-)
-from .sequence_ends import (
-    BernoulliStop,
-    EndSymbol,
-    PredictedLength,
-    Sequences,
-)
-from .time_scales import (
-    ClockworkCell,
-    DelayCell,
-    LeakyCell,
-    TauCell,
-)
-from .tree import (
-    ChildSumTreeLSTM,
-    RecursiveNet,
-    TreeLSTM,
-    TreeNetwork,
-)
-from .trees import (
-    balanced,
-    parse_tree,
-)
+from .reservoir import EchoState
+from .seq2seq import Encoder, EncoderDecoder, Seq2Seq
+from .sequence_ends import BernoulliStop, EndSymbol, PredictedLength, Sequences
+from .time_scales import ClockworkCell, DelayCell, LeakyCell, TauCell
+from .tree import ChildSumTreeLSTM, RecursiveNet, TreeLSTM, TreeNetwork
+from .trees import balanced, parse_tree
 
 #: names that torch's users look for, and what stands in their place
 _ELSEWHERE = {

@@ -33,12 +33,7 @@ class RNNCell(Cell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        dtype: Any = np.float64,
+        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", dtype: Any = np.float64
     ) -> None:
         super().__init__(input_size, hidden_size, bias, dtype)
         if nonlinearity not in NONLINEARITIES:

@@ -54,12 +54,7 @@ class Stack(Module):
                 )
 
     def forward(
-        self,
-        input: Any,
-        hx: Sequence[Any] | None = None,
-        lengths: Any = None,
-        trace: bool = False,
-        mask: Any = None,
+        self, input: Any, hx: Sequence[Any] | None = None, lengths: Any = None, trace: bool = False, mask: Any = None
     ) -> tuple[Any, ...]:
         with recording(trace):
             inputs = self.layers[0].inputs(input)

@@ -61,11 +61,7 @@ def by_value(v: float, error_if_nonfinite: bool = True) -> Rule:
 
 
 def by_norm(
-    v: float,
-    norm_type: float = 2.0,
-    error_if_nonfinite: bool = True,
-    per_parameter: bool = False,
-    eps: float = 1e-6,
+    v: float, norm_type: float = 2.0, error_if_nonfinite: bool = True, per_parameter: bool = False, eps: float = 1e-6
 ) -> Rule:
     """g if ||g|| <= v, else g·v/||g||: shorter, in the same direction (document 004, section 3.3).
 

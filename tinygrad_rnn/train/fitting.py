@@ -218,10 +218,7 @@ class _Run:
         assert self.folder is not None
         stopping = self.stopping
         best = {} if stopping is None else {f"best.{name}": value for name, value in stopping.weights.items()}
-        facts = {
-            "stopped": self.history.stopped,
-            "stopping": None if stopping is None else stopping.state_dict(),
-        }
+        facts = {"stopped": self.history.stopped, "stopping": None if stopping is None else stopping.state_dict()}
         save_checkpoint(
             self.folder,
             self.step,

@@ -47,14 +47,7 @@ class Rules:
         self.last: dict[int, tuple[Any, Entrywise, list[float]]] = {}
 
     def __call__(
-        self,
-        w: np.ndarray,
-        g: np.ndarray,
-        s: Buffers,
-        t: int,
-        o: Options,
-        cut: Cut = UNCUT,
-        executor: str = "numpy",
+        self, w: np.ndarray, g: np.ndarray, s: Buffers, t: int, o: Options, cut: Cut = UNCUT, executor: str = "numpy"
     ) -> None:
         """One step of a bucket: changes w, and what is remembered in s, in place."""
         # in machine code another operation costs less than another function to compile

@@ -153,10 +153,7 @@ def newest(path: str | os.PathLike[str]) -> Path:
 
 
 def _kinds(optimizer: Optimizer, schedule: Any) -> dict[str, str | None]:
-    return {
-        "optimizer": type(optimizer).__name__,
-        "schedule": None if schedule is None else type(schedule).__name__,
-    }
+    return {"optimizer": type(optimizer).__name__, "schedule": None if schedule is None else type(schedule).__name__}
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -34,18 +34,10 @@ negative = elementwise("negative", np.negative, scalar=operator.neg, label="−"
 
 # -- comparisons as operations, without derivative ------------------------------------------------------------------
 greater = elementwise(
-    "greater",
-    lambda a, b: _mask(a, b, np.real(a) > np.real(b)),
-    scalar=lambda a, b: float(a > b),
-    arity=2,
-    label=">",
+    "greater", lambda a, b: _mask(a, b, np.real(a) > np.real(b)), scalar=lambda a, b: float(a > b), arity=2, label=">"
 )
 equal = elementwise(
-    "equal",
-    lambda a, b: _mask(a, b, np.real(a) == np.real(b)),
-    scalar=lambda a, b: float(a == b),
-    arity=2,
-    label="=",
+    "equal", lambda a, b: _mask(a, b, np.real(a) == np.real(b)), scalar=lambda a, b: float(a == b), arity=2, label="="
 )
 sign = elementwise("sign", lambda x: _sign(x))
 

@@ -96,14 +96,7 @@ def _pieces(g: Any, y: Any, *xs: Any, axis: int | None = 0) -> tuple[Any, ...]:
     return tuple(g[(*before, slice(int(end) - shape_of(x)[axis], int(end)))] for x, end in zip(xs, ends, strict=True))
 
 
-@primitive(
-    "concatenate",
-    np.concatenate,
-    inputs=None,
-    multilinear=True,
-    label="[;]",
-    vjp=_pieces,
-)
+@primitive("concatenate", np.concatenate, inputs=None, multilinear=True, label="[;]", vjp=_pieces)
 def concatenate(xs: Any, axis: int | None = 0) -> Any:
     """Join along an existing axis (after flattening if `axis` is None)."""
     return np.concatenate(xs, axis=axis)
