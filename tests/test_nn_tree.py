@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.nn.trees import nodes_of, nodes_of_heads
+from tinygrad_rnn.nn.tree import nodes_of, nodes_of_heads
 
 D, H, CLASSES = 3, 4, 2
 RNG = np.random.default_rng(4)

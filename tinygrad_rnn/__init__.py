@@ -27,10 +27,9 @@ from .core.errors import (
 )
 from .core.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .core.graph import Graph
-from .core.naming import name
 from .core.ops.contractions import linear, matmul
 from .core.ops.elementwise import logaddexp, relu, sigmoid, softplus, where
-from .core.ops.identity import stop
+from .core.ops.identity import name, stop
 from .core.ops.linalg import norm
 from .core.ops.reductions import add_n, cross_entropy, log_softmax, logsumexp, onehot, softmax
 from .core.ops.shaping import embedding

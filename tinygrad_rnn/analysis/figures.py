@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic_files import write_atomically
-from ..core.errors import GraphError
-from ..core.extras import extra
+from ..core.errors import GraphError, extra
 
 INK, FAINT, BLUE, RED, GREEN = "#222222", "#9a9a9a", "#0072b2", "#b2401a", "#00795a"
 _STYLE: Any = {

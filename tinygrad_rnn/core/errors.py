@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""Every error this package raises on purpose, and `extra`, which says what to install.
 
 An error is part of the interface: it says where it happened, what was found, what was expected and what to do next. All
 of them derive from `TinygradError` *and* from the built-in a numpy user would catch.
@@ -6,7 +6,8 @@ of them derive from `TinygradError` *and* from the built-in a numpy user would c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -94,3 +95,20 @@ class LanguageError(TinygradError, ValueError):
         body += ["    " + text for text in excerpt.splitlines()]
         body += ["    " + text for text in hint.splitlines()]
         super().__init__("\n".join(body))
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import inside this block what the extra `name` of the package brings; `MissingExtraError` when it is not there.
+
+    >>> from tinygrad_rnn.core.errors import extra
+    >>> with extra("plot"):
+    ...     import no_such_package
+    Traceback (most recent call last):
+    tinygrad_rnn.core.errors.MissingExtraError: no_such_package is not installed: pip install 'tinygrad_rnn[plot]'
+    """
+    try:
+        yield
+    except ImportError as error:
+        missing = (error.name or str(error)).partition(".")[0]
+        raise MissingExtraError(f"{missing} is not installed: pip install 'tinygrad_rnn[{name}]'") from error

@@ -38,8 +38,7 @@ from .reservoir import EchoState
 from .seq2seq import Encoder, EncoderDecoder, Seq2Seq
 from .sequence_ends import BernoulliStop, EndSymbol, PredictedLength, Sequences
 from .time_scales import ClockworkCell, DelayCell, LeakyCell, TauCell
-from .tree import ChildSumTreeLSTM, RecursiveNet, TreeLSTM, TreeNetwork
-from .trees import balanced, parse_tree
+from .tree import ChildSumTreeLSTM, RecursiveNet, TreeLSTM, TreeNetwork, balanced, parse_tree
 
 #: names that torch's users look for, and what stands in their place
 _ELSEWHERE = {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import DtypeError, GraphError, ShapeError
-from ..core.naming import name
+from ..core.ops.identity import name
 from ..core.ops.indexing import cast, inside, ranged
 from ..core.ops.reductions import refuse_other_classes
 from ..core.scope import step

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
+from ..core.ops.identity import name
 from ..core.ops.reductions import softmax
 from ..core.tensor import Tensor, plain
 from . import init

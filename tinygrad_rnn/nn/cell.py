@@ -1,12 +1,12 @@
 """What a cell is: the formula of one time step, its weights, and where its states begin.
 
-Here stands what all cells share. Each formula stands in the module of its kind (`cells`, `lstm_variants`, ...); running
-a cell over a sequence belongs to `sequence`.
+Here stands what all cells share, and all systems made of several networks (`Sized`). Each formula stands in the module
+of its kind (`cells`, `lstm_variants`, ...); running a cell over a sequence belongs to `sequence`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class Cell(Module):
     """
 
     states: tuple[str, ...] = ("h",)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # weights, which `gates` sets by their names
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = np.float64) -> None:
         self.input_size = whole(type(self).__name__, "input_size", input_size)
@@ -111,3 +115,17 @@ class Cell(Module):
                 f"not {found}"
             )
         return new
+
+
+class Sized(Module):
+    """A module with one `hidden_size` and `dtype`, whose weights start as those of torch's recurrent layers."""
+
+    hidden_size: int
+    dtype: np.dtype[Any]
+
+    def weight(self, symbol: str, *shape: int) -> Tensor:
+        """A parameter that starts uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size)."""
+        kind = type(self).__name__
+        for size in (self.hidden_size, *shape):
+            whole(kind, f"a size of {symbol} {shape}", size)
+        return parameter(symbol, init.uniform(shape, self.hidden_size**-0.5, self.dtype))

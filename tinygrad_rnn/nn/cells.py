@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import relu, sigmoid, tanh
+from ..core.ops.identity import name
 from ..core.tensor import Tensor
 from . import init
 from .cell import Cell, States
@@ -66,18 +66,6 @@ class LSTMCell(Cell):
 
     states = ("h", "c")
     letters: tuple[str, ...] = ("i", "f", "g", "o")
-    W_i: Tensor
-    W_f: Tensor
-    W_g: Tensor
-    W_o: Tensor
-    U_i: Tensor
-    U_f: Tensor
-    U_g: Tensor
-    U_o: Tensor
-    b_i: Any
-    b_f: Any
-    b_g: Any
-    b_o: Any
 
     def __init__(
         self,
@@ -123,16 +111,6 @@ class GRUCell(Cell):
     >>> tg.nn.GRUCell(3, 4, reset_after=False)(np.ones((2, 3))).shape
     (2, 4)
     """
-
-    W_r: Tensor
-    W_z: Tensor
-    W_n: Tensor
-    U_r: Tensor
-    U_z: Tensor
-    U_n: Tensor
-    b_r: Any
-    b_z: Any
-    b_n: Any
 
     def __init__(
         self,

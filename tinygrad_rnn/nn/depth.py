@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import tanh
+from ..core.ops.identity import name
 from ..core.scope import scope
 from .cell import Cell, States
 from .linear import MLP, Linear

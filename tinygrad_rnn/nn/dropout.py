@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.naming import name
+from ..core.ops.identity import name
 from ..core.scope import current
 from ..core.tensor import Tensor
 from .module import Module

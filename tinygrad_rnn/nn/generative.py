@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
+from ..core.ops.identity import name
 from ..core.ops.reductions import add_n, cross_entropy, onehot, softmax
 from ..core.scope import no_grad, scope, step, steps
 from ..core.tensor import Tensor
 from .arguments import given_sequence, given_state, given_tensor, hidden, labels_of, whole
+from .cell import Sized
 from .dropout import leaf
 from .random import generator
-from .sized import Sized
 
 
 class Emission(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import tanh
+from ..core.ops.identity import name
 from ..core.scope import current, scope, step
 from ..core.tensor import Tensor
 from .arguments import as_data, given_states, shape_given

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import sigmoid, tanh
+from ..core.ops.identity import name
 from ..core.ops.shaping import concatenate
-from ..core.tensor import Tensor
 from .cell import States
 from .cells import LSTMCell
 
@@ -28,9 +27,6 @@ class PeepholeLSTMCell(LSTMCell):
     """
 
     peepholes: tuple[str, ...] = ("i", "f", "o")
-    p_i: Tensor
-    p_f: Tensor
-    p_o: Tensor
 
     def __init__(
         self,
@@ -140,8 +136,6 @@ class ConcatenatedLSTMCell(LSTMCell):
     """
 
     states = ("h", "C")
-    W_C: Tensor
-    b_C: Any
 
     def gates(self, *letters: str, recurrent: int | None = None) -> None:
         for k in ("f", "i", "C", "o"):

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
+from ..core.ops.identity import name
 from ..core.ops.reductions import add_n, cross_entropy, log_softmax
 from ..core.scope import scope, steps
 from ..core.tensor import plain
 from .arguments import given_tensor, in_graph
+from .cell import Sized
 from .dropout import leaf
-from .sized import Sized
 
 
 class MemoryNetwork(Sized):

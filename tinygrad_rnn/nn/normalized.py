@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import sigmoid, tanh
+from ..core.ops.identity import name
 from ..core.ops.reductions import mean
-from ..core.tensor import Tensor
 from . import init
 from .cell import Cell, States
 from .cells import GRUCell, LSTMCell, RNNCell
@@ -43,8 +42,6 @@ def _gains(cell: Cell, *letters: str) -> None:
 class LayerNormRNNCell(RNNCell):
     """h = f(N(W h + U x) + b)."""
 
-    γ: Tensor
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         _gains(self, "")
@@ -57,12 +54,6 @@ class LayerNormRNNCell(RNNCell):
 
 class LayerNormLSTMCell(LSTMCell):
     """i = σ(N(W_i h + U_i x) + b_i) and so on; h = o * tanh(N(c) + b_c)."""
-
-    γ_i: Tensor
-    γ_f: Tensor
-    γ_g: Tensor
-    γ_o: Tensor
-    γ_c: Tensor
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -81,10 +72,6 @@ class LayerNormLSTMCell(LSTMCell):
 
 class LayerNormGRUCell(GRUCell):
     """r = σ(N(W_r h + U_r x) + b_r), z the same; n = tanh(N(r * m + U_n x) + b_n), or with W_n (r * h) for r * m."""
-
-    γ_r: Tensor
-    γ_z: Tensor
-    γ_n: Tensor
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

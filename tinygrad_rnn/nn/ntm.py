@@ -12,19 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import sigmoid, softplus
+from ..core.ops.identity import name
 from ..core.ops.linalg import norm
 from ..core.ops.reductions import softmax
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor
 from .arguments import as_data, given_sequence, shape_given
-from .cell import Cell, States
+from .cell import Cell, Sized, States
 from .cells import LSTMCell, RNNCell
 from .dropout import leaf
 from .module import parameter
-from .sized import Sized
 
 #: keeps the cosine with an empty cell finite; far below the rounding of any other cell
 EMPTY = 1e-16

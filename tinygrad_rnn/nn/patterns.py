@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DtypeError, GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import tanh
+from ..core.ops.identity import name
 from ..core.ops.indexing import ranged
 from ..core.ops.reductions import onehot, softmax
 from ..core.scope import scope, step, steps

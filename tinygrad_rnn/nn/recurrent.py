@@ -13,7 +13,7 @@ from warnings import warn
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.naming import name
+from ..core.ops.identity import name
 from ..core.scope import Scope, current, entered, scope, step, steps
 from ..core.tensor import Tensor
 from .arguments import given_states, whole

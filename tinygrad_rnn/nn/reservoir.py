@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import GraphError, NonFiniteError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
+from ..core.ops.identity import name
 from ..core.scope import current, scope, step, steps
 from ..core.tensor import Tensor, plain
 from . import init
 from .arguments import as_data, given_states, whole
+from .cell import Sized
 from .dropout import leaf
 from .random import generator
-from .sized import Sized
 
 
 class Weights(NamedTuple):

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
+from ..core.ops.identity import name
 from ..core.scope import scope, step, steps
 from ..core.tensor import Tensor, plain
 from .arguments import given_sequence, given_state, running
-from .cell import Cell
+from .cell import Cell, Sized
 from .dropout import leaf
 from .generative import Autoregressive
-from .sized import Sized
 
 CONTEXTS = ("input", "initial", "both")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.errors import GraphError, ShapeError
 from ..core.graph import ancestors
-from ..core.naming import name
+from ..core.ops.identity import name
 from ..core.scope import Scope, current, entered, steps
 from ..core.tensor import Tensor, next_id, tensor
 from .arguments import as_data, hidden, running, shape_given, truths

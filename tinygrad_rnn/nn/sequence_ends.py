@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import sigmoid, softplus
+from ..core.ops.identity import name
 from ..core.ops.indexing import cast, equals, ranged
 from ..core.ops.reductions import add_n, cross_entropy, logsumexp
 from ..core.scope import no_grad

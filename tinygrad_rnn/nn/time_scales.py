@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, ShapeError
-from ..core.naming import name
 from ..core.ops.contractions import linear
 from ..core.ops.elementwise import tanh
+from ..core.ops.identity import name
 from ..core.ops.shaping import concatenate
 from ..core.scope import current
 from ..core.tensor import constant

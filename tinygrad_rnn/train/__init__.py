@@ -15,31 +15,3 @@ from .schedules import CosineAnnealingLR, ExponentialLR, LinearLR, ReduceLROnPla
 from .snapshot import load_checkpoint, save_checkpoint
 from .stopping import EarlyStopping
 from .truncation import detach_state, truncated, windows
-
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "CosineAnnealingLR",
-    "EarlyStopping",
-    "ExponentialLR",
-    "History",
-    "LinearLR",
-    "Minibatches",
-    "Optimizer",
-    "RMSprop",
-    "ReduceLROnPlateau",
-    "Schedule",
-    "SequentialLR",
-    "StepLR",
-    "clip",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "detach_state",
-    "fit",
-    "load_checkpoint",
-    "save_checkpoint",
-    "truncated",
-    "windows",
-]

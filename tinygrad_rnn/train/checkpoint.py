@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..core.atomic_files import write_atomically
-from ..core.errors import CheckpointError
-from ..core.extras import extra
+from ..core.errors import CheckpointError, extra
 from ..nn.arguments import whole
 
 KIND = "tinygrad_rnn checkpoint, version 2"

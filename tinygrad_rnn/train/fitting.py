@@ -1,7 +1,7 @@
 """The training loop: a batch, an update, and now and then a look at how it goes.
 
 A run that was killed is taken up from its last checkpoint and ends in the same bits as one that was not. How gradients
-come about is in `gradient`, what becomes of them in `update`, what a checkpoint holds in `snapshot`, what the run says
+come about and what becomes of them is in `gradient`, what a checkpoint holds in `snapshot`, what the run says
 in `progress`.
 """
 
@@ -26,14 +26,13 @@ from ..nn.random import get_rng_state, set_rng_state
 from . import clip as clipping
 from .checkpoint import Checkpoint, checkpoints, make_ready, read
 from .data import Batches, batches_of
-from .gradient import Compiled, LossFunction, Recorded
+from .gradient import Compiled, LossFunction, Recorded, Update
 from .history import History
 from .optim import Optimizer
 from .progress import Log, Quiet, teller
 from .schedules import ReduceLROnPlateau, Schedule
 from .snapshot import newest, restore, save_checkpoint
 from .stopping import EarlyStopping
-from .update import Update
 
 
 def fit(

@@ -1,22 +1,25 @@
-"""The loss of a batch and its gradients, as numbers: by recording the graph of each batch, or compiled once.
+"""What is done with one batch: its loss and gradients, by recording its graph or compiled once, and the update by them.
 
-What is made of them (clipping, steps, looks) is the business of `loop`.
+Which batch, how often, and what is remembered of it is the business of `fitting`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
 from ..analysis.finite import NonFinite, first_nonfinite
 from ..core.autodiff import gradients
-from ..core.errors import GraphError, kind_of
+from ..core.errors import GraphError, NonFiniteError, kind_of
 from ..core.functional import value_and_grad
 from ..core.tensor import Tensor
 from ..nn import Module
 from ..nn.random import get_rng_state, set_rng_state
+from . import clip as clipping
+from .optim import Optimizer
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -90,3 +93,34 @@ class Compiled(Recorded):
             set_rng_state(random)
             raise GraphError("fit: a compiled step draws no random numbers, but this model does: compile=False")
         self.checked = True
+
+
+class Update:
+    """What `fit` does with every batch; gradients are let go of before the next batch asks for memory."""
+
+    def __init__(self, gradient: Recorded, rule: clipping.Rule, optimizer: Optimizer, executor: str) -> None:
+        self.gradient, self.rule, self.optimizer, self.executor = gradient, rule, optimizer, executor
+
+    def __call__(self, batch: Any) -> tuple[float, float, bool]:
+        """The loss, the norm of the gradients before they were cut, and whether they were of use and moved anything."""
+        loss, grads = self.gradient(batch)
+        try:
+            norm = self._move(loss, grads)
+        except NonFiniteError:
+            return loss, nan, False
+        return (loss, nan, False) if norm is None else (loss, norm, True)
+
+    def _move(self, loss: float, grads: list[Any]) -> float | None:
+        """Cut, and move unless the loss says that it is of no use; the norm before."""
+        if not isinstance(self.rule, clipping.Alike):
+            clipped, norm = self.rule(grads)
+            if isfinite(norm) and not isfinite(loss):
+                return None
+            self.optimizer.step(clipped)
+            return norm
+        together = self.optimizer.end_to_end(grads)
+        norm = self.rule.measured(together)
+        if isfinite(norm) and not isfinite(loss):
+            return None
+        self.optimizer.move(together, self.rule.cut(norm), self.executor)
+        return norm

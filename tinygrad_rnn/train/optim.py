@@ -171,6 +171,12 @@ class Optimizer:
         return given
 
 
+def _options(arguments: Mapping[str, Any]) -> Options:
+    """The options among the arguments of an `__init__`; those of several numbers as tuples."""
+    own = {key: value for key, value in arguments.items() if key not in ("self", "params", "__class__")}
+    return {key: tuple(value) if isinstance(value, Sequence) else value for key, value in own.items()}
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum and Nesterov's form of it, as `torch.optim.SGD`.
 
@@ -198,15 +204,7 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            maximize=maximize,
-        )
+        super().__init__(params, **_options(locals()))
 
     def check(self, options: Options) -> None:
         super().check(options)
@@ -249,15 +247,7 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            lr_decay=lr_decay,
-            weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value,
-            eps=eps,
-            maximize=maximize,
-        )
+        super().__init__(params, **_options(locals()))
 
     def buffers(self, options: Options) -> dict[str, float]:
         return {"sum": options["initial_accumulator_value"]}
@@ -291,16 +281,7 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            alpha=alpha,
-            eps=eps,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            centered=centered,
-            maximize=maximize,
-        )
+        super().__init__(params, **_options(locals()))
 
     def buffers(self, options: Options) -> dict[str, float]:
         names = ["square_avg"]
@@ -345,16 +326,7 @@ class Adam(Optimizer):
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            betas=tuple(betas) if isinstance(betas, Sequence) else betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            maximize=maximize,
-            decoupled_weight_decay=decoupled_weight_decay,
-        )
+        super().__init__(params, **_options(locals()))
 
     def check(self, options: Options) -> None:
         super().check(options)

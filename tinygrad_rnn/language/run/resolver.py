@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import LanguageError, TinygradError
-from ...core.naming import name as give_name
+from ...core.ops.identity import name as give_name
 from ...core.scope import Scope, current, entered
 from ...core.tensor import Tensor, plain, tensor
 from ..expressions import Equation, Expr, Ref, Sum, spine, walk
