@@ -58,7 +58,7 @@ KNOWN_CIRCLES: list[set[str]] = [
 ]
 #: classes of one name in two modules: this list, too, may only become shorter
 KNOWN_TWINS = {
-    "Apply", "Cell", "Compiled", "Entries", "Entrywise", "Form", "Gradients", "Line", "Names", "Part", "Recorded",
+    "Apply", "Cell", "Entries", "Entrywise", "Form", "Gradients", "Line", "Names", "Part", "Recorded",
     "Ref", "Stack", "Sum", "Term", "Time", "Writer",
 }  # fmt: skip
 

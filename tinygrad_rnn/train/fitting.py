@@ -26,7 +26,7 @@ from ..nn.random import get_rng_state, set_rng_state
 from . import clip as clipping
 from .checkpoint import Checkpoint, checkpoints, make_ready, read
 from .data import Batches, batches_of
-from .gradient import Compiled, LossFunction, Recorded, Update
+from .gradient import CompiledGradient, LossFunction, RecordedGradient, Update
 from .history import History
 from .optim import Optimizer
 from .progress import Log, Quiet, teller
@@ -256,10 +256,10 @@ def _check(model: Module, optimizer: Any, schedule: Any, stopping: Any, nonfinit
         raise GraphError(f"fit: nonfinite is 'raise' or 'skip', not {nonfinite!r}")
 
 
-def _gradient_of(model: Module, loss_fn: LossFunction, optimizer: Optimizer, compile: bool | str) -> Recorded:
+def _gradient_of(model: Module, loss_fn: LossFunction, optimizer: Optimizer, compile: bool | str) -> RecordedGradient:
     if not compile:
-        return Recorded(model, loss_fn, optimizer.parameters)
-    return Compiled(model, loss_fn, optimizer.parameters, "numpy" if compile is True else compile)
+        return RecordedGradient(model, loss_fn, optimizer.parameters)
+    return CompiledGradient(model, loss_fn, optimizer.parameters, "numpy" if compile is True else compile)
 
 
 def _unusable(step: int, loss: float, first: NonFinite | None) -> str:

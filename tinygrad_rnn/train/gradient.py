@@ -24,7 +24,7 @@ from .optim import Optimizer
 LossFunction = Callable[[Any, Any], Tensor]
 
 
-class Recorded:
+class RecordedGradient:
     """Record, and walk back: what a reader of the graph sees is what is trained."""
 
     def __init__(self, model: Module, loss_fn: LossFunction, parameters: list[Tensor]) -> None:
@@ -50,7 +50,7 @@ class Recorded:
         return loss
 
 
-class Compiled(Recorded):
+class CompiledGradient(RecordedGradient):
     """The same numbers to a few units in the last place, from `tg.compile`.
 
     What the loss reads besides parameters and the batch is looked at in each step, and recorded anew where it has
@@ -98,7 +98,7 @@ class Compiled(Recorded):
 class Update:
     """What `fit` does with every batch; gradients are let go of before the next batch asks for memory."""
 
-    def __init__(self, gradient: Recorded, rule: clipping.Rule, optimizer: Optimizer, executor: str) -> None:
+    def __init__(self, gradient: RecordedGradient, rule: clipping.Rule, optimizer: Optimizer, executor: str) -> None:
         self.gradient, self.rule, self.optimizer, self.executor = gradient, rule, optimizer, executor
 
     def __call__(self, batch: Any) -> tuple[float, float, bool]:
