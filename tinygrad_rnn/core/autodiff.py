@@ -82,13 +82,9 @@ def gradients(output: Tensor, inputs: Any, create_graph: bool = False, per_step:
 
 
 def gradients_between(
-    active: dict[int, Tensor],
-    output: Tensor,
-    targets: Sequence[Tensor],
-    seed: Any,
-    create_graph: bool,
+    active: dict[int, Tensor], output: Tensor, targets: Sequence[Tensor], seed: Any, create_graph: bool,
     steps: PerStep | None = None,
-) -> list[Any]:
+) -> list[Any]:  # fmt: skip
     """`gradients` where the nodes between the targets and the output are known."""
     g = cotangent(output, seed)
     if create_graph != isinstance(g, Tensor):
@@ -103,12 +99,9 @@ def gradients_between(
 
 
 def pullback(
-    outputs: Sequence[Tensor],
-    seeds: Sequence[Any],
-    inputs: Sequence[Tensor],
-    create_graph: bool = False,
+    outputs: Sequence[Tensor], seeds: Sequence[Any], inputs: Sequence[Tensor], create_graph: bool = False,
     immediate: bool = False,
-) -> list[Any]:
+) -> list[Any]:  # fmt: skip
     """What cotangents of the outputs give each input, J^T g; the inputs are coordinates of their own.
 
     Other than in `gradients`, nothing flows from one input to another: with all states of a step as outputs and those

@@ -157,12 +157,9 @@ def _add_in_place(op: Primitive, g: Gradient, node: Tensor, grads: dict[int, Gra
 
 
 def recorded(
-    active: dict[int, Tensor],
-    grads: dict[int, Gradient],
-    kept: set[int],
-    steps: PerStep | None = None,
+    active: dict[int, Tensor], grads: dict[int, Gradient], kept: set[int], steps: PerStep | None = None,
     seen: Callable[[Tensor], Tensor] = lambda x: x,
-) -> dict[int, Gradient]:
+) -> dict[int, Gradient]:  # fmt: skip
     """As `numeric`, but on Tensors: the result can be differentiated, drawn and folded again.
 
     The rules are given `seen(x)` for each node x of the forward graph.

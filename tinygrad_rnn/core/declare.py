@@ -172,14 +172,9 @@ def _sequence_call(op: Primitive, forward: Callable[..., Any]) -> Callable[..., 
 
 
 def elementwise(
-    name: str,
-    forward: Any,
-    *,
-    vjp: Vjp | tuple[Vjp, ...] | None = None,
-    scalar: Callable[..., float] | None = None,
-    arity: int = 1,
-    **printed: Any,
-) -> Callable[..., Any]:
+    name: str, forward: Any, *, vjp: Vjp | tuple[Vjp, ...] | None = None, scalar: Callable[..., float] | None = None,
+    arity: int = 1, **printed: Any,
+) -> Callable[..., Any]:  # fmt: skip
     """Declare an elementwise operation of one or two inputs; `scalar` is its faster form on Python floats.
 
     `vjp` is one function that returns a tuple, or a tuple of one function for each input.

@@ -32,18 +32,10 @@ class Primitive:
     )  # fmt: skip
 
     def __init__(
-        self,
-        name: str,
-        forward: Callable[..., Any],
-        *,
-        joint: Vjp | None = None,
-        separate: tuple[Vjp, ...] = (),
-        scalar: Callable[..., float] | None = None,
-        label: str | None = None,
-        elementwise: bool = False,
-        multilinear: bool = False,
-        add_into: Callable[..., None] | None = None,
-    ) -> None:
+        self, name: str, forward: Callable[..., Any], *, joint: Vjp | None = None, separate: tuple[Vjp, ...] = (),
+        scalar: Callable[..., float] | None = None, label: str | None = None, elementwise: bool = False,
+        multilinear: bool = False, add_into: Callable[..., None] | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.forward, self.scalar = name, forward, scalar
         self.joint, self.separate = joint, separate
         self.differentiable = joint is not None or bool(separate)

@@ -44,15 +44,9 @@ class Tensor:
     )  # fmt: skip
 
     def __init__(
-        self,
-        value: Value,
-        op: Primitive | None,
-        inputs: tuple[Tensor, ...],
-        params: dict[str, Any] | None,
-        name: str | None,
-        scope: Scope,
-        requires_grad: bool,
-    ) -> None:
+        self, value: Value, op: Primitive | None, inputs: tuple[Tensor, ...], params: dict[str, Any] | None,
+        name: str | None, scope: Scope, requires_grad: bool,
+    ) -> None:  # fmt: skip
         self.value = value
         self.op = op
         self.inputs = inputs

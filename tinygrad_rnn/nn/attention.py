@@ -92,16 +92,9 @@ class AttentionDecoder(EncoderDecoder):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        decoder_size: int | None = None,
-        attention: str = "additive",
-        attention_size: int | None = None,
-        start: int = 0,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, output_size: int, decoder_size: int | None = None,
+        attention: str = "additive", attention_size: int | None = None, start: int = 0, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, output_size, decoder_size, "input", start, dtype)
         if attention == "additive":
             size = self.hidden_size if attention_size is None else attention_size

@@ -68,13 +68,9 @@ class LSTMCell(Cell):
     letters: tuple[str, ...] = ("i", "f", "g", "o")
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        forget_bias: float | None = None,
+        self, input_size: int, hidden_size: int, bias: bool = True, forget_bias: float | None = None,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, dtype)
         self.gates(*self.letters)
         self.set_forget_bias(forget_bias)
@@ -113,14 +109,9 @@ class GRUCell(Cell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        reset_after: bool = True,
-        z_keeps: bool = True,
+        self, input_size: int, hidden_size: int, bias: bool = True, reset_after: bool = True, z_keeps: bool = True,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, dtype)
         self.reset_after, self.z_keeps = reset_after, z_keeps
         self.gates("r", "z", "n")

@@ -108,14 +108,9 @@ class DeepTransitionCell(Cell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        input_layers: Sequence[int],
-        state_layers: Sequence[int],
-        skips: bool = False,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, input_layers: Sequence[int], state_layers: Sequence[int],
+        skips: bool = False, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, True, dtype)
         self.skips = skips
         self.of_input = MLP([input_size, *input_layers], final=True, symbols=("U", "b_u"), dtype=dtype)
@@ -166,17 +161,10 @@ class DeepRNN(Recurrent):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        input_layers: Sequence[int] = (),
-        state_layers: Sequence[int] = (),
-        output_layers: Sequence[int] = (),
-        skips: bool = False,
-        batch_first: bool = False,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, output_size: int, input_layers: Sequence[int] = (),
+        state_layers: Sequence[int] = (), output_layers: Sequence[int] = (), skips: bool = False,
+        batch_first: bool = False, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         super().__init__(
             lambda n: DeepTransitionCell(n, hidden_size, input_layers, state_layers, skips, dtype),
             input_size,

@@ -185,14 +185,9 @@ class VectorRNN(GenerativeRNN):
     """
 
     def __init__(
-        self,
-        output_size: int,
-        hidden_size: int,
-        input_size: int | None = None,
-        vector: str = "input",
-        start: int = 0,
+        self, output_size: int, hidden_size: int, input_size: int | None = None, vector: str = "input", start: int = 0,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(output_size, hidden_size, start, dtype)
         if vector not in ("input", "initial", "both"):
             raise GraphError(f"VectorRNN: vector is 'input', 'initial' or 'both', not {vector!r}")

@@ -41,15 +41,9 @@ class TorchLike(Recurrent):
     """What RNN, LSTM and GRU share: they are torch's layers of the same name, and exchange weights with them."""
 
     def __init__(
-        self,
-        cell: Callable[[int], Cell],
-        input_size: int,
-        num_layers: int,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        **noise: Any,
-    ) -> None:
+        self, cell: Callable[[int], Cell], input_size: int, num_layers: int, batch_first: bool, dropout: float,
+        bidirectional: bool, **noise: Any,
+    ) -> None:  # fmt: skip
         for option in sorted(noise.keys() - Noise.__annotations__.keys()):
             raise TypeError(_unknown(type(self), option))
         super().__init__(cell, input_size, num_layers, batch_first, dropout, bidirectional, **noise)
@@ -76,20 +70,10 @@ class RNN(TorchLike):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        layer_norm: bool = False,
-        dtype: Any = np.float64,
-        **noise: Unpack[Noise],
-    ) -> None:
+        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, *, layer_norm: bool = False,
+        dtype: Any = np.float64, **noise: Unpack[Noise],
+    ) -> None:  # fmt: skip
         self.hidden_size, self.bias = hidden_size, bias
         kind = LayerNormRNNCell if layer_norm else RNNCell
         super().__init__(
@@ -116,25 +100,11 @@ class LSTM(TorchLike):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        forget_bias: float | None = None,
-        peephole: bool | str = False,
-        coupled: bool = False,
-        forget_gate: bool = True,
-        concatenated: bool = False,
-        layer_norm: bool = False,
-        dtype: Any = np.float64,
-        **noise: Unpack[Noise],
-    ) -> None:
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, *, forget_bias: float | None = None,
+        peephole: bool | str = False, coupled: bool = False, forget_gate: bool = True, concatenated: bool = False,
+        layer_norm: bool = False, dtype: Any = np.float64, **noise: Unpack[Noise],
+    ) -> None:  # fmt: skip
         self.hidden_size, self.bias, self.proj_size = hidden_size, bias, proj_size
         kind = _lstm_cell(
             {
@@ -185,21 +155,10 @@ class GRU(TorchLike):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        reset_after: bool = True,
-        z_keeps: bool = True,
-        layer_norm: bool = False,
-        dtype: Any = np.float64,
-        **noise: Unpack[Noise],
-    ) -> None:
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, *, reset_after: bool = True, z_keeps: bool = True,
+        layer_norm: bool = False, dtype: Any = np.float64, **noise: Unpack[Noise],
+    ) -> None:  # fmt: skip
         self.hidden_size, self.bias = hidden_size, bias
         kind = LayerNormGRUCell if layer_norm else GRUCell
         super().__init__(

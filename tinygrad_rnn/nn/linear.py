@@ -47,13 +47,9 @@ class Linear(Module):
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        symbols: tuple[str, str] = ("V", "c"),
+        self, in_features: int, out_features: int, bias: bool = True, symbols: tuple[str, str] = ("V", "c"),
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.in_features = whole("Linear", "in_features", in_features)
         self.out_features = whole("Linear", "out_features", out_features)
         bound = 1.0 / float(np.sqrt(in_features))
@@ -152,13 +148,9 @@ class MLP(Module):
     """
 
     def __init__(
-        self,
-        sizes: Sequence[int],
-        nonlinearity: str | Callable[[Any], Any] = "tanh",
-        final: bool = False,
-        symbols: tuple[str, str] = ("V", "c"),
-        dtype: Any = np.float64,
-    ) -> None:
+        self, sizes: Sequence[int], nonlinearity: str | Callable[[Any], Any] = "tanh", final: bool = False,
+        symbols: tuple[str, str] = ("V", "c"), dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         if not sizes or min(sizes) < 1:
             raise ShapeError(f"MLP: sizes are {list(sizes)}, but have to run from the input's length to the output's")
         weight, bias = symbols

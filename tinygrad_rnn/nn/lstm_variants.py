@@ -29,14 +29,9 @@ class PeepholeLSTMCell(LSTMCell):
     peepholes: tuple[str, ...] = ("i", "f", "o")
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        forget_bias: float | None = None,
-        o_sees_new: bool = True,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, bias: bool = True, forget_bias: float | None = None,
+        o_sees_new: bool = True, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, forget_bias, dtype)
         self.o_sees_new = o_sees_new
         for k in self.peepholes:
@@ -60,13 +55,9 @@ class FullPeepholeLSTMCell(LSTMCell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        forget_bias: float | None = None,
+        self, input_size: int, hidden_size: int, bias: bool = True, forget_bias: float | None = None,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, forget_bias, dtype)
         self.W_ci = self.weight("W_ci", hidden_size, hidden_size)
         self.W_cf = self.weight("W_cf", hidden_size, hidden_size)
@@ -161,15 +152,9 @@ class ProjectedLSTMCell(LSTMCell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        forget_bias: float | None = None,
-        dtype: Any = np.float64,
-        *,
-        proj_size: int,
-    ) -> None:
+        self, input_size: int, hidden_size: int, bias: bool = True, forget_bias: float | None = None,
+        dtype: Any = np.float64, *, proj_size: int,
+    ) -> None:  # fmt: skip
         if not 0 < proj_size < hidden_size:
             raise ShapeError(
                 f"LSTM: proj_size is {proj_size}, but has to be from 1 to hidden_size - 1 = {hidden_size - 1}"

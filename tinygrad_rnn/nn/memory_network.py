@@ -42,14 +42,9 @@ class MemoryNetwork(Sized):
     label = "memory"
 
     def __init__(
-        self,
-        input_size: int,
-        memory_size: int,
-        hidden_size: int,
-        output_size: int,
-        hops: int = 1,
+        self, input_size: int, memory_size: int, hidden_size: int, output_size: int, hops: int = 1,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if hops < 1:
             raise GraphError(f"MemoryNetwork: it reads at least once, so hops is at least 1, not {hops}")
         self.input_size, self.memory_size, self.hidden_size, self.output_size = (

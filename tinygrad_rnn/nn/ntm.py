@@ -103,18 +103,9 @@ class NTM(Sized):
     label = "ntm"
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        cells: int = 128,
-        width: int = 20,
-        controller: str = "lstm",
-        read_heads: int = 1,
-        write_heads: int = 1,
-        shifts: int = 3,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, output_size: int, cells: int = 128, width: int = 20,
+        controller: str = "lstm", read_heads: int = 1, write_heads: int = 1, shifts: int = 3, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         if controller not in CONTROLLERS:
             raise GraphError(f"NTM: controller is {', '.join(map(repr, CONTROLLERS))}, not {controller!r}")
         if read_heads < 1 or write_heads < 1 or shifts % 2 == 0 or shifts > cells:

@@ -64,13 +64,9 @@ class OutputFeedbackCell(Cell):
     states: tuple[str, ...] = ("o",)
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        hidden_to_hidden: bool = False,
+        self, input_size: int, hidden_size: int, output_size: int, hidden_to_hidden: bool = False,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, True, dtype)
         self.hidden_to_hidden, self.classes = hidden_to_hidden, output_size
         if hidden_to_hidden:
@@ -121,14 +117,9 @@ class OutputFeedback(Module):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        hidden_to_hidden: bool = False,
-        feedback: str = "logits",
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, output_size: int, hidden_to_hidden: bool = False,
+        feedback: str = "logits", dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         if feedback not in FEEDBACK:
             raise GraphError(f"OutputFeedback: feedback is {feedback!r}, but has to be one of {', '.join(FEEDBACK)}")
         self.feedback = feedback

@@ -50,18 +50,11 @@ class Recurrent(Module):
     """
 
     def __init__(
-        self,
-        cell: Callable[[int], Cell],
-        input_size: int,
-        num_layers: int = 1,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        variational_dropout: float = 0.0,
-        zoneout: float | tuple[float, ...] = 0.0,
-        readout: Callable[[Any], Any] | None = None,
+        self, cell: Callable[[int], Cell], input_size: int, num_layers: int = 1, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, variational_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0, readout: Callable[[Any], Any] | None = None,
         label: str | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         kind = type(self).__name__
         if isinstance(cell, Cell | type):
             raise GraphError(
@@ -107,14 +100,9 @@ class Recurrent(Module):
         return (output, last, kept) if trace else (output, last)
 
     def over(
-        self,
-        inputs: Callable[[int], Any],
-        T: int,
-        batch: int | None,
-        hx: Any = None,
-        padding: Padding | None = None,
+        self, inputs: Callable[[int], Any], T: int, batch: int | None, hx: Any = None, padding: Padding | None = None,
         trace: Trace | None = None,
-    ) -> tuple[list[Any], Any]:
+    ) -> tuple[list[Any], Any]:  # fmt: skip
         """As `forward`, on the nodes `inputs(t)`: the outputs as a list of nodes over time, and the last states."""
         with scope(self.label):
             outputs, ends = self._layers(inputs, self._starts(hx, batch, T), T, padding, trace)

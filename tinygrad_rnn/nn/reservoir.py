@@ -58,18 +58,10 @@ class EchoState(Sized):
     label = "reservoir"
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        spectral_radius: float = 0.9,
-        alpha: float = 1.0,
-        input_scale: float = 1.0,
-        feedback_scale: float = 0.0,
-        bias_scale: float = 0.0,
-        density: float = 1.0,
+        self, input_size: int, hidden_size: int, output_size: int, spectral_radius: float = 0.9, alpha: float = 1.0,
+        input_scale: float = 1.0, feedback_scale: float = 0.0, bias_scale: float = 0.0, density: float = 1.0,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if not 0.0 < alpha <= 1.0 or not 0.0 < density <= 1.0:
             raise GraphError(f"EchoState: alpha and density lie in (0, 1], but are {alpha} and {density}")
         self.input_size = whole("EchoState", "input_size", input_size, least=0)
@@ -146,14 +138,9 @@ class EchoState(Sized):
         return found, (h, fed)
 
     def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        washout: int = 100,
-        ridge: float = 0.0,
-        noise: float = 0.0,
+        self, x: Any = None, y: Any = None, washout: int = 100, ridge: float = 0.0, noise: float = 0.0,
         state: Any = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Solve for the V and c that bring o closest to y, and return the state behind the sequence.
 
         The first `washout` steps only forget the initial state. `ridge` weighs the squares of V: it minimises

@@ -77,15 +77,9 @@ class EncoderDecoder(Autoregressive):
     label = "decoder"
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        decoder_size: int | None = None,
-        context: str = "input",
-        start: int = 0,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, output_size: int, decoder_size: int | None = None,
+        context: str = "input", start: int = 0, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         if context not in CONTEXTS:
             raise GraphError(f"{type(self).__name__}: context is 'input', 'initial' or 'both', not {context!r}")
         G = hidden_size if decoder_size is None else decoder_size

@@ -112,15 +112,9 @@ def recording(trace: bool) -> AbstractContextManager[Scope]:
 
 
 def run(
-    cell: Cell,
-    inputs: Callable[[int], Any],
-    states: States,
-    T: int,
-    backwards: bool = False,
-    locked: Locked | None = None,
-    alter: Sequence[Alter] = (),
-    trace: Trace | None = None,
-) -> tuple[list[Any], States]:
+    cell: Cell, inputs: Callable[[int], Any], states: States, T: int, backwards: bool = False,
+    locked: Locked | None = None, alter: Sequence[Alter] = (), trace: Trace | None = None,
+) -> tuple[list[Any], States]:  # fmt: skip
     """The outputs over time, and the states after the last step taken. Steps are 1 .. T, as in the book."""
     outputs: list[Any] = [None] * T
     for t in steps(T, 0, -1) if backwards else steps(1, T + 1):

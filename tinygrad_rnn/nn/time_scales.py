@@ -37,14 +37,9 @@ class DelayCell(Cell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        delay: int = 2,
-        short: bool = True,
-        bias: bool = True,
+        self, input_size: int, hidden_size: int, delay: int = 2, short: bool = True, bias: bool = True,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, dtype)
         if delay < 2:
             raise GraphError(f"DelayCell: delay is {delay}, but a connection longer than one step has at least 2")
@@ -81,15 +76,9 @@ class LeakyCell(Cell):
     states = ("mu",)
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        alpha: float | Sequence[float] = 0.5,
-        learned: bool = True,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size: int, hidden_size: int, alpha: float | Sequence[float] = 0.5, learned: bool = True,
+        nonlinearity: str = "tanh", bias: bool = True, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, dtype)
         self.f = activation("LeakyCell", nonlinearity)
         self.alpha = _rates("LeakyCell", "alpha", alpha, hidden_size, (0.0, 1.0), learned, self.dtype)
@@ -127,17 +116,10 @@ class TauCell(Cell):
     states = ("s",)
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        tau: float | Sequence[float] = 2.0,
-        learned: bool = True,
-        dt: float = 1.0,
-        inside: bool = False,
-        nonlinearity: str = "sigmoid",
-        bias: bool = True,
+        self, input_size: int, hidden_size: int, tau: float | Sequence[float] = 2.0, learned: bool = True,
+        dt: float = 1.0, inside: bool = False, nonlinearity: str = "sigmoid", bias: bool = True,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, dtype)
         if not dt > 0.0:
             raise GraphError(f"TauCell: dt is {dt}, but a step of time has to be longer than 0")
@@ -199,13 +181,9 @@ class ClockworkCell(Cell):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_sizes: Sequence[int],
-        periods: Sequence[int],
-        bias: bool = True,
+        self, input_size: int, hidden_sizes: Sequence[int], periods: Sequence[int], bias: bool = True,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, sum(hidden_sizes), bias, dtype)
         self.hidden_sizes, self.periods = tuple(hidden_sizes), tuple(periods)
         if len(self.hidden_sizes) != len(self.periods) or min(self.hidden_sizes) < 1:

@@ -45,13 +45,9 @@ class Checkpoint:
 
 
 def write(
-    folder: str | os.PathLike[str],
-    step: int,
-    arrays: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    keep: int = 3,
+    folder: str | os.PathLike[str], step: int, arrays: Mapping[str, Any], facts: Mapping[str, Any], keep: int = 3,
     run: str = "",
-) -> Path:
+) -> Path:  # fmt: skip
     """Write a checkpoint into the folder and take away all but the last `keep` of this `run`; returns the file.
 
     Raises `MissingExtraError` without safetensors, `TypeError` for facts that JSON cannot hold, `CheckpointError` where

@@ -142,12 +142,9 @@ def clip_grad_value_(
 
 
 def clip_grad_norm_(
-    parameters: Iterable[Tensor] | Tensor,
-    max_norm: float,
-    norm_type: float = 2.0,
-    error_if_nonfinite: bool = True,
+    parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = True,
     per_parameter: bool = False,
-) -> float:
+) -> float:  # fmt: skip
     """Shorten what `backward()` left in `.grad` to `max_norm`; returns the norm before. See `by_norm`.
 
     Numbers are torch's; other than torch it raises `NonFiniteError` for nan and inf, before anything changes, unless

@@ -36,27 +36,13 @@ from .stopping import EarlyStopping
 
 
 def fit(
-    model: Module,
-    loss_fn: LossFunction,
-    data: Batches | Sequence[Any],
-    optimizer: Optimizer,
-    *,
-    steps: int | None = None,
-    epochs: int | None = None,
-    clip: float | clipping.Rule | None = None,
-    schedule: Schedule | ReduceLROnPlateau | None = None,
-    validate: Callable[[Module], Any] | None = None,
-    early_stopping: EarlyStopping | None = None,
-    stop: Callable[[History], bool] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    every: int | None = None,
-    keep: int = 3,
-    resume: bool = True,
-    nonfinite: str = "raise",
-    compile: bool | str = False,
-    log: Log = True,
-    plot: str | os.PathLike[str] | None = None,
-) -> History:
+    model: Module, loss_fn: LossFunction, data: Batches | Sequence[Any], optimizer: Optimizer, *,
+    steps: int | None = None, epochs: int | None = None, clip: float | clipping.Rule | None = None,
+    schedule: Schedule | ReduceLROnPlateau | None = None, validate: Callable[[Module], Any] | None = None,
+    early_stopping: EarlyStopping | None = None, stop: Callable[[History], bool] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None, every: int | None = None, keep: int = 3, resume: bool = True,
+    nonfinite: str = "raise", compile: bool | str = False, log: Log = True, plot: str | os.PathLike[str] | None = None,
+) -> History:  # fmt: skip
     """Train a model for `steps` steps, or `epochs` times through the data; returns what the run was like.
 
     | Argument | Meaning |
@@ -127,14 +113,9 @@ class _Run:
     """A run at one moment: everything that changes from step to step."""
 
     def __init__(
-        self,
-        model: Module,
-        optimizer: Optimizer,
-        schedule: Schedule | ReduceLROnPlateau | None,
-        stopping: EarlyStopping | None,
-        folder: str | os.PathLike[str] | None,
-        keep: int,
-    ) -> None:
+        self, model: Module, optimizer: Optimizer, schedule: Schedule | ReduceLROnPlateau | None,
+        stopping: EarlyStopping | None, folder: str | os.PathLike[str] | None, keep: int,
+    ) -> None:  # fmt: skip
         self.model, self.optimizer, self.schedule, self.stopping = model, optimizer, schedule, stopping
         self.folder, self.keep, self.history = folder, keep, History()
 

@@ -64,14 +64,9 @@ class Rules:
         rule([w, g, *s.values()], [*cut, float(t), *options])
 
     def _recorded(
-        self,
-        dtype: Any,
-        cutting: tuple[bool, bool],
-        on: dict[str, bool],
-        remembered: list[str],
-        options: Options,
+        self, dtype: Any, cutting: tuple[bool, bool], on: dict[str, bool], remembered: list[str], options: Options,
         executor: str,
-    ) -> Entrywise:
+    ) -> Entrywise:  # fmt: skip
         names = _names(options)
 
         def rule(arrays: dict[str, Any], numbers: dict[str, Any]) -> dict[str, Any]:

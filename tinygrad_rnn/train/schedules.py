@@ -158,17 +158,10 @@ class ReduceLROnPlateau:
     """
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float = 0.0,
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
+        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0, min_lr: float = 0.0,
         eps: float = 1e-8,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs") or not 0 <= factor < 1:
             raise GraphError("ReduceLROnPlateau: mode is min or max, threshold_mode rel or abs, factor below 1")
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience

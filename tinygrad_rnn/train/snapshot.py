@@ -21,16 +21,9 @@ from .optim import Optimizer
 
 
 def save_checkpoint(
-    folder: str | os.PathLike[str],
-    step: int,
-    model: Module,
-    optimizer: Optimizer,
-    schedule: Any = None,
-    *,
-    arrays: Mapping[str, Any] | None = None,
-    facts: Mapping[str, Any] | None = None,
-    keep: int = 3,
-) -> Path:
+    folder: str | os.PathLike[str], step: int, model: Module, optimizer: Optimizer, schedule: Any = None, *,
+    arrays: Mapping[str, Any] | None = None, facts: Mapping[str, Any] | None = None, keep: int = 3,
+) -> Path:  # fmt: skip
     """Write everything that the run needs to go on as if nothing had happened; returns the file.
 
     `arrays` and `facts` (anything JSON can hold) are yours; `load_checkpoint` gives them back. The last `keep` files of

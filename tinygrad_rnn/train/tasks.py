@@ -49,14 +49,9 @@ def pascanu_temporal_order(n: int, seed: Seed, length: int) -> tuple[np.ndarray,
 
 
 def _two_among_distractors(
-    n: int,
-    rng: np.random.Generator,
-    T: int,
-    first: tuple[int, int],
-    second: tuple[int, int],
-    relevant: int,
+    n: int, rng: np.random.Generator, T: int, first: tuple[int, int], second: tuple[int, int], relevant: int,
     distractors: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     codes = rng.integers(distractors, distractors + 4, (T, n))
     pair = rng.integers(0, 2, (2, n))
     everyone = np.arange(n)
