@@ -40,7 +40,7 @@ def text(domain: Domain) -> str:
 
 
 @pytest.mark.parametrize("block", sample(range(10), 3, "isl"))
-def test_emptiness_and_complement_agree_with_isl(block):
+def test_emptiness_and_difference_agree_with_isl(block):
     isl = pytest.importorskip("islpy")
     for seed in range(block * 30, block * 30 + 30):
         domain, other = random_domain(seed), random_domain(seed + 10_000)

@@ -99,15 +99,6 @@ class Domain:
         """Whether the two have a tuple in common, at some lengths."""
         return not (self & other).is_empty
 
-    @property
-    def complement(self) -> tuple[Domain, ...]:
-        """What does not belong to it, as domains that exclude each other."""
-        pieces, before = [], EVERYWHERE
-        for constraint in self._sorted():
-            pieces.append(before.where(constraint.negation))
-            before = before.where(constraint)
-        return tuple(piece for piece in pieces if piece is not NEVER)
-
     def minus(self, other: Domain) -> tuple[Domain, ...]:
         """What belongs to this domain and not to the other, as domains that exclude each other; none of them empty."""
         pieces, rest = [], self

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.finite import NonFinite, first_nonfinite
+from ..compiler import compile as compile_function
 from ..core.autodiff import gradients
 from ..core.errors import GraphError, NonFiniteError, kind_of
 from ..core.functional import value_and_grad
@@ -60,9 +61,7 @@ class CompiledGradient(RecordedGradient):
 
     def __init__(self, model: Module, loss_fn: LossFunction, parameters: list[Tensor], executor: str) -> None:
         super().__init__(model, loss_fn, parameters)
-        from ..compiler import compile
-
-        self.compiled = compile(value_and_grad(loss_fn), executor=executor)
+        self.compiled = compile_function(value_and_grad(loss_fn), executor=executor)
         self.compiled.together = True  # so that gradients are end to end for the optimiser
         self.checked = False
         names = {id(p): name for name, p in model.named_parameters()}

@@ -6,6 +6,9 @@ the same data. Tasks that have a grammar stand in `grammars`.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -193,10 +196,6 @@ def character_text(source: str = "topics") -> tuple[np.ndarray, str]:
 
 
 def _zen() -> str:
-    import codecs
-    import contextlib
-    import io
-
     with contextlib.redirect_stdout(io.StringIO()):  # it prints itself when first imported
         import this
 

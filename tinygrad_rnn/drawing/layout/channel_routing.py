@@ -7,6 +7,7 @@ circuit are planned in `delay_arcs` and run by the same rules.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from ..picture import Picture
@@ -121,8 +122,6 @@ def occupancy(
 
 
 def _any_between(columns: list[int], low: int, high: int) -> bool:
-    from bisect import bisect_left, bisect_right
-
     return bisect_left(columns, high) - bisect_right(columns, low) > 0
 
 
