@@ -211,6 +211,17 @@ def test_the_mistake_is_marked_in_the_equation_by_more_than_colour(stem):
     assert formula.count('<small class="right">✓') == sum(term.verdict == "right" for term in row.terms)
 
 
+def test_a_line_is_typeset_from_its_equation_and_not_from_its_text():
+    """`dx[i, j]` says nothing of the indices by itself."""
+    plane = "indices: i = 1..I, j = 1..J\nsizes: h = 2, x = 3\nh[i, j] = tanh(W @ h[i-1, j] + V @ h[i, j-1]"
+    plane += " + U @ x[i, j])\nL = sum(i, sum(j, sum(h[i, j])))\ngradients:\ndx[i, j] = dh[i, j] @ U\n"
+    report = tg.verify(plane, T=3, lengths={"J": 3}, seeds=1)
+    assert report.rows[0].verdict == "ILL-TYPED"
+    assert report.rows[0].equation is not None
+    assert "<code>dx[i, j] = dh[i, j] @ U</code></p><pre>" not in report.to_html()
+    assert '<p class="formula"><span class="piece"><math' in report.to_html()
+
+
 def test_only_the_wrong_part_of_a_term_is_marked():
     (row,) = report("vanilla_square_outside").failed
     found = marked(row, report("vanilla_square_outside"))

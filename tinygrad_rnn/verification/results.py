@@ -168,6 +168,8 @@ class Row:
     proof: Proof | None = field(default=None, repr=False, compare=False)
     #: why an equation that passes is not proved
     unproved: str = ""
+    #: of a gradient in code: the quantity whose gradient it is
+    quantity: str = ""
     #: the equation itself, where the line could be read as one
     equation: Equation | None = field(default=None, repr=False, compare=False)
 

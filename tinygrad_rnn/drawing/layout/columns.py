@@ -202,7 +202,7 @@ def _as_grid(picture: Picture, cells: list[int]) -> int:
     for i in cells:
         columns[i].band = down.index(columns[i].index[0])
         columns[i].rank = right.index(columns[i].index[1])
-        columns[i].title = columns[i].title.removeprefix("t = ")
+        columns[i].title = index_text(columns[i].index)
     return len(right)
 
 

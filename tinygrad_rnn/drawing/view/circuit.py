@@ -21,7 +21,7 @@ from ...core.tensor import Tensor
 from ..layout.columns import in_a_row
 from ..picture import Column, Edge, Picture, PictureNode
 from .assemble import assemble
-from .label_text import Text, joined, noted, words
+from .label_text import Text, index_text, joined, noted, words
 
 # -- without the middle ------------------------------------------------------------------------------------------------
 FIRST, LAST = 3, 2
@@ -36,7 +36,7 @@ def leave_out(picture: Picture, most: int) -> None:
         if len(steps) > most:
             middle = steps[FIRST:-LAST]
             hidden.update(dict.fromkeys(middle, middle[0]))
-            first, last = (picture.columns[i].title.removeprefix("t = ") for i in (middle[0], middle[-1]))
+            first, last = (index_text(picture.columns[i].index) for i in (middle[0], middle[-1]))
             notes.append(f"steps {first} to {last} not shown")
     if hidden:
         collapse(picture, hidden)

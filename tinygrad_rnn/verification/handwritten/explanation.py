@@ -190,7 +190,7 @@ class Explanation:
         self.notes.append(str(limit))
         rows = []
         for row in self.rows:
-            arrays = [self.stated[place] for place in self.stated if place[0] == quantity_of(row)]
+            arrays = [self.stated[place] for place in self.stated if place[0] == row.quantity]
             cut = sum(int(np.sum(np.abs(a) == limit.limit)) for a in arrays)
             much = not limit.by_norm and 2 * cut > sum(a.size for a in arrays)
             why = "most of it is at the limit of the clipping: judge it before it is clipped" if much else ""
@@ -252,7 +252,7 @@ class Explanation:
     def _one_mistake(self, sentence: str, by_itself: set[str]) -> None:
         """Tell the mistake at the line that is wrong by itself, or at the first of all that it explains."""
         failed = [row.name for row in self.rows if row.verdict == FAIL]
-        culprits = [row.name for row in self.rows if row.verdict == FAIL and quantity_of(row) in by_itself] or failed
+        culprits = [row.name for row in self.rows if row.verdict == FAIL and row.quantity in by_itself] or failed
         rows = []
         for row in self.rows:
             if row.verdict == FAIL and row.name == culprits[0]:
@@ -266,7 +266,7 @@ class Explanation:
 
     def _alone(self, row: Row, by_itself: set[str]) -> Row:
         """A row of which no single mistake is known."""
-        if by_itself and quantity_of(row) not in by_itself:
+        if by_itself and row.quantity not in by_itself:
             return replace(row, explanation="follows from the others: this line itself is right")
         said = self._said(row)
         if by_itself:
@@ -277,7 +277,7 @@ class Explanation:
 
     def _said(self, row: Row) -> str:
         """What is said of one array by its numbers."""
-        name = quantity_of(row)
+        name = row.quantity
         sentences = []
         for place, comparison in self.comparisons.items():
             if place[0] == name and comparison.verdict == FAIL:
@@ -317,8 +317,3 @@ class Explanation:
             "`for t in tg.steps(T)`, and let backward return their gradients by step too ({'h': {t: dh}}); then the "
             "line with the mistake is told"
         )
-
-
-def quantity_of(row: Row) -> str:
-    """h for dh[t]."""
-    return row.name[1:].removesuffix("[t]")

@@ -24,7 +24,7 @@ from ..results import FAIL, PASS, EngineCheck, Row, StepVerdict, overall, truste
 from .arrays import ArrayInputs, ArrayPlace, Params, checked, said
 from .compare import GradientComparison, compare, explains_too_much, is_single, precision
 from .confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of
-from .explanation import Explanation, quantity_of
+from .explanation import Explanation
 from .subject import ReturnedGradients, Subject
 from .true_gradients import (
     DIFFERENCES,
@@ -206,12 +206,12 @@ def _without_zeros(rows: list[Row], truth: Truth) -> list[Row]:
     zero = {name for name, _ in truth.values}
     zero -= {name for (name, _), value in truth.values.items() if np.any(value) or not value.size}
     why = "the true gradient is zero for your inputs: other ones would tell more"
-    return [row.undecided(why) if row.verdict == PASS and quantity_of(row) in zero else row for row in rows]
+    return [row.undecided(why) if row.verdict == PASS and row.quantity in zero else row for row in rows]
 
 
 def _row(quantity: str, steps: list[StepVerdict]) -> Row:
     name = f"d{quantity}" if steps[0].t is None else f"d{quantity}[t]"
-    return Row(name, 0, overall(steps), steps, "")
+    return Row(name, 0, overall(steps), steps, "", quantity=quantity)
 
 
 def _check(truth: Truth, places: list[ArrayPlace]) -> EngineCheck:
