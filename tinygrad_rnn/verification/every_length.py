@@ -83,21 +83,21 @@ def usable(model: Model, run: Run, failing: Collection[int] = (), others: Iterab
             here = (equation.target.name, step)
             stated_by[here] = equation
             reads[here] = []
-            for place, _, _ in evaluator.needs(equation, step):
-                if _is_stated(model, evaluator, place):
-                    reads[here] += [] if id(equation) in failing else [place]
-                elif place not in run.values and place not in outside and not _is_given(model, evaluator, place):
-                    missing.setdefault(id(equation), {})[place] = None
-    found = Usable()
+            for read, _, _ in evaluator.needs(equation, step):
+                if _is_stated(model, evaluator, read):
+                    reads[here] += [] if id(equation) in failing else [read]
+                elif read not in run.values and read not in outside and not _is_given(model, evaluator, read):
+                    missing.setdefault(id(equation), {})[read] = None
+    order = Usable()
     for circle in components(reads):
         if len(circle) == 1 and circle[0] not in reads[circle[0]]:
             continue
-        names = [_named(place) for place in circle]
+        names = [_named(read) for read in circle]
         said = " <- ".join([*names[:4], *(["…"] if len(names) > 4 else []), names[0]])
-        for place in circle:
-            found.circles.setdefault(id(stated_by[place]), said)
-    found.needs = {key: _said(places, model, evaluator) for key, places in missing.items()}
-    return found
+        for read in circle:
+            order.circles.setdefault(id(stated_by[read]), said)
+    order.needs = {key: _said(places, model, evaluator) for key, places in missing.items()}
+    return order
 
 
 def _is_stated(model: Model, evaluator: Evaluator, place: Place) -> bool:
@@ -118,13 +118,13 @@ def _is_given(model: Model, evaluator: Evaluator, place: Place) -> bool:
     return name in model.document.given or base == model.quantities.loss
 
 
-def _said(places: Iterable[Place], model: Model, evaluator: Evaluator) -> list[str]:
+def _said(lacking: Iterable[Place], model: Model, evaluator: Evaluator) -> list[str]:
     """Names of what lacks: from the ends where it lies beyond them, for all steps at once where none is stated."""
-    found: dict[str, list[Step]] = {}
-    for name, step in places:
-        found.setdefault(name, []).append(step)
+    steps_of: dict[str, list[Step]] = {}
+    for name, step in lacking:
+        steps_of.setdefault(name, []).append(step)
     said: list[str] = []
-    for name, steps in found.items():
+    for name, steps in steps_of.items():
         beyond = [evaluator.behind((name, step)) or _named((name, step)) for step in steps
                   if step is not None and not evaluator.inside((name, step))]  # fmt: skip
         inside = [step for step in steps if step is None or evaluator.inside((name, step))]
@@ -205,20 +205,20 @@ def _offset(equation: Equation) -> int:
 def _chains(model: Model) -> dict[str, int]:
     """How far each helper looks, with the helpers that it reads put in; what goes round is counted once."""
     helpers = {key[0]: equations for key, equations in model.quantities.helpers.items()}
-    found: dict[str, int] = {}
+    reaches: dict[str, int] = {}
     for name in helpers:
-        _chain(name, (), helpers, found)
-    return found
+        _chain(name, (), helpers, reaches)
+    return reaches
 
 
-def _chain(name: str, path: tuple[str, ...], helpers: Mapping[str, list[Equation]], found: dict[str, int]) -> int:
+def _chain(name: str, path: tuple[str, ...], helpers: Mapping[str, list[Equation]], reaches: dict[str, int]) -> int:
     if name not in helpers or name in path:
         return 0
-    if name not in found:
+    if name not in reaches:
         read = [{n.name for n in walk(e.rhs) if isinstance(n, Ref)} for e in helpers[name]]
-        inner = max((_chain(other, (*path, name), helpers, found) for names in read for other in names), default=0)
-        found[name] = max(map(_offset, helpers[name])) + inner
-    return found[name]
+        inner = max((_chain(other, (*path, name), helpers, reaches) for names in read for other in names), default=0)
+        reaches[name] = max(map(_offset, helpers[name])) + inner
+    return reaches[name]
 
 
 def _through(expr: Expr, chains: Mapping[str, int]) -> int:

@@ -264,10 +264,10 @@ class _Judge:
         """A row that fails, with what is wrong; the probes at which it shows come first."""
         drawn = [*self.probes, *self.witnesses.drawn]
         probes = [probe for probe in drawn if states(probe.model, equation)]
-        found = diagnose(equation, sorted(probes, key=lambda probe: not probe.fails(equation)))
-        if found is None:
+        diagnosis = diagnose(equation, sorted(probes, key=lambda probe: not probe.fails(equation)))
+        if diagnosis is None:
             return row
-        parts = {name: getattr(found, name) for name in ("mistake", "explanation", "terms", "correction")}
+        parts = {name: getattr(diagnosis, name) for name in ("mistake", "explanation", "terms", "correction")}
         return replace(row, **parts)
 
     def _in_another_model(self, equation: Equation) -> Callable[[Model], str]:
@@ -325,13 +325,13 @@ class _Judge:
         for equation, row in zip(equations, rows, strict=True):
             if self.model.role(equation) in ("gradient", "copy") and states(model, equation):
                 same = [probe for probe in probes if states(probe.model, equation)]
-                found = certify(equation, same, strong, budget)
+                certificate = certify(equation, same, strong, budget)
                 rounds = self.witnesses.rounds(equation, trial)
-                while not found.ok and (more := next(rounds, None)):
-                    found = certify(equation, same + more, strong, budget)
-                total += found
-                if not found.ok and row.verdict == PASS:
-                    row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {found.survivors[0]}")
+                while not certificate.ok and (more := next(rounds, None)):
+                    certificate = certify(equation, same + more, strong, budget)
+                total += certificate
+                if not certificate.ok and row.verdict == PASS:
+                    row = replace(row, verdict=INCONCLUSIVE, why=f"no probe notices {certificate.survivors[0]}")
             decided.append(row)
         return total, decided
 

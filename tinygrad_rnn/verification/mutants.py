@@ -57,12 +57,12 @@ def certify(equation: Equation, probes: Sequence[Probe], strong: Iterable[Probe]
 def _noticed(values: ProbeValues, mutant: Sequence[RightTerm]) -> bool:
     """Whether a mutant differs at some step; looked for step by step, for most differ at the first."""
     scale = float(np.max(np.abs(values.truth), initial=0.0))
-    for place, (probe, step) in enumerate(values.places):
-        truth = values.part(values.truth, place)
+    for point, (probe, step) in enumerate(values.points):
+        truth = values.part(values.truth, point)
         total = np.zeros_like(truth)
         for true in mutant:
             if true.stands(probe.run.lengths, step):
-                value = values.at(true.term.expr, place)
+                value = values.at(true.term.expr, point)
                 if value is None:
                     return True  # it has no value or no such shape: reported before any number is compared
                 total = total + value
@@ -128,9 +128,9 @@ def _changed(expr: Expr) -> Iterator[tuple[str, Expr]]:
 
 def _changed_here(expr: Expr) -> Iterator[tuple[str, Expr]]:
     if isinstance(expr, Ref) and expr.index is not None:
-        for place in range(len(expr.indices)):
+        for position in range(len(expr.indices)):
             for by in (-1, 1):
-                yield f"{expr} a step off", shifted(expr, place, by)
+                yield f"{expr} a step off", shifted(expr, position, by)
     if isinstance(expr, Ref) and expr.index is None:
         yield f"{expr} transposed", transposed(expr)
     if isinstance(expr, Binary) and expr.op in "+-":

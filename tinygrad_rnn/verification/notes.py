@@ -41,15 +41,15 @@ def judge_file(
     (False, [('Echo', 3, 'FAIL')])
     """
     source = path if isinstance(path, Source) else from_path(Path(path))
-    found = blocks(source)
-    if Path(source.name).suffix.lower() not in MARKDOWN and not (source.name == STDIN and found):
+    marked = blocks(source)
+    if Path(source.name).suffix.lower() not in MARKDOWN and not (source.name == STDIN and marked):
         return judge(parse(source), T, seeds, lengths=lengths)
-    if not found:
+    if not marked:
         hint = "mark each block that holds equations as ```rnn"
         raise LanguageError("there is no block marked rnn in this file", source.name, hint=hint)
     return Notes(
         source.name,
-        [_judged(block.source(source.name), block, T, seeds, lengths) for block in found],
+        [_judged(block.source(source.name), block, T, seeds, lengths) for block in marked],
         seeds,
     )
 

@@ -283,13 +283,13 @@ class Verdicts:
         """The first of `ORDER` that applies; nothing passes where engine and complex step disagree, where the probe
         notices too little, or where the sequence is too short.
         """
-        found = {row.verdict for row in self.rows}
+        verdicts = {row.verdict for row in self.rows}
         if self.needs:
-            found.add(INCOMPLETE)
+            verdicts.add(INCOMPLETE)
         blind = self.probe is not None and not self.probe.ok
         if not self.rows or not self.engine.ok or blind or self.shortest > self.T:
-            found.add(INCONCLUSIVE)
-        return next(verdict for verdict in ORDER if verdict in found)
+            verdicts.add(INCONCLUSIVE)
+        return next(verdict for verdict in ORDER if verdict in verdicts)
 
     @property
     def ok(self) -> bool:
@@ -409,9 +409,9 @@ class FileVerdicts:
         """The worst of the blocks: what is wrong, then UNUSABLE where a block cannot be read or nothing is stated, then
         what is undecided.
         """
-        found = [block.verdict for block in self.blocks if block.verdict != EMPTY] or [UNUSABLE]
+        verdicts = [block.verdict for block in self.blocks if block.verdict != EMPTY] or [UNUSABLE]
         order = (*WRONG_VERDICTS, UNUSABLE, *(verdict for verdict in ORDER if verdict not in WRONG_VERDICTS))
-        return next(verdict for verdict in order if verdict in found)
+        return next(verdict for verdict in order if verdict in verdicts)
 
     @property
     def ok(self) -> bool:
@@ -469,7 +469,7 @@ def overall(steps: list[StepVerdict]) -> str:
     return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else INCONCLUSIVE
 
 
-def worst_step(found: list[StepVerdict]) -> StepVerdict:
+def worst_step(steps: list[StepVerdict]) -> StepVerdict:
     """The step that says most against an equation, of several probes."""
     rank = {FAIL: 2, INCONCLUSIVE: 1, PASS: 0}
-    return max(found, key=lambda step: (rank[step.verdict], step.error - step.bound))
+    return max(steps, key=lambda step: (rank[step.verdict], step.error - step.bound))

@@ -48,12 +48,12 @@ class Cells:
         return [*self._on_page(a, key, out), *self._on_page(b, other, into)]
 
     def _on_page(self, column: int, key: object, pair: Pair | None) -> list[tuple[float, int]]:
-        found = []
+        bends = []
         for row, x in self.arrangements[key].bends.get(pair, []) if pair else []:
             at = self.rows.on_page(self.picture.columns[column], row)
             if at is not None:
-                found.append((self.origin[column] + x, at))
-        return found
+                bends.append((self.origin[column] + x, at))
+        return bends
 
 
 def arrange_cells(picture: Picture, boxes: list[Box], rows: RowAssignment, gap: float) -> Cells:
@@ -114,14 +114,14 @@ class _Border:
 
     def of(self, key: object) -> set[int]:
         """The gates of one kind of cell, where cells stand exactly above each other."""
-        return {gate for (found, _), gate in self.known.items() if found == key}
+        return {gate for (kind, _), gate in self.known.items() if kind == key}
 
     def _gate(self, key: object, name: object, row: int, item: int) -> int:
-        place = (key, name)
-        if place not in self.known:
-            self.known[place] = len(self.items[key])
+        known_as = (key, name)
+        if known_as not in self.known:
+            self.known[known_as] = len(self.items[key])
             self.items[key].append(Layered(3.0, 3.0, row))
-        gate = self.known[place]
+        gate = self.known[known_as]
         pair = (item, gate) if name[0] == "out" else (gate, item)  # type: ignore[index]
         self.edges.setdefault(key, {})[pair] = None
         return gate

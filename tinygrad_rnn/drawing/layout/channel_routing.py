@@ -257,10 +257,10 @@ def _nest(key: Channel, nets: dict[Net, list[float]], arcs: dict[Net, int], resu
         placed, (low, high) = levels[arcs.get(net, 0)], nets[net]
         around = [placed[other] for other in placed if nets[other][0] <= high and low <= nets[other][1]]
         placed[net] = 1 + max(around, default=-1)
-    width = {side: 1 + max(found.values(), default=-1) for side, found in levels.items()}
+    width = {side: 1 + max(nested.values(), default=-1) for side, nested in levels.items()}
     first = {1: 0, 0: width[1], -1: width[1] + width[0]}
-    for side, found in levels.items():
-        for net, level in found.items():
+    for side, nested in levels.items():
+        for net, level in nested.items():
             result.track[key, net] = first[side] + (level if side >= 0 else width[side] - 1 - level)
     result.tracks[key] = sum(width.values())
     result.wide.setdefault(key, WIDE_TRACK)

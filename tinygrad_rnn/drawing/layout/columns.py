@@ -75,8 +75,8 @@ def outer_indices(drawn: list[Tensor]) -> int | None:
     for n in drawn:
         if n.name is not None and (place := place_of(n)) is not None:
             depths.setdefault(n.name, set()).add(len(place[1]))
-    found = {depth for lengths in depths.values() for depth in lengths}
-    return min(found) if len(found) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
+    all_depths = {depth for lengths in depths.values() for depth in lengths}
+    return min(all_depths) if len(all_depths) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
 
 
 def _time_axes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[ScopePath, int]:
@@ -217,10 +217,10 @@ def _children(picture: Picture, cells: list[int]) -> dict[int, list[int]] | None
             if reader.setdefault(a, b) != b:
                 return None
             read[b].add(a)
-    if all(len(found) < 2 for found in read.values()):
+    if all(len(below) < 2 for below in read.values()):
         return None
     leftmost: dict[int, tuple[int, ...]] = {}
-    waiting = {i: len(found) for i, found in read.items()}
+    waiting = {i: len(below) for i, below in read.items()}
     ready = [i for i in cells if not waiting[i]]
     for i in ready:  # grows while it is walked: every cell comes after those it reads
         leftmost[i] = min((leftmost[k] for k in read[i]), default=picture.columns[i].index)

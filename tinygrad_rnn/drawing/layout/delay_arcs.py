@@ -134,12 +134,12 @@ def squares(picture: Picture, boxes: list[Box], rows: list[int], rails: Rails) -
         known = ways.get(plan.net)
         if known is None or abs(enter - leave) < abs(known[2] - leave):
             ways[plan.net] = (x, leave, enter, e.delay)
-    found: dict[Net, Square] = {}
+    placed: dict[Net, Square] = {}
     for net, (x, leave, enter, delay) in sorted(ways.items(), key=lambda item: abs(item[1][2] - item[1][1])):
         spots = [leave + (enter - leave) * share for share in (0.5, 0.3, 0.7)]
-        free = (y for y in spots if all(max(abs(y - s.at[1]), abs(x - s.at[0])) > CLOSE for s in found.values()))
-        found[net] = Square(delay, (x, next(free, spots[0])))
-    return found
+        free = (y for y in spots if all(max(abs(y - s.at[1]), abs(x - s.at[0])) > CLOSE for s in placed.values()))
+        placed[net] = Square(delay, (x, next(free, spots[0])))
+    return placed
 
 
 def unshared(plans: dict[int, Route], plan: Route) -> bool:

@@ -127,7 +127,7 @@ class _Page:
 
     def met(self, r: Rectangle) -> int:
         """How much this rectangle would cover."""
-        near = {found for cell in self._cells(r) for found in self.cells.get(cell, ())}
+        near = {item for cell in self._cells(r) for item in self.cells.get(cell, ())}
         met = [line for o, line in near if r[0] < o[2] and o[0] < r[2] and r[1] < o[3] and o[1] < r[3]]
         return COVERED * met.count(-1) + len({*met} - {-1})
 

@@ -169,7 +169,7 @@ def _ordered(levels: list[list[int]], below: list[list[int]], above: list[list[i
 
 def _swap_neighbours(levels: list[list[int]], below: list[list[int]], above: list[list[int]]) -> None:
     """Exchange neighbours while that removes crossings: what barycentres cannot see because of ties."""
-    place = {i: k for level in levels for k, i in enumerate(level)}
+    position = {i: k for level in levels for k, i in enumerate(level)}
     for _ in range(4):
         changed = False
         for level in levels:
@@ -179,10 +179,10 @@ def _swap_neighbours(levels: list[list[int]], below: list[list[int]], above: lis
                 for near in (below, above):
                     for i in near[a]:
                         for j in near[b]:
-                            gain += (place[i] > place[j]) - (place[i] < place[j])
+                            gain += (position[i] > position[j]) - (position[i] < position[j])
                 if gain > 0:
                     level[k], level[k + 1] = b, a
-                    place[a], place[b] = k + 1, k
+                    position[a], position[b] = k + 1, k
                     changed = True
         if not changed:
             return
@@ -192,10 +192,10 @@ def _crossings(levels: list[list[int]], above: list[list[int]]) -> int:
     """Number of crossing pairs between neighbouring rows."""
     total = 0
     for low, high in pairwise(levels):
-        place = {i: k for k, i in enumerate(high)}
+        position = {i: k for k, i in enumerate(high)}
         passed: list[int] = []
         for i in low:
-            ends = sorted(place[j] for j in above[i] if j in place)
+            ends = sorted(position[j] for j in above[i] if j in position)
             for end in ends:
                 total += len(passed) - bisect_right(passed, end)
             for end in ends:

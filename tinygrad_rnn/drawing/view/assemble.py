@@ -84,14 +84,14 @@ def _leading_to(picture: Picture, states: set[int]) -> set[int]:
         tail, head = picture.nodes[e.tail], picture.nodes[e.head]
         if tail.column == head.column:
             before.setdefault(head.slot, set()).add(tail.slot)
-    found: set[int] = set()
+    leading: set[int] = set()
     stack = list(states)
     while stack:
         for slot in before.get(stack.pop(), ()):
-            if slot not in found:
-                found.add(slot)
+            if slot not in leading:
+                leading.add(slot)
                 stack.append(slot)
-    return found
+    return leading
 
 
 def _losses(
@@ -107,27 +107,27 @@ def _losses(
     able = [n.named and not n.leaf and n.slot not in states for n in nodes]
     final = {i for i in range(len(nodes)) if able[i] and not out[i] and sizes[i] == 1}
     totals = {i for i in final if not timed[i]}
-    found = set(final)
+    losses = set(final)
     for i in range(len(nodes)):
         if able[i] and timed[i] and sizes[i] == 1:
             reading = readers[i]
             if reading and reading <= totals:
-                found.add(i)
-    return found
+                losses.add(i)
+    return losses
 
 
 def _named_readers(picture: Picture, out: list[list[int]]) -> list[frozenset[int] | None]:
     """For every node the named nodes that read it, directly or through unnamed operations; None when there are many."""
     readers: list[frozenset[int] | None] = [None] * len(picture.nodes)
     for i in range(len(picture.nodes) - 1, -1, -1):  # nodes come after what they read
-        found: set[int] = set()
+        direct: set[int] = set()
         for h in out[i]:
             more = frozenset((h,)) if picture.nodes[h].named else readers[h]
-            if more is None or len(found) > MANY_READERS:
+            if more is None or len(direct) > MANY_READERS:
                 break
-            found |= more
+            direct |= more
         else:
-            readers[i] = frozenset(found)
+            readers[i] = frozenset(direct)
     return readers
 
 
@@ -230,7 +230,7 @@ def _ambiguous(drawn: list[Tensor]) -> set[str]:
     for n in drawn:
         if n.name is not None and (place := place_of(n)) is not None:
             parts.setdefault(n.name, set()).add(place[0])
-    return {name for name, found in parts.items() if len(found - {()}) > 1}
+    return {name for name, paths in parts.items() if len(paths - {()}) > 1}
 
 
 def _text(n: Tensor) -> Text:

@@ -98,7 +98,7 @@ def _read_in_a_gap(picture: Picture, hidden: dict[int, int]) -> list[Edge]:
     for e in picture.edges:
         if e.tail in timeless and e.head not in timeless:
             read.setdefault((e.tail, picture.nodes[e.head].slot), []).append(e)
-    return [found[0] for found in read.values() if len(found) == 1 and picture.nodes[found[0].head].column in hidden]
+    return [edges[0] for edges in read.values() if len(edges) == 1 and picture.nodes[edges[0].head].column in hidden]
 
 
 def _same_axis(column: Column, gap: Column) -> bool:

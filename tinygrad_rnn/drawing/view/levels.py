@@ -80,7 +80,7 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
     result = Level(kept, shared=shared)
     ids = {n.id for n in kept}
     for head in kept:
-        found: dict[int, tuple[Tensor, list[tuple[Tensor | None, ...]], bool]] = {}
+        reached: dict[int, tuple[Tensor, list[tuple[Tensor | None, ...]], bool]] = {}
         start: tuple[Tensor, tuple[Tensor, ...], bool] = (head, (), True)
         stack, seen = [start], set()
         while stack:
@@ -93,13 +93,13 @@ def _contracted(kept: list[Tensor], shared: set[int]) -> Level:
                 along = (met + factors)[:2] if len(met) < 2 else met
                 flows = smooth and x.requires_grad
                 if x.id in ids:
-                    _, paths, before = found.setdefault(x.id, (x, [], False))
+                    _, paths, before = reached.setdefault(x.id, (x, [], False))
                     paths.append(along)
-                    found[x.id] = (x, paths, before or flows)
+                    reached[x.id] = (x, paths, before or flows)
                 elif (key := (x.id, tuple(f.id for f in along), flows)) not in seen:
                     seen.add(key)
                     stack.append((x, along, flows))
-        for tail, paths, flows in found.values():
+        for tail, paths, flows in reached.values():
             result.links.append(ViewEdge(tail, head, _factors(paths), flows))
     return result
 

@@ -94,14 +94,14 @@ def view(
     ):
         if value not in known:
             raise GraphError(f"draw: {name}={value!r} is not known; choose from {', '.join(map(repr, known))}")
-    found = _asked(source)
-    if isinstance(found, Mapping):
-        picture = picture_of_data(found)
+    described = _asked(source)
+    if isinstance(described, Mapping):
+        picture = picture_of_data(described)
     elif folded:
-        graph, given = graph_and_inputs(found, folded=True)
+        graph, given = graph_and_inputs(described, folded=True)
         picture = fold_picture(graph, level, values, only, given, _steps_beside(folded, steps))
     else:
-        graph, given = graph_and_inputs(found)
+        graph, given = graph_and_inputs(described)
         picture = assemble(graph, level, values, only, given)[0]
         if not as_grid_or_tree(picture):
             _leave_out_steps(picture, level, steps)
@@ -126,14 +126,14 @@ def graph_and_inputs(source: Any, folded: bool = False) -> tuple[Graph, frozense
         return Graph(source), frozenset()
     if hasattr(source, "unroll"):
         source = source.unroll(3 * source.longest_delay + 5 if folded else FEW_STEPS)
-    found = source if hasattr(source, "nodes") else getattr(source, "graph", None)
-    if not hasattr(found, "nodes"):
+    graph = source if hasattr(source, "nodes") else getattr(source, "graph", None)
+    if not hasattr(graph, "nodes"):
         advice = "; call it on data first, and draw what comes out" if hasattr(source, "parameters") else ""
         raise GraphError(f"draw takes a Graph, a Tensor, a model or its run, not {kind_of(source)}{advice}")
     inputs = getattr(source, "inputs", None)
     given = inputs.values() if isinstance(inputs, Mapping) else ()
     fixed = getattr(getattr(getattr(source, "model", None), "document", None), "fixed", ())
-    return found, frozenset(x.id for x in given if isinstance(x, Tensor) and x.name not in fixed)  # type: ignore[return-value]
+    return graph, frozenset(x.id for x in given if isinstance(x, Tensor) and x.name not in fixed)  # type: ignore[return-value]
 
 
 def _steps_beside(folded: bool | str, steps: int | str | None) -> int | None:

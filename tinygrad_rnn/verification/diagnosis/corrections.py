@@ -166,16 +166,16 @@ def _at_step(expr: Expr, before: Affine, after: Affine) -> Expr:
 
 def pool_of(right: Sequence[Expr], wrong: Sequence[Expr], gradients: frozenset[str]) -> list[Expr]:
     """Factors to try: those of the right terms first, then known derivatives of what the wrong terms mention."""
-    found: list[Expr] = []
+    pool: list[Expr] = []
     for expr in right:
         for node in walk(expr):
             parts, ops = factors_of(node)
             plain = [part for part in parts if not names(part) & gradients]
             if 1 < len(plain) < len(parts) and set(ops) == {"*"}:
-                found.append(product(plain, ["*"] * (len(plain) - 1)))
-            found += parts
+                pool.append(product(plain, ["*"] * (len(plain) - 1)))
+            pool += parts
             if isinstance(node, Call) and node.function == "diag":
-                found.append(node.args[0])
+                pool.append(node.args[0])
     for expr in wrong:
-        found += known_forms(expr, gradients)
-    return [expr for expr in dict.fromkeys(found) if isinstance(expr, Ref) or not names(expr) & gradients][:48]
+        pool += known_forms(expr, gradients)
+    return [expr for expr in dict.fromkeys(pool) if isinstance(expr, Ref) or not names(expr) & gradients][:48]

@@ -93,7 +93,7 @@ class Matching:
 def diagnose(equation: Equation, probes: Sequence[Probe]) -> Diagnosis | None:
     """The diagnosis of a failed equation, its correction tried on all probes; None for one that covers no step."""
     values = ProbeValues(_witnesses(equation, probes), equation).readable
-    if not values.places:
+    if not values.points:
         return None
     if _is_dead(values):
         bent = any(sides(probe, equation) for probe in values.probes)
@@ -145,7 +145,7 @@ def _is_dead(values: ProbeValues) -> bool:
 
 
 def _stands_somewhere(true: RightTerm, values: ProbeValues) -> bool:
-    return any(true.stands(probe.run.lengths, step) for probe, step in values.places)
+    return any(true.stands(probe.run.lengths, step) for probe, step in values.points)
 
 
 def _stories(matchings: list[Matching], values: ProbeValues) -> Iterator[Story]:
@@ -291,7 +291,7 @@ def _at_an_end(true: RightTerm, values: ProbeValues) -> bool:
     if true.everywhere:
         return False
     ends = {id(probe): (steps[0], steps[-1]) for probe in values.probes if (steps := values.steps_on(probe))}
-    return all(step in ends[id(p)] for p, step in values.places if true.stands(p.run.lengths, step))
+    return all(step in ends[id(p)] for p, step in values.points if true.stands(p.run.lengths, step))
 
 
 def _with(terms: Sequence[SignedTerm], absent: Sequence[RightTerm], values: ProbeValues) -> list[Equation] | None:
@@ -382,8 +382,8 @@ def _lost_parentheses(matching: Matching, values: ProbeValues) -> Iterator[Story
 
 def _replaced(matching: Matching, values: ProbeValues) -> Story:
     """The wrong terms for the right ones, as a whole."""
-    found, sentences, (wrong, absent) = told(matching.left, matching.absent, values)
-    verdicts = right_terms(matching.right) + found
+    mismatched, sentences, (wrong, absent) = told(matching.left, matching.absent, values)
+    verdicts = right_terms(matching.right) + mismatched
     if len(wrong) == 1 and all(true.everywhere for true in absent):
         corrected_to = joined([true.term for true in absent])
         verdicts = [replace(v, corrected=corrected_to) if v.verdict == WRONG else v for v in verdicts]

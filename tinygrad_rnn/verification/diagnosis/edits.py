@@ -98,10 +98,10 @@ def _from_the_end(expr: Expr, variable: str, within: Range, by: int) -> Expr:
     return map_refs(expr, moved)
 
 
-def shifted(ref: Ref, place: int, by: int) -> Ref:
+def shifted(ref: Ref, position: int, by: int) -> Ref:
     """A quantity so many steps later, in one of its indices."""
     indices = ref.indices
-    return ref.moved_to((*indices[:place], indices[place].moved(by), *indices[place + 1 :]))
+    return ref.moved_to((*indices[:position], indices[position].moved(by), *indices[position + 1 :]))
 
 
 def _everywhere(expr: Expr, setting: Setting, beside: str = "") -> Iterator[Edit]:
@@ -133,14 +133,14 @@ def _one_less(expr: Expr) -> bool:
     return isinstance(expr, Binary) and expr.op == "-" and isinstance(expr.left, Number)
 
 
-def _with_factor(factors: Sequence[Expr], ops: Sequence[str], place: int, factor: Expr) -> Expr:
+def _with_factor(factors: Sequence[Expr], ops: Sequence[str], position: int, factor: Expr) -> Expr:
     """A product with another factor at one place, without brackets where they say nothing: `A @ (B @ C)`."""
     inner, inner_ops = factors_of(factor)
-    before = ops[place - 1] if place else "*"
-    if place and not (before in "*@" and set(inner_ops) <= {before}):
+    before = ops[position - 1] if position else "*"
+    if position and not (before in "*@" and set(inner_ops) <= {before}):
         inner, inner_ops = [factor], []
-    rest = factors[place + 1 :]
-    return product([*factors[:place], *inner, *rest], [*ops[:place], *inner_ops, *ops[place:]])
+    rest = factors[position + 1 :]
+    return product([*factors[:position], *inner, *rest], [*ops[:position], *inner_ops, *ops[position:]])
 
 
 def _here(expr: Expr, setting: Setting, beside: str) -> Iterator[Edit]:
@@ -180,9 +180,9 @@ def _diag(factor: Expr, expr: Expr) -> Expr:
 
 def _other_steps(ref: Ref, setting: Setting) -> Iterator[Edit]:
     assert ref.index is not None
-    for place in range(len(ref.indices)):
+    for position in range(len(ref.indices)):
         for by in (1, -1, 2, -2, 3, -3):
-            moved = shifted(ref, place, by)
+            moved = shifted(ref, position, by)
             yield Edit(moved, WRONG_STEP, ref, moved, 9 + abs(by))
     if len(ref.indices) == 2:  # h[i, j-1] for h[i-1, j]
         a, b = ref.indices
@@ -203,9 +203,9 @@ def _other_bounds(expr: Sum) -> Iterator[Edit]:
         tests = (over.tests[1], over.tests[0], *over.tests[2:])
         turned = replace(expr, over=replace(over, tests=tests, descending=not over.descending))
         yield Edit(turned, ORDER, expr, turned, 15)
-    for place, test in enumerate(over.tests):
+    for position, test in enumerate(over.tests):
         for by in (1, -1) if not test.modulus else ():
-            moved = (*over.tests[:place], replace(test, bound=test.bound.moved(by)), *over.tests[place + 1 :])
+            moved = (*over.tests[:position], replace(test, bound=test.bound.moved(by)), *over.tests[position + 1 :])
             other = replace(expr, over=replace(over, tests=moved))
             yield Edit(other, WRONG_SUM, expr, other, 16)
 
@@ -290,7 +290,7 @@ def parenthesised(first: Expr, sign: int, second: Expr) -> Iterator[Edit]:
 
 def known_forms(expr: Expr, gradients: frozenset[str]) -> list[Expr]:
     """Factors that stand in derivatives of what a term mentions: 1 - h**2, h * (1 - h), …"""
-    found: list[Expr] = []
+    forms: list[Expr] = []
     for ref in dict.fromkeys(node for node in walk(expr) if isinstance(node, Ref) and node.index is not None):
         if ref.name in gradients:
             continue
@@ -298,8 +298,8 @@ def known_forms(expr: Expr, gradients: frozenset[str]) -> list[Expr]:
         square = Binary(NOWHERE, "**", ref, Number(NOWHERE, 2), NOWHERE)
         rest = Binary(NOWHERE, "-", one, ref, NOWHERE)
         slope = Call(NOWHERE, "tanh", (ref,))
-        found += [
+        forms += [
             Binary(NOWHERE, "-", one, square, NOWHERE), Binary(NOWHERE, "*", ref, rest, NOWHERE), rest, ref,
             Binary(NOWHERE, "-", one, Binary(NOWHERE, "**", slope, Number(NOWHERE, 2), NOWHERE), NOWHERE), slope,
         ]  # fmt: skip
-    return found
+    return forms

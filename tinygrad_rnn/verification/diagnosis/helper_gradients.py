@@ -27,7 +27,7 @@ from ...language.syntax.indices import Comparison, Condition, Lengths, Range, St
 from ...language.text.printer import text
 from ...language.types.quantities import Key
 from ..measure.probe import Probe
-from .terms import CLOSE
+from .terms import CLOSE, plain_operand
 
 #: two lengths at which values are compared are so much longer than the longest delay
 LENGTHS = (3, 4)
@@ -296,7 +296,7 @@ class _Bench:
         def lookup(name: str, at: Step) -> Operand:
             key, place = (name, at is not None), (name, at)
             if key not in self.model.quantities.helpers:
-                return _plain(self.probe.operand(name, at))
+                return plain_operand(self.probe.operand(name, at))
             if name in parts and self.probe.reference.has(parts[name][0], at):
                 value = self.probe.reference.of(parts[name][0], at).value
                 rows, columns = self.model.shapes_.names[parts[name]]
@@ -320,10 +320,6 @@ class _Bench:
 
 #: helpers that read helpers are followed so deep
 MOST_NESTED = 40
-
-
-def _plain(held: Operand) -> Operand:
-    return Operand(plain(held.value), held.rows, held.columns, held.batch, held.diagonal, held.classes)
 
 
 def _near(operand: Operand | None, truth: np.ndarray) -> bool:

@@ -38,7 +38,7 @@ def in_pieces(
     for true in absent:
         cases = [part for domain, before in cases for part in _cut(domain, before, true)]
     try:
-        return [_case(equation, domain, found, model) for domain, found in cases]
+        return [_case(equation, domain, stated, model) for domain, stated in cases]
     except DerivationError:
         return None
 
@@ -110,10 +110,10 @@ class Misplaced:
 
 def misplaced(written: Sequence[WrittenTerm], right: Sequence[LackingTerm], values: ProbeValues) -> list[Misplaced]:
     """The written terms that equal a right one wherever this stands, where it does not stand at every step."""
-    found: list[Misplaced] = []
+    elsewhere: list[Misplaced] = []
     for term, value in written:
         for true, goal in right:
-            taken = any(other.true is true for other in found)
+            taken = any(other.true is true for other in elsewhere)
             if taken or true.everywhere or not values.same(_where_it_stands(value, true, values), goal):
                 continue
             outside = _outside(true, values.model)
@@ -121,9 +121,9 @@ def misplaced(written: Sequence[WrittenTerm], right: Sequence[LackingTerm], valu
                 at = where(replace(true, domains=tuple(outside)), values.model)
                 said = f"does not belong{at}{_stopped(true.equation, outside, values.model)}"
                 verdict = TermVerdict(term.expr, EXTRA, said, steps=_steps(true, values, stands=False))
-                found.append(Misplaced(term, true, at, verdict))
+                elsewhere.append(Misplaced(term, true, at, verdict))
                 break
-    return found
+    return elsewhere
 
 
 def told(
@@ -158,15 +158,15 @@ def missing(true: RightTerm, values: ProbeValues) -> TermVerdict:
 def _where_it_stands(value: np.ndarray, true: RightTerm, values: ProbeValues) -> np.ndarray:
     """A value where a right term stands, and 0 elsewhere."""
     parts = [
-        values.part(value, place) * true.stands(probe.run.lengths, step)
-        for place, (probe, step) in enumerate(values.places)
+        values.part(value, point) * true.stands(probe.run.lengths, step)
+        for point, (probe, step) in enumerate(values.points)
     ]
     return np.concatenate(parts) if parts else value
 
 
 def _steps(true: RightTerm, values: ProbeValues, stands: bool) -> tuple[Step, ...]:
     """The steps of the equation at which a right term stands, or those at which it does not."""
-    steps = [step for probe, step in values.places if true.stands(probe.run.lengths, step) is stands]
+    steps = [step for probe, step in values.points if true.stands(probe.run.lengths, step) is stands]
     return tuple(dict.fromkeys(step for step in steps if step is not None))
 
 

@@ -57,9 +57,9 @@ def _readings(model: Model, equation: Equation, verdict: str) -> Iterator[str]:
     """The readings under which the equation has another meaning than as written; for a wrong one the forward equations
     may have one as well."""
     equations = (equation,) if verdict == PASS else (*model.forward, equation)
-    places = [found for each in equations for found in _two_faced(model, each.rhs)]
+    forms = [is_matrix for each in equations for is_matrix in _two_faced(model, each.rhs)]
     for reading in READINGS[1:]:
-        if any(matrix != (reading == "matrix") for matrix in places):
+        if any(matrix != (reading == "matrix") for matrix in forms):
             yield reading
 
 
@@ -135,8 +135,8 @@ def _drawn(name: str, kind: str, probes: Sequence[Probe]) -> list[Probe]:
         except TinygradError:
             runs = []
         first.derived[name, kind] = [type(first)(model, run) for run in runs]
-    found: list[Probe] = first.derived[name, kind]
-    return found
+    labelled: list[Probe] = first.derived[name, kind]
+    return labelled
 
 
 def _right(equation: Equation, probe: Probe) -> bool:

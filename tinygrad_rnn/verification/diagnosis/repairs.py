@@ -145,8 +145,8 @@ def further(probes: Sequence[Probe]) -> list[Probe]:
             first.derived["further"] = []
         else:
             first.derived["further"] = [type(first)(first.model, run)]
-    found: list[Probe] = first.derived["further"]
-    return found
+    longer: list[Probe] = first.derived["further"]
+    return longer
 
 
 #: factors of the random values of other probes

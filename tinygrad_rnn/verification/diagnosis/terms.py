@@ -119,28 +119,28 @@ def _signed(term: SignedTerm) -> tuple[int, Expr]:
 class ProbeValues:
     """Values of expressions at every step of an equation, on one probe or several, one after the other.
 
-    Forward quantities and reference gradients are read as plain arrays. `places` are the probes and steps in order.
+    Forward quantities and reference gradients are read as plain arrays. `points` are the probes and steps in order.
     """
 
     def __init__(
-        self, probes: Sequence[Probe], equation: Equation, places: Sequence[tuple[Probe, Step]] | None = None
+        self, probes: Sequence[Probe], equation: Equation, points: Sequence[tuple[Probe, Step]] | None = None
     ) -> None:
         self.probes, self.equation = list(probes), equation
-        self.places: list[tuple[Probe, Step]] = (
+        self.points: list[tuple[Probe, Step]] = (
             [(probe, step) for probe in self.probes for step in probe.model.steps_of(equation, probe.run.lengths)]
-            if places is None
-            else list(places)
+            if points is None
+            else list(points)
         )
-        truths = [probe.truth(equation, step).value for probe, step in self.places]
+        truths = [probe.truth(equation, step).value for probe, step in self.points]
         self.shapes = [truth.shape for truth in truths]
         self._starts = np.cumsum([0, *(truth.size for truth in truths)])
         self.truth = np.concatenate([truth.reshape(-1) for truth in truths]) if truths else np.zeros(0)
 
     @property
     def readable(self) -> ProbeValues:
-        """The same at those places only at which the equation has a value: not where it reads beyond the ends."""
-        places = [pair for place, pair in enumerate(self.places) if self.at(self.equation.rhs, place) is not None]
-        return ProbeValues(self.probes, self.equation, places) if 0 < len(places) < len(self.places) else self
+        """The same at those points only at which the equation has a value: not where it reads beyond the ends."""
+        points = [pair for point, pair in enumerate(self.points) if self.at(self.equation.rhs, point) is not None]
+        return ProbeValues(self.probes, self.equation, points) if 0 < len(points) < len(self.points) else self
 
     @cached_property
     def gradients(self) -> frozenset[str]:
@@ -163,47 +163,47 @@ class ProbeValues:
 
     def steps_on(self, probe: Probe) -> list[Step]:
         """The steps on one of the probes."""
-        return [step for other, step in self.places if other is probe]
+        return [step for other, step in self.points if other is probe]
 
     def of(self, expr: Expr, stands: Stands | None = None) -> np.ndarray | None:
-        """The value at every place, one after the other (0 where the term does not stand); None if there is none of
+        """The value at every point, one after the other (0 where the term does not stand); None if there is none of
         this shape.
         """
         parts = []
-        for place, (probe, step) in enumerate(self.places):
+        for point, (probe, step) in enumerate(self.points):
             if stands is not None and not stands(probe.run.lengths, step):
-                parts.append(np.zeros(self._size(place)))
+                parts.append(np.zeros(self._size(point)))
                 continue
-            value = self.at(expr, place)
+            value = self.at(expr, point)
             if value is None:
                 return None
             parts.append(value)
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def reaches(self, expr: Expr, goals: Sequence[np.ndarray]) -> np.ndarray | None:
-        """The value of an expression that equals one of the goals at every place, else None; most expressions differ
-        at the first place, and are looked at no further.
+        """The value of an expression that equals one of the goals at every point, else None; most expressions differ
+        at the first point, and are looked at no further.
         """
         parts: list[np.ndarray] = []
-        for place in range(len(self.places)):
-            value = self.at(expr, place)
-            goals = [] if value is None else [g for g in goals if self._near(value, self.part(g, place))]
+        for point in range(len(self.points)):
+            value = self.at(expr, point)
+            goals = [] if value is None else [g for g in goals if self._near(value, self.part(g, point))]
             if value is None or not goals:
                 return None
             parts.append(value)
         whole = np.concatenate(parts) if parts else np.zeros(0)
         return whole if any(self.same(whole, goal) for goal in goals) else None
 
-    def part(self, value: np.ndarray, place: int) -> np.ndarray:
-        """What a value is at one place."""
-        return value[self._starts[place] : self._starts[place + 1]]
+    def part(self, value: np.ndarray, point: int) -> np.ndarray:
+        """What a value is at one point."""
+        return value[self._starts[point] : self._starts[point + 1]]
 
-    def _size(self, place: int) -> int:
-        return int(self._starts[place + 1] - self._starts[place])
+    def _size(self, point: int) -> int:
+        return int(self._starts[point + 1] - self._starts[point])
 
-    def at(self, expr: Expr, place: int) -> np.ndarray | None:
-        """The value at one place, flat; None if it has none of this shape."""
-        probe, step = self.places[place]
+    def at(self, expr: Expr, point: int) -> np.ndarray | None:
+        """The value at one point, flat; None if it has none of this shape."""
+        probe, step = self.points[point]
         try:
             with np.errstate(all="ignore"):
                 times = self.equation.binding(step, probe.run.lengths)
@@ -213,7 +213,7 @@ class ProbeValues:
                 value = np.asarray(plain(result.value), dtype=float)
         except (TinygradError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
             return None
-        shape = self.shapes[place]
+        shape = self.shapes[point]
         if value.shape != shape:
             if value.size != 1:
                 return None
@@ -221,11 +221,11 @@ class ProbeValues:
         return value.reshape(-1) if np.all(np.isfinite(value)) else None
 
     def same(self, a: np.ndarray | None, b: np.ndarray | None) -> bool:
-        """Whether two values agree at every place as far as their own size there lets one tell."""
+        """Whether two values agree at every point as far as their own size there lets one tell."""
         if a is None or b is None:
             return False
         whole = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-        return all(self._near(self.part(a, n), self.part(b, n), whole) for n in range(len(self.places)))
+        return all(self._near(self.part(a, n), self.part(b, n), whole) for n in range(len(self.points)))
 
     @staticmethod
     def _near(a: np.ndarray, b: np.ndarray, whole: float = 0.0) -> bool:
@@ -237,7 +237,7 @@ class ProbeValues:
         return [replace(self.equation, rhs=joined(terms))]
 
     def is_zero(self, value: np.ndarray) -> bool:
-        """Whether a value is 0 at every place."""
+        """Whether a value is 0 at every point."""
         return not np.any(value)
 
     def is_nothing(self, value: np.ndarray) -> bool:
@@ -246,9 +246,11 @@ class ProbeValues:
 
 
 def _reading(probe: Probe) -> Callable[[str, Step], Operand]:
-    def lookup(name: str, step: Step) -> Operand:
-        """A quantity as a plain operand; raises `LanguageError` where there is none."""
-        held = probe.operand(name, step)
-        return Operand(plain(held.value), held.rows, held.columns, held.batch, held.diagonal, held.classes)
+    """Quantities as plain operands; the function raises `LanguageError` where there is none."""
+    return lambda name, step: plain_operand(probe.operand(name, step))
 
-    return lookup
+
+def plain_operand(operand: Operand) -> Operand:
+    """The same operand, its value an array."""
+    layout = (operand.rows, operand.columns, operand.batch, operand.diagonal, operand.classes)
+    return Operand(plain(operand.value), *layout)

@@ -1,6 +1,6 @@
 """The float arrays a user's functions depend on: those passed at each call, and weights that are read from elsewhere.
 
-An array has a place: the name it goes by, and its number where it stands in a list (`xs[2]`), else None.
+An array is a leaf: it has the name it goes by, and a number where it stands in a list (`xs[2]`), else None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...core.tensor import Tensor, plain
 from . import foreign
 from .code import cells_of
 
-ArrayPlace = tuple[str, int | None]
+LeafName = tuple[str, int | None]
 Path = tuple[str | int, ...]
 
 #: the attribute of a parameter object that holds its value, and the one that holds its gradient
@@ -61,28 +61,28 @@ class ArrayInputs:
         self.tree = dict(inputs)
         self._arrays = {path: array for key, value in inputs.items() for path, array in _floats(value, (key,))}
         self._places = _places(self._arrays)
-        self.leaves: dict[ArrayPlace, np.ndarray] = {self._places[path]: array for path, array in self._arrays.items()}
+        self.leaves: dict[LeafName, np.ndarray] = {self._places[path]: array for path, array in self._arrays.items()}
         self.kinds = {self._places[path]: foreign.kind_of(_at(self.tree, path)) for path in self._arrays}
 
-    def filled(self, values: Mapping[ArrayPlace, Any]) -> dict[str, Any]:
+    def filled(self, values: Mapping[LeafName, Any]) -> dict[str, Any]:
         """The inputs with other values in place of their arrays; what is not among `values` is copied."""
         return {key: self._filled(value, (key,), values) for key, value in self.tree.items()}
 
-    def at(self, values: Mapping[ArrayPlace, np.ndarray]) -> ArrayInputs:
+    def at(self, values: Mapping[LeafName, np.ndarray]) -> ArrayInputs:
         """The same inputs with other arrays in their places."""
         other = copy(self)
-        other._arrays = {path: values[place] for path, place in self._places.items()}
-        other.leaves = {place: values[place] for place in self.leaves}
+        other._arrays = {path: values[leaf] for path, leaf in self._places.items()}
+        other.leaves = {leaf: values[leaf] for leaf in self.leaves}
         return other
 
-    def arrays_in(self, arguments: Mapping[str, Any]) -> dict[ArrayPlace, Any]:
+    def arrays_in(self, arguments: Mapping[str, Any]) -> dict[LeafName, Any]:
         """Where the arrays are in what `filled` made."""
         return {self._places[path]: _at(arguments, path) for path in self._arrays}
 
-    def _filled(self, value: Any, path: Path, values: Mapping[ArrayPlace, Any]) -> Any:
+    def _filled(self, value: Any, path: Path, values: Mapping[LeafName, Any]) -> Any:
         if path in self._arrays:
-            place = self._places[path]
-            return values[place] if place in values else foreign.like(self._arrays[path].copy(), value)
+            leaf = self._places[path]
+            return values[leaf] if leaf in values else foreign.like(self._arrays[path].copy(), value)
         if isinstance(value, Mapping):
             return {key: self._filled(part, (*path, key), values) for key, part in value.items()}
         if type(value) in (list, tuple):
@@ -103,8 +103,8 @@ class Params:
                 f"attributes, not {_said(source)}"
             )
         places = _places({slot.path: slot.array for slot in slots})
-        self.slots: dict[ArrayPlace, ArraySlot] = {places[slot.path]: slot for slot in slots}
-        self.leaves: dict[ArrayPlace, np.ndarray] = {place: slot.array for place, slot in self.slots.items()}
+        self.slots: dict[LeafName, ArraySlot] = {places[slot.path]: slot for slot in slots}
+        self.leaves: dict[LeafName, np.ndarray] = {leaf: slot.array for leaf, slot in self.slots.items()}
 
     def shared_with(self, functions: list[FunctionType]) -> None:
         """Remember under which names functions read the same arrays, so that other values can be put there too."""
@@ -117,33 +117,33 @@ class Params:
             slot.aliases = [(owner, key) for owner, key, value in owners if value is slot.array]
 
     @contextmanager
-    def written(self, values: Mapping[ArrayPlace, np.ndarray]) -> Iterator[None]:
+    def written(self, values: Mapping[LeafName, np.ndarray]) -> Iterator[None]:
         """Write values into the arrays themselves; they hold what they held before when the block ends or raises."""
-        before = {place: slot.array.copy() for place, slot in self.slots.items()}
+        before = {leaf: slot.array.copy() for leaf, slot in self.slots.items()}
         try:
-            for place, value in values.items():
-                if place in self.slots:
-                    self.slots[place].array[...] = value
+            for leaf, value in values.items():
+                if leaf in self.slots:
+                    self.slots[leaf].array[...] = value
             yield
         finally:
-            for place, slot in self.slots.items():
-                slot.array[...] = before[place]
+            for leaf, slot in self.slots.items():
+                slot.array[...] = before[leaf]
                 slot.put(slot.array)
 
     @contextmanager
-    def replaced(self, values: Mapping[ArrayPlace, Any]) -> Iterator[None]:
+    def replaced(self, values: Mapping[LeafName, Any]) -> Iterator[None]:
         """Let other objects, Tensors or complex arrays, stand where the arrays stand, until the block ends or
         raises.
         """
-        before = {place: slot.array.copy() for place, slot in self.slots.items()}
+        before = {leaf: slot.array.copy() for leaf, slot in self.slots.items()}
         try:
-            for place, slot in self.slots.items():
-                if place in values:
-                    slot.put(values[place])
+            for leaf, slot in self.slots.items():
+                if leaf in values:
+                    slot.put(values[leaf])
             yield
         finally:
-            for place, slot in self.slots.items():
-                slot.array[...] = before[place]
+            for leaf, slot in self.slots.items():
+                slot.array[...] = before[leaf]
                 slot.put(slot.array)
 
     @contextmanager
@@ -156,15 +156,15 @@ class Params:
             for holder, items in before:
                 _restore(holder, items)
 
-    def rebound(self) -> list[ArrayPlace]:
+    def rebound(self) -> list[LeafName]:
         """The places that no longer hold the array that stood there at first."""
         now = {slot.path: slot.array for slot in _slots(self.source, (), set())}
-        return [place for place, slot in self.slots.items() if now.get(slot.path) is not slot.array]
+        return [leaf for leaf, slot in self.slots.items() if now.get(slot.path) is not slot.array]
 
-    def drop(self, places: Iterable[ArrayPlace]) -> None:
+    def drop(self, places: Iterable[LeafName]) -> None:
         """Take these for no weights."""
-        for place in places:
-            del self.slots[place], self.leaves[place]
+        for leaf in places:
+            del self.slots[leaf], self.leaves[leaf]
 
     def gradients(self) -> dict[str, Any]:
         """What parameter objects hold beside their values: `p.W.d` for `p.W.v`."""
@@ -184,15 +184,15 @@ def checked(inputs: ArrayInputs, params: Params) -> None:
     if both:
         raise GraphError(f"{both[0]!r} stands in inputs= and in params=: which of them is meant?")
     for where, leaves in (("inputs", inputs.leaves), ("params", params.leaves)):
-        for place, array in leaves.items():
+        for leaf, array in leaves.items():
             if not np.all(np.isfinite(array)):
                 at = tuple(map(int, np.argwhere(~np.isfinite(array))[0])) if array.ndim else ()
-                raise GraphError(f"{where}: {said(place)} holds {array[at]}{f' at {at}' if at else ''}")
+                raise GraphError(f"{where}: {said(leaf)} holds {array[at]}{f' at {at}' if at else ''}")
 
 
-def said(place: ArrayPlace) -> str:
+def said(leaf: LeafName) -> str:
     """`W`, or `xs[2]`."""
-    name, step = place
+    name, step = leaf
     return name if step is None else f"{name}[{step}]"
 
 
@@ -295,9 +295,9 @@ def _is_gradient(container: Any, key: Any) -> bool:
     return any(key.startswith(mark) and key.removeprefix(mark) in keys for mark in ("d_", "d", "grad_", "m_", "m"))
 
 
-def _places(paths: Mapping[Path, Any]) -> dict[Path, ArrayPlace]:
+def _places(paths: Mapping[Path, Any]) -> dict[Path, LeafName]:
     """Names as short as they can be: `W` for `parameters["W"]` unless another W is there."""
-    places: dict[Path, ArrayPlace] = {}
+    places: dict[Path, LeafName] = {}
     for path in paths:
         step = path[-1] if len(path) > 1 and isinstance(path[-1], int) else None
         words = path if step is None else path[:-1]

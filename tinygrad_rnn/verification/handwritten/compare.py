@@ -15,7 +15,7 @@ from ..diagnosis.terms import CLOSE
 from ..measure.probe import COARSEST
 from ..measure.rounding import EPS, SAFETY
 from ..results import FAIL, INCONCLUSIVE, PASS
-from .arrays import ArrayPlace, said
+from .arrays import LeafName, said
 from .true_gradients import FREEDOM, Truth
 
 #: without a recorded graph nobody knows how large the terms were: up to so many bounds nothing is said
@@ -48,34 +48,34 @@ def is_single(stated: np.ndarray) -> bool:
         return single and not np.array_equal(stated.astype(np.float16), stated)
 
 
-def compare(place: ArrayPlace, stated: np.ndarray, truth: Truth, eps: float) -> GradientComparison:
-    """Judge what backward returned for one place."""
+def compare(leaf: LeafName, stated: np.ndarray, truth: Truth, eps: float) -> GradientComparison:
+    """Judge what backward returned for one leaf."""
     finite = np.isfinite(np.asarray(stated, dtype=float))
-    if place in truth.slices:
-        return _sliced(place, stated, truth, eps) if finite.all() else _not_finite(finite)
-    value = truth.values[place]
+    if leaf in truth.slices:
+        return _sliced(leaf, stated, truth, eps) if finite.all() else _not_finite(finite)
+    value = truth.values[leaf]
     if not np.all(np.isfinite(value)):
         return GradientComparison(INCONCLUSIVE, float("nan"), float("nan"), "the true gradient is not finite")
     if not finite.all():
         return _not_finite(finite)
-    bounds = bounds_of(place, truth, eps)
+    bounds = bounds_of(leaf, truth, eps)
     errors = np.abs(np.asarray(stated, dtype=float) - value)
     if not errors.size:
         return GradientComparison(PASS, 0.0, 0.0)
     over = errors - bounds if np.any(errors > bounds) else errors
     worst = np.unravel_index(int(np.argmax(over)), errors.shape)
     error, bound = float(errors[worst]), float(bounds[worst])
-    limit = 1.0 if place in truth.sizes else GREY
+    limit = 1.0 if leaf in truth.sizes else GREY
     return _verdict(error, bound, limit, truth, eps, errors > bounds)
 
 
-def bounds_of(place: ArrayPlace, truth: Truth, eps: float) -> np.ndarray:
+def bounds_of(leaf: LeafName, truth: Truth, eps: float) -> np.ndarray:
     """How far each entry may be off: rounding, and where no graph was recorded the method's own error."""
-    if place in truth.sizes:
-        return FREEDOM * SAFETY * eps * truth.sizes[place]
-    value = truth.values[place]
+    if leaf in truth.sizes:
+        return FREEDOM * SAFETY * eps * truth.sizes[leaf]
+    value = truth.values[leaf]
     rounding = FREEDOM * SAFETY * eps * float(np.max(np.abs(value), initial=0.0))
-    return np.full(value.shape, truth.accuracy[place] + rounding)
+    return np.full(value.shape, truth.accuracy[leaf] + rounding)
 
 
 def _verdict(
@@ -99,7 +99,7 @@ def coarsest(truth: Truth, eps: float) -> float:
 
 def explains_too_much(truth: Truth, eps: float) -> bool:
     """Whether the magnitudes of all terms, as they grow over many steps, bound nothing any more."""
-    bounds = [float(np.max(bounds_of(place, truth, eps), initial=0.0)) for place in truth.sizes]
+    bounds = [float(np.max(bounds_of(leaf, truth, eps), initial=0.0)) for leaf in truth.sizes]
     return any(bound > coarsest(truth, eps) for bound in bounds)
 
 
@@ -117,9 +117,9 @@ def _not_finite(finite: np.ndarray) -> GradientComparison:
     )
 
 
-def _sliced(place: ArrayPlace, stated: np.ndarray, truth: Truth, eps: float) -> GradientComparison:
+def _sliced(leaf: LeafName, stated: np.ndarray, truth: Truth, eps: float) -> GradientComparison:
     """A wrong entry makes the slope of its row and of its column come out wrong."""
-    parts = truth.slices[place]
+    parts = truth.slices[leaf]
     along = [np.zeros(length, bool) for length in stated.shape]
     size = max((abs(part.slope) for part in parts), default=0.0)
     worst, bound_there = 0.0, 0.0
@@ -153,17 +153,17 @@ class Clipped:
 
 
 def clipped(
-    stated: Mapping[ArrayPlace, np.ndarray],
-    comparisons: Mapping[ArrayPlace, GradientComparison],
+    stated: Mapping[LeafName, np.ndarray],
+    comparisons: Mapping[LeafName, GradientComparison],
     truth: Truth,
     eps: float,
 ) -> Clipped | None:
     """The limit that makes all gradients the true ones, clipped; None where that is not what happened."""
-    places = [place for place in stated if place in truth.values]
+    places = [leaf for leaf in stated if leaf in truth.values]
     if len(places) < len(stated) or not any(c.wrong.any() for c in comparisons.values()):
         return None
-    limit = max(float(np.max(np.abs(stated[place]), initial=0.0)) for place in places)
-    cut = {place: np.clip(truth.values[place], -limit, limit) for place in places}
+    limit = max(float(np.max(np.abs(stated[leaf]), initial=0.0)) for leaf in places)
+    cut = {leaf: np.clip(truth.values[leaf], -limit, limit) for leaf in places}
     at_limit = sum(int(np.sum(np.abs(stated[p]) == limit)) for p in places)
     beyond = sum(int(np.sum(np.abs(truth.values[p]) > limit)) for p in places)
     below = sum(int(np.sum((truth.values[p] != 0.0) & (np.abs(stated[p]) < limit))) for p in places)
@@ -173,36 +173,36 @@ def clipped(
     whole = float(np.sqrt(sum(float(np.sum(np.square(stated[p], dtype=float))) for p in places)))
     true = float(np.sqrt(sum(float(np.sum(np.square(truth.values[p]))) for p in places)))
     if true > whole > 0.0 and abs(whole - float(f"{whole:.2g}")) <= 1e3 * eps * whole:
-        scaled = {place: truth.values[place] * (whole / true) for place in places}
-        if all(_within(place, stated[place], scaled[place], truth, eps) for place in places):
+        scaled = {leaf: truth.values[leaf] * (whole / true) for leaf in places}
+        if all(_within(leaf, stated[leaf], scaled[leaf], truth, eps) for leaf in places):
             return Clipped(float(f"{whole:.2g}"), True)
     return None
 
 
-def related(place: ArrayPlace, stated: np.ndarray, truth: Truth, eps: float, lengths: Mapping[int, str]) -> str:
+def related(leaf: LeafName, stated: np.ndarray, truth: Truth, eps: float, lengths: Mapping[int, str]) -> str:
     """What a wrong gradient is instead of the right one, or nothing; `lengths` names the lengths of axes."""
-    if place not in truth.values:
+    if leaf not in truth.values:
         return ""
-    true = truth.values[place]
+    true = truth.values[leaf]
     if not np.any(stated):
         return "it is zero throughout: is it ever added to?"
     if stated.size > 1 and np.ptp(stated) == 0.0 and np.ptp(true) > 0.0:
         return (
             "every entry is the same number: is it an inner product where an outer one belongs, spread by broadcasting?"
         )
-    for candidate, sentence in _candidates(place, true, truth):
+    for candidate, sentence in _candidates(leaf, true, truth):
         if close(stated, candidate, eps):
             return sentence
     return _factor(stated, true, eps, lengths)
 
 
-def _candidates(place: ArrayPlace, true: np.ndarray, truth: Truth) -> Iterator[tuple[np.ndarray, str]]:
-    name = said(place)
+def _candidates(leaf: LeafName, true: np.ndarray, truth: Truth) -> Iterator[tuple[np.ndarray, str]]:
+    name = said(leaf)
     yield -true, "its sign is wrong: this is minus the true gradient"
     if true.ndim == 2 and true.shape[0] == true.shape[1] and true.shape[0] > 1:
         yield true.T, "it is transposed: this is the transpose of the true gradient"
     for other, value in truth.values.items():
-        if other != place and value.shape == true.shape and np.any(value):
+        if other != leaf and value.shape == true.shape and np.any(value):
             yield value, f"this is the gradient of {said(other)}, not of {name}"
     for axis in range(true.ndim):
         if true.shape[axis] > 1:
@@ -230,6 +230,6 @@ def close(stated: np.ndarray, candidate: np.ndarray, eps: float) -> bool:
     return stated.shape == candidate.shape and bool(np.all(np.abs(stated - candidate) <= max(CLOSE, 1e4 * eps) * scale))
 
 
-def _within(place: ArrayPlace, stated: np.ndarray, candidate: np.ndarray, truth: Truth, eps: float) -> bool:
+def _within(leaf: LeafName, stated: np.ndarray, candidate: np.ndarray, truth: Truth, eps: float) -> bool:
     """Whether an array is this one to the bound of the true gradient."""
-    return bool(np.all(np.abs(stated - candidate) <= bounds_of(place, truth, eps)))
+    return bool(np.all(np.abs(stated - candidate) <= bounds_of(leaf, truth, eps)))

@@ -16,7 +16,7 @@ from ...core.errors import GraphError
 from ...core.graph import Graph
 from ...core.tensor import Tensor
 from ..measure.witness import KINKED
-from .arrays import ArrayPlace
+from .arrays import LeafName
 from .mistakes import MistakeSearch
 from .subject import ReturnedGradients, Subject
 from .true_gradients import record, recorded_truth
@@ -30,10 +30,10 @@ KinkSigns = list[frozenset[float]]
 
 
 @contextmanager
-def moved(subject: Subject, places: Collection[ArrayPlace], share: float = SHARE) -> Iterator[Subject]:
+def moved(subject: Subject, places: Collection[LeafName], share: float = SHARE) -> Iterator[Subject]:
     """The subject with these of its arrays moved a little; weights that stand elsewhere are restored in the end."""
     rng = np.random.default_rng(3 if share == SHARE else int(share))
-    values = {place: _moved(a, share, rng) if place in places else a for place, a in subject.leaves.items()}
+    values = {leaf: _moved(a, share, rng) if leaf in places else a for leaf, a in subject.leaves.items()}
     other = copy(subject)
     other.inputs = subject.inputs.at(values)
     other.leaves = values
@@ -43,20 +43,20 @@ def moved(subject: Subject, places: Collection[ArrayPlace], share: float = SHARE
 
 def kinks(loss: Tensor | None) -> KinkSigns:
     """On which sides of its kinks a recorded forward pass lies: signs of arguments, truth values, places of maxima."""
-    found: KinkSigns = []
+    signs: KinkSigns = []
     for node in Graph(loss).nodes if loss is not None else ():
         name = node.op.name if node.op is not None else ""
         params = node.params or {}
         first, *second = (np.real(np.asarray(x.value)) for x in node.inputs) if node.inputs else (np.zeros(0),)
         if name == "clip":
-            found += [_signs(first - end) for end in (params["a_min"], params["a_max"]) if end is not None]
+            signs += [_signs(first - end) for end in (params["a_min"], params["a_max"]) if end is not None]
         elif name == "where":
-            found.append(frozenset(np.unique(params["condition"]).tolist()))
+            signs.append(frozenset(np.unique(params["condition"]).tolist()))
         elif name in ("max", "min"):
-            found.append(frozenset([int(np.argmax(first) if name == "max" else np.argmin(first))]))
+            signs.append(frozenset([int(np.argmax(first) if name == "max" else np.argmin(first))]))
         elif name in KINKED:
-            found.append(_signs(first - second[0] if second else first))
-    return found
+            signs.append(_signs(first - second[0] if second else first))
+    return signs
 
 
 def _signs(argument: np.ndarray) -> frozenset[float]:
@@ -69,9 +69,7 @@ def one_sided(seen: KinkSigns) -> bool:
     return any(len(signs) < 2 for signs in seen)
 
 
-def elsewhere(
-    subject: Subject, places: Collection[ArrayPlace], eps: float, share: float = SHARE
-) -> MistakeSearch | None:
+def elsewhere(subject: Subject, places: Collection[LeafName], eps: float, share: float = SHARE) -> MistakeSearch | None:
     """The search for mistakes at moved inputs, or None where the functions do not take them."""
     with moved(subject, places, share) as other:
         loss, leaves, _ = record(other)
@@ -83,7 +81,7 @@ def elsewhere(
         except GraphError:  # these functions refuse what is moved, by an assertion of their own perhaps
             return None
         graph = Graph(loss)
-        nodes = {place: node_of(place, leaves, graph) for place in [*leaves, *gradients]}
+        nodes = {leaf: node_of(leaf, leaves, graph) for leaf in [*leaves, *gradients]}
         truth = recorded_truth(loss, nodes)
         finite = all(np.isfinite(value).all() for value in (*truth.values.values(), *gradients.values()))
         return MistakeSearch(truth, gradients, other.vocabulary, eps) if finite else None
@@ -98,10 +96,10 @@ def steps_of(loss: Tensor | None) -> dict[str, list[int]]:
     return {quantity: sorted(at) for quantity, at in steps.items()}
 
 
-def node_of(place: ArrayPlace, leaves: Mapping[ArrayPlace, Tensor], graph: Graph) -> Tensor:
+def node_of(leaf: LeafName, leaves: Mapping[LeafName, Tensor], graph: Graph) -> Tensor:
     """The node of an input, or of a named quantity at a step."""
-    name, step = place
-    return leaves[place] if place in leaves else graph[name] if step is None else graph[name, step]
+    name, step = leaf
+    return leaves[leaf] if leaf in leaves else graph[name] if step is None else graph[name, step]
 
 
 def _moved(array: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

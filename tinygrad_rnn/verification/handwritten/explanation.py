@@ -18,7 +18,7 @@ from types import FunctionType
 import numpy as np
 
 from ..results import FAIL, INCONCLUSIVE, PASS, Row
-from .arrays import ArrayPlace
+from .arrays import LeafName
 from .compare import Clipped, GradientComparison, clipped, related
 from .confirm import FARTHER, SHARE, elsewhere, kinks, one_sided
 from .mistakes import FEW_VISITS, MOST_VISITS, MistakeSearch
@@ -75,17 +75,17 @@ def _gates(along: np.ndarray, blocks: int, gates: list[str]) -> str:
 
 
 def fused(
-    place: ArrayPlace, shapes: Mapping[ArrayPlace, tuple[int, ...]], functions: list[FunctionType]
+    leaf: LeafName, shapes: Mapping[LeafName, tuple[int, ...]], functions: list[FunctionType]
 ) -> tuple[int, list[str]]:
     """How many gates are fused in the last axis of an array, and what they are called, as far as that is found."""
-    counts = blocks_of(place, shapes)
+    counts = blocks_of(leaf, shapes)
     named = [(count, names) for count in counts if (names := gate_names(functions, count))]
     return named[0] if named else (counts[0] if counts else 1, [])
 
 
-def blocks_of(place: ArrayPlace, shapes: Mapping[ArrayPlace, tuple[int, ...]]) -> list[int]:
+def blocks_of(leaf: LeafName, shapes: Mapping[LeafName, tuple[int, ...]]) -> list[int]:
     """How many gates may be fused in the last axis of an array: 4 where some weight is (H, 4H) and it ends in 4H."""
-    shape = shapes[place]
+    shape = shapes[leaf]
     counts: set[int] = set()
     for rows, columns in (other for other in shapes.values() if len(other) == 2 and 0 not in other):
         if shape and shape[-1] == columns and columns % rows == 0:
@@ -158,7 +158,7 @@ def _multiple(bound: ast.expr | None) -> float | None:
 #: so many gradients are listed by name
 FEW = 6
 
-StatedArrays = Mapping[ArrayPlace, np.ndarray]
+StatedArrays = Mapping[LeafName, np.ndarray]
 
 
 class Explanation:
@@ -167,7 +167,7 @@ class Explanation:
     def __init__(
         self,
         rows: list[Row],
-        comparisons: Mapping[ArrayPlace, GradientComparison],
+        comparisons: Mapping[LeafName, GradientComparison],
         stated: StatedArrays,
         truth: Truth,
         subject: Subject,
@@ -190,7 +190,7 @@ class Explanation:
         self.notes.append(str(limit))
         rows = []
         for row in self.rows:
-            arrays = [self.stated[place] for place in self.stated if place[0] == row.quantity]
+            arrays = [self.stated[leaf] for leaf in self.stated if leaf[0] == row.quantity]
             cut = sum(int(np.sum(np.abs(a) == limit.limit)) for a in arrays)
             much = not limit.by_norm and 2 * cut > sum(a.size for a in arrays)
             why = "most of it is at the limit of the clipping: judge it before it is clipped" if much else ""
@@ -232,7 +232,7 @@ class Explanation:
 
     def _one_relation(self) -> bool:
         """Whether all that is wrong is so by the same relation, such as a factor."""
-        failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
+        failed = [leaf for leaf, comparison in self.comparisons.items() if comparison.verdict == FAIL]
         relations = {related(p, self.stated[p], self.truth, self.eps, self._lengths()) for p in failed}
         return len(relations) == 1 and "" not in relations
 
@@ -241,8 +241,8 @@ class Explanation:
         if self.truth.loss is not None:
             self.search = MistakeSearch(self.truth, self.stated, self.subject.vocabulary, self.eps)
             return self.search.side_of_a_kink()
-        failed = [place for place, comparison in self.comparisons.items() if comparison.verdict == FAIL]
-        bent = all(on_a_kink(self.subject, place) for place in failed)
+        failed = [leaf for leaf, comparison in self.comparisons.items() if comparison.verdict == FAIL]
+        bent = all(on_a_kink(self.subject, leaf) for leaf in failed)
         return "a kink of the forward function, where differences mean neither side" if bent else ""
 
     def _on_a_kink(self, side: str) -> None:
@@ -279,16 +279,16 @@ class Explanation:
         """What is said of one array by its numbers."""
         name = row.quantity
         sentences = []
-        for place, comparison in self.comparisons.items():
-            if place[0] == name and comparison.verdict == FAIL:
-                relation = related(place, self.stated[place], self.truth, self.eps, self._lengths())
-                other = self.search.same_as(place) if self.search is not None and not relation else ""
-                sentences.append(relation or other or self._located(place, comparison))
+        for leaf, comparison in self.comparisons.items():
+            if leaf[0] == name and comparison.verdict == FAIL:
+                relation = related(leaf, self.stated[leaf], self.truth, self.eps, self._lengths())
+                other = self.search.same_as(leaf) if self.search is not None and not relation else ""
+                sentences.append(relation or other or self._located(leaf, comparison))
         return "; ".join(dict.fromkeys(s for s in sentences if s))
 
-    def _located(self, place: ArrayPlace, comparison: GradientComparison) -> str:
+    def _located(self, leaf: LeafName, comparison: GradientComparison) -> str:
         shapes = {p: array.shape for p, array in self.subject.leaves.items()}
-        blocks, gates = fused(place, shapes, self.subject.functions) if place in shapes else (1, [])
+        blocks, gates = fused(leaf, shapes, self.subject.functions) if leaf in shapes else (1, [])
         return located(comparison.wrong, blocks, gates)
 
     def _lengths(self) -> dict[int, str]:

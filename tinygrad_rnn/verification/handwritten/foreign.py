@@ -77,13 +77,13 @@ def own_gradients(
     """
     if kind == TORCH:
         torch = sys.modules[TORCH]
-        leaves = {place: array.detach().clone().requires_grad_() for place, array in arrays.items()}
+        leaves = {name: array.detach().clone().requires_grad_() for name, array in arrays.items()}
         outputs = call(leaves)
         weights = [of_kind(c, TORCH).to(y.dtype) for c, y in zip(cotangents(outputs), outputs, strict=True)]
         pulled = torch.autograd.grad(outputs, list(leaves.values()), weights, allow_unused=True)
         pairs = zip(leaves.items(), pulled, strict=True)
-        return {place: to_numpy(torch.zeros_like(leaf) if g is None else g) for (place, leaf), g in pairs}
+        return {name: to_numpy(torch.zeros_like(leaf) if g is None else g) for (name, leaf), g in pairs}
     jax = sys.modules[JAX]
     outputs, pull = jax.vjp(lambda *values: tuple(call(dict(zip(arrays, values, strict=True)))), *arrays.values())
     weights = [of_kind(c, JAX).astype(y.dtype) for c, y in zip(cotangents(outputs), outputs, strict=True)]
-    return {place: to_numpy(g) for place, g in zip(arrays, pull(tuple(weights)), strict=True)}
+    return {name: to_numpy(g) for name, g in zip(arrays, pull(tuple(weights)), strict=True)}

@@ -48,20 +48,21 @@ def _kind(node: Tensor) -> tuple[str, tuple[int, ...]]:
 def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
     """Where the steps of a loop begin and how long they are, by the weights that each step uses again."""
     uses: dict[int, list[int]] = {}
-    for place, node in enumerate(operations):
+    for position, node in enumerate(operations):
         for x in node.inputs:
             if x.op is None and x.requires_grad:
-                uses.setdefault(x.id, []).append(place)
+                uses.setdefault(x.id, []).append(position)
     seen: set[int] = set()
-    for places in sorted((sorted(set(places)) for places in uses.values()), key=lambda places: (-len(places), places)):
-        gaps = Counter(b - a for a, b in pairwise(places))
+    groups = (sorted(set(positions)) for positions in uses.values())
+    for positions in sorted(groups, key=lambda group: (-len(group), group)):
+        gaps = Counter(b - a for a, b in pairwise(positions))
         if not gaps:
             continue
         period, times = gaps.most_common(1)[0]
-        if 2 * times < len(places) - 1 or period in seen:
+        if 2 * times < len(positions) - 1 or period in seen:
             continue
-        last = places[-1]
-        starts = [place for place in places if (last - place) % period == 0]
+        last = positions[-1]
+        starts = [position for position in positions if (last - position) % period == 0]
         # a step begins where its first weight is used: step back while the operation before is the same in all steps
         back = 0
         while back < period - 1 and starts[0] - back > 0:
@@ -70,7 +71,7 @@ def _loops(operations: list[Tensor]) -> Iterator[tuple[list[int], int]]:
                 break
             back += 1
         seen.add(period)
-        yield [place - back for place in starts], period
+        yield [position - back for position in starts], period
 
 
 # -- how a line reads ------------------------------------------------------------------------------------------------

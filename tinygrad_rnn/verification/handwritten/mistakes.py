@@ -19,7 +19,7 @@ from ...core.backward import fit
 from ...core.graph import ancestors
 from ...core.tensor import Tensor
 from ..measure.rounding import on_kink, pulled
-from .arrays import ArrayPlace, said
+from .arrays import LeafName, said
 from .code import Vocabulary
 from .compare import close
 from .loop_lines import Printer, Quantity, Steps, lines, nonlinearities, quantities
@@ -382,25 +382,23 @@ class MistakeSearch:
     """Sweeps over the recorded graph, compared with what the user's pass returned.
 
     Where it returned gradients of quantities inside of the graph, a sweep goes on with these, right or not: so what
-    comes out for each place is what follows from the user's other gradients, and a difference is that line's own.
+    comes out for each leaf is what follows from the user's other gradients, and a difference is that line's own.
     """
 
-    def __init__(
-        self, truth: Truth, stated: Mapping[ArrayPlace, np.ndarray], vocabulary: Vocabulary, eps: float
-    ) -> None:
+    def __init__(self, truth: Truth, stated: Mapping[LeafName, np.ndarray], vocabulary: Vocabulary, eps: float) -> None:
         assert truth.loss is not None
         self.nodes = [node for node in ancestors([truth.loss]) if node.requires_grad]
         self.loss, self.eps = truth.loss, eps
         self.changes = Mistakes(self.nodes, vocabulary)
         self.wanted = {node.id for node in self.nodes}
-        self.targets = {place: (truth.nodes[place], value) for place, value in stated.items()}
+        self.targets = {leaf: (truth.nodes[leaf], value) for leaf, value in stated.items()}
         self.inner = {node.id: value for node, value in self.targets.values() if node.op is not None}
         self.limit = _limit(stated)
 
-    def wrong_by_themselves(self) -> set[ArrayPlace]:
+    def wrong_by_themselves(self) -> set[LeafName]:
         """The places whose gradient does not follow from the user's other gradients."""
         swept = self._swept(None)
-        return {place for place in self.targets if not self._agrees(place, swept)}
+        return {leaf for leaf in self.targets if not self._agrees(leaf, swept)}
 
     def side_of_a_kink(self) -> str:
         """Whether the user's gradients are right with another derivative at a kink."""
@@ -424,10 +422,10 @@ class MistakeSearch:
             swept = self._swept(change)
         except ValueError:  # shapes do not fit: nobody has written that
             return False
-        return all(self._agrees(place, swept) for place in self.targets)
+        return all(self._agrees(leaf, swept) for leaf in self.targets)
 
-    def _agrees(self, place: ArrayPlace, swept: Mapping[int, Any]) -> bool:
-        node, value = self.targets[place]
+    def _agrees(self, leaf: LeafName, swept: Mapping[int, Any]) -> bool:
+        node, value = self.targets[leaf]
         other = np.asarray(swept.get(node.id, np.zeros(node.shape)))
         return close(value, np.clip(other, -self.limit, self.limit), self.eps)
 
@@ -452,14 +450,14 @@ class MistakeSearch:
                 cotangents[x.id] = cotangents[x.id] + part if x.id in cotangents else part
         return cotangents
 
-    def same_as(self, place: ArrayPlace) -> str:
+    def same_as(self, leaf: LeafName) -> str:
         """Of which other quantity of the graph a gradient is, if it is one's."""
-        node, value = self.targets[place]
+        node, value = self.targets[leaf]
         swept = self._swept(None)
         for other in self.nodes:
             if other is not node and other.id in swept and close(value, np.asarray(swept[other.id]), self.eps):
                 word = self.changes.printed(other)
-                return f"this is the gradient of `{word}`, not of `{said(place)}`"
+                return f"this is the gradient of `{word}`, not of `{said(leaf)}`"
         return ""
 
     def _truncated(self, steps: Steps) -> list[str]:
@@ -476,7 +474,7 @@ class MistakeSearch:
         oldest = max((age for node, _ in self.targets.values() for age in by_age.get(node.id, {})), default=0)
         for k in range(oldest):
             kept = {i: sum(g for age, g in ages.items() if age <= k) for i, ages in by_age.items()}
-            if all(self._agrees(place, kept) for place in self.targets):
+            if all(self._agrees(leaf, kept) for leaf in self.targets):
                 return [
                     f"each error is walked back over {k} step{'s' if k != 1 else ''} only: gradients of truncated "
                     "backpropagation are not those of the loss"
@@ -484,7 +482,7 @@ class MistakeSearch:
         return []
 
 
-def _limit(stated: Mapping[ArrayPlace, np.ndarray]) -> float:
+def _limit(stated: Mapping[LeafName, np.ndarray]) -> float:
     """The limit at which wrong gradients may have been clipped as well: a round number."""
     limit = max(float(np.max(np.abs(value), initial=0.0)) for value in stated.values())
     return limit if limit and limit == float(f"{limit:.1g}") else float("inf")

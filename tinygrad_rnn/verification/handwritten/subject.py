@@ -3,7 +3,7 @@
 A forward function returns the loss, or (loss, cache), or (output, cache) for a backward function that is handed the
 gradient of the output. Without a backward function the forward one returns loss and gradients together, or torch or jax
 differentiates it. What a backward function returned, a tuple, a dict, an object or attributes left behind, is read as a
-gradient per place.
+gradient for each leaf.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from ...core.errors import DtypeError, GraphError, kind_of
 from ...core.tensor import Tensor, plain
 from ..handwritten import foreign
-from .arrays import ArrayInputs, ArrayPlace, Params, said
+from .arrays import ArrayInputs, LeafName, Params, said
 from .code import Vocabulary, functions_of, is_library
 
 #: what a loss is called where results have names
@@ -46,7 +46,7 @@ class Subject:
         self.functions = functions_of(forward)
         self.vocabulary = Vocabulary()
         self.params.shared_with(self.functions)
-        self.leaves: dict[ArrayPlace, np.ndarray] = {**inputs.leaves, **params.leaves}
+        self.leaves: dict[LeafName, np.ndarray] = {**inputs.leaves, **params.leaves}
         self.kinds = sorted(set(inputs.kinds.values()) - {foreign.NUMPY})
         self._cotangents: list[np.ndarray] = []
         if not self.in_order:
@@ -57,7 +57,7 @@ class Subject:
         """Whether an output that is no scalar is weighted with an upstream gradient."""
         return any(c.size > 1 for c in self._cotangents)
 
-    def call(self, values: Mapping[ArrayPlace, Any]) -> Any:
+    def call(self, values: Mapping[LeafName, Any]) -> Any:
         """What forward returns with these values in its inputs; weights elsewhere stay as they are."""
         arguments = self.inputs.filled(values)
         return self.forward(*arguments.values()) if self.in_order else self.forward(**arguments)
@@ -76,11 +76,11 @@ class Subject:
             unread = bool(np.all(np.isfinite(self.loss_now(own))))
         if unread:
             self.params.drop(rebound)
-            for place in rebound:
-                self.leaves.pop(place, None)
+            for leaf in rebound:
+                self.leaves.pop(leaf, None)
             self.leaves.update(self.inputs.leaves)
 
-    def loss_now(self, values: Mapping[ArrayPlace, Any]) -> Any:
+    def loss_now(self, values: Mapping[LeafName, Any]) -> Any:
         """The loss with these inputs and the weights as they stand."""
         scalar = self.scalar(told("forward", self.call, values))
         return plain(scalar) if foreign.kind_of(scalar) == foreign.NUMPY else foreign.to_numpy(scalar)
@@ -147,7 +147,7 @@ class Subject:
         return self._cotangents
 
     # -- numbers ---------------------------------------------------------------------------------------------------
-    def loss_at(self, values: Mapping[ArrayPlace, np.ndarray], in_place: bool = True) -> Any:
+    def loss_at(self, values: Mapping[LeafName, np.ndarray], in_place: bool = True) -> Any:
         """The loss with these arrays: written into the weights where they are, or put in their place (complex ones)."""
         with ExitStack() as stack:
             stack.enter_context(foreign.double_precision(self.kinds))
@@ -156,7 +156,7 @@ class Subject:
         number = plain(scalar) if foreign.kind_of(scalar) == foreign.NUMPY else foreign.to_numpy(scalar)
         return np.asarray(number).reshape(())[()]
 
-    def _of_their_kind(self, values: Mapping[ArrayPlace, np.ndarray]) -> dict[ArrayPlace, Any]:
+    def _of_their_kind(self, values: Mapping[LeafName, np.ndarray]) -> dict[LeafName, Any]:
         """Arrays for the inputs, of torch or jax where these were."""
         return {p: foreign.of_kind(values[p].copy(), kind) for p, kind in self.inputs.kinds.items() if p in values}
 
@@ -175,21 +175,21 @@ class Subject:
             changed = self._changed(arguments, self.leaves, "forward")
             if self.backward is None:
                 return result, changed
-            between = {place: np.array(value) for place, value in self._now(arguments).items()}
+            between = {leaf: np.array(value) for leaf, value in self._now(arguments).items()}
             answer = self._backward(arguments, result)
             return answer, changed + self._changed(arguments, between, "backward")
 
-    def _outputs_at(self, values: Mapping[ArrayPlace, Any]) -> Sequence[Any]:
+    def _outputs_at(self, values: Mapping[LeafName, Any]) -> Sequence[Any]:
         return self.outputs(told("forward", self.call, values))
 
-    def _changed(self, arguments: Mapping[str, Any], before: Mapping[ArrayPlace, np.ndarray], role: str) -> list[Any]:
+    def _changed(self, arguments: Mapping[str, Any], before: Mapping[LeafName, np.ndarray], role: str) -> list[Any]:
         now = self._now(arguments)
-        return [(role, said(place)) for place in before if not np.array_equal(now[place], before[place])]
+        return [(role, said(leaf)) for leaf in before if not np.array_equal(now[leaf], before[leaf])]
 
-    def _now(self, arguments: Mapping[str, Any]) -> dict[ArrayPlace, np.ndarray]:
+    def _now(self, arguments: Mapping[str, Any]) -> dict[LeafName, np.ndarray]:
         """The arrays as they are after a call."""
-        now = {place: slot.array for place, slot in self.params.slots.items()}
-        return now | {place: foreign.to_numpy(value) for place, value in self.inputs.arrays_in(arguments).items()}
+        now = {leaf: slot.array for leaf, slot in self.params.slots.items()}
+        return now | {leaf: foreign.to_numpy(value) for leaf, value in self.inputs.arrays_in(arguments).items()}
 
     def _backward(self, arguments: dict[str, Any], result: Any) -> Any:
         assert self.backward is not None
@@ -308,15 +308,15 @@ MOST = 6
 
 
 class ReturnedGradients:
-    """Gradients by place, read from what backward returned; notes say what had to be guessed."""
+    """Gradients by leaf, read from what backward returned; notes say what had to be guessed."""
 
     def __init__(self, subject: Subject, returned: Any, quantities: Mapping[str, Sequence[int]]) -> None:
         self.subject = subject
-        self.leaves = {place: array.shape for place, array in subject.leaves.items()}
+        self.leaves = {leaf: array.shape for leaf, array in subject.leaves.items()}
         self.quantities = quantities
         self.notes: list[str] = []
         self.known = {name for name, _ in self.leaves} | set(quantities)
-        self.gradients: dict[ArrayPlace, np.ndarray] = {}
+        self.gradients: dict[LeafName, np.ndarray] = {}
         for key, value in self._named(returned).items():
             if isinstance(key, tuple):
                 self._put(key, value, f"d{said(key)}")
@@ -329,7 +329,7 @@ class ReturnedGradients:
     def _named(self, returned: Any) -> Mapping[Any, Any]:
         names = self.subject.names
         if isinstance(returned, dict) and all(isinstance(key, tuple) for key in returned) and returned:
-            return returned  # torch's or jax's own, by place
+            return returned  # torch's or jax's own, by leaf
         if isinstance(names, Mapping):
             return self._renamed(returned, names)
         if names is not None and not isinstance(returned, Mapping):
@@ -384,16 +384,16 @@ class ReturnedGradients:
             return self._attributes(parts, type(parts[0]).__name__)
         places = list(self.leaves)
         if len(parts) == len(places) and all(
-            np.shape(_array(part)) == self.leaves[place] for part, place in zip(parts, places, strict=True)
+            np.shape(_array(part)) == self.leaves[leaf] for part, leaf in zip(parts, places, strict=True)
         ):
-            order = ", ".join("d" + said(place) for place in places)
+            order = ", ".join("d" + said(leaf) for leaf in places)
             if len(places) > 1:
                 self.notes.append(
                     f"the results were taken in the order of the inputs: {order}; names= says it otherwise"
                 )
             return dict(zip(places, parts, strict=True))
         what = "one result" if len(parts) == 1 else f"{len(parts)} results"
-        example = ", ".join(repr("d" + said(place)) for place in places[:MOST])
+        example = ", ".join(repr("d" + said(leaf)) for leaf in places[:MOST])
         raise GraphError(
             f"backward returned {what} without names: say what each is with names=(...), such as names=({example}); "
             "None stands for one that is no gradient"
@@ -465,16 +465,16 @@ class ReturnedGradients:
                     "pass it as floats"
                 )
 
-    def _put(self, place: ArrayPlace, value: Any, key: str) -> None:
+    def _put(self, leaf: LeafName, value: Any, key: str) -> None:
         array = _array(value)
-        at = "" if place[1] is None else f" at {place[1]}"
+        at = "" if leaf[1] is None else f" at {leaf[1]}"
         if array.dtype.kind not in "fiub":
             raise GraphError(
                 f"backward returned {type(value).__name__} for {key}{at}; a gradient is an array of floats"
             )
-        if place in self.gradients:
-            raise GraphError(f"backward returned the gradient of {said(place)} twice")
-        self.gradients[place] = array.copy()  # the pass may fill the same array again when it runs once more
+        if leaf in self.gradients:
+            raise GraphError(f"backward returned the gradient of {said(leaf)} twice")
+        self.gradients[leaf] = array.copy()  # the pass may fill the same array again when it runs once more
 
 
 def _zipped(key: str, steps: Collection[int], value: Any) -> Iterator[tuple[int, Any]]:

@@ -24,7 +24,7 @@ from ...core.looks import uncopied
 from ...core.tensor import Tensor, tensor
 from ..measure.gradcheck import STEP, richardson
 from ..measure.rounding import EPS, SAFETY, magnitudes
-from .arrays import ArrayPlace, said
+from .arrays import LeafName, said
 from .code import noted
 from .subject import LOSS, Subject, told, where
 from .written import numpy_that_remembers
@@ -55,19 +55,19 @@ class Slice:
 
 @dataclass
 class Truth:
-    """True gradients by place. `sizes` are the magnitudes of their terms where the graph is recorded, else `accuracy`
+    """True gradients by leaf. `sizes` are the magnitudes of their terms where the graph is recorded, else `accuracy`
     is the largest error to be expected in any entry. Of large arrays only the slopes of `slices` are known.
     """
 
     method: str
-    values: dict[ArrayPlace, np.ndarray] = field(default_factory=dict)
-    sizes: dict[ArrayPlace, np.ndarray] = field(default_factory=dict)
-    accuracy: dict[ArrayPlace, float] = field(default_factory=dict)
-    slices: dict[ArrayPlace, list[Slice]] = field(default_factory=dict)
+    values: dict[LeafName, np.ndarray] = field(default_factory=dict)
+    sizes: dict[LeafName, np.ndarray] = field(default_factory=dict)
+    accuracy: dict[LeafName, float] = field(default_factory=dict)
+    slices: dict[LeafName, list[Slice]] = field(default_factory=dict)
     loss: Tensor | None = None
-    nodes: dict[ArrayPlace, Tensor] = field(default_factory=dict)
+    nodes: dict[LeafName, Tensor] = field(default_factory=dict)
     #: the gradients themselves, as graphs
-    recorded: dict[ArrayPlace, Tensor] = field(default_factory=dict)
+    recorded: dict[LeafName, Tensor] = field(default_factory=dict)
     #: why a better way did not hold
     reasons: list[str] = field(default_factory=list)
 
@@ -78,15 +78,15 @@ class Slopes:
 
     subject: Subject
     method: str
-    arrays: Mapping[ArrayPlace, np.ndarray]
+    arrays: Mapping[LeafName, np.ndarray]
 
-    def along(self, directions: Mapping[ArrayPlace, np.ndarray]) -> tuple[float, float]:
+    def along(self, directions: Mapping[LeafName, np.ndarray]) -> tuple[float, float]:
         """The derivative in a direction and an estimate of its error; raises what the user's function raises."""
         if self.method == COMPLEX:
             return self._complex(directions), 0.0
         return richardson(lambda s: self.moved(directions, s))
 
-    def _complex(self, directions: Mapping[ArrayPlace, np.ndarray]) -> float:
+    def _complex(self, directions: Mapping[LeafName, np.ndarray]) -> float:
         moved = {p: a + 1j * STEP * directions[p] if p in directions else a + 0j for p, a in self.arrays.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -95,17 +95,17 @@ class Slopes:
             raise TypeError("the loss came out without an imaginary part")
         return float(np.imag(value)) / STEP
 
-    def moved(self, directions: Mapping[ArrayPlace, np.ndarray], s: float) -> float:
+    def moved(self, directions: Mapping[LeafName, np.ndarray], s: float) -> float:
         """The loss so far along a direction."""
         moved = {p: a + s * directions.get(p, 0.0) for p, a in self.arrays.items()}
         return float(np.real(self.subject.loss_at(moved)))
 
 
-def record(subject: Subject) -> tuple[Tensor | None, dict[ArrayPlace, Tensor], str]:
+def record(subject: Subject) -> tuple[Tensor | None, dict[LeafName, Tensor], str]:
     """The loss recorded on Tensors with a leaf for every array, or None and why it cannot be."""
     if subject.kinds:
         return None, {}, f"it computes with {subject.kinds[0]}"
-    leaves = {place: tensor(array.astype(float), name=said(place)) for place, array in subject.leaves.items()}
+    leaves = {leaf: tensor(array.astype(float), name=said(leaf)) for leaf, array in subject.leaves.items()}
     reason = ""
     for numpy in (nullcontext(), numpy_that_remembers(subject.functions)):
         try:
@@ -135,11 +135,11 @@ def _loss_before(error: BaseException, subject: Subject) -> Any:
     return None
 
 
-def recorded_truth(loss: Tensor, nodes: Mapping[ArrayPlace, Tensor]) -> Truth:
+def recorded_truth(loss: Tensor, nodes: Mapping[LeafName, Tensor]) -> Truth:
     """The engine's gradients, with the magnitudes of their terms."""
     pulled = dict(zip(nodes, gradients(loss, list(nodes.values()), create_graph=True), strict=True))
     sizes = dict(zip(pulled, magnitudes(pulled.values()), strict=True))
-    values = {place: np.asarray(g.value, dtype=float) for place, g in pulled.items()}
+    values = {leaf: np.asarray(g.value, dtype=float) for leaf, g in pulled.items()}
     return Truth(RECORDED, values, sizes, loss=loss, nodes=dict(nodes), recorded=pulled)
 
 
@@ -151,7 +151,7 @@ def rounded_at_random(truth: Truth, eps: float) -> None:
     arithmetic), and the largest change is what `accuracy` says; `sizes` are dropped.
     """
     rng = np.random.default_rng(2)
-    targets = {place: truth.recorded[place] for place in truth.recorded}
+    targets = {leaf: truth.recorded[leaf] for leaf in truth.recorded}
     nodes = ancestors(targets.values())
     moved = dict.fromkeys(targets, 0.0)
     for _ in range(SAMPLES):
@@ -162,10 +162,10 @@ def rounded_at_random(truth: Truth, eps: float) -> None:
                 continue
             exact = node.op.forward(*[values[x.id] for x in node.inputs], **(node.params or {}))
             values[node.id] = exact * (1.0 + eps * rng.uniform(-1.0, 1.0, np.shape(exact)))
-        for place, node in targets.items():
+        for leaf, node in targets.items():
             change = np.max(np.abs(values[node.id] - np.asarray(node.value)), initial=0.0)
-            moved[place] = max(moved[place], float(change))
-    truth.accuracy = {place: FREEDOM * MARGIN * change for place, change in moved.items()}
+            moved[leaf] = max(moved[leaf], float(change))
+    truth.accuracy = {leaf: FREEDOM * MARGIN * change for leaf, change in moved.items()}
     truth.sizes = {}
 
 
@@ -173,7 +173,7 @@ def doubtful(subject: Subject, loss: Tensor, truth: Truth) -> str:
     """Why a recorded graph is not the user's function: another value, or another slope, than on plain arrays."""
     if Graph(loss).select(op="stop"):
         return ""  # declared truncation: the gradients are not those of the function, and are not meant to be
-    directions = _random({place: truth.values[place].shape for place in subject.leaves if place in truth.values})
+    directions = _random({leaf: truth.values[leaf].shape for leaf in subject.leaves if leaf in truth.values})
     slopes = Slopes(subject, DIFFERENCES, _double(subject))
     try:
         plain = float(np.real(subject.loss_at(slopes.arrays)))
@@ -194,7 +194,7 @@ def doubtful(subject: Subject, loss: Tensor, truth: Truth) -> str:
     return ""
 
 
-def differenced_truth(subject: Subject, places: list[ArrayPlace], reason: str) -> Truth:
+def differenced_truth(subject: Subject, places: list[LeafName], reason: str) -> Truth:
     """Complex step where it holds, else differences; of every entry, or of rows and columns where there are many."""
     arrays = _double(subject)
     reasons = [reason] if reason else []
@@ -204,21 +204,21 @@ def differenced_truth(subject: Subject, places: list[ArrayPlace], reason: str) -
     slopes = Slopes(subject, method, arrays)
     truth = Truth(method, reasons=reasons)
     cost = _seconds(slopes, places[0])
-    if cost * sum(arrays[place].size for place in places) <= BUDGET:
-        for place in places:
-            truth.values[place], truth.accuracy[place] = _entries(slopes, place)
+    if cost * sum(arrays[leaf].size for leaf in places) <= BUDGET:
+        for leaf in places:
+            truth.values[leaf], truth.accuracy[leaf] = _entries(slopes, leaf)
         return truth
     reasons.append("entry by entry would take too long, so whole rows and columns were differentiated")
-    for place in places:
-        truth.slices[place] = list(_slices(slopes, place))
+    for leaf in places:
+        truth.slices[leaf] = list(_slices(slopes, leaf))
     return truth
 
 
-def _complex_or_why(differences: Slopes, places: list[ArrayPlace], reasons: list[str]) -> str:
+def _complex_or_why(differences: Slopes, places: list[LeafName], reasons: list[str]) -> str:
     """Whether the complex step holds: in one direction for each array it agrees with differences."""
     complex_step = Slopes(differences.subject, COMPLEX, differences.arrays)
-    for place in places:
-        direction = _random({place: differences.arrays[place].shape})
+    for leaf in places:
+        direction = _random({leaf: differences.arrays[leaf].shape})
         try:
             value, _ = complex_step.along(direction)
         except Exception as error:  # the user's code met complex numbers; it may raise anything then
@@ -231,47 +231,47 @@ def _complex_or_why(differences: Slopes, places: list[ArrayPlace], reasons: list
     return COMPLEX
 
 
-def _entries(slopes: Slopes, place: ArrayPlace) -> tuple[np.ndarray, float]:
+def _entries(slopes: Slopes, leaf: LeafName) -> tuple[np.ndarray, float]:
     """The gradient entry by entry, and the largest error to be expected in it."""
-    shape = slopes.arrays[place].shape
+    shape = slopes.arrays[leaf].shape
     value, worst = np.zeros(shape), 0.0
     for index in np.ndindex(shape):
         unit = np.zeros(shape)
         unit[index] = 1.0
-        value[index], doubt = slopes.along({place: unit})
+        value[index], doubt = slopes.along({leaf: unit})
         worst = max(worst, doubt)
     return value, DOUBT * worst
 
 
-def _slices(slopes: Slopes, place: ArrayPlace) -> Iterator[Slice]:
+def _slices(slopes: Slopes, leaf: LeafName) -> Iterator[Slice]:
     """Along each axis stretches of it, each in a random direction: a wrong entry shows in its row and its column."""
-    shape = slopes.arrays[place].shape
+    shape = slopes.arrays[leaf].shape
     for axis, length in enumerate(shape):
         for indices in np.array_split(np.arange(length), min(length, MOST_SLICES)):
             direction = np.zeros(shape)
             part = (slice(None),) * axis + (indices,)
-            direction[part] = _random({place: direction[part].shape})[place]
-            slope, doubt = slopes.along({place: direction})
+            direction[part] = _random({leaf: direction[part].shape})[leaf]
+            slope, doubt = slopes.along({leaf: direction})
             yield Slice(axis, indices, direction, slope, DOUBT * doubt)
 
 
-def on_a_kink(subject: Subject, place: ArrayPlace) -> bool:
+def on_a_kink(subject: Subject, leaf: LeafName) -> bool:
     """Whether the loss bends at the user's values: the two one-sided slopes do not meet as the step gets shorter."""
     slopes = Slopes(subject, DIFFERENCES, _double(subject))
-    direction = _random({place: subject.leaves[place].shape})
+    direction = _random({leaf: subject.leaves[leaf].shape})
     middle = slopes.moved(direction, 0.0)
     gaps = [abs(slopes.moved(direction, h) - 2.0 * middle + slopes.moved(direction, -h)) / h for h in (1e-3, 1e-5)]
     return bool(gaps[1] > 0.1 * gaps[0] and gaps[1] > 1e-6)
 
 
-def _seconds(slopes: Slopes, place: ArrayPlace) -> float:
+def _seconds(slopes: Slopes, leaf: LeafName) -> float:
     """How long one derivative takes."""
     start = time.perf_counter()
-    slopes.along({place: np.ones(slopes.arrays[place].shape)})
+    slopes.along({leaf: np.ones(slopes.arrays[leaf].shape)})
     return time.perf_counter() - start
 
 
-def _repeatable(subject: Subject, arrays: Mapping[ArrayPlace, np.ndarray]) -> None:
+def _repeatable(subject: Subject, arrays: Mapping[LeafName, np.ndarray]) -> None:
     """Refuse a function whose loss is another each time: it has no derivative that could be compared."""
     first, second = (told("forward", subject.loss_at, arrays) for _ in range(2))
     if not np.array_equal(first, second, equal_nan=True):
@@ -281,13 +281,13 @@ def _repeatable(subject: Subject, arrays: Mapping[ArrayPlace, np.ndarray]) -> No
         )
 
 
-def _double(subject: Subject) -> dict[ArrayPlace, np.ndarray]:
-    return {place: array.astype(float) for place, array in subject.leaves.items()}
+def _double(subject: Subject) -> dict[LeafName, np.ndarray]:
+    return {leaf: array.astype(float) for leaf, array in subject.leaves.items()}
 
 
-def _random(shapes: Mapping[ArrayPlace, tuple[int, ...]]) -> dict[ArrayPlace, np.ndarray]:
+def _random(shapes: Mapping[LeafName, tuple[int, ...]]) -> dict[LeafName, np.ndarray]:
     rng = np.random.default_rng(1)
-    return {place: rng.standard_normal(shape) for place, shape in shapes.items()}
+    return {leaf: rng.standard_normal(shape) for leaf, shape in shapes.items()}
 
 
 def _short(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from ..measure.probe import compared
 from ..measure.rounding import EPS, magnitudes, on_kink
 from ..report import Report
 from ..results import FAIL, PASS, EngineCheck, Row, StepVerdict, overall, trusted
-from .arrays import ArrayInputs, ArrayPlace, Params, checked, said
+from .arrays import ArrayInputs, LeafName, Params, checked, said
 from .compare import GradientComparison, compare, explains_too_much, is_single, precision
 from .confirm import FARTHER, SHARE, kinks, moved, node_of, one_sided, steps_of
 from .explanation import Explanation
@@ -89,7 +89,7 @@ def _judged_subject(subject: Subject, inputs: Mapping[str, Any], name: str) -> R
     return _stays_right(report, subject, places, truth.loss) if report.ok and truth.method == RECORDED else report
 
 
-def _report(subject: Subject, name: str) -> tuple[Report, list[ArrayPlace], Truth]:
+def _report(subject: Subject, name: str) -> tuple[Report, list[LeafName], Truth]:
     loss, leaves, reason = record(subject)
     returned, changed = subject.returned()
     results = ReturnedGradients(subject, returned, steps_of(loss))
@@ -100,7 +100,7 @@ def _report(subject: Subject, name: str) -> tuple[Report, list[ArrayPlace], Trut
     if truth.sizes and (eps > EPS or explains_too_much(truth, eps)):
         rounded_at_random(truth, eps)
         truth.reasons.append("rounding was measured, each operation being rounded at random")
-    comparisons = {place: compare(place, results.gradients[place], truth, eps) for place in places}
+    comparisons = {leaf: compare(leaf, results.gradients[leaf], truth, eps) for leaf in places}
     rows = _without_zeros(_rows(comparisons), truth)
     explanation = Explanation(rows, comparisons, results.gradients, truth, subject, eps)
     check = _check(truth, places)
@@ -116,7 +116,7 @@ def _report(subject: Subject, name: str) -> tuple[Report, list[ArrayPlace], Trut
     return report, places, truth
 
 
-def _stays_right(report: Report, subject: Subject, places: list[ArrayPlace], loss: Tensor | None) -> Report:
+def _stays_right(report: Report, subject: Subject, places: list[LeafName], loss: Tensor | None) -> Report:
     """A pass that is right at inputs of zeros or ones, or on one side of a clip, can be wrong at others: then these
     prove nothing.
     """
@@ -156,17 +156,17 @@ def _is_integer(value: Any) -> bool:
 
 
 def _truth(
-    subject: Subject, loss: Tensor | None, leaves: Mapping[ArrayPlace, Tensor], places: list[ArrayPlace], reason: str
+    subject: Subject, loss: Tensor | None, leaves: Mapping[LeafName, Tensor], places: list[LeafName], reason: str
 ) -> Truth:
     if loss is not None:
         graph = Graph(loss)
-        nodes = {place: node_of(place, leaves, graph) for place in [*leaves, *places]}
+        nodes = {leaf: node_of(leaf, leaves, graph) for leaf in [*leaves, *places]}
         truth = recorded_truth(loss, nodes)
         doubt = doubtful(subject, loss, truth)
         if not doubt:
             return truth
         reason = doubt
-    inner = [place for place in places if place not in subject.leaves]
+    inner = [leaf for leaf in places if leaf not in subject.leaves]
     if inner:
         raise GraphError(
             f"the gradient of {said(inner[0])} can only be judged on a recorded graph, but forward cannot be recorded: "
@@ -176,13 +176,13 @@ def _truth(
 
 
 def _same_shapes(results: ReturnedGradients, truth: Truth, subject: Subject) -> None:
-    for place, value in results.gradients.items():
-        shape = truth.values[place].shape if place in truth.values else subject.leaves[place].shape
+    for leaf, value in results.gradients.items():
+        shape = truth.values[leaf].shape if leaf in truth.values else subject.leaves[leaf].shape
         if value.shape != shape:
-            at = "" if place[1] is None else f" at {place[1]}"
+            at = "" if leaf[1] is None else f" at {leaf[1]}"
             turned = ": is it transposed?" if value.shape == shape[::-1] else ""
             raise GraphError(
-                f"backward returned d{place[0]} of shape {value.shape}{at}, but {place[0]} has {shape}{turned}"
+                f"backward returned d{leaf[0]} of shape {value.shape}{at}, but {leaf[0]} has {shape}{turned}"
             )
 
 
@@ -194,7 +194,7 @@ def _precision(subject: Subject, results: ReturnedGradients) -> tuple[float, np.
     return precision(dtypes)
 
 
-def _rows(comparisons: Mapping[ArrayPlace, GradientComparison]) -> list[Row]:
+def _rows(comparisons: Mapping[LeafName, GradientComparison]) -> list[Row]:
     steps: dict[str, list[StepVerdict]] = {}
     for (quantity, at), c in comparisons.items():
         steps.setdefault(quantity, []).append(StepVerdict(at, c.verdict, c.error, c.bound, c.why))
@@ -214,14 +214,14 @@ def _row(quantity: str, steps: list[StepVerdict]) -> Row:
     return Row(name, 0, overall(steps), steps, "", quantity=quantity)
 
 
-def _check(truth: Truth, places: list[ArrayPlace]) -> EngineCheck:
+def _check(truth: Truth, places: list[LeafName]) -> EngineCheck:
     if truth.loss is not None:
-        nodes = [truth.nodes[place] for place in places]
-        sizes = magnitudes([truth.recorded[place] for place in places])
-        return compared(truth.loss, nodes, [truth.values[place] for place in places], sizes)
+        nodes = [truth.nodes[leaf] for leaf in places]
+        sizes = magnitudes([truth.recorded[leaf] for leaf in places])
+        return compared(truth.loss, nodes, [truth.values[leaf] for leaf in places], sizes)
     shares = [
-        truth.accuracy[place] / max(float(np.max(np.abs(truth.values[place]), initial=0.0)), 1e-300)
-        for place in truth.accuracy
+        truth.accuracy[leaf] / max(float(np.max(np.abs(truth.values[leaf]), initial=0.0)), 1e-300)
+        for leaf in truth.accuracy
     ]
     shares += [part.accuracy / max(abs(part.slope), 1e-300) for parts in truth.slices.values() for part in parts]
     return Differentiated(len(places), max([EPS, *(min(s, 1.0) for s in shares)]), True, method=truth.method)

@@ -310,8 +310,8 @@ class Probe:
             said = "values are too small to be told from 0"
             return StepVerdict(step, INCONCLUSIVE, float("nan"), float("nan"), said, self.run.T)
         bounds = SAFETY * EPS * size + FLOOR
-        found = _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
-        return replace(found, T=self.run.T)
+        verdict = _judged(step, errors, bounds, float(np.max(np.abs(truth.value), initial=0.0)))
+        return replace(verdict, T=self.run.T)
 
 
 def states(model: Model, equation: Equation) -> bool:

@@ -44,16 +44,16 @@ def magnitudes(
     outputs = list(outputs)
     if any(output.id in exact for output in outputs):
         exact = set(exact) - {output.id for output in outputs}
-    found = {} if known is None else known
+    sizes = {} if known is None else known
     with np.errstate(all="ignore"):
-        for node in ancestors(outputs, stop=found if known else exact):
-            if node.id in found:
+        for node in ancestors(outputs, stop=sizes if known else exact):
+            if node.id in sizes:
                 continue
             if node.op is None or node.id in exact:
-                found[node.id] = np.abs(np.asarray(node.value, dtype=float))
+                sizes[node.id] = np.abs(np.asarray(node.value, dtype=float))
             else:
-                found[node.id] = _magnitude(node, [found[x.id] for x in node.inputs])
-    return [found[output.id] for output in outputs]
+                sizes[node.id] = _magnitude(node, [sizes[x.id] for x in node.inputs])
+    return [sizes[output.id] for output in outputs]
 
 
 def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
@@ -71,9 +71,9 @@ def _magnitude(node: Tensor, of_inputs: list[np.ndarray]) -> np.ndarray:
         return total
     if op.name in CANCELLING:
         total = total + np.max(of_inputs[0], initial=0.0)
-    for place in np.ndindex(node.shape):
+    for index in np.ndindex(node.shape):
         unit = np.zeros(node.shape)
-        unit[place] = 1.0
+        unit[index] = 1.0
         parts = zip(pulled(node, unit), of_inputs, strict=True)
         share = sum(float(np.sum(np.abs(part) * size)) for part, size in parts)
         total = total + unit * share

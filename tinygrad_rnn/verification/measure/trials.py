@@ -90,19 +90,19 @@ def more_lengths(model: Model, also: Sequence[Equation], tried: Sequence[Mapping
 # -- what a file mentions ---------------------------------------------------------------------------------------------
 def numbers_of(model: Model, also: Sequence[Equation] = ()) -> set[int]:
     """Every whole number that the file mentions: in formulas, indices, conditions and sizes."""
-    found = _literals(model, also)
+    whole = _literals(model, also)
     for size in model.document.sizes.values():
-        found |= {size.rows, size.columns or 1}
-    return found | {n for shape in model.shapes.values() for n in shape}
+        whole |= {size.rows, size.columns or 1}
+    return whole | {n for shape in model.shapes.values() for n in shape}
 
 
 def _literals(model: Model, also: Sequence[Equation] = ()) -> set[int]:
     """The whole numbers of the equations."""
-    found: set[int] = set()
+    whole: set[int] = set()
     for equation in (*model.forward, *model.gradients, *also):
-        found |= {int(n.value) for n in walk(equation.rhs) if isinstance(n, Number) and float(n.value).is_integer()}
-        found |= {abs(index.constant) for index in indices_of(equation)}
-    return found
+        whole |= {int(n.value) for n in walk(equation.rhs) if isinstance(n, Number) and float(n.value).is_integer()}
+        whole |= {abs(index.constant) for index in indices_of(equation)}
+    return whole
 
 
 # -- lengths ----------------------------------------------------------------------------------------------------------
@@ -112,29 +112,29 @@ def _free(numbers: set[int], shortest: int) -> list[int]:
     return [n for n in range(min(shortest, LONGEST), LONGEST + 3 * len(taken) + 60) if n not in taken][:24]
 
 
-def _lengths(names: list[str], free: list[int], given: Mapping[str, int]) -> list[dict[str, int]]:
+def _lengths(names: list[str], free: list[int], asked: Mapping[str, int]) -> list[dict[str, int]]:
     """Two choices of all lengths: the main one even and odd; others apart from it, once above and once below."""
     first = free[0]
     second = next(n for n in free if (n - first) % 2)
     chosen = [{names[0]: first}, {names[0]: second}]
     if len(names) > 1:
         second = chosen[1][names[0]] = next(n for n in free if (n - first) % 2 and n > first + 2)
-        for place, name in enumerate(names[1:]):
+        for position, name in enumerate(names[1:]):
             taken = set(chosen[0].values())
-            chosen[0][name] = next(n for n in free if n > max(taken) + 1 and n != second + place)
-            chosen[1][name] = free[place]
+            chosen[0][name] = next(n for n in free if n > max(taken) + 1 and n != second + position)
+            chosen[1][name] = free[position]
             if abs(chosen[1][name] - second) < 2 or chosen[1][name] in list(chosen[1].values())[:-1]:
                 chosen[1][name] = next(n for n in free if n > max(chosen[1].values()) + 1)
-    return [{name: given.get(name, each[name]) for name in names} for each in chosen]
+    return [{name: asked.get(name, each[name]) for name in names} for each in chosen]
 
 
-def _shortest(model: Model, shortest: int, given: Mapping[str, int]) -> list[dict[str, int]]:
+def _shortest(model: Model, shortest: int, asked: Mapping[str, int]) -> list[dict[str, int]]:
     """Two choices of the shortest lengths, each even once and odd once; two apart where that is quick, else by one."""
     chosen: list[dict[str, int]] = []
     for pairs in (((0, 2), (1, 3)), ((0, 1), (1, 0))):
-        offsets = [[pair[place % 2] for pair in pairs] for place in range(len(model.lengths(1)))]
+        offsets = [[pair[position % 2] for pair in pairs] for position in range(len(model.lengths(1)))]
         names = list(zip(model.lengths(1), offsets, strict=True))
-        chosen = [{name: given.get(name, shortest + each[n]) for name, each in names} for n in (0, 1)]
+        chosen = [{name: asked.get(name, shortest + each[n]) for name, each in names} for n in (0, 1)]
         if all(is_quick(model, each) for each in chosen):
             break
     return chosen
@@ -187,13 +187,13 @@ def resized(model: Model, avoided: set[int], keep: bool = False) -> Claims | Non
 
 def _declared(model: Model) -> dict[Dimension, int]:
     """The declared sizes, each class of those that the forward equations make equal once; 1 is a type of its own."""
-    found: dict[Dimension, int] = {}
+    sizes: dict[Dimension, int] = {}
     for name in model.document.sizes:
         for key in ((name, True), (name, False)):
             for one in model.shapes_.classes.get(key, ()):
                 if one.size is not None and one.size > 1:
-                    found[one] = one.size
-    return found
+                    sizes[one] = one.size
+    return sizes
 
 
 def _replaced(size: Size, model: Model, name: str, chosen: Mapping[Dimension, int]) -> Size:

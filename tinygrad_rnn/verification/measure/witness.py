@@ -65,9 +65,9 @@ def sides(probe: Probe, equation: Equation) -> Sides:
             first, *second = (np.real(np.asarray(x.value)) for x in node.inputs)
             side = np.sign(first - second[0] if second else first)
             counts = np.broadcast_to(moves.get(node.id, 0.0) > HIDDEN, np.shape(side))
-            found = set(zip(np.ravel(side).tolist(), np.ravel(counts).tolist(), strict=True))
-            signs.setdefault(form, set()).update((sign, seen) for sign, seen in found if sign in (-1.0, 1.0))
-    return {form: frozenset(found) for form, found in signs.items() if found}
+            pairs = set(zip(np.ravel(side).tolist(), np.ravel(counts).tolist(), strict=True))
+            signs.setdefault(form, set()).update((sign, seen) for sign, seen in pairs if sign in (-1.0, 1.0))
+    return {form: frozenset(pairs) for form, pairs in signs.items() if pairs}
 
 
 def together(one: Sides, other: Sides) -> Sides:
@@ -119,13 +119,13 @@ def _moves(targets: Sequence[Tensor], nodes: Sequence[Tensor], read: set[int]) -
             x.id = own
         for own, part in numeric({**inside, node.id: node}, {node.id: g}, set(inside)).items():
             moves[own] = moves[own] + part if own in moves else part
-    found = {own: np.abs(np.asarray(part)) for own, part in moves.items()}
+    sizes = {own: np.abs(np.asarray(part)) for own, part in moves.items()}
     arguments = [x for node in nodes if node.op is not None and node.op.name in JUMPS for x in node.inputs]
     for kink in ancestors(arguments, stop=read - ends):
         if kink.op is not None and kink.op.name in KINKED:
-            flipped = _flips(kink, nodes, found, read - ends)
-            found[kink.id] = np.maximum(found.get(kink.id, 0.0), flipped)
-    return found
+            flipped = _flips(kink, nodes, sizes, read - ends)
+            sizes[kink.id] = np.maximum(sizes.get(kink.id, 0.0), flipped)
+    return sizes
 
 
 def _flips(
@@ -212,8 +212,8 @@ class Witnesses:
                 more = more or [p for p in self._more_of(trial) if p.witnesses(equation, step)][:1]
                 said = "a term is zero or flat on every probe"
                 told = StepVerdict(step, INCONCLUSIVE, float("nan"), float("nan"), said, probes[0].run.T)
-                found = worst_step([probe.judge(equation, step) for probe in more]) if more else told
-                steps = [found if (old.t, old.T) == (found.t, found.T) else old for old in steps]
+                judged = worst_step([probe.judge(equation, step) for probe in more]) if more else told
+                steps = [judged if (old.t, old.T) == (judged.t, judged.T) else old for old in steps]
         return self._on_both_sides(equation, replace(row, steps=steps, verdict=overall(steps)))
 
     def _on_both_sides(self, equation: Equation, row: Row) -> Row:

@@ -97,29 +97,29 @@ def _section(report: Verdicts) -> str:
     )
 
 
-def _row(found: Marked, report: Verdicts) -> str:
-    row = found.row
+def _row(marks: Marked, report: Verdicts) -> str:
+    row = marks.row
     line = f'<span class="line">line {row.line}</span>' if row.line else ""
     details = f"<p>{escape(row.why)}</p>" if row.why else ""
-    details += _details(found, report) if row.verdict in WRONG_VERDICTS or row.excerpt else ""
+    details += _details(marks, report) if row.verdict in WRONG_VERDICTS or row.excerpt else ""
     return (
         f'<article class="row {_CLASSES[row.verdict]}"><div class="verdict">{_badge(row.verdict)}{line}</div>'
-        f'<div class="equation">{_formula(found, report.subject)}{details}</div>{_strips(row)}</article>'
+        f'<div class="equation">{_formula(marks, report.subject)}{details}</div>{_strips(row)}</article>'
     )
 
 
-def _formula(found: Marked, model: Model | None) -> str:
+def _formula(marks: Marked, model: Model | None) -> str:
     """The equation in pieces that may stand on several lines, each with what is to be said below it."""
-    if found.equation is None:
-        return f'<p class="formula"><code>{escape(found.row.text or found.row.name)}</code></p>'
-    left, terms, when = pieces(found.equation, model, found.classes)
+    if marks.equation is None:
+        return f'<p class="formula"><code>{escape(marks.row.text or marks.row.name)}</code></p>'
+    left, terms, when = pieces(marks.equation, model, marks.classes)
     said = [f'<span class="piece">{left}</span>']
     for addend, math in terms:
-        verdicts = found.below.get(id(addend), [])
+        verdicts = marks.below.get(id(addend), [])
         spoken = [verdict for verdict in verdicts if verdict.verdict != "right"] or verdicts
         below = "".join(dict.fromkeys(_below(verdict, model) for verdict in spoken))
         said.append(f'<span class="piece">{math}{below}</span>')
-    for term in found.absent:
+    for term in marks.absent:
         plus = "" if term.text.startswith("-") else "+ "
         math = f"<span>{plus}{mathml(term.term, model)}</span>"
         why = escape(term.explanation or "is missing")
@@ -156,15 +156,15 @@ def _quoted(said: str, model: Model | None) -> str:
     return f"<code>{escape(said)}</code>"
 
 
-def _details(found: Marked, report: Verdicts) -> str:
-    row, model = found.row, report.subject
+def _details(marks: Marked, report: Verdicts) -> str:
+    row, model = marks.row, report.subject
     parts = []
     if row.excerpt:
         parts.append(f"<pre>{escape(row.excerpt)}</pre>")
-    kind, told = f"<b>{escape(row.mistake)}</b>" if row.mistake else "", _sentence(shortened(found), model)
+    kind, told = f"<b>{escape(row.mistake)}</b>" if row.mistake else "", _sentence(shortened(marks), model)
     if kind or told:
         parts.append(f"<p>{': '.join(part for part in (kind, told) if part)}{'' if told.endswith('?') else '.'}</p>")
-    if row.text and found.equation is not None:
+    if row.text and marks.equation is not None:
         parts.append(f'<p class="written">written <code>{escape(row.text)}</code></p>')
     worst = row.worst
     if worst is not None:
@@ -196,15 +196,15 @@ def _strip(row: Row, of_length: list[StepVerdict], T: int) -> str:
 
 def _stretches(steps: list[StepVerdict], T: int) -> list[list[StepVerdict]]:
     """Every step by itself, in a long sequence the runs of one verdict."""
-    found: list[list[StepVerdict]] = []
+    stretches: list[list[StepVerdict]] = []
     for step in steps:
-        before = found[-1][-1] if found else None
+        before = stretches[-1][-1] if stretches else None
         long = T > MOST_STEPS or (isinstance(step.t, tuple) and len(steps) > MOST_STEPS)
         if long and before is not None and before.verdict == step.verdict and _follows(before, step):
-            found[-1].append(step)
+            stretches[-1].append(step)
         else:
-            found.append([step])
-    return found
+            stretches.append([step])
+    return stretches
 
 
 def _follows(before: StepVerdict, step: StepVerdict) -> bool:
@@ -269,50 +269,50 @@ class Marked:
 
 def marked(row: Row, report: Verdicts) -> Marked:
     """The row's equation with its marks; without an equation where the text cannot be read by itself."""
-    found = Marked(row, _equation(row, report.subject))
-    if found.equation is None or row.verdict != FAIL:
-        return found
+    marks = Marked(row, _equation(row, report.subject))
+    if marks.equation is None or row.verdict != FAIL:
+        return marks
     if not row.terms:
-        found.classes[id(found.equation.rhs)] = "wrong"
-    written = terms_of(found.equation.rhs)
+        marks.classes[id(marks.equation.rhs)] = "wrong"
+    written = terms_of(marks.equation.rhs)
     for verdict in row.terms:
         term = next((t for t in written if str(t) == verdict.text), None)
         if term is None:
             if verdict.verdict in ("wrong", "extra"):
-                found.classes[id(found.equation.rhs)] = "wrong"
+                marks.classes[id(marks.equation.rhs)] = "wrong"
             continue
         written.remove(term)
-        _mark(found, term, verdict)
-    return found
+        _mark(marks, term, verdict)
+    return marks
 
 
-def _mark(found: Marked, term: SignedTerm, verdict: TermVerdict) -> None:
-    assert found.equation is not None
-    for _, addend in addends_as_written(found.equation.rhs):
+def _mark(marks: Marked, term: SignedTerm, verdict: TermVerdict) -> None:
+    assert marks.equation is not None
+    for _, addend in addends_as_written(marks.equation.rhs):
         if any(node is term.body for node in walk(addend)):
-            found.below.setdefault(id(addend), []).append(verdict)
+            marks.below.setdefault(id(addend), []).append(verdict)
     if verdict.verdict == "right":
         return
     inner = (node for node in walk(term.body) if node is not term.body and node == verdict.part)
     culprit = next(inner, None) if verdict.part is not None else None
-    found.classes[id(term.body)] = "wrong" if culprit is None else "within"
+    marks.classes[id(term.body)] = "wrong" if culprit is None else "within"
     if culprit is not None:
-        found.classes[id(culprit)] = "wrong"
+        marks.classes[id(culprit)] = "wrong"
 
 
-def shortened(found: Marked) -> str:
+def shortened(marks: Marked) -> str:
     """The explanation, without what the marked equation shows already: the term it is in, and what that becomes."""
-    if not found.row.terms:
-        return found.row.explanation
-    shown = {id(verdict) for below in found.below.values() for verdict in below if verdict.correction}
+    if not marks.row.terms:
+        return marks.row.explanation
+    shown = {id(verdict) for below in marks.below.values() for verdict in below if verdict.correction}
     said = []
-    for verdict in found.row.terms:
+    for verdict in marks.row.terms:
         if verdict.verdict == "wrong" and id(verdict) in shown:
             said.append(verdict.explanation)
         elif verdict.verdict in ("missing", "extra"):
             said.append(f"the term `{verdict.text}` {verdict.explanation}")
         elif verdict.verdict != "right":
-            return found.row.explanation
+            return marks.row.explanation
     return "; ".join(dict.fromkeys(said))
 
 
@@ -323,9 +323,9 @@ def capital(sentence: str) -> str:
 
 def quoted(sentence: str) -> Iterator[tuple[str, bool]]:
     """A sentence in parts; True for what stands in backticks, which is code as in Markdown."""
-    for place, part in enumerate(sentence.split("`")):
+    for number, part in enumerate(sentence.split("`")):
         if part:
-            yield part, place % 2 == 1
+            yield part, number % 2 == 1
 
 
 def _equation(row: Row, model: Model | None) -> Equation | None:

@@ -74,8 +74,8 @@ def _table(report: Verdicts) -> Iterator[str]:
 def _steps(row: Row, T: int, columns: int) -> list[str]:
     if columns == 1 and T > 1:
         return [" ".join(f"{sign} {len(row.at(verdict))}" for verdict, sign in _SIGNS.items() if row.at(verdict))]
-    found = {step.t: _SIGNS[step.verdict] for step in row.steps if step.T in (T, 0)}
-    return [found.get(t, "") for t in range(1, columns + 1)]
+    signs = {step.t: _SIGNS[step.verdict] for step in row.steps if step.T in (T, 0)}
+    return [signs.get(t, "") for t in range(1, columns + 1)]
 
 
 def _section(row: Row, depth: int) -> Iterator[str]:

@@ -158,11 +158,11 @@ def _equation(said: str, margin: str) -> Iterator[str]:
 def _terms(said: str) -> Iterator[str]:
     """The stretches between + and - signs that stand in no bracket."""
     depth, start = 0, 0
-    for place, char in enumerate(said):
+    for position, char in enumerate(said):
         depth += (char in "([") - (char in ")]")
-        if depth == 0 and place > start and char in "+-" and said[place - 1 : place + 2] in (" + ", " - "):
-            yield said[start:place]
-            start = place
+        if depth == 0 and position > start and char in "+-" and said[position - 1 : position + 2] in (" + ", " - "):
+            yield said[start:position]
+            start = position
     yield said[start:]
 
 
