@@ -181,23 +181,15 @@ class _HeatPage:
         wide = self.size + 4 if self.slanted else max(text_width(c, self.size) for c in self.columns) + 5
         for j in range(0, len(self.columns), math.ceil(wide / self.cell_width)):
             x, y = self.left + (j + 0.5) * self.cell_width, self.top - 6
-            if self.slanted:
-                parts.append(
-                    f'<text x="{num(x)}" y="{num(y)}" font-size="{self.size:.3g}" '
-                    f'transform="rotate(-45 {num(x)} {num(y)})">{escape(self.columns[j])}</text>'
-                )
-            else:
-                parts.append(label(self.columns[j], x, y, self.size))
+            anchor, angle = ("", -45) if self.slanted else ("middle", 0)
+            size = float(f"{self.size:.3g}") if self.slanted else self.size
+            parts.append(label(self.columns[j], x, y, size, "", anchor, angle))
         if self.across:
             y = MARGIN + (TITLE_SIZE + 12 if self.title else 0) + LEGEND_SIZE * 0.8
             parts.append(label(self.across, self.left + self.width / 2, y, LEGEND_SIZE, FAINT))
         if self.down:
             x, y = MARGIN + LEGEND_SIZE * 0.8, self.top + self.height / 2
-            parts.append(
-                f'<text x="{num(x)}" y="{num(y)}" font-size="{LEGEND_SIZE:g}" text-anchor="middle" '
-                f'fill="{FAINT}" '
-                f'transform="rotate(-90 {num(x)} {num(y)})">{escape(self.down)}</text>'
-            )
+            parts.append(label(self.down, x, y, LEGEND_SIZE, FAINT, angle=-90))
         return parts
 
     def _cells(self) -> list[str]:

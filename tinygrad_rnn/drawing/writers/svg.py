@@ -1,6 +1,6 @@
 """Write a layout as SVG, with nothing to install.
 
-Text is escaped by `labels`; no script, style sheet or reference to anything outside stands in the file.
+Text is escaped where it enters; no script, style sheet or reference to anything outside stands in the file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from html import escape
 
 from ..layout.boxes import STUB_HEIGHT, Box, block_arrow
 from ..layout.delay_arcs import Square
-from ..layout.placement import EdgeLine, Layout, Tag
+from ..layout.placement import EdgeLine, Layout, Panel, Tag
 from ..legend import LegendEntry
 from ..picture import PictureNode
 from ..styles import (
@@ -67,22 +67,16 @@ def to_svg(layout: Layout) -> str:
     parts += [_delay(square) for square in layout.squares]
     parts += [_tag(tag) for _, tag in layout.tags]
     parts += [_node(n, i, layout) for i, n in enumerate(picture.nodes)]
-    parts += [_letter(line) for line in layout.lines if line.label is not None]
+    parts += [_edge_label(line) for line in layout.lines if line.label is not None]
     parts += [_entry(entry) for entry in layout.legend]
     parts.append("</svg>\n")
     return "\n".join(parts)
 
 
-def _panel_title(layout: Layout, p: object) -> str:
-    x, y, width, height = p.x, p.y, p.width, p.height  # type: ignore[attr-defined]
-    title = p.title  # type: ignore[attr-defined]
+def _panel_title(layout: Layout, p: Panel) -> str:
     if layout.picture.direction == "TB":
-        mid = y + height / 2
-        return (
-            f'<text x="{num(x + 13)}" y="{num(mid)}" font-size="11" text-anchor="middle" fill="{FAINT}" '
-            f'transform="rotate(-90 {num(x + 13)} {num(mid)})">{escape(title)}</text>'
-        )
-    return label(title, x + width / 2, y + height - 7, 11, FAINT)
+        return label(p.title, p.x + 13, p.y + p.height / 2, 11, FAINT, angle=-90)
+    return label(p.title, p.x + p.width / 2, p.y + p.height - 7, 11, FAINT)
 
 
 def num(value: float) -> str:
@@ -90,10 +84,23 @@ def num(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def label(text: str, x: float, y: float, size: float, colour: str = "", anchor: str = "middle") -> str:
-    """One line of text."""
-    fill = f' fill="{colour}"' if colour else ""
-    return f'<text x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}>{escape(text)}</text>'
+def label(text: str, x: float, y: float, size: float, colour: str = "", anchor: str = "middle", angle: int = 0) -> str:
+    """One line of text, turned about its point if there is an angle."""
+    look = f' text-anchor="{anchor}"' if anchor else ""
+    look += f' fill="{colour}"' if colour else ""
+    look += f' transform="rotate({angle} {num(x)} {num(y)})"' if angle else ""
+    return f'<text x="{num(x)}" y="{num(y)}" font-size="{size:g}"{look}>{escape(text)}</text>'
+
+
+def _box(x: float, y: float, width: float, height: float, look: str, corner: float = 0.0) -> str:
+    """A rectangle around its centre."""
+    at = f'x="{num(x - width / 2)}" y="{num(y - height / 2)}" width="{num(width)}" height="{num(height)}"'
+    return f"<rect {at}{f' rx={chr(34)}{num(corner)}{chr(34)}' if corner else ''} {look}/>"
+
+
+def _look(role: str) -> str:
+    style = ROLES[role]
+    return f'fill="{style.fill}" stroke="{style.line}" stroke-width="{style.width:g}"'
 
 
 def _symbol(text: Text, x: float, y: float, size: float, colour: str = "", anchor: str = "middle") -> str:
@@ -108,17 +115,10 @@ def _blanks(text: Text | None) -> str:
 
 
 def _outline(role: str, x: float, y: float, width: float, height: float, round_: bool) -> str:
-    style = ROLES[role]
-    look = f'fill="{style.fill}" stroke="{style.line}" stroke-width="{style.width:g}"'
-    if style.dashed:
-        look += ' stroke-dasharray="3.5 2"'
+    look = _look(role) + (' stroke-dasharray="3.5 2"' if ROLES[role].dashed else "")
     if round_:
         return f'<circle cx="{num(x)}" cy="{num(y)}" r="{num(width / 2)}" {look}/>'
-    corner = min(9.0, height / 2)
-    return (
-        f'<rect x="{num(x - width / 2)}" y="{num(y - height / 2)}" width="{num(width)}" height="{num(height)}" '
-        f'rx="{num(corner)}" {look}/>'
-    )
+    return _box(x, y, width, height, look, min(9.0, height / 2))
 
 
 def _node(n: PictureNode, i: int, layout: Layout) -> str:
@@ -140,20 +140,15 @@ def _node(n: PictureNode, i: int, layout: Layout) -> str:
 
 
 def _block_arrow(x: float, y: float, box: Box) -> str:
-    style = ROLES["unfold"]
     outline = " ".join(f"{num(a)},{num(b)}" for a, b in block_arrow(x, y, box.width, box.height))
-    return f'<polygon points="{outline}" fill="{style.fill}" stroke="{style.line}" stroke-width="{style.width:g}"/>'
+    return f'<polygon points="{outline}" {_look("unfold")}/>'
 
 
 def _delay(square: Square) -> str:
-    x, y = square.at
-    size, ahead = square.size, square.delay < 0
-    box = (
-        f'<rect x="{num(x - size / 2)}" y="{num(y - size / 2)}" width="{num(size)}" height="{num(size)}" '
-        f'fill="{"white" if ahead else INK}" stroke="{INK}" stroke-width="1.4"/>'
-    )
+    (x, y), ahead = square.at, square.delay < 0
+    look = f'fill="{"white" if ahead else INK}" stroke="{INK}" stroke-width="1.4"'
     digit = label(square.text, x, y + 3.6, 10.5, INK if ahead else "white") if square.text else ""
-    return f'<g class="delay" data-delay="{square.delay}">{box}{digit}</g>'
+    return f'<g class="delay" data-delay="{square.delay}">{_box(x, y, square.size, square.size, look)}{digit}</g>'
 
 
 def _tag(tag: Tag) -> str:
@@ -167,11 +162,7 @@ def _tag(tag: Tag) -> str:
 
 
 def _square(role: str, x: float, y: float, width: float, height: float) -> str:
-    style = ROLES[role]
-    return (
-        f'<rect x="{num(x - width / 2)}" y="{num(y - height / 2)}" width="{num(width)}" height="{num(height)}" rx="2" '
-        f'fill="{style.fill}" stroke="{style.line}" stroke-width="{style.width:g}"/>'
-    )
+    return _box(x, y, width, height, _look(role), 2)
 
 
 def _path(line: EdgeLine) -> str:
@@ -180,7 +171,7 @@ def _path(line: EdgeLine) -> str:
     return f'<path d="{d}" marker-end="url(#{"back" if line.backward else "forward"})"/>'
 
 
-def _letter(line: EdgeLine) -> str:
+def _edge_label(line: EdgeLine) -> str:
     x, y = line.at
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
@@ -200,14 +191,14 @@ def _entry(e: LegendEntry) -> str:
         )
     if not e.sign:
         return _symbol(e.words, e.x, y, LEGEND_SIZE, "#555555", "start")
-    room = 19
+    width = 19
     if e.sign == "backward":
         look = f'stroke="{BACKWARD}" stroke-dasharray="4 2.5" marker-end="url(#back)"'
-        sign, room = f'<path d="M{num(e.x + 26)},{num(e.y)}L{num(e.x)},{num(e.y)}" {look}/>', 33
+        sign, width = f'<path d="M{num(e.x + 26)},{num(e.y)}L{num(e.x)},{num(e.y)}" {look}/>', 33
     elif e.sign == "delay":
         sign = _delay(Square(e.delay, (e.x + 7, e.y)))
     elif e.sign in SQUARES:
         sign = _square(e.sign, e.x + 7, e.y, 13, 13)
     else:
         sign = _outline(e.sign, e.x + 7, e.y, 13, 13, True)
-    return f'<g class="legend">{sign}{_symbol(e.words, e.x + room, y, LEGEND_SIZE, "", "start")}</g>'
+    return f'<g class="legend">{sign}{_symbol(e.words, e.x + width, y, LEGEND_SIZE, "", "start")}</g>'
