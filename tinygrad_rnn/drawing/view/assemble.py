@@ -166,7 +166,11 @@ def _with_its_loss(picture: Picture) -> None:
 
 
 def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
-    """One number for the same quantity in all steps: by name and part of the model, or operation and arguments."""
+    """One number for the same quantity in all steps: by name and part of the model, or operation and arguments.
+
+    What does not fold is drawn as well, so this asks less than `core.loop.fold`: which nodes stand level, not whether
+    the steps are one step repeated.
+    """
     arguments = {n.id: [_argument(u.source) for u in chosen.uses.get(n.id, ())] for n in chosen.drawn}
     slots: dict[int, int] = {}
     numbers: dict[Any, int] = {}

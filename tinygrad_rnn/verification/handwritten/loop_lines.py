@@ -1,7 +1,8 @@
 """Which nodes of a recorded graph are one line of the user's loop, and how that line reads.
 
 Nodes are numbered as they are made, so a loop shows as a stretch of operations that comes again and again, each time
-with the same weights. No step has to be declared.
+with the same weights. No step has to be declared. (`core.loop.fold` asks more, whether declared steps are one step
+repeated; a loop that is wrong, or does not fold, has lines all the same.)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The forward function runs on Tensors and so records its graph, whose gradients are the reference; where it cannot be
 recorded it is differentiated as it is, and the report says how and how exactly. What the pieces are stands in
-`backward`; here they are put together into one report.
+`handwritten`; here they are put together into one report.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class ReferenceGradients:
         return self._found[place, False]
 
     def alive(self, name: str, step: Step) -> bool:
-        """Whether the gradient and each of its terms can be told from zero on this run: see `liveness`."""
+        """Whether the gradient and each of its terms can be told from zero on this run: see `rounding`."""
         node = self.by_place.get((name, step))
         if node is None:
             return True
