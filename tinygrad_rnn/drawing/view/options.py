@@ -112,7 +112,7 @@ def view(
 
 
 def _asked(source: Any) -> Any:
-    """What an object says about itself: `__picture__()` gives data (see `picture_of_data`) or something else to draw."""
+    """What an object says about itself: `__picture__()` gives data (`picture_of_data`) or something else to draw."""
     says = getattr(type(source), "__picture__", None)
     return source if says is None else says(source)
 
