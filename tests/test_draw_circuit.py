@@ -126,7 +126,8 @@ def test_squares_are_black_for_the_past_white_for_the_future_and_say_how_many_st
 def test_an_arc_runs_on_the_side_from_which_it_comes_in_the_unfolded_picture():
     layout = placed(bidirectional(7), level="named", folded=True)
     h, g = (
-        next(p[0] for n, p in zip(layout.picture.nodes, layout.places, strict=True) if n.text.base == k) for k in "hg"
+        next(x for n, (x, _) in zip(layout.picture.nodes, layout.positions, strict=True) if n.text.base == k)
+        for k in "hg"
     )
     at = {s.delay: s.at[0] for s in layout.squares}
     assert at[1] < h < g < at[-1]
@@ -164,7 +165,7 @@ def test_the_step_unfolds_to_its_neighbours_at_equal_heights(network):
     assert [c.title for c in picture.columns if c.kind == "step"] == ["t − 1", "t", "t + 1"]
     assert [c.kind for c in picture.columns].count("gap") == 2
     heights: dict[int, set[float]] = {}
-    for n, (_, y) in zip(picture.nodes, layout.places, strict=True):
+    for n, (_, y) in zip(picture.nodes, layout.positions, strict=True):
         if n.role not in ("elided", "unfold"):
             heights.setdefault(n.slot, set()).add(round(y, 6))
     assert all(len(found) == 1 for found in heights.values())
@@ -194,10 +195,10 @@ def test_a_single_output_comes_after_the_loop():
 
 def test_in_the_unfolded_picture_the_only_target_stands_above_its_loss():
     layout = placed(single_output(4), level="named")
-    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.places, strict=True)}
+    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.positions, strict=True)}
     assert "y" in place and place["y"][0] == pytest.approx(place["L"][0]) and place["y"][1] < place["L"][1]
     layout = placed(tg.load(resolve("single_output")).unroll(3), level="named")
-    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.places, strict=True)}
+    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.positions, strict=True)}
     assert place["y⁽³⁾"][0] == pytest.approx(place["L"][0]) and place["y⁽³⁾"][1] < place["L"][1]
     assert {p.width for p in layout.panels} == {layout.panels[0].width}
 

@@ -143,7 +143,7 @@ def test_no_arrow_of_a_graphical_model_runs_through_a_node(states):
         e = layout.picture.edges[line.edge]
         for x, y in along(line.points):
             assert 0 <= x <= layout.width and 0 <= y <= layout.height
-            for i, (a, b) in enumerate(layout.places):
+            for i, (a, b) in enumerate(layout.positions):
                 if i not in (e.tail, e.head):
                     assert np.hypot(x - a, y - b) > layout.boxes[i].width / 2
     ElementTree.fromstring(to_svg(layout))

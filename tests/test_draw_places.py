@@ -18,7 +18,7 @@ from .test_draw_view import attention, bidirectional, data, delayed, grid, param
 def at(layout, base):
     """Where the nodes of this name stand, by their index."""
     columns = layout.picture.columns
-    nodes = zip(layout.picture.nodes, layout.places, strict=True)
+    nodes = zip(layout.picture.nodes, layout.positions, strict=True)
     return {columns[n.column].index: place for n, place in nodes if n.text.base == base}
 
 
@@ -122,11 +122,11 @@ def test_a_node_of_a_tree_stands_above_the_middle_of_its_children_in_their_order
     children: dict[int, dict[str, float]] = {}
     for e in edges:
         if e.label and e.label.base in "UW" and nodes[e.tail].text.base == nodes[e.head].text.base == "h":
-            children.setdefault(e.head, {})[e.label.base] = layout.places[e.tail][0]
+            children.setdefault(e.head, {})[e.label.base] = layout.positions[e.tail][0]
     assert len(children) in (3, 7)
     for node, found in children.items():
         assert found["U"] < found["W"]
-        assert layout.places[node][0] == pytest.approx(sum(found.values()) / 2)
+        assert layout.positions[node][0] == pytest.approx(sum(found.values()) / 2)
 
 
 def test_a_letter_at_a_gate_of_a_tree_stands_on_no_line_and_nearest_to_its_own():
@@ -145,7 +145,7 @@ def test_a_letter_at_a_gate_of_a_tree_stands_on_no_line_and_nearest_to_its_own()
 
 def test_what_reads_the_root_alone_stands_above_it():
     layout = placed(tree(), level="named")
-    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.places, strict=True)}
+    place = {n.text.unicode: p for n, p in zip(layout.picture.nodes, layout.positions, strict=True)}
     tower = [place[k] for k in ("h⁽³˒⁰⁾", "o", "L", "y")]
     assert len({round(x, 3) for x, _ in tower}) == 1
     assert sorted(tower, key=lambda p: -p[1]) == tower

@@ -38,7 +38,7 @@ def placed(graph, **options) -> Layout:
 def rectangles(layout: Layout) -> list[tuple[float, float, float, float]]:
     """Every node with its stubs, as (left, top, right, bottom)."""
     found = []
-    for (x, y), box in zip(layout.places, layout.boxes, strict=True):
+    for (x, y), box in zip(layout.positions, layout.boxes, strict=True):
         found.append([x - box.width / 2, y - box.height / 2, x + box.width / 2, y + box.height / 2])
     for i, tag in layout.tags:
         left, right = tag.x - tag.width / 2, tag.x + tag.width / 2
@@ -69,7 +69,7 @@ def test_the_same_quantity_is_at_the_same_height_and_steps_are_stamped_at_one_di
     layout = placed(NETWORKS[network](4), level=level)
     columns = layout.picture.columns
     per_slot: dict[int, list[tuple[int, float, float]]] = {}
-    for n, (x, y) in zip(layout.picture.nodes, layout.places, strict=True):
+    for n, (x, y) in zip(layout.picture.nodes, layout.positions, strict=True):
         if columns[n.column].kind == "step":
             per_slot.setdefault(n.slot, []).append((n.column, x, y))
     distances = set()
@@ -94,7 +94,7 @@ def test_the_same_quantity_has_the_same_size_in_every_step_and_holds_its_text(le
 def test_both_directions_of_a_bidirectional_net_run_straight_at_heights_of_their_own():
     layout = placed(NETWORKS["bidirectional"](4), level="named")
     heights: dict[str, set[float]] = {}
-    for n, (_, y) in zip(layout.picture.nodes, layout.places, strict=True):
+    for n, (_, y) in zip(layout.picture.nodes, layout.positions, strict=True):
         heights.setdefault(n.text.base, set()).add(round(y, 6))
     assert len(heights["h"]) == len(heights["g"]) == 1
     assert heights["g"].pop() < heights["h"].pop()
@@ -102,7 +102,7 @@ def test_both_directions_of_a_bidirectional_net_run_straight_at_heights_of_their
 
 def test_inputs_are_lowest_then_states_then_outputs_losses_and_targets():
     layout = placed(vanilla(3), level="named")
-    height = {n.text.unicode: -y for n, (_, y) in zip(layout.picture.nodes, layout.places, strict=True)}
+    height = {n.text.unicode: -y for n, (_, y) in zip(layout.picture.nodes, layout.positions, strict=True)}
     order = ["x⁽²⁾", "a⁽²⁾", "h⁽²⁾", "o⁽²⁾", "L⁽²⁾", "y⁽²⁾", "L"]
     assert sorted(order, key=height.__getitem__) == order
     assert height["h⁽⁰⁾"] == height["h⁽¹⁾"]
@@ -153,7 +153,7 @@ def wide(name):
 def test_columns_move_apart_for_letters_that_are_words():
     """By as much as the words are longer, so that no word covers a node or another word."""
     short, long = (placed(wide(name), level="named") for name in ("a", "recurrentlayerabove"))
-    apart = [max(x for x, _ in layout.places) - min(x for x, _ in layout.places) for layout in (short, long)]
+    apart = [max(x for x, _ in layout.positions) - min(x for x, _ in layout.positions) for layout in (short, long)]
     longest = [max(line.label.width(12) for line in layout.lines if line.label) for layout in (short, long)]
     assert apart[1] - apart[0] >= 2 * (longest[1] - longest[0] - 6)  # two gutters of three steps
     words = []

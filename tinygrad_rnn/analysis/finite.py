@@ -50,17 +50,17 @@ def first_nonfinite(loss: Tensor, parameters: Sequence[Tensor] | None = None) ->
     exp at t=3 (h) gave the first inf, from h = 5.28e+08
     """
     nodes = ancestors([loss])
-    found = _first(nodes)
-    if found is not None:
-        return NonFinite(found, False)
+    first = _first(nodes)
+    if first is not None:
+        return NonFinite(first, False)
     wanted = parameters or [x for x in nodes if x.op is None and x.requires_grad]
     if not wanted or not loss.requires_grad:
         return None
     seen = {node.id for node in nodes}
     with np.errstate(all="ignore"):
         grads = gradients(loss, list(wanted), create_graph=True)
-    found = _first([node for node in ancestors(grads) if node.id not in seen])
-    return None if found is None else NonFinite(found, True)
+    first = _first([node for node in ancestors(grads) if node.id not in seen])
+    return None if first is None else NonFinite(first, True)
 
 
 def _first(nodes: Sequence[Tensor]) -> Tensor | None:

@@ -58,16 +58,16 @@ def saturation(
     >>> sorted(found.left), found.right["f"].tolist(), found.left["i"].tolist()
     (['f', 'i', 'o'], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0])
     """
-    found = quantities(source)
+    timelines = quantities(source)
     if gates is None:
-        names = [name for name, line in found.items() if all(_op(node) == "sigmoid" for node in line.values())]
+        names = [name for name, line in timelines.items() if all(_op(node) == "sigmoid" for node in line.values())]
     else:
         names = [gates] if isinstance(gates, str) else list(gates)
-    unknown = [name for name in names if name not in found]
+    unknown = [name for name in names if name not in timelines]
     if unknown or not names:
         what = f"no quantity is called {', '.join(unknown)}" if unknown else "nothing here was computed by a sigmoid"
-        raise GraphError(f"saturation: {what}; there are {', '.join(sorted(found)) or 'no named quantities'}")
-    values = {name: _between_0_and_1(name, found[name], axis) for name in names}
+        raise GraphError(f"saturation: {what}; there are {', '.join(sorted(timelines)) or 'no named quantities'}")
+    values = {name: _between_0_and_1(name, timelines[name], axis) for name in names}
     left = {name: np.mean(value < low, axis=0) for name, value in values.items()}
     right = {name: np.mean(value > high, axis=0) for name, value in values.items()}
     return Saturation(low, high, left, right)

@@ -104,12 +104,12 @@ def jacobians(source: GraphSource, states: str | Sequence[str] | None = None, ax
     [[0.125, 0.0], [0.0, 8.0]]
     """
     names = (states,) if isinstance(states, str) else tuple(states or carried(source))
-    found = quantities(source)
-    missing = [name for name in names if name not in found]
+    timelines = quantities(source)
+    missing = [name for name in names if name not in timelines]
     if missing:
-        raise GraphError(f"no state is called {', '.join(missing)}; there are {', '.join(sorted(found))}")
-    lines = [found[name] for name in names]
-    downwards = {name: _runs_backwards(found[name]) for name in names}
+        raise GraphError(f"no state is called {', '.join(missing)}; there are {', '.join(sorted(timelines))}")
+    lines = [timelines[name] for name in names]
+    downwards = {name: _runs_backwards(timelines[name]) for name in names}
     if len(set(downwards.values())) > 1:
         up = [name for name, down in downwards.items() if not down]
         raise GraphError(f"jacobians: {', '.join(names)} run in both directions; choose those of one: states={up}")
@@ -134,12 +134,12 @@ def _runs_backwards(line: NodeTimeline) -> bool:
 
 def _step(after: list[Tensor], before: list[Tensor], axis: int) -> np.ndarray:
     """One row of the Jacobian for each number of the new state, of all samples at once: (B, n, n)."""
-    found = []
+    blocks = []
     for y in after:
         for i in range(y.shape[axis] if y.shape else 1):
             pulled = pullback([y], [_unit(y, i, axis)], before)
-            found.append(np.concatenate([rows(g, axis) for g in pulled], axis=1))
-    return np.stack(found, axis=1)
+            blocks.append(np.concatenate([rows(g, axis) for g in pulled], axis=1))
+    return np.stack(blocks, axis=1)
 
 
 def _unit(y: Tensor, i: int, axis: int) -> np.ndarray | float:

@@ -79,8 +79,8 @@ def gradient_norms(loss: Tensor, states: str = "h", axis: int = -1) -> GradientN
     [0.25, 0.5, 1.0]
     """
     timeline = _asking(quantity(loss, states), states)
-    found = gradients(loss, list(timeline.values()))
-    return GradientNorms(states, tuple(timeline), np.stack([_lengths(g, axis) for g in found]))
+    grads = gradients(loss, list(timeline.values()))
+    return GradientNorms(states, tuple(timeline), np.stack([_lengths(g, axis) for g in grads]))
 
 
 def pair_norms(
@@ -104,8 +104,8 @@ def pair_norms(
     if not given:
         raise GraphError("pair_norms: there has to be at least one loss")
     times = tuple(timeline)
-    found = [gradients(L, list(timeline.values())) for L in given]
-    norms = np.array([[float(np.mean(_lengths(g, axis))) for g in line] for line in found])
+    grads = [gradients(L, list(timeline.values())) for L in given]
+    norms = np.array([[float(np.mean(_lengths(g, axis))) for g in line] for line in grads])
     of = tuple(_time(L, times, line) for L, line in zip(given, norms, strict=True))
     return PairNorms(states, of, times, norms)
 
@@ -120,10 +120,10 @@ def _time(loss: Tensor, states: tuple[int, ...], norms: np.ndarray) -> int:
 
 
 def _asking(timeline: NodeTimeline, name: str) -> NodeTimeline:
-    found = {t: node for t, node in timeline.items() if node.requires_grad}
-    if not found:
+    asking = {t: node for t, node in timeline.items() if node.requires_grad}
+    if not asking:
         raise GraphError(f"{name} asks for a gradient at no step")
-    return found
+    return asking
 
 
 def _lengths(g: object, axis: int) -> np.ndarray:

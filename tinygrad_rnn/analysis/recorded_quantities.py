@@ -33,26 +33,26 @@ def quantities(source: GraphSource) -> dict[str, NodeTimeline]:
     by_name: dict[str, dict[str, NodeTimeline]] = {}
     for node in graph_of(source).nodes:
         if node.name is not None and isinstance(node.scope.step, int):
-            place = ".".join(s.label for s in node.scope.path if s.label)
-            by_name.setdefault(node.name, {}).setdefault(place, {})[node.scope.step] = node
-    found: dict[str, NodeTimeline] = {}
+            scope = ".".join(s.label for s in node.scope.path if s.label)
+            by_name.setdefault(node.name, {}).setdefault(scope, {})[node.scope.step] = node
+    timelines: dict[str, NodeTimeline] = {}
     for name, places in by_name.items():
         steps = [t for timeline in places.values() for t in timeline]
         if len(steps) == len(set(steps)):
             places = {"": {t: node for timeline in places.values() for t, node in timeline.items()}}
-        for place, timeline in places.items():
-            found[f"{place}.{name}" if place else name] = dict(sorted(timeline.items()))
-    return found
+        for scope, timeline in places.items():
+            timelines[f"{scope}.{name}" if scope else name] = dict(sorted(timeline.items()))
+    return timelines
 
 
 def quantity(source: GraphSource, name: str) -> NodeTimeline:
     """One quantity by time step; raises `GraphError`, naming what there is, for an unknown name."""
-    found = quantities(source)
-    if name not in found:
+    timelines = quantities(source)
+    if name not in timelines:
         raise GraphError(
-            f"no quantity is called {name!r} at time steps; there are {', '.join(sorted(found)) or 'none'}"
+            f"no quantity is called {name!r} at time steps; there are {', '.join(sorted(timelines)) or 'none'}"
         )
-    return found[name]
+    return timelines[name]
 
 
 def carried(source: GraphSource) -> tuple[str, ...]:
@@ -62,8 +62,8 @@ def carried(source: GraphSource) -> tuple[str, ...]:
     >>> tg.analysis.carried(tg.nn.LSTM(2, 3)(np.ones((4, 1, 2)))[0])
     ('h', 'c')
     """
-    found = quantities(source)
-    owner = {node.id: name for name, timeline in found.items() for node in timeline.values()}
+    timelines = quantities(source)
+    owner = {node.id: name for name, timeline in timelines.items() for node in timeline.values()}
     read: dict[str, None] = {}
     for node in graph_of(source).nodes:
         t = node.scope.step
@@ -79,8 +79,8 @@ def graph_of(source: GraphSource) -> Graph:
     """The graph behind a Tensor, several of them, a trace or an unrolled model."""
     if isinstance(source, Mapping):
         return Graph([node for nodes in source.values() for node in nodes])
-    found: Any = getattr(source, "graph", source)
-    return found if isinstance(found, Graph) else Graph(found)
+    graph: Any = getattr(source, "graph", source)
+    return graph if isinstance(graph, Graph) else Graph(graph)
 
 
 def rows(value: Any, axis: int) -> np.ndarray:

@@ -39,18 +39,18 @@ def graphical_layout(T: int, states: bool, title: str | None) -> Layout:
     head = 31.0 if title else 0.0
     high = 0.0 if states else 22.0 * T**0.9 + 12
     top = MARGIN + head + high + radius
-    places = [(MARGIN + radius + APART * k, top) for k in range(T + 1)]
+    positions = [(MARGIN + radius + APART * k, top) for k in range(T + 1)]
     if states:
-        places += [(x, top + ROW) for x, _ in places]
-    lines = [EdgeLine(i, _arrow(places, e, radius, T + 1, states)) for i, e in enumerate(edges)]
-    width = places[T][0] + radius + MARGIN
-    height = places[-1][1] + radius + MARGIN
+        positions += [(x, top + ROW) for x, _ in positions]
+    lines = [EdgeLine(i, _arrow(positions, e, radius, T + 1, states)) for i, e in enumerate(edges)]
+    width = positions[T][0] + radius + MARGIN
+    height = positions[-1][1] + radius + MARGIN
     legend, wide, height = place_legend(picture, MARGIN, width, height)
     shift = (wide - width) / 2
-    places = [(x + shift, y) for x, y in places]
+    positions = [(x + shift, y) for x, y in positions]
     for line in lines:
         line.points = [(x + shift, y) for x, y in line.points]
-    return Layout(picture, boxes, places, [], lines, [], legend, wide, height)
+    return Layout(picture, boxes, positions, [], lines, [], legend, wide, height)
 
 
 def _with_states(count: int) -> list[Edge]:
@@ -63,9 +63,9 @@ def _with_states(count: int) -> list[Edge]:
     return edges
 
 
-def _arrow(places: list[Point], e: Edge, radius: float, count: int, states: bool) -> list[Point]:
+def _arrow(positions: list[Point], e: Edge, radius: float, count: int, states: bool) -> list[Point]:
     """A straight arrow between neighbours; otherwise an arc above, the higher the further it reaches."""
-    (xa, ya), (xb, yb) = places[e.tail], places[e.head]
+    (xa, ya), (xb, yb) = positions[e.tail], positions[e.head]
     far = e.head - e.tail
     if states or far == 1:
         length = ((xb - xa) ** 2 + (yb - ya) ** 2) ** 0.5

@@ -34,7 +34,7 @@ class PictureNode:
     tooltip: str = ""
     named: bool = True
     leaf: bool = False
-    given: bool = False  # an input outside of time
+    untimed: bool = False  # an input outside of time
 
 
 @dataclass(slots=True)

@@ -129,11 +129,11 @@ def never_holds(asked: EveryLength) -> list[str]:
         if clause.domain.is_empty:
             said += [_never(condition, equation) for condition in equation.when if condition.tests]
             continue
-        places = asked.read_at(clause)
+        read_at = asked.read_at(clause)
         for condition, domain in sums(equation.rhs, clause.domain):
             if condition.tests and domain.is_empty:
                 said.append(_never(condition, equation))
-            elif condition.tests and places and not any(domain.meets(place) for place in places):
+            elif condition.tests and read_at and not any(domain.meets(where) for where in read_at):
                 said.append(f"{_never(condition, equation)} where {equation.target.name} is read")
     return list(dict.fromkeys(said))
 

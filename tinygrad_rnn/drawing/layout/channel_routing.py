@@ -146,7 +146,7 @@ def _one_at_the_side(picture: Picture, rows: list[int], result: Routes) -> None:
         if len(nets) < 2:
             continue
         tails = {net: picture.edges[edges[0]].tail for net, edges in nets.items()}
-        first = min(nets, key=lambda net: (abs(rows[tails[net]] - rows[head]), picture.nodes[tails[net]].given))
+        first = min(nets, key=lambda net: (abs(rows[tails[net]] - rows[head]), picture.nodes[tails[net]].untimed))
         for net, edges in nets.items():
             for i in edges if net != first else ():
                 plan = result.plans[i]
@@ -213,7 +213,7 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
         span = spans.setdefault(key, {}).setdefault(net, [a, a])
         span[0], span[1] = min(span[0], a, b), max(span[1], a, b)
 
-    def place(i: int, offset: float = 0.0) -> float:
+    def along(i: int, offset: float = 0.0) -> float:
         c = picture.columns[picture.nodes[i].column].rank
         return 2 * c + (local[i] + offset) / max(widths[c], 1.0)
 
@@ -223,14 +223,14 @@ def _assign_tracks(picture: Picture, rows: list[int], local: list[float], widths
             continue
         leave = 2 * rows[e.tail] + 1 if plan.leaves_by_side else 2 * rows[e.tail] + 2
         enter = 2 * rows[e.head] + 1 if plan.enters_by_side else 2 * rows[e.head]
-        end = place(e.head, result.ports.get(i, 0.0))
+        end = along(e.head, result.ports.get(i, 0.0))
         if plan.channel is None:
-            cover(("row", rows[e.head]), plan.net, place(e.tail), end)
+            cover(("row", rows[e.head]), plan.net, along(e.tail), end)
             continue
         middle = 2 * plan.channel + 1.5
         cover(("column", plan.channel), plan.net, leave, enter)
         if not plan.leaves_by_side:
-            cover(("row", rows[e.tail] + 1), plan.net, place(e.tail), middle)
+            cover(("row", rows[e.tail] + 1), plan.net, along(e.tail), middle)
         if not plan.enters_by_side:
             cover(("row", rows[e.head]), plan.net, middle, end)
     arcs = {plan.net: plan.ahead for plan in result.plans.values() if plan.loop}

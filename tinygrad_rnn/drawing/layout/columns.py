@@ -24,7 +24,7 @@ ScopePath = tuple[str, ...]
 ColumnKey = tuple[ScopePath, tuple[int, ...]]
 
 
-def place_of(node: Tensor) -> ColumnKey | None:
+def scope_of(node: Tensor) -> ColumnKey | None:
     """The labels and the indices on the way to this node, or None outside of time."""
     if node.scope.step is None:
         return None
@@ -40,7 +40,7 @@ def place_of(node: Tensor) -> ColumnKey | None:
 def arrange_in_time(drawn: list[Tensor], links: Iterable[ViewEdge]) -> tuple[list[Column], dict[int, int]]:
     """The columns from left to right, and the column of every drawn tensor by its id."""
     links = list(links)
-    places = {n.id: place_of(n) for n in drawn}
+    places = {n.id: scope_of(n) for n in drawn}
     if not any(places.values()):
         return [Column("plain", 0)], dict.fromkeys(places, 0)
     axis_of = _time_axes(places, links)
@@ -48,10 +48,10 @@ def arrange_in_time(drawn: list[Tensor], links: Iterable[ViewEdge]) -> tuple[lis
     keys: dict[int, Any] = {}
     titles: dict[Any, str] = {}
     for n in drawn:
-        place = places[n.id]
-        if place is not None:
-            index = place[1][:outer]
-            keys[n.id] = (axis_of[place[0]], 1, index)
+        scope = places[n.id]
+        if scope is not None:
+            index = scope[1][:outer]
+            keys[n.id] = (axis_of[scope[0]], 1, index)
             titles[keys[n.id]] = "t = " + index_text(index if len(index) > 1 else index[0])
     last = max(key[0] for key in keys.values())
     _place_the_timeless(drawn, links, keys, last)
@@ -73,15 +73,15 @@ def outer_indices(drawn: list[Tensor]) -> int | None:
     """
     depths: dict[str, set[int]] = {}
     for n in drawn:
-        if n.name is not None and (place := place_of(n)) is not None:
-            depths.setdefault(n.name, set()).add(len(place[1]))
+        if n.name is not None and (scope := scope_of(n)) is not None:
+            depths.setdefault(n.name, set()).add(len(scope[1]))
     all_depths = {depth for lengths in depths.values() for depth in lengths}
     return min(all_depths) if len(all_depths) > 1 and all(len(lengths) == 1 for lengths in depths.values()) else None
 
 
 def _time_axes(places: dict[int, ColumnKey | None], links: list[ViewEdge]) -> dict[ScopePath, int]:
     """Number the parts of the model so that parts joined at equal steps have one number."""
-    groups = sorted({place[0] for place in places.values() if place})
+    groups = sorted({scope[0] for scope in places.values() if scope})
     equal: dict[tuple[ScopePath, ScopePath], int] = {}
     for link in links:
         start, end = places[link.tail.id], places[link.head.id]

@@ -128,7 +128,7 @@ class Layout:
 
     picture: Picture
     boxes: list[Box]
-    places: list[Point]
+    positions: list[Point]
     tags: list[tuple[int, Tag]]
     lines: list[EdgeLine]
     panels: list[Panel]
@@ -176,11 +176,11 @@ def lay_out(picture: Picture) -> Layout:
     lines = _lines(picture, boxes, rows.of, rails, ways, marks, frame)
     for square in marks.values():
         square.at = frame(square.at)
-    places = [frame((a, rails.depth[i])) for i, a in enumerate(at)]
-    settle(lines, [*map(_outline, places, boxes), *(square.extent for square in marks.values())])
-    tags = _tags(picture, boxes, places, flat)
+    positions = [frame((a, rails.depth[i])) for i, a in enumerate(at)]
+    settle(lines, [*map(_outline, positions, boxes), *(square.extent for square in marks.values())])
+    tags = _tags(picture, boxes, positions, flat)
     panels = _panels(picture, cells, start, extent, frame)
-    return Layout(picture, boxes, places, tags, lines, panels, legend, width, height, rows.of, list(marks.values()))
+    return Layout(picture, boxes, positions, tags, lines, panels, legend, width, height, rows.of, list(marks.values()))
 
 
 def _row_depths(
@@ -285,8 +285,8 @@ def _lines(
     return lines
 
 
-def _outline(place: Point, box: Box) -> tuple[float, float, float, float]:
-    (x, y), share = place, 0.42 if box.round else 0.5  # the corners around a circle are free
+def _outline(centre: Point, box: Box) -> tuple[float, float, float, float]:
+    (x, y), share = centre, 0.42 if box.round else 0.5  # the corners around a circle are free
     w, h = box.width * share, box.height * share
     return x - w, y - h, x + w, y + h
 
@@ -296,10 +296,10 @@ def _length(label: Text | None, flat: bool) -> float:
     return 0.0 if label is None else 11.0 if flat else label.width(NAME_SIZE - 2)
 
 
-def _tags(picture: Picture, boxes: list[Box], places: list[Point], flat: bool) -> list[tuple[int, Tag]]:
+def _tags(picture: Picture, boxes: list[Box], positions: list[Point], flat: bool) -> list[tuple[int, Tag]]:
     tags: list[tuple[int, Tag]] = []
     for i, n in enumerate(picture.nodes):
-        x, y = places[i]
+        x, y = positions[i]
         reach = {-1: boxes[i].along, 1: boxes[i].along}
         for stub in reversed(n.stubs) if len(n.stubs) > 1 else n.stubs:
             near = reach[stub.side]

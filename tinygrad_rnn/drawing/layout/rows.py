@@ -131,7 +131,7 @@ def _place_untimed(picture: Picture, rows: list[int], timed: list[bool]) -> None
             rows[i] = 0
         elif nodes[i].role == "target":
             rows[i] = rows[heads[0]] + 1
-        elif nodes[i].given and any(nodes[h].role not in ("state", "elided") for h in heads):
+        elif nodes[i].untimed and any(nodes[h].role not in ("state", "elided") for h in heads):
             rows[i] = lowest
         elif any(nodes[h].column == nodes[i].column for h in heads):
             rows[i] = min(rows[h] for h in heads) - 1

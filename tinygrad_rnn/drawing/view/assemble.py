@@ -11,7 +11,7 @@ from typing import Any
 
 from ...core.graph import Graph, ancestors
 from ...core.tensor import Tensor
-from ..layout.columns import arrange_in_time, outer_indices, place_of
+from ..layout.columns import arrange_in_time, outer_indices, scope_of
 from ..picture import Column, Edge, Picture, PictureNode, Shared, Stub
 from .label_text import Text, clean, constant_text, joined, shape_text, symbol, value_lines, words
 from .levels import Level, at_level, data_without_time
@@ -68,7 +68,7 @@ def assign_roles(picture: Picture, sizes: list[int]) -> None:
 
 def _is_state(picture: Picture, members: list[int], timed: list[bool], out: list[list[int]]) -> bool:
     nodes = picture.nodes
-    if not nodes[members[0]].named or nodes[members[0]].given:
+    if not nodes[members[0]].named or nodes[members[0]].untimed:
         return False
     crossing = [m for m in members if any(nodes[h].column != nodes[m].column and timed[h] for h in out[m])]
     if all(nodes[m].leaf for m in members):
@@ -132,19 +132,19 @@ def _named_readers(picture: Picture, out: list[list[int]]) -> list[frozenset[int
 
 
 def assemble(
-    graph: Graph, level: str, values: bool | str, only: Any = None, given: frozenset[int] = frozenset()
+    graph: Graph, level: str, values: bool | str, only: Any = None, untimed: frozenset[int] = frozenset()
 ) -> tuple[Picture, list[Tensor]]:
     """The picture of a whole graph, and the tensors its nodes stand for.
 
-    values: False, True, or `"shapes"` for these alone. given: ids of inputs outside of time.
+    values: False, True, or `"shapes"` for these alone. untimed: ids of inputs outside of time.
     """
-    given |= data_without_time(graph)
-    chosen = at_level(graph, level, only if level == "named" else None, given)
+    untimed |= data_without_time(graph)
+    chosen = at_level(graph, level, only if level == "named" else None, untimed)
     columns, column_of = arrange_in_time(chosen.drawn, chosen.links)
     slots = _slots(chosen, column_of)
     picture = _assemble(chosen, columns, column_of, slots, level, values)
     for node, tensor in zip(picture.nodes, chosen.drawn, strict=True):
-        node.given = tensor.id in given and tensor.op is None and tensor.scope.step is None
+        node.untimed = tensor.id in untimed and tensor.op is None and tensor.scope.step is None
     assign_roles(picture, [n.size for n in chosen.drawn])
     _with_its_loss(picture)
     picture.shared = _legend(graph, chosen)
@@ -180,9 +180,9 @@ def _slots(chosen: Level, column_of: dict[int, int]) -> dict[int, int]:
         into.setdefault(link.head.id, []).append(link.tail.id)
     outer = outer_indices(chosen.drawn)
     for n in chosen.drawn:
-        place = place_of(n)
-        inner = map(str, place[1][outer:]) if place and outer else ()
-        labels = (*place[0], *inner) if place else ("", str(column_of[n.id]))
+        scope = scope_of(n)
+        inner = map(str, scope[1][outer:]) if scope and outer else ()
+        labels = (*scope[0], *inner) if scope else ("", str(column_of[n.id]))
         if n.name is not None:
             key: Any = ("named", labels, n.name)
         else:
@@ -214,8 +214,8 @@ def _assemble(
         node = PictureNode(_text(n), "", column_of[n.id], slots[n.id], named=n.name is not None, leaf=n.op is None)
         if n.op is not None and (n.name is not None or level == "named"):
             node.operation = clean(n.op.label) if level == "op" and n.op.name != "identity" else ""
-        if n.name in ambiguous and (place := place_of(n)) and place[0]:
-            node.lines = (clean(".".join(place[0]), 16),)
+        if n.name in ambiguous and (scope := scope_of(n)) and scope[0]:
+            node.lines = (clean(".".join(scope[0]), 16),)
         if values and (node.named or not n.shape):
             node.lines += (shape_text(n.shape),) if values == "shapes" else value_lines(n.value)
         node.tooltip = _tooltip(n)
@@ -232,15 +232,15 @@ def _ambiguous(drawn: list[Tensor]) -> set[str]:
     """Names that mean different things in different parts of the model, so the part must be said."""
     parts: dict[str, set[Any]] = {}
     for n in drawn:
-        if n.name is not None and (place := place_of(n)) is not None:
-            parts.setdefault(n.name, set()).add(place[0])
+        if n.name is not None and (scope := scope_of(n)) is not None:
+            parts.setdefault(n.name, set()).add(scope[0])
     return {name for name, paths in parts.items() if len(paths - {()}) > 1}
 
 
 def _text(n: Tensor) -> Text:
     if n.name is not None:
-        place = place_of(n)
-        return symbol(n.name, None if place is None else place[1] if len(place[1]) > 1 else place[1][0])
+        scope = scope_of(n)
+        return symbol(n.name, None if scope is None else scope[1] if len(scope[1]) > 1 else scope[1][0])
     if n.op is not None:
         return words("=" if n.op.name == "identity" else clean(n.op.label))
     return words(constant_text(n.value))

@@ -125,7 +125,7 @@ SUMS = {"add_n", "add", "sum"}
 
 
 def fold_picture(
-    graph: Graph, level: str, values: bool, only: Any, given: frozenset[int] = frozenset(), beside: int | None = 0
+    graph: Graph, level: str, values: bool, only: Any, untimed: frozenset[int] = frozenset(), beside: int | None = 0
 ) -> Picture:
     """The circuit of a graph, and so many unfolded steps beside it (None: 3, or as many as show the longest delay).
 
@@ -135,7 +135,7 @@ def fold_picture(
     reach = max((abs(c.shift) for c in program.carry), default=0)
     shown = (3 if reach < 2 else min(reach + 2, 6)) if beside is None else max(beside, 1)
     small = _unfolded(program, 2 * reach + shown + program.ends)
-    whole, tensors = assemble(small, level, "shapes" if values else False, only, given)  # values differ by step
+    whole, tensors = assemble(small, level, "shapes" if values else False, only, untimed)  # values differ by step
     note = _leave_out_the_total(whole, tensors)
     first = program.start + len(program.first) + reach
     _after_the_last_step(whole, first, first + shown - 1 + reach)
@@ -150,11 +150,11 @@ def fold_picture(
 def _unfolded(program: LoopProgram, T: int) -> Graph:
     """The program over T steps; where a leaf has no recorded value it takes one of another step."""
     values: dict[tuple[str, int], Any] = {}
-    for given in program.inputs:
-        recorded = {step: value for step, value in given.values.items() if step is not None}
+    for leaf in program.inputs:
+        recorded = {step: value for step, value in leaf.values.items() if step is not None}
         for step in range(program.start, program.start + T + len(program.first) + len(program.last)):
             if recorded:
-                values[given.name, step] = recorded.get(step, recorded[max(recorded)])
+                values[leaf.name, step] = recorded.get(step, recorded[max(recorded)])
     with np.errstate(all="ignore"):
         return unfold(program, T, values)
 
@@ -269,7 +269,7 @@ class _Circuit:
         """An input that every step reads anew is drawn as one of the step's own."""
         for ends in others.values():
             tail, head = picture.nodes[ends.edge.tail], picture.nodes[ends.edge.head]
-            if tail.given and self.model in ends.heads:
+            if tail.untimed and self.model in ends.heads:
                 picture.nodes[ends.edge.tail] = replace(tail, column=head.column)
 
     def _place(self, i: int) -> int | None:
@@ -298,7 +298,7 @@ class _Circuit:
         """Leaves outside of time that only the first or last step reads: what a square holds before the start."""
         every = {ends.edge.tail for ends in others.values() if self.model in ends.heads or None in ends.heads}
         once = {ends.edge.tail for ends in others.values()} - every
-        return {i for i in once if self.whole.nodes[i].leaf and not self.whole.nodes[i].given}
+        return {i for i in once if self.whole.nodes[i].leaf and not self.whole.nodes[i].untimed}
 
     def _said(self, ends: _Ends) -> Edge:
         """The edge with the steps at which it is there, when that is not every step."""

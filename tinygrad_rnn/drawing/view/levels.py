@@ -48,10 +48,10 @@ class Level:
 
 
 def at_level(
-    graph: Graph, level: str, only: Collection[str] | None = None, given: frozenset[int] = frozenset()
+    graph: Graph, level: str, only: Collection[str] | None = None, untimed: frozenset[int] = frozenset()
 ) -> Level:
-    """Choose nodes and edges; `only` keeps these names (level `named`), `given` are ids of inputs outside of time."""
-    shared = _shared(graph, given)
+    """Choose nodes and edges; `only` keeps these names (level `named`), `untimed` are ids of inputs outside of time."""
+    shared = _shared(graph, untimed)
     nodes = [n for n in graph.nodes if n.id not in shared]
     if level == "op":
         return _operations(nodes, shared)
@@ -131,7 +131,7 @@ def data_without_time(graph: Graph) -> frozenset[int]:
     return frozenset(data)
 
 
-def _shared(graph: Graph, given: frozenset[int]) -> set[int]:
+def _shared(graph: Graph, untimed: frozenset[int]) -> set[int]:
     """Ids of what is drawn as tags: parameters, constants, and what is computed from these alone outside of time."""
     timed = any(n.scope.step is not None for n in graph.nodes)
     users = _columns_using(graph)
@@ -143,7 +143,7 @@ def _shared(graph: Graph, given: frozenset[int]) -> set[int]:
                 shared.add(node.id)
         elif node.name is None and not node.requires_grad:
             shared.add(node.id)
-        elif not timed or node.scope.step is not None or node.id in initial or node.id in given:
+        elif not timed or node.scope.step is not None or node.id in initial or node.id in untimed:
             continue
         elif node.requires_grad or len(users.get(node.id, ())) > 1:
             shared.add(node.id)

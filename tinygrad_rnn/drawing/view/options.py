@@ -31,17 +31,17 @@ def picture_of_data(data: Mapping[str, Any]) -> Picture:
     nodes: list[PictureNode] = []
     number: dict[Any, int] = {}
     groups: dict[Any, int] = {}
-    for given in data.get("nodes", ()):
-        role = given.get("role", ROLE) if isinstance(given, Mapping) else None
-        if role not in ROLES or "id" not in given or given["id"] in number:
+    for entry in data.get("nodes", ()):
+        role = entry.get("role", ROLE) if isinstance(entry, Mapping) else None
+        if role not in ROLES or "id" not in entry or entry["id"] in number:
             raise GraphError(
-                f"__picture__: node {given!r} needs an id of its own, and a role out of {', '.join(sorted(ROLES))}"
+                f"__picture__: node {entry!r} needs an id of its own, and a role out of {', '.join(sorted(ROLES))}"
             )
-        number[given["id"]] = len(nodes)
-        group = groups.setdefault(given.get("group"), len(groups))
-        said = str(given.get("text", given["id"]))
+        number[entry["id"]] = len(nodes)
+        group = groups.setdefault(entry.get("group"), len(groups))
+        said = str(entry.get("text", entry["id"]))
         text = words(clean(said, LONGEST)) if role in UPRIGHT else symbol(said)
-        lines = tuple(clean(str(line), LONGEST) for line in given.get("lines", ()))
+        lines = tuple(clean(str(line), LONGEST) for line in entry.get("lines", ()))
         named = role not in UPRIGHT
         nodes.append(PictureNode(text, role, group, len(nodes), lines=lines, tooltip=clean(said, 120), named=named))
     edges = []
@@ -98,11 +98,11 @@ def view(
     if isinstance(described, Mapping):
         picture = picture_of_data(described)
     elif folded:
-        graph, given = graph_and_inputs(described, folded=True)
-        picture = fold_picture(graph, level, values, only, given, _steps_beside(folded, steps))
+        graph, untimed = graph_and_inputs(described, folded=True)
+        picture = fold_picture(graph, level, values, only, untimed, _steps_beside(folded, steps))
     else:
-        graph, given = graph_and_inputs(described)
-        picture = assemble(graph, level, values, only, given)[0]
+        graph, untimed = graph_and_inputs(described)
+        picture = assemble(graph, level, values, only, untimed)[0]
         if not as_grid_or_tree(picture):
             _leave_out_steps(picture, level, steps)
             in_a_row(picture)
@@ -131,9 +131,9 @@ def graph_and_inputs(source: Any, folded: bool = False) -> tuple[Graph, frozense
         advice = "; call it on data first, and draw what comes out" if hasattr(source, "parameters") else ""
         raise GraphError(f"draw takes a Graph, a Tensor, a model or its run, not {kind_of(source)}{advice}")
     inputs = getattr(source, "inputs", None)
-    given = inputs.values() if isinstance(inputs, Mapping) else ()
+    leaves = inputs.values() if isinstance(inputs, Mapping) else ()
     fixed = getattr(getattr(getattr(source, "model", None), "document", None), "fixed", ())
-    return graph, frozenset(x.id for x in given if isinstance(x, Tensor) and x.name not in fixed)  # type: ignore[return-value]
+    return graph, frozenset(x.id for x in leaves if isinstance(x, Tensor) and x.name not in fixed)  # type: ignore[return-value]
 
 
 def _steps_beside(folded: bool | str, steps: int | str | None) -> int | None:

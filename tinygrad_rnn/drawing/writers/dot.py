@@ -126,7 +126,7 @@ class _DotWriter:
         graph.node(name, pos=self.at(*at), width=width, height=height, **look)
 
     def node(self, graph: Any, i: int, n: PictureNode) -> None:
-        (x, y), box = self.layout.places[i], self.layout.boxes[i]
+        (x, y), box = self.layout.positions[i], self.layout.boxes[i]
         name, extent = f"n{i}", (box.width, box.height)
         if n.role == "elided":
             look = {"shape": "plaintext", "style": "", "fontsize": "20", "fontcolor": FAINT}

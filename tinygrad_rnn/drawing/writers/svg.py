@@ -105,8 +105,8 @@ def _look(role: str) -> str:
 
 def _symbol(text: Text, x: float, y: float, size: float, colour: str = "", anchor: str = "middle") -> str:
     fill = f' fill="{colour}"' if colour else ""
-    place = f'x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}{_blanks(text)}'
-    return f"<text {place}>{text.svg_spans(size)}</text>"
+    at = f'x="{num(x)}" y="{num(y)}" font-size="{size:g}" text-anchor="{anchor}"{fill}{_blanks(text)}'
+    return f"<text {at}>{text.svg_spans(size)}</text>"
 
 
 def _blanks(text: Text | None) -> str:
@@ -122,7 +122,7 @@ def _outline(role: str, x: float, y: float, width: float, height: float, round_:
 
 
 def _node(n: PictureNode, i: int, layout: Layout) -> str:
-    x, y = layout.places[i]
+    x, y = layout.positions[i]
     box = layout.boxes[i]
     if n.role == "elided":
         return f'<g class="node elided">{label("⋯", x, y + 6, 20, FAINT)}</g>'
@@ -176,8 +176,8 @@ def _edge_label(line: EdgeLine) -> str:
     size = NAME_SIZE - 2
     spans = line.label.svg_spans(size)  # type: ignore[union-attr]
     halo = 'stroke="white" stroke-width="3.5" stroke-linejoin="round" paint-order="stroke"'
-    place = f'x="{num(x)}" y="{num(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"{_blanks(line.label)}'
-    return f'<text class="weight" {place} {halo}>{spans}</text>'
+    at = f'x="{num(x)}" y="{num(y + size * 0.3)}" font-size="{size:g}" text-anchor="middle"{_blanks(line.label)}'
+    return f'<text class="weight" {at} {halo}>{spans}</text>'
 
 
 def _entry(e: LegendEntry) -> str:

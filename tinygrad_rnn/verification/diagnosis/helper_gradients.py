@@ -284,17 +284,17 @@ class _Bench:
                 return False
         return True
 
-    def _value(self, place: tuple[str, Step], parts: Mapping[str, Key]) -> Any:
-        name, step = place
+    def _value(self, reading: tuple[str, Step], parts: Mapping[str, Key]) -> Any:
+        name, step = reading
         key = (name, step is not None)
         equation = self.coverage[key][step] if key[1] else self.model.quantities.stated[key][0]
-        return self._right_hand_side(equation, step, parts, (place,))
+        return self._right_hand_side(equation, step, parts, (reading,))
 
     def _right_hand_side(
         self, equation: Equation, step: Step, parts: Mapping[str, Key], path: tuple[tuple[str, Step], ...]
     ) -> Any:
         def lookup(name: str, at: Step) -> Operand:
-            key, place = (name, at is not None), (name, at)
+            key, reading = (name, at is not None), (name, at)
             if key not in self.model.quantities.helpers:
                 return plain_operand(self.probe.operand(name, at))
             if name in parts and self.probe.reference.has(parts[name][0], at):
@@ -302,9 +302,9 @@ class _Bench:
                 rows, columns = self.model.shapes_.names[parts[name]]
                 return Operand(value, rows, columns)
             stated = self.coverage[key].get(at) if key[1] else self.model.quantities.stated[key][0]
-            if stated is None or place in path or len(path) > MOST_NESTED:
+            if stated is None or reading in path or len(path) > MOST_NESTED:
                 raise LanguageError(f"{name} is not known at {at}", self.model.document.source.name)
-            value = self._right_hand_side(stated, at, parts, (*path, place))
+            value = self._right_hand_side(stated, at, parts, (*path, reading))
             if value is None:
                 raise LanguageError(f"{name} has no value at {at}", self.model.document.source.name)
             return value if isinstance(value, Operand) else Operand(value)

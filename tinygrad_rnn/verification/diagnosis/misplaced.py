@@ -75,7 +75,7 @@ def where(true: RightTerm, model: Model) -> str:
     """Where a term stands, as ` at t = T` or ` for t < T`; nothing where that is wherever its equation holds."""
     if true.everywhere:
         return ""
-    names, places = true.equation.running, []
+    names, pieces = true.equation.running, []
     for domain in true.domains:
         values = {name: value for name in names if (value := domain.value_of(name)) is not None and value.fixed}
         at = ", ".join(f"{name} = {value}" for name, value in values.items())
@@ -85,8 +85,8 @@ def where(true: RightTerm, model: Model) -> str:
         except DerivationError:
             return " at some steps"
         steps = " and ".join(map(text, when))
-        places.append(" ".join(part for part in (at and f"at {at}", steps and f"for {steps}") if part))
-    return f" {' and '.join(place for place in places if place)}".rstrip()
+        pieces.append(" ".join(part for part in (at and f"at {at}", steps and f"for {steps}") if part))
+    return f" {' and '.join(said for said in pieces if said)}".rstrip()
 
 
 WrittenTerm = tuple[SignedTerm, np.ndarray]
