@@ -1,6 +1,8 @@
-"""What pytest leaves alone: what needs an extra, where that extra is not installed."""
+"""What pytest leaves alone, where an extra is not installed; and how the tests are shared out among processes."""
 
+import gc
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -18,3 +20,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for item in items:
                 if isinstance(item, pytest.DoctestItem) and item.path.as_posix().endswith(rooms):
                     item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was made so far: thousands of tests and modules, which all stay."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Neighbours in one process (they share models, derivations and verdicts); who is done takes from the other's end.
+
+    `--dist` says otherwise.
+    """
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)

@@ -254,6 +254,7 @@ def pictures() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_every_answer_has_its_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[train]'")
     for name, answer in pictures().items():

@@ -210,6 +210,7 @@ def imported(path: Path) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @each
 def test_a_right_pass_is_judged_right_unchanged(judged):
     report = judged(imported(FOLDER / f"{judged.__name__}.py"))
@@ -223,12 +224,14 @@ def with_mistake(judged: Any, old: str, new: str, folder: Path) -> tg.Report:
     return judged(imported(folder / f"{judged.__name__}_wrong.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("judged", "old", "new", "says"), FURTHER, ids=[case[2].strip() for case in FURTHER])
 def test_mistakes_are_told_in_the_words_of_the_code(judged, old, new, says, tmp_path):
     report = with_mistake(judged, old, new, tmp_path)
     assert says in " ".join(row.explanation for row in report.failed), str(report)
 
 
+@pytest.mark.slow
 @each
 def test_one_mistake_is_found_and_told(judged, tmp_path):
     mistake = CASES[judged]

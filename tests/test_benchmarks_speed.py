@@ -10,6 +10,7 @@ from benchmarks.networks import CELLS, Size, problem
 SLOW = {"torch.compile", "compiled, jit"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", list(speed.AGREEMENT))
 @pytest.mark.parametrize("cell", list(CELLS))
 @pytest.mark.parametrize("name", [name for name in peers.CONTESTANTS if name not in SLOW])

@@ -90,6 +90,7 @@ def in_a_shell(*argv: object, **options) -> subprocess.CompletedProcess:
 
 
 # -- verify: exit codes -----------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("model", sample(SMALL, 4, "verify ends with 0", always=["vanilla"]))
 def test_a_right_derivation_ends_with_0(run, model):
     answer = run("verify", model, "--seeds", 1)
@@ -114,6 +115,7 @@ def test_an_ill_typed_derivation_ends_with_1_and_shows_both_shapes(run):
     assert "4 x 4" in answer.out
 
 
+@pytest.mark.slow
 def test_standard_input_is_read(file):
     path = file(VANILLA)
     with path.open() as stream:
@@ -122,6 +124,7 @@ def test_standard_input_is_read(file):
     assert "vanilla RNN: PROVED" in done.stdout
 
 
+@pytest.mark.slow
 def test_derive_reads_standard_input_and_tells_so(file, run):
     with file(VANILLA).open() as stream:
         done = in_a_shell("derive", "-", stdin=stream)
@@ -136,6 +139,7 @@ def test_a_number_that_is_none_is_told_in_words(capsys):
     assert "argument --T: a whole number from 1 on is needed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_files_make_one_summary_and_the_worst_exit_code(run, file):
     broken = file("h[t] = \n", "broken.rnn")
     answer = run("verify", "vanilla", WRONG, broken, "--seeds", 1)
@@ -207,6 +211,7 @@ def test_arguments_that_make_no_sense_end_with_2(run, argv, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_as_a_module_it_is_the_same_command():
     right, wrong, unusable = (in_a_shell("verify", name, "--seeds", 1) for name in ("vanilla", WRONG, "no-such-file"))
     assert (right.returncode, right.stderr) == (0, "")
@@ -216,6 +221,7 @@ def test_as_a_module_it_is_the_same_command():
     assert_one_screen(unusable.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_stops_reading_is_no_error(unbuffered):
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
@@ -230,6 +236,7 @@ def test_a_reader_that_stops_reading_is_no_error(unbuffered):
     assert done.returncode not in (1, 2)
 
 
+@pytest.mark.slow
 def test_a_terminal_without_greek_letters_is_no_error(file):
     path = file(VANILLA.replace("model: vanilla RNN", "model: Σ ∇h"))
     done = in_a_shell("verify", path, "--seeds", 1, env={**os.environ, "PYTHONIOENCODING": "ascii"})
@@ -237,6 +244,7 @@ def test_a_terminal_without_greek_letters_is_no_error(file):
 
 
 # -- verify: the JSON object ------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "code"), [("vanilla", 0), ("lstm", 0), (WRONG, 1)], ids=["vanilla", "lstm", "wrong"])
 def test_json_is_one_object_of_the_stated_form(run, path, code):
     answer = run("verify", path, "--json", "--T", 3, "--seeds", 1)
@@ -335,6 +343,7 @@ UNUSABLE: dict[str, tuple[str | bytes, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_an_unusable_file_ends_with_2_and_one_screen(run, file, case):
     content, expected = UNUSABLE[case]
@@ -363,6 +372,7 @@ BAD_LINES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_LINES)
 def test_one_bad_line_is_a_verdict_of_that_line_and_ends_nothing(run, file, case):
     line, verdict, told, code = BAD_LINES[case]
@@ -421,6 +431,7 @@ SAVED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", SAVED)
 def test_how_an_editor_saves_makes_no_difference(run, file, way):
     answer = run("verify", file(SAVED[way]), "--json", "--seeds", 1)
@@ -431,6 +442,7 @@ def test_how_an_editor_saves_makes_no_difference(run, file, way):
     )
 
 
+@pytest.mark.slow
 def test_a_file_cut_off_anywhere_gets_a_verdict_or_one_screen(run, file):
     data = VANILLA.encode()
     start = data.index(b"sizes:")
@@ -599,6 +611,7 @@ def test_derive_prints_the_equations_of_the_book(run):
     assert answer.out.strip() == BOOK.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vanilla", "lstm", "gru_after"])
 def test_what_derive_prints_passes_verify(run, file, model):
     forward = resolve(model).read_text(encoding="utf-8").split("gradients:")[0]
@@ -606,6 +619,7 @@ def test_what_derive_prints_passes_verify(run, file, model):
     assert run("verify", path, "--seeds", 1).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", sample(names(), 6, "latex of derive", always=["lstm_002"]))
 def test_the_latex_of_derive_is_one_balanced_environment(run, model):
     latex = run("derive", model, "--latex").out.strip()
@@ -680,6 +694,7 @@ def test_models_lists_each_model_with_what_it_is_and_its_source(run):
 
 
 # -- reports in other forms -------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_html_is_written_beside_the_answer(run, tmp_path):
     out = tmp_path / "report.html"
     answer = run("verify", WRONG, "--html", out, "--seeds", 1)
@@ -711,6 +726,7 @@ NOTES = "# Mine\n\n```rnn\n{}```\n\n# Yours\n\n```rnn\n{}```\n"
 SIGN = VANILLA.replace("dc = sum(t, do[t])", "dc = -sum(t, do[t])")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("second", "code"),
     [(VANILLA, 0), (SIGN, 1), (VANILLA.replace("tanh(a", "tahn(a"), 2), (VANILLA.split("gradients:")[0], 0)],

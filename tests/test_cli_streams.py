@@ -49,6 +49,7 @@ def test_a_file_of_somebody_else_is_not_written_over(verb: str, name: str, folde
     assert (folder / name).read_bytes().startswith(b"three years") and len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["page.html", "figure.svg", "figure.dot", "figure.pdf", "figure.png"])
 def test_what_it_wrote_itself_is_written_again(name: str, folder: Path, capsys: Any) -> None:
     if name.endswith(("pdf", "png")):
@@ -93,6 +94,7 @@ def test_a_link_is_followed(folder: Path, capsys: Any) -> None:
 
 
 # -- interrupted ------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @posix
 def test_control_c_says_one_line_and_exits_130(folder: Path) -> None:
     os.mkfifo("slow.rnn")
@@ -105,6 +107,7 @@ def test_control_c_says_one_line_and_exits_130(folder: Path) -> None:
 
 
 # -- streams ----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(("line", "code", "said"), [
     ("$R derive mine.rnn >&- 2>&-", 0, b""),
@@ -120,6 +123,7 @@ def test_a_stream_that_is_closed_or_full_ends_quietly(line: str, code: int, said
     assert (done.returncode, done.stdout, done.stderr) == (code, b"", said)
 
 
+@pytest.mark.slow
 @posix
 def test_names_that_are_not_utf8_are_printed(folder: Path) -> None:
     odd = [os.fsdecode(b"caf\xe9.rnn"), "a\x1b[2Jb.rnn"]

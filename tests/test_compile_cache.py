@@ -72,6 +72,7 @@ def test_a_damaged_entry_is_discarded_and_said(damage: Callable[[Path], None], o
     assert entry_of("answer = 43\n") == entry and (entry / cache.SUMS).read_text() == cache._sums(entry)
 
 
+@pytest.mark.slow
 def test_damaged_machine_code_is_made_anew(own_cache: Path) -> None:
     pytest.importorskip("numba")
     text = "from numba import njit\n\n\n@njit('i8(i8)', cache=True)\ndef run(n):\n    return n + 1\n"

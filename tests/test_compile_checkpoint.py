@@ -15,6 +15,7 @@ from tinygrad_rnn.compiler.passes.rematerialize import CheckpointRunner
 ONE_LOOP = ["every step", "last step", "lstm", "gru in columns", "vectors", "scalars"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", ["sqrt", 1, 300])
 @pytest.mark.parametrize("name", ONE_LOOP)
 def test_gradients_are_the_same_to_the_last_bit(name: str, every: Any) -> None:
@@ -57,6 +58,7 @@ def test_a_checkpoint_is_a_number_or_sqrt() -> None:
             compile(tg.value_and_grad(LOSSES["lstm"][0]), checkpoint=wrong)
 
 
+@pytest.mark.slow
 def test_equation_files_take_checkpoints() -> None:
     model = tg.load("lstm")
     values = {name: p.value for name, p in model.unroll(3).parameters.items()}

@@ -30,6 +30,7 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
 NAMES = ["a", "b", "c"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["numpy", "jit"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", FUNCTIONS)

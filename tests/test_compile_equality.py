@@ -30,6 +30,7 @@ def furthest(compiled: Any, loss: Any, p: Any, *args: Any) -> float:
     return max(apart(fast_value, value), *[apart(fast_grads[key], grads[key]) for key in grads])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_values_and_gradients_at_every_length_from_one_recording(name: str) -> None:
     loss, p = LOSSES[name]
@@ -48,6 +49,7 @@ def test_float32_stays_float32(name: str) -> None:
     assert furthest(fast, loss, p, inputs(9, "float32")) < 2e-5
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(1, 12))
 def test_all_sizes(hidden: int, size: int, batch: int, T: int) -> None:
@@ -60,6 +62,7 @@ def test_all_sizes(hidden: int, size: int, batch: int, T: int) -> None:
     assert furthest(compile(tg.value_and_grad(lstm)), lstm, p, x) < 1e-12
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_without_recording_again() -> None:
     p = parameters("")
     fast = compile(tg.value_and_grad(every_step))

@@ -18,6 +18,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import LOSSES, inputs
 from tests.compile_poison import poisoned  # noqa: F401
+from tests.sweep import sample
 from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.compiler.jit import cache, emit_jit, run_jit
 from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Once, Plan, Ref
@@ -78,9 +79,10 @@ def units(found: Any, wanted: Any, dtype: str) -> float:
     return float(np.max(np.abs(found - wanted)) / (np.finfo(dtype).eps * max(np.max(np.abs(wanted)), 1e-30)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "B", "dtype"),
-    [(rnn, 17, "float64"), (lstm, 3, "float64"), (gru, 17, "float32"), (lstm, 1, "float32")],
+    sample([(rnn, 17, "float64"), (lstm, 3, "float64"), (gru, 17, "float32"), (lstm, 1, "float32")], 2, "executors"),
     ids=lambda x: getattr(x, "__name__", str(x)),
 )
 def test_both_executors_agree_for_any_length(loss: Callable[..., Any], B: int, dtype: str) -> None:
@@ -96,6 +98,7 @@ def test_both_executors_agree_for_any_length(loss: Callable[..., Any], B: int, d
     assert by_jit.recordings == by_numpy.recordings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["both directions", "sliced gates"])
 def test_parts_and_stacks_have_machine_code(name: str) -> None:
     loss, p = LOSSES[name]
@@ -116,6 +119,7 @@ def classified(p: dict[str, Any], x: Any, targets: Any) -> Any:
     return total
 
 
+@pytest.mark.slow
 def test_classes_have_machine_code_and_a_wrong_number_is_an_error() -> None:
     p, x, _ = given(5, 3, 4, 6, "float64")
     targets = np.random.default_rng(0).integers(5, size=(6, 3))
@@ -153,6 +157,7 @@ def entry_by_entry(dtype: str) -> tuple[Plan, list[str], list[np.ndarray]]:
 BINARY = {"add", "subtract", "multiply", "divide", "greater", "equal", "maximum", "minimum", "logaddexp", "power"}
 
 
+@pytest.mark.slow
 def test_every_operation_entry_by_entry_has_a_form() -> None:
     from tinygrad_rnn.core.primitive import PRIMITIVES
 
@@ -166,6 +171,7 @@ def test_every_operation_entry_by_entry_has_a_form() -> None:
         np.testing.assert_allclose(result, wanted, rtol=1e-14, atol=1e-15, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_tanh_and_exp_are_within_three_units_in_the_last_place(dtype: str) -> None:
     rng = np.random.default_rng(0)
@@ -214,6 +220,7 @@ def test_large_products_cut_into_small_ones_are_the_same_products() -> None:
             np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_product_with_one_column_or_row_is_numpys_whichever_way_its_matrices_lie(dtype: str) -> None:
     rng, kind = np.random.default_rng(0), np.dtype(dtype)
@@ -343,6 +350,7 @@ for dtype in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_what_other_processes_compiled_is_not_taken_for_something_else(tmp_path):
     environment = os.environ | {"TINYGRAD_RNN_CACHE": str(tmp_path)}
     for dtypes in (["float32"], ["float64"], ["float32", "float64"]):

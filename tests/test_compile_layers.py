@@ -48,6 +48,7 @@ def furthest(
     return fast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample([name for name, row in ROWS.items() if row.form != "raises"], 45, "layers"))
 def test_layers_compiled_equal_themselves(name: str) -> None:
     calls = [(5, 2), (2, 2), (5, 2)] if ROWS[name].form == "folded" else [(4, 2), (4, 2)]  # one compilation each
@@ -67,6 +68,7 @@ SIZES = st.tuples(st.integers(1, 4), st.integers(2, 5))
 CALLS = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 3)), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.sampled_from([name for name, row in ROWS.items() if row.form == "folded"]), SIZES, CALLS, CHUNK)
 def test_all_sizes_lengths_and_batches(

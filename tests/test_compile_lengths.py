@@ -56,6 +56,7 @@ def test_multiples_of_the_length_fold(name: str) -> None:
     assert fast.forms == ["folded"] and fast.recordings == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_numbers_of_the_length_are_right_and_their_line_is_named(name: str) -> None:
     loss = loss_with(OTHERS[name])
@@ -65,6 +66,7 @@ def test_other_numbers_of_the_length_are_right_and_their_line_is_named(name: str
     assert "test_compile_lengths.py:" in fast.forms[0] or "if" in name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATE)
 @pytest.mark.parametrize("first", [False, True], ids=["later", "at first"])
 def test_what_is_seen_at_one_length_only_is_looked_for_there(name: str, first: bool) -> None:

@@ -136,6 +136,7 @@ def test_large_gradients_are_added_to_less_often() -> None:
     assert counts == sorted(counts) and counts[0] < counts[-1] and columns([]) == counts[0]
 
 
+@pytest.mark.slow
 def test_several_tiles_give_what_one_gives() -> None:
     p = parameters(*"rzn")
     fast = compile(tg.value_and_grad(gru_in_columns))

@@ -1,5 +1,6 @@
 """Layers and equation files compile to what they compute."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ def on_the_last_state(layer: Any, x: Any) -> Any:
     return np.sum((state[0] if isinstance(state, tuple) else state) ** 2)
 
 
-@pytest.mark.parametrize("loss", [on_outputs, on_the_last_state])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "loss"), sample(list(product(LAYERS, [on_outputs, on_the_last_state])), 8, "layers"))
 def test_layers(name: str, loss: Any) -> None:
     nn.random.manual_seed(1)
     layer = LAYERS[name]()
@@ -82,6 +83,7 @@ FLAT = {
 ONE_SAMPLE = {"ntm": r"M\[0\] is a matrix for each of the 3 samples: run with batch=1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(names(), 14, "compiled", always=["ntm", "lstm", "clockwork"]))
 def test_shipped_models_compiled_equal_themselves_at_every_length_and_batch(name: str) -> None:
     model = tg.load(name)
@@ -115,6 +117,7 @@ def test_a_file_stops_gradients_where_it_says_so(tmp_path: Path) -> None:
     assert fast.forms == ["folded"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["two_dimensional", "treelstm", "end_symbol", "memory_network"])
 def test_values_may_be_given_place_by_place(name: str) -> None:
     model = tg.load(name)

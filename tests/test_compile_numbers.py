@@ -48,6 +48,7 @@ def score(net: Any, x: Any, y: Any, mask: Any = None) -> Any:
     return nn.cross_entropy(net(x), y, mask=mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["numpy", "jit"])
 def test_symbols_labels_and_masks_fold(executor: str) -> None:
     pytest.importorskip("numba")
@@ -64,6 +65,7 @@ def test_float32_stays_float32_behind_masks() -> None:
     equal(score, *[(net, symbols(n), symbols(n), masks(n)) for n in (T, 3)], bound=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"),
     [

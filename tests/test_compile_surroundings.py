@@ -114,6 +114,7 @@ def reset() -> None:
     options.list[1]["a"][:] = 1.0  # type: ignore[index]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_what_changes_besides_the_arguments_is_recorded_anew(place: str) -> None:
     read, change = PLACES[place]

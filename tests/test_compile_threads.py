@@ -104,6 +104,7 @@ def interleaved(call: Callable[[int], bool], threads: int = 8, calls: int = 12) 
         sys.setswitchinterval(interval)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"executor": "jit"}, {"checkpoint": 2}], ids=str)
 def test_calls_of_several_threads_do_not_meet(options: dict[str, Any]) -> None:
     if "executor" in options:

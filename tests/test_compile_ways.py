@@ -39,6 +39,7 @@ def apart(request: pytest.FixtureRequest) -> tuple[str, list[Counter[str]], floa
     return request.param, work(fast), value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", range(1, 12))
 def test_every_way_to_write_a_cell_does_the_work_of_gates_apart(apart: Any, n: int) -> None:
     cell, expected, value = apart

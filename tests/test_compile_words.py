@@ -64,6 +64,7 @@ def penalised(p: Any, x: Any) -> Any:
     return total
 
 
+@pytest.mark.slow
 def test_a_penalty_inside_of_a_loop_and_a_join_without_axes_are_jitted() -> None:
     pytest.importorskip("numba")
     assert agree(penalised, executor="jit").forms == ["folded"]

@@ -291,6 +291,7 @@ def values_of(graph):
 
 
 # -- unfolding what was folded ----------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize(("net", "way"), sample(CASES, 40, "unfolding gives the graph back"))
 def test_unfolding_a_fold_gives_the_graph_back(net, way):
     graph = record(net, way, RECORDED)
@@ -300,6 +301,7 @@ def test_unfolding_a_fold_gives_the_graph_back(net, way):
     assert str(fold(again)) == str(recurrence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", NETS)
 def test_a_folded_program_means_the_values_of_its_graph(net):
     graph = record(net, "backward", RECORDED)
@@ -317,6 +319,7 @@ def test_scalars_are_recomputed_to_the_last_bit():
     assert [output.value for output in again.outputs] == [output.value for output in graph.outputs]
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(15, 80), deadline=None)
 @given(case=st.sampled_from(OF_ANY_LENGTH), T=st.integers(2, 17))  # a sum over one step is recorded as the step itself
 def test_unfolding_to_any_length_equals_the_net_run_for_that_length(case, T):
@@ -326,11 +329,13 @@ def test_unfolding_to_any_length_equals_the_net_run_for_that_length(case, T):
     assert_isomorphic(fresh, unfold(recurrence, T, values_of(fresh)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("net", "way"), sample(OF_ANY_LENGTH, 40, "independent of the length"))
 def test_what_fold_finds_is_independent_of_the_length(net, way):
     assert str(fold(record(net, way, RECORDED))) == str(fold(record(net, way, RECORDED + 5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["rnn", "lstm", "bidirectional", "skip", "vanilla.rnn"])
 def test_a_second_derivative_folds_too(net):
     graph = backward_twice(NETS[net](20))
@@ -410,7 +415,8 @@ def test_printed_it_reads_like_code():
     ]
 
 
-@pytest.mark.parametrize("way", PASSES)
+@pytest.mark.slow
+@pytest.mark.parametrize("way", sample(list(PASSES), 1, "ten thousand", always=["backward"]))
 def test_ten_thousand_steps_take_seconds_and_no_recursion(way):
     graph = record("scalar", way, 10_000)
     before = time.perf_counter()

@@ -202,6 +202,7 @@ def test_what_a_step_is_at_zero_has_a_gradient():
     np.testing.assert_array_equal(np.heaviside(x1, tg.tensor(x2)).value, np.heaviside(x1, x2))
 
 
+@pytest.mark.slow
 def test_types_are_named_with_their_package():
     torch = pytest.importorskip("torch")
     theirs = torch.ones(2)
@@ -224,6 +225,7 @@ def test_only_public_names_are_listed():
 
 
 # -- what depends on order or on nan holds for other values --------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["numpy", "jit"])
 @pytest.mark.parametrize(
     "f",

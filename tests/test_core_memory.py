@@ -29,6 +29,7 @@ def numbers(held: Any) -> np.ndarray:
     return np.array(held.value if isinstance(held, tg.Tensor) else held)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["numpy", "jit"])
 @pytest.mark.parametrize("way", WAYS)
 def test_what_somebody_holds_of_a_value_stays_while_parameters_move(way: str, executor: str) -> None:

@@ -54,6 +54,7 @@ def test_three_levels_that_all_read_all_variables(ways: tuple[str, str, str]) ->
     assert a(f, 5.0) == pytest.approx(12.0 * 5.0 * 3.0 * 4.0, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_a_gradient_penalty_reaches_parameters_that_only_the_closure_holds() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[parity]'")
     rng = np.random.default_rng(0)

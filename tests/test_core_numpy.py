@@ -99,6 +99,7 @@ def close(got: Any, of: Callable[[float], float]) -> None:
     assert abs(got - wanted) <= 1e-7 * (1.0 + abs(wanted)) + 10.0 * error, (got, wanted, error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_FUNCTION)
 @pytest.mark.filterwarnings("ignore")
 def test_values_and_both_derivatives_are_numpys(name):
@@ -202,6 +203,7 @@ def takes(call: Call) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_FUNCTION)
 @pytest.mark.filterwarnings("ignore")
 def test_every_argument_is_honoured_or_refused_by_name(name):

@@ -65,6 +65,7 @@ def run_shortly(demo: Path, elsewhere: Path) -> str:
     return printed.getvalue()
 
 
+@pytest.mark.slow
 @each_demo
 def test_the_demo_runs_writes_its_picture_and_prints_its_number(
     demo: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ def wrong(model: tg.Model, T: int) -> list[str]:
     return [f"{said.verdict} at {step}, T = {T}: {e.text}" for e, step, said in judged if said.verdict != "PASS"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(names(), 12, "what is derived"))
 def test_what_is_derived_parses_back_and_passes_at_every_length(name):
     again = tg.load(derived(name).document())
@@ -47,6 +48,7 @@ def test_what_is_derived_parses_back_and_passes_at_every_length(name):
         assert wrong(again, T) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(names(), 10, "every gradient that"))
 def test_every_gradient_that_is_read_is_stated(name):
     """At no length is a step missing: what the file alone can compute are all its gradients."""
@@ -58,6 +60,7 @@ def test_every_gradient_that_is_read_is_stated(name):
             np.testing.assert_allclose(alone, probe.truth(equation, step).value, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(names(), 10, "terms add up"))
 @pytest.mark.parametrize("fine", [False, True])
 def test_the_terms_of_a_stated_equation_add_up_to_its_gradient(name, fine):

@@ -136,12 +136,14 @@ ONCE_REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ONCE_WRONG)
 def test_a_length_that_was_taken_for_a_number_stays_a_length(what):
     forward, expected = ONCE_WRONG[what]
     assert expected in lines(forward)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ONCE_REFUSED)
 def test_what_was_refused_is_derived(what):
     forward, expected = ONCE_REFUSED[what]
@@ -149,6 +151,7 @@ def test_what_was_refused_is_derived(what):
     assert any(expected in line for line in found), "\n".join(found)
 
 
+@pytest.mark.slow
 def test_two_lengths_need_not_be_the_same():
     forward = (
         "indices: s = 1..S, t = 1..T\nsizes: h = 3, g = 3\nh[s] = tanh(W @ h[s-1])\n"
@@ -198,6 +201,7 @@ def test_what_only_some_lengths_end_with_is_stated_as_zero_in_the_others():
     assert "ds[t] = 0    for t = T and t % 3 != 0" in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [12, 40])
 def test_a_long_chain_of_equations_keeps_its_names(steps):
     chain = [f"a{i}[t] = tanh(a{i - 1}[t])" for i in range(1, steps)]
@@ -205,6 +209,7 @@ def test_a_long_chain_of_equations_keeps_its_names(steps):
     assert max(map(len, found)) < 120
 
 
+@pytest.mark.slow
 def test_what_would_have_too_many_terms_is_refused_and_says_what_would_help():
     doubled = [f"a{i}[t] = tanh(a{i - 1}[t]) * sigmoid(a{i - 1}[t])" for i in range(1, 20)]
     forward = "\n".join(["sizes: h = 3", "a0[t] = W @ h[t-1]", *doubled, "h[t] = a19[t]", "L = sum(h[T])"])

@@ -110,6 +110,7 @@ def described(case: tuple[str, tuple[str, ...]]) -> str:
     return f"{case[0]}-{','.join(case[1])}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CUTS, ids=described)
 def test_whatever_is_kept_the_derivation_is_right(case):
     """In both styles and at all lengths; of the larger models each choice has one of the six, in turn."""
@@ -122,6 +123,7 @@ def test_whatever_is_kept_the_derivation_is_right(case):
         assert_right(tg.derive(shipped(name), keep=keep, style=STYLES[turn % 2]), (LENGTHS[turn % 3],))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", sample(MISSES, 8, "misses a cycle"), ids=described)
 def test_a_choice_that_misses_a_cycle_keeps_one_name_of_it_and_says_so(case):
     name, keep = case
@@ -135,6 +137,7 @@ def test_a_choice_that_misses_a_cycle_keeps_one_name_of_it_and_says_so(case):
     assert_right(derivation, (LENGTHS[1],))
 
 
+@pytest.mark.slow
 @every_model
 def test_a_derivation_has_an_equation_for_each_gradient_it_uses_and_each_parameter(name):
     stated = {equation.target.name for equation in derived(name).equations}
@@ -197,6 +200,7 @@ COUPLED = "dz_f[t] = dc[t] * f[t] * (1 - f[t]) * (c[t-1] - g[t])"
 STACKED = "dW_f = sum(t, dz_f[t] @ [h[t-1]; x[t]].T)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -241,6 +245,7 @@ BACK = "W.T @ diag(1 - h[t+1]**2) @ dh[t+1]"
 AGAINST = "L = sum(t, squared_error(h[t], y[t]))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mean(t, cross_entropy(o[t], y[t]))", "sum(t, cross_entropy(o[t], y[t])) / T"])
 def test_a_mean_loss_is_divided_by_the_length_by_name(loss):
     found = lines(OUTPUT + f"L = {loss}")
@@ -378,6 +383,7 @@ EXPRESSIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", EXPRESSIONS)
 def test_an_expression_of_the_language_derives_to_equations_that_pass(what):
     lines(SIZES + f"h[t] = {EXPRESSIONS[what]}\nL = sum(t, squared_error(h[t], y[t]))")
@@ -408,6 +414,7 @@ def test_two_layers_pass_down_through_the_layer_above():
 NARROW = ["x = 1, h = 1, o = 1", "x = 1, h = 4, o = 2", "x = 3, h = 1, o = 4", "x = 3, h = 4, o = 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", NARROW)
 def test_columns_of_one_row_are_derived(sizes):
     lines(OUTPUT.replace("x = 3, h = 4, o = 5", sizes) + "L = sum(t, squared_error(o[t], y[t]))", ["h", "o"])
@@ -464,6 +471,7 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 # found examples are small as they are: shrinking one takes minutes
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 @given(
     h=st.recursive(st.sampled_from(LEAVES), grown, max_leaves=6),
@@ -485,6 +493,7 @@ def test_a_number_that_happens_to_be_a_length_stays_a_number(number):
 
 
 # -- text and LaTeX ----------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @some_models
 @pytest.mark.parametrize("style", STYLES)
 def test_the_text_parses_back_to_the_same_equations(name, style):
@@ -494,6 +503,7 @@ def test_the_text_parses_back_to_the_same_equations(name, style):
     assert str(derivation) == derivation.text()
 
 
+@pytest.mark.slow
 @some_models
 @pytest.mark.parametrize("style", STYLES)
 def test_the_latex_is_balanced_with_one_line_for_each_equation(name, style):
@@ -577,6 +587,7 @@ def stages(name: str) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+@pytest.mark.slow
 @stepwise_models
 def test_steps_start_at_the_chain_rule_and_end_at_the_final_text(name):
     assert [found[0][0] for found in stages(name).values() if found[0][0] != "chain rule"] == []

@@ -49,6 +49,7 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_examples_run(page: Path) -> None:
     results = doctest.testfile(
@@ -61,6 +62,7 @@ def test_python_blocks_are_doctests() -> None:
     assert [block.place for block in blocks("python") if not block.text.startswith(">>> ")] == []
 
 
+@pytest.mark.slow
 @each("rnn")
 def test_derivations_are_right_unless_marked_wrong(block: Block) -> None:
     if "wrong" in block.marks:
@@ -71,6 +73,7 @@ def test_derivations_are_right_unless_marked_wrong(block: Block) -> None:
         assert report.ok, str(report)
 
 
+@pytest.mark.slow
 @each("console")
 def test_commands_print_what_is_shown(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     examples = tmp_path / "mine.rnn"

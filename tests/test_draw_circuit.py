@@ -327,6 +327,7 @@ def test_a_mean_over_time_is_not_taken_for_the_sum():
     assert ("L", "J", "all t", 0) in arrows(picture) and not picture.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "folded"), [("named", True), ("named", "both"), ("op", True)])
 @EACH
 def test_nothing_covers_anything_in_a_circuit(network, level, folded):
@@ -369,6 +370,7 @@ def test_another_value_of_folded_is_refused():
         view(vanilla(5), folded="left")
 
 
+@pytest.mark.slow
 def test_every_shipped_model_of_one_time_is_drawn_folded_and_unfolded_and_no_node_stands_alone():
     refused = []
     for name in names():

@@ -108,6 +108,7 @@ def test_inputs_are_lowest_then_states_then_outputs_losses_and_targets():
     assert height["h⁽⁰⁾"] == height["h⁽¹⁾"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["op", "named"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_no_edge_runs_through_a_node_it_does_not_belong_to(network, level):
@@ -264,6 +265,7 @@ def test_the_note_about_missing_steps_is_in_the_picture():
     assert "steps 4 to 48 not shown" in to_svg(placed(vanilla(50), level="named"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["network", "chain", "fan"])
 def test_thousands_of_nodes_are_drawn(kind):
     """More than Python would recurse through, and enough that work in the square of them would take minutes."""

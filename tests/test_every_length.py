@@ -87,6 +87,7 @@ ONLY_AT_SOME_LENGTHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ONLY_AT_SOME_LENGTHS)
 def test_what_the_tried_lengths_hide_is_told_with_the_least_length(case):
     text, T, verdict, told = ONLY_AT_SOME_LENGTHS[case]
@@ -121,6 +122,7 @@ def _first(lengths: range, holds) -> int | None:
     return next((T for T in lengths if holds(T)), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_domains_say_what_counting_says(seed):
     """The least lengths of overlaps, gaps and circles are those at which a run of that length has one, up to T = 40."""
@@ -147,6 +149,7 @@ HARD = (
 )
 
 
+@pytest.mark.slow
 def test_conditions_that_take_too_long_are_said_to():
     model = tg.load(FORWARD + HARD)
     asked = EveryLength(model)

@@ -47,6 +47,7 @@ def test_the_committed_table_is_what_the_generator_gives():
     assert (DOCS / "systems.md").read_text(encoding="utf-8") == table(chapters(), around()), AGAIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "system"), sample(NUMBERED, 7, "gallery"), ids=str)
 def test_the_derivation_passes_and_the_committed_section_is_what_the_generator_gives(number, system):
     report = verified(system)
@@ -54,6 +55,7 @@ def test_the_derivation_passes_and_the_committed_section_is_what_the_generator_g
     assert section(number, system, report) in committed(), AGAIN
 
 
+@pytest.mark.slow
 @each_system
 def test_the_committed_picture_is_what_the_generator_gives(system):
     assert system.picture_file.read_text(encoding="utf-8") == picture(system).svg, AGAIN
@@ -115,6 +117,7 @@ def elements() -> Elements:
     return found
 
 
+@pytest.mark.slow
 def test_the_page_closes_what_it_opens():
     assert elements().open == []
 

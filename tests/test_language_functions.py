@@ -125,6 +125,7 @@ L = sum(t, sum(h[t]**2))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source", [INVERSE, SOLVE, SOFTMAX_ROWS, SOFTMAX_COLUMNS, EXPONENT, PARTS, BACKWARDS, DIAGONAL, CUBE, SIDE_BY_SIDE]
 )

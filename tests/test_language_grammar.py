@@ -270,6 +270,7 @@ def test_any_sequence_of_tokens_is_a_document_or_a_language_error(text):
         assert len(str(error).splitlines()) <= 12
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=1000)
 @given(st.text(max_size=80))
 def test_any_text_is_a_document_or_a_language_error(text):

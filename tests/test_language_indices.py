@@ -220,6 +220,7 @@ def test_a_step_outside_is_named_with_all_its_indices():
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_mistake_is_placed_by_both_its_indices():
     stated = PLANE + "gradients:\ndh[I, J] = 2 * h[I, J]\ndh[i, j] = 2 * h[i, j]\n"
     (row,) = tg.verify(stated, T=3).failed
@@ -279,6 +280,7 @@ def test_an_end_that_is_written_stands_as_written(condition, steps):
     assert held == steps
 
 
+@pytest.mark.slow
 def test_a_recurrence_may_be_written_from_step_0_on():
     text = "sizes: x = 3, h = 4\nh[t+1] = tanh(W @ h[t] + U @ x[t+1])    for t = 0..T-1\nL = sum(h[T])\ngradients:\n"
     right = "dh[T] = ones_like(h[T])\ndh[t] = W.T @ diag(1 - h[t+1]**2) @ dh[t+1]    for 0 <= t < T\n"

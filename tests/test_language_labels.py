@@ -23,6 +23,7 @@ def test_a_label_may_be_declared_with_its_index():
     assert load(OUTSIDE.format(labels="labels: y[t] simplex", dz="yhat[t]")).document.labels["y"].kind == "simplex"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one-hot", "simplex"])
 def test_the_softmax_gradient_is_right_for_a_declared_label_and_a_wrong_sign_is_not(kind):
     """The sum of y is one: the Jacobian of softmax leaves yhat - y."""

@@ -126,12 +126,14 @@ dh[k] = sum(t >= k, delta[t, k])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("derivation", [LINEAR, TANH, PAIRS])
 def test_textbook_sums_over_products_of_jacobians_pass(derivation):
     """The truth is the complex step behind every verdict."""
     assert tg.verify(derivation).ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("derivation", "right", "wrong", "line"),
     [

@@ -258,6 +258,7 @@ def test_every_quantity_stands_in_the_graph_by_name_and_step():
     assert len(run.loss.inputs) == 3
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_unroll_and_differentiate():
     run = load("sizes: h = 2\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(h[t]))").unroll(10_000)
     (dW,) = tg.gradients(run.loss, [run["W"]])

@@ -21,6 +21,7 @@ from .test_language_model import MODELS
 SHIPPED = sorted((Path(tinygrad_rnn.__file__).parent / "models").glob("*.rnn"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [*MODELS.values(), *(path.read_text(encoding="utf-8") for path in SHIPPED)])
 def test_a_document_survives_printing(written):
     document = parse(written)
@@ -64,6 +65,7 @@ FORMULAS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(formula=FORMULAS)
 def test_any_formula_survives_printing(formula):

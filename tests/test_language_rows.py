@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.sweep import sample
 from tinygrad_rnn.derivation import derive
 from tinygrad_rnn.derivation.prover.prove import prove
 from tinygrad_rnn.language import load, parse
@@ -59,15 +60,20 @@ def test_a_row_major_derivation_is_right_for_one_sample_and_several(derivation, 
     assert probe.reference.check().ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("derivation", "right", "wrong", "name"),
-    [
-        (VANILLA, "h[t-1].T @ da[t]", "da[t].T @ h[t-1]", "dW"),
-        (VANILLA, "da[t+1] @ W.T", "da[t+1] @ W", "dh[t]"),
-        (VANILLA, "softmax(o[t]) - onehot(y[t])", "softmax(o[t])", "do[t]"),
-        (FUSED, "(1 - g[t]**2)", "(1 - g[t])", "dz[t]"),
-        (FUSED, "rows(dz[t+1] @ W.T, 1, 4)", "rows(dz[t+1] @ W.T, 4, 7)", "dh[t]"),
-    ],
+    sample(
+        [
+            (VANILLA, "h[t-1].T @ da[t]", "da[t].T @ h[t-1]", "dW"),
+            (VANILLA, "da[t+1] @ W.T", "da[t+1] @ W", "dh[t]"),
+            (VANILLA, "softmax(o[t]) - onehot(y[t])", "softmax(o[t])", "do[t]"),
+            (FUSED, "(1 - g[t]**2)", "(1 - g[t])", "dz[t]"),
+            (FUSED, "rows(dz[t+1] @ W.T, 1, 4)", "rows(dz[t+1] @ W.T, 4, 7)", "dh[t]"),
+        ],
+        2,
+        "mistakes in rows",
+    ),
 )
 def test_a_mistake_in_a_row_major_derivation_is_found(derivation, right, wrong, name):
     report = tg.verify(derivation.replace(right, wrong))

@@ -432,6 +432,7 @@ def given_by(file: str) -> Given:
     return Given(model, model.unroll(T, seed=3, batch=SAMPLES.get(file, BATCH), values=values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", CASES)
 def test_layer_equals_equation_file(file):
     given = given_by(file)

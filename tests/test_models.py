@@ -31,7 +31,7 @@ SHIPPED = {
 
 every_model = pytest.mark.parametrize("name", names())
 #: a whole verification each: every model's is judged at one length in tests/test_verify_mutants.py
-SOME = sample([(name, T) for name in names() for T in (3, 5, 9)], 15, "published")
+SOME = sample([(name, T) for name in names() for T in (3, 5, 9)], 9, "published")
 
 
 def lines(name: str) -> list[str]:
@@ -47,6 +47,7 @@ def long_enough(name: str, T: int) -> int:
     return T + max(0, tg.load(resolve(name)).longest_delay - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "T"), SOME)
 def test_the_published_derivation_passes(name, T):
     """Certified at every length; the large ones, of whose mutants no new kind comes, without at the last."""
@@ -56,6 +57,7 @@ def test_the_published_derivation_passes(name, T):
     assert report.probe is not None or not certified
 
 
+@pytest.mark.slow
 @every_model
 def test_the_derivation_is_complete(name):
     """Every parameter has its gradient, and every gradient that is used is stated."""
@@ -87,6 +89,7 @@ def _place(name: str, start: str) -> int:
     return next(place for place, line in enumerate(lines(name)) if line.startswith(start))
 
 
+@pytest.mark.slow
 def test_titles_are_unique():
     titles = Counter(tg.load(resolve(name)).name for name in names())
     assert max(titles.values()) == 1 and "" not in titles
@@ -114,6 +117,7 @@ def test_the_four_gated_units_differ_in_what_keeps_the_past_and_where_the_reset_
     assert "this file" in " ".join(lines(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ask",
     [

@@ -89,6 +89,7 @@ def test_what_stands_behind_the_length_is_read_by_nobody(kind):
         np.testing.assert_allclose(cut[own], model.log_likelihood(ALL[:n, own], given).numpy(), atol=1e-13)
 
 
+@pytest.mark.slow
 @every_model
 def test_gradients_equal_the_complex_step(kind):
     model, x = MODELS[kind]

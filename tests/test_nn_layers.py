@@ -76,6 +76,7 @@ def close(a: Any, b: Any, tolerance: float = 1e-13) -> None:
 
 
 # -- every cell -------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @every_cell
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradient_of_every_weight_input_and_state_equals_the_complex_step(make, order):
@@ -95,6 +96,7 @@ def test_gradient_of_every_weight_input_and_state_equals_the_complex_step(make, 
         assert abs(np.sum(v * gradient) - expected) <= 1e-12 * (1.0 + abs(expected)), leaf.name
 
 
+@pytest.mark.slow
 @every_cell
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_padded_sequence_is_treated_as_if_it_were_alone(make, bidirectional):
@@ -172,6 +174,7 @@ def test_a_layer_folds_and_unfolds_to_another_length(name):
     close(longer.outputs[0], np.sum(layer(x)[0].value ** 2), 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

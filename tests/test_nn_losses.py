@@ -22,6 +22,7 @@ def test_sizes_of_the_samples_leave_something_to_count():
     assert 0 < MASK.sum() < MASK.size and (TARGETS_IGNORED == -100).any()
 
 
+@pytest.mark.slow
 @REDUCTIONS
 @pytest.mark.torch
 def test_losses_and_their_gradients_are_torchs(reduction):

@@ -116,6 +116,7 @@ def test_machine_equals_the_paper_step_by_step(heads):
     np.testing.assert_allclose(alone.numpy(), o.numpy()[:, 1], atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("controller", ntm.CONTROLLERS)
 def test_gradients_of_every_controller_equal_the_complex_step(controller):
     net, x = machine(controller=controller), RNG.normal(size=(3, 2, D))
@@ -174,6 +175,7 @@ def test_what_is_told_where_to_look_costs_the_weight_that_is_missing():
     assert tg.check_grads(lambda x, m: net.loss(x, m, 2, q), x, m, order=2)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_told_learns_to_follow_a_chain_of_two_facts():
     """Cell "i leads to j" holds two one-hot halves; the question is i, the answer where two readings lead."""
     nn.manual_seed(0)

@@ -134,6 +134,7 @@ def test_one_sample_that_is_nan_leaves_the_others_alone() -> None:
     assert np.isnan(output[2:, 0]).all() and np.array_equal(output[:, 1:], layer(X)[0].numpy()[:, 1:])
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_are_recorded_and_differentiated() -> None:
     layer = nn.RNN(1, 2)
     output, _ = layer(np.ones((10_000, 1, 1)))

@@ -106,6 +106,7 @@ def test_a_mask_is_laid_out_as_the_input(kind: str) -> None:
     np.testing.assert_allclose(one.numpy(), output.numpy()[1], rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["numpy", "jit"])
 def test_a_mask_is_an_argument_of_a_compiled_function(executor: str) -> None:
     if executor == "jit":

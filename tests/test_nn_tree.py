@@ -92,6 +92,7 @@ def test_a_balanced_tree_is_as_deep_as_the_logarithm(n):
     assert deepest == int(np.ceil(np.log2(n)))
 
 
+@pytest.mark.slow
 def test_a_tree_may_be_deeper_than_python_recurses():
     depth = 5000
     tree = nn.parse_tree("(" * depth + "w" + " w)" * depth)

@@ -116,6 +116,7 @@ def _calls_itself(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_function_within_another_calls_itself() -> None:
     """It would hold itself, and all that its frame held, until the cycle collector comes."""
     assert offenders(_calls_itself) == {}
@@ -175,6 +176,7 @@ def _imported_upwards(path: Path) -> set[str]:
     return packages - BELOW[package_of(path)] - {package_of(path)}
 
 
+@pytest.mark.slow
 def test_imports_point_downwards() -> None:
     assert offenders(_imported_upwards) == {}
 

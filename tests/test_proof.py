@@ -20,6 +20,7 @@ def judged(model: Model) -> list[Equation]:
     return [equation for equation in model.gradients if model.role(equation) != "helper"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_every_line_of_a_proof_can_stand_in_the_place_of_the_equation(name: str) -> None:
     model = tg.load(name)
@@ -58,6 +59,7 @@ def test_what_is_not_proved_is_told_with_the_reason() -> None:
     assert "not proved: the two sides differ by (1 / T - 1); at a random point with T = 5" in written(proof)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.parametrize("name", ["vanilla", "lstm", "attention"])
 def test_the_proofs_of_a_model_compile_in_latex(name: str, tmp_path: Path) -> None:

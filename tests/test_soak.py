@@ -13,12 +13,14 @@ from tinygrad_rnn.models import names, resolve
 SEED = 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", sample(range(4), 2, "right"))
 def test_right_derivations_hold_however_they_are_stated(block):
     tally = soak("right", 100 * SEED + block, 2)
     assert not tally.findings, "\n".join(map(str, tally.findings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", sample(range(4), 1, "wrong"))
 def test_wrong_equations_do_not_hold_and_corrections_do(block):
     tally = soak("wrong", 100 * SEED + block, 1)
@@ -30,12 +32,14 @@ def test_no_wrong_equation_is_proved():
     assert not tally.findings, "\n".join(map(str, tally.findings))
 
 
+@pytest.mark.slow
 def test_printed_derivations_are_right_at_lengths_they_were_not_made_from():
     tally = soak("derived", SEED, 6)
     wrong = [finding for finding in tally.findings if finding.what != "derivation refused"]
     assert not wrong, "\n".join(map(str, wrong))
 
 
+@pytest.mark.slow
 def test_sets_of_steps_agree_with_isl():
     pytest.importorskip("islpy")
     tally = soak("domains", SEED, 30)
@@ -43,6 +47,7 @@ def test_sets_of_steps_agree_with_isl():
 
 
 # -- the soak itself --------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(names(), 9, "own numbers"))
 def test_the_soaks_own_numbers_agree_with_the_published_derivations(name):
     """Reader, arithmetic and complex step of the soak, on what was derived by hand."""

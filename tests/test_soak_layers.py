@@ -10,6 +10,7 @@ from benchmarks.soak.judging import Tally
 SEED = 29
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(2))
 def test_random_layers_are_right_however_their_sequences_end(block):
     tally = Tally()

@@ -11,6 +11,7 @@ SEED = 23
 OPEN: set[int] = set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_compiled_random_loops_equal_eager(block):
     tally = Tally()

@@ -12,6 +12,7 @@ SEED = 17
 OPEN: set[int] = set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_random_programs_agree_with_torch(block):
     tally = Tally()

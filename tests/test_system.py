@@ -27,6 +27,7 @@ def model_of(name: str) -> tg.Model:
     return tg.load(f"sizes: h = 2{', a = 2' if name == 'children' else ''}\n{OVERLAPPING[name]}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*OVERLAPPING, *[name for name in names() if name not in LARGE - {"treelstm"}]])
 def test_clauses_hold_exactly_where_coverage_says(name):
     model = model_of(name)

@@ -39,6 +39,7 @@ def text(domain: Domain) -> str:
     return " and ".join(["T >= 1", *parts])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", sample(range(10), 3, "isl"))
 def test_emptiness_and_difference_agree_with_isl(block):
     isl = pytest.importorskip("islpy")
@@ -56,6 +57,7 @@ def test_emptiness_and_difference_agree_with_isl(block):
         assert domain.within(other) == exact.is_subset(isl.Set(f"[T] -> {{ [i, j] : {text(other)} }}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
 def test_a_projection_is_what_is_left_when_a_variable_is_forgotten(seed):
     domain = random_domain(seed)

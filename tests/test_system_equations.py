@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.sweep import sample
 from tinygrad_rnn import nn
 from tinygrad_rnn.core.errors import DerivationError
 from tinygrad_rnn.language.text.printer import text
@@ -160,7 +161,8 @@ def same_as_the_code(found: Equations, at: Equations, loss: float, grads: dict[s
         np.testing.assert_allclose(mine, truth, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", PASSES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sample(list(PASSES), 6, "other lengths"))
 def test_equations_of_a_function_give_its_loss_and_gradients_at_other_lengths(name):
     function, given = example(name, 5)
     found = equations_of(function, given)
@@ -180,6 +182,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_equations_of_a_layer_are_those_of_its_cells(name):
     layer = LAYERS[name]()
@@ -456,7 +459,8 @@ def of_row(name: str) -> Equations:
     return equations_of(loss, given)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sample(list(WRITTEN), 6, "recorded"))
 def test_equations_of_a_layer_give_what_was_recorded(name):
     found = of_row(name)  # which raises where values or gradients differ from the code's
     stated = {equation.target.name for equation in tg.derive(found.model).equations}  # as do gradients of these

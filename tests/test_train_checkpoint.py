@@ -248,6 +248,7 @@ def uninterrupted() -> faults.Run:
     return killed_run.run(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.95])
 def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path, share: float, uninterrupted: faults.Run) -> None:
     faults.start_and_kill(tmp_path, "eager", after=share)
@@ -256,6 +257,7 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path, share: float, uninte
     assert found[1].resumed == step and not faults.difference(found, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 3, 50, 149])
 def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninterrupted: faults.Run) -> None:
     killed_run.run(str(tmp_path), first)
@@ -265,6 +267,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, first: int, uninte
 WAYS = list(product([True, "jit"], [train.Adam, train.Adagrad], [1.0, train.clip.by_value(0.01)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("executor", "kind", "rule"), sample(WAYS, 3, "in two parts"))
 def test_a_compiled_run_in_two_parts_is_the_run_in_one(tmp_path: Path, executor: Any, kind: Any, rule: Any) -> None:
     if executor == "jit":

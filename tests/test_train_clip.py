@@ -101,6 +101,7 @@ def test_nothing_to_clip_is_no_error() -> None:
     assert clip.by_norm(1.0)([]) == ([], 0.0) and tg.train.clip_grad_norm_([tg.tensor(1.0)], 1.0) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, inf])
 @pytest.mark.parametrize("v", [0.3, 3.0, 100.0])

@@ -357,6 +357,7 @@ def test_a_bar_in_a_terminal_with_rich_and_lines_without(monkeypatch: pytest.Mon
         assert not isinstance(told, Bar)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_the_curves_are_drawn(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[train]'")

@@ -38,6 +38,7 @@ W = tg.tensor([1.0, 2.0], name="W")
 SGD = train.SGD([W])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "message"), [
     ({"steps": -1}, "steps is -1, but has to be at least 0"),
     ({"steps": 2.5}, "steps is 2.5, but has to be a whole number"),

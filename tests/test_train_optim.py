@@ -35,6 +35,7 @@ def test_optimiser_equals_the_kept_numbers_of_torch(case: str) -> None:
         np.testing.assert_allclose(value, KEPT[f"{case}.{i}"], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["sgd_nesterov", "sgd_dampening", "adagrad_all", "rmsprop_all", "adam_amsgrad", "adamw_all"]
 )
@@ -44,6 +45,7 @@ def test_optimiser_in_machine_code_equals_the_kept_numbers_of_torch(case: str) -
         np.testing.assert_allclose(value, KEPT[f"{case}.{i}"], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @OPTIMISERS
 def test_optimiser_equals_torch(case: str) -> None:
@@ -93,6 +95,7 @@ def test_a_run_taken_up_from_its_state_ends_in_the_same_bits(case: str) -> None:
         np.testing.assert_array_equal(p.value, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("portion", [1, 5, 13])
 @OPTIMISERS
 def test_portions_change_no_bit(case: str, portion: int, monkeypatch: pytest.MonkeyPatch) -> None:

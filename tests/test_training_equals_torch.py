@@ -80,6 +80,7 @@ def torch_penalised(p: Arrays, x: Any) -> Any:
     return ((norms - 1.0) ** 2).mean() + (outputs(p, torch.tensor(x), torch.tanh) ** 2).mean()
 
 
+@pytest.mark.slow
 @EXECUTORS
 def test_gradient_penalty(executor: str | None) -> None:
     batches = [(X[:4],), (X[4:8],), (X[8:],)]
@@ -96,6 +97,7 @@ def weights_alone(p: Arrays) -> Any:
     return (p["W"] @ p["W"].T).sum() * 0.1  # reads W, and neither U nor v
 
 
+@pytest.mark.slow
 def test_two_losses_sent_back_before_one_step() -> None:
     ours = {name: tg.tensor(value, name=name) for name, value in WEIGHTS.items()}
     theirs = {name: torch.tensor(value, requires_grad=True) for name, value in WEIGHTS.items()}

@@ -17,7 +17,8 @@ CASES = list(cases())
 LENGTHS = ({"T": 5, "S": 8}, {"T": 6, "S": 4}, {"T": 25, "S": 9}, {"T": 160, "S": 3})
 
 
-@pytest.mark.parametrize("case", sample(CASES, 110, "traps"), ids=lambda case: case.title)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sample(CASES, 75, "traps"), ids=lambda case: case.title)
 def test_each_equation_gets_the_verdict_it_deserves(case):
     with mock.patch(
         "tinygrad_rnn.verification.judge.diagnose", lambda *_: None
@@ -36,6 +37,7 @@ def test_each_equation_gets_the_verdict_it_deserves(case):
     assert all(row.verdict in ("PASS", "PROVED", "CIRCULAR") for row in right), [(r.text, r.verdict) for r in right]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case.proofs], ids=lambda case: case.title)
 def test_what_is_right_only_where_people_look_is_not_proved(case):
     model = tg.load(case.text)
@@ -43,8 +45,9 @@ def test_what_is_right_only_where_people_look_is_not_proved(case):
     assert not proved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "corpus", sample([c for c in corpora() if c.name not in ("batch", "rows")], 6, "numbers"), ids=lambda c: c.name
+    "corpus", sample([c for c in corpora() if c.name not in ("batch", "rows")], 4, "numbers"), ids=lambda c: c.name
 )
 def test_numbers_say_what_the_corpus_says(corpus):
     """The complex step, with arithmetic of the soak's own, confirms what each trap claims to be."""

@@ -248,6 +248,7 @@ def test_single_precision_has_its_own_unit_and_is_named():
     assert wrong.verdict != "PASS"
 
 
+@pytest.mark.slow
 def test_a_long_sequence_can_still_be_told():
     steps = list(0.1 * draw(80, 4, seed=8))
 
@@ -357,6 +358,7 @@ class TestTorch:
         assert report.ok, str(report)
 
 
+@pytest.mark.slow
 def test_a_custom_vjp_of_jax():
     jax = pytest.importorskip("jax", reason="jax is not installed")
     jnp = jax.numpy

@@ -33,6 +33,7 @@ def named(path) -> bool:
 
 
 # -- the corpus --------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @some_wrong_files
 def test_the_mistake_is_named_as_its_file_says(path):
     row = failed(judged(path))
@@ -65,6 +66,7 @@ def test_equations_that_pass_have_neither_terms_nor_a_mistake(path):
             assert (row.mistake, row.explanation, row.terms) == ("", "", [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(names(), 8, "right"))
 def test_a_right_derivation_has_neither_terms_nor_a_mistake(name):
     rows = verified(name).rows
@@ -72,6 +74,7 @@ def test_a_right_derivation_has_neither_terms_nor_a_mistake(name):
 
 
 # -- the correction, applied -------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @some_wrong_files
 def test_the_correction_applied_makes_the_equation_right(path):
     """In the file, at a length and with values that no diagnosis has seen."""
@@ -121,6 +124,7 @@ TWO = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TWO)
 def test_two_mistakes_in_one_equation_are_both_told(case):
     stated, said = TWO[case]
@@ -144,6 +148,7 @@ def test_mistakes_in_several_equations_are_told_apart():
     assert found == {"dh[t]": "sign", "db": "wrong factor", "dW": "wrong step", "dV": "wrong sum"}
 
 
+@pytest.mark.slow
 def test_a_mistake_of_a_nonsensical_kind_is_given_the_right_terms():
     row = failed(tg.verify(vanilla(dW="sum(t, sin(W) * sum(h[t]) * sum(dh[t]))")))
     assert "`sum(t, diag(1 - h[t]**2) @ dh[t] @ h[t-1].T)`" in row.explanation
@@ -182,6 +187,7 @@ BAD = {
 USUAL = [path for path in WRONG if not path.stem.startswith(tuple(LARGE))][::40]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "how"),
     sample([(path, how) for path in USUAL for how in BAD], 6, "bad probes"),

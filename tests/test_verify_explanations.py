@@ -99,6 +99,7 @@ def wrong(source: str, **how) -> tuple[Report, Row]:
     return report, row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_an_explanation_is_true_and_its_correction_passes(case):
     source, said, right = CASES[case]
@@ -112,6 +113,7 @@ def test_an_explanation_is_true_and_its_correction_passes(case):
     assert {r.verdict for r in again.rows} <= {"PASS", "PROVED"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_no_correction_repeats_what_was_written_or_has_two_signs_in_a_row(case):
     report, row = wrong(CASES[case][0])
@@ -126,6 +128,7 @@ def test_no_correction_repeats_what_was_written_or_has_two_signs_in_a_row(case):
 MUTATED = ["vanilla", "leaky", "gru_after", "conditional", "recursive", "encoder_decoder"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(MUTATED, 2, "corrected"))
 def test_every_wrong_version_of_a_right_equation_is_given_a_correction_that_passes(name):
     """One mutant of each equation, at random; the correction is tried at a length the diagnosis has not seen."""
@@ -294,6 +297,7 @@ def test_a_length_is_called_by_its_name():
 SHARE = "W.T @ diag(1 - h[t+1]**2) @ dh[t+1]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("forward", "said", "extra", "lacking"),
     [
@@ -324,6 +328,7 @@ def test_a_term_that_belongs_at_some_steps_is_told_with_the_others(forward, said
     assert {r.verdict for r in again.rows} <= {"PASS", "PROVED"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "correction"),
     [

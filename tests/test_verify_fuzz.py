@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +98,7 @@ def test_token_soup(pieces):
     ends_cleanly(" ".join(pieces))
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(70, 700), deadline=SOON, database=None)
 @given(st.data())
 def test_a_shipped_file_with_a_piece_changed(data):

@@ -80,6 +80,7 @@ def backward(mistake="", **v):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_right_backward_pass_passes(seed):
     report = tg.verify_backward(forward, backward, inputs(seed))
@@ -104,6 +105,7 @@ def test_the_missing_output_peephole_is_named():
     assert "is missing" in row.explanation
 
 
+@pytest.mark.slow
 def test_a_wrong_line_is_told_from_what_follows_from_it():
     report = tg.verify_backward(forward, lambda **v: backward("forget gate", **v), inputs())
     assert [row.name for row in report.rows if row.mistake] == ["df[t]"]

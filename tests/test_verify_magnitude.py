@@ -211,6 +211,7 @@ def sizes_and_errors(name: str, spread: float, seed: int) -> tuple[np.ndarray, n
     return np.ravel(size), true_errors(np.asarray(y.value), truth(*[matrix(leaf) for leaf in leaves]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [1e-3, 1.0, 30.0])
 @pytest.mark.parametrize("name", REDUCING)
 def test_the_bound_holds_for_reductions(name, spread):

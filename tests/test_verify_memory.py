@@ -7,6 +7,7 @@ import pytest
 import tinygrad_rnn as tg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru", "delay"])
 def test_verify_leaves_nothing_to_the_cycle_collector(name: str) -> None:
     text = tg.load(name).document.source.text
@@ -20,6 +21,7 @@ def test_verify_leaves_nothing_to_the_cycle_collector(name: str) -> None:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_what_the_prover_no_longer_keeps_is_gone_as_well() -> None:
     texts = [
         f"sizes: h = {n}\nh[t] = tanh(W @ h[t-1])\nL = sum(t, dot(h[t], h[t]) / 2)\ngradients:\ndL = 1\n"

@@ -70,6 +70,7 @@ db = sum(t, {})
 """
 
 
+@pytest.mark.slow
 def test_values_of_several_columns_make_names_matrices_of_columns():
     """What adds up the samples is right for three columns, what does not for one only."""
     x = np.random.default_rng(0).standard_normal((4, 4, 3))

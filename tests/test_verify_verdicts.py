@@ -54,6 +54,7 @@ ONLY_SOMEWHERE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ONLY_SOMEWHERE)
 def test_what_is_right_somewhere_only_fails(case):
     report = tg.verify(ONLY_SOMEWHERE[case])
@@ -255,6 +256,7 @@ def test_assertions_use_the_same_lengths():
 
 
 # -- probes that can tell nothing -------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_probe_on_which_a_term_is_zero_is_no_witness():
     """tanh(100) is 1 to the last digit, so that its slope, and with it a term of dh[t], is zero on every probe."""
     report = tg.verify(
@@ -292,6 +294,7 @@ KINKED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", KINKED)
 def test_a_forgotten_slope_fails_though_it_is_one_on_the_usual_probes(case):
     loss, (wrong, right) = KINKED[case]
@@ -324,6 +327,7 @@ def test_a_constant_divisor_of_zero_is_an_error_with_its_place():
     assert (caught.value.line, caught.value.column) == (6, 19)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "name", "why"),
     [
@@ -360,6 +364,7 @@ def test_a_line_that_fails_makes_the_file_fail_where_the_loss_is_outside_of_its_
 MASKED = "z = 3 * (v.T @ h[T])\nw = 3 * (u.T @ h[T])\nL = relu(z - 4) * relu(w + 4)\ngradients:\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("forgets", "right"),
     [
@@ -374,6 +379,7 @@ def test_a_kink_behind_a_mask_is_looked_at_where_the_mask_is_open(forgets, right
     assert tg.verify(forward + MASKED + right + "\n").verdict == "PROVED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stated", "verdicts"),
     [("relu'(z - w)", {"FAIL", "INCONCLUSIVE"}), ("relu'(z - maximum(w, s - 2))", {"PASS", "PROVED"})],
@@ -393,6 +399,7 @@ def test_values_on_a_kink_are_not_blamed_on_the_engine():
 
 
 # -- cost -------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_work_grows_with_the_length_and_no_faster():
     def calls(T: int) -> int:
         profile = cProfile.Profile()
@@ -433,6 +440,7 @@ def test_what_is_too_large_is_named_before_it_is_made():
         tg.verify(text + "gradients:\ndh[I, J, K] = 1\n", T=200, lengths={"J": 200, "K": 200})
 
 
+@pytest.mark.slow
 def test_nested_sums_are_counted_before_they_are_run():
     letters = "abcdefgi"
     nested = "".join(f"sum({k}, " for k in letters) + "sum(" + " * ".join(f"h[{k}]" for k in letters) + ")" * 9
@@ -480,6 +488,7 @@ LATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradients", LATE.values(), ids=LATE.keys())
 def test_lengths_are_long_enough_for_conditions_together(gradients):
     """Each names only small numbers, and what is wrong begins later than any of them says by itself."""
