@@ -25,9 +25,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 #: by package of the mutated module the test files that have to notice
 TESTS: dict[str, tuple[str, ...]] = {
-    "core": ("test_core_*.py", "test_parity.py", "test_train_clip.py", "test_compile_memory.py"),
-    "verification": ("test_verify_*.py", "test_every_length.py", "test_traps.py", "test_language_rows.py"),
-    "derivation": ("test_deriv*.py", "test_prove.py", "test_proof.py", "test_every_length.py", "test_verify_judge.py"),
+    "core": ("test_core_*.py", "test_parity.py"),
+    "verification": ("test_verify_*.py", "test_every_length.py", "test_traps.py"),
+    "derivation": ("test_deriv*.py", "test_prove.py", "test_proof.py"),
 }
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

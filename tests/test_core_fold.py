@@ -380,6 +380,7 @@ def test_inputs_keep_their_recorded_values_by_step():
     np.testing.assert_array_equal(x.values[3], graph["x", 3].value)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 7), max_size=4), min_size=8, max_size=8))
 def test_components_are_the_classes_of_mutual_reachability(reads):
     reach = np.eye(8, dtype=bool)

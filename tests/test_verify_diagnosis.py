@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.sweep import sample
-from tests.test_verify_corpus import MISSES, SOME, WRONG, applied, header, judged, model, quantity, some_wrong_files
+from tests.test_verify_corpus import MISSES, WRONG, applied, header, judged, model, quantity, some_wrong_files
 from tinygrad_rnn.models import names, resolve
 from tinygrad_rnn.verification.measure.probe import Probe
 from tinygrad_rnn.verification.results import Row
@@ -46,7 +46,7 @@ def test_the_mistake_is_named_as_its_file_says(path):
 
 def test_nine_in_ten_are_named_rightly_and_every_miss_is_a_file():
     assert set(MISSES) <= {path.stem for path in WRONG}
-    assert sum(named(path) for path in SOME) >= RATE * len(SOME)
+    assert len(MISSES) <= (1 - RATE) * len(WRONG)  # each other one is asserted above
 
 
 @some_wrong_files
