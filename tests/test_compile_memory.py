@@ -9,7 +9,7 @@ import tinygrad_rnn as tg
 from tests.compile_losses import B, H, every_step, gru_in_columns, inputs, lstm, parameters
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compiler import compile
-from tinygrad_rnn.compiler.numpy import numpy_calls, numpy_sums
+from tinygrad_rnn.compiler.numpy import numpy_calls
 from tinygrad_rnn.compiler.passes.contiguous_operands import straightened
 from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, Once, Plan, Ref, Tile, columns, walk
 
@@ -113,7 +113,7 @@ def test_a_product_of_vectors_is_the_sum_of_all_entries(turned: tuple[bool, bool
     x, y = (in_rows(z) if turn else z for z, turn in zip((x, y), turned, strict=True))
     if rows:
         x, y = x[:, slice(*rows)], y[:, slice(*rows)]
-    assert numpy_sums._dotted(x, y)() == pytest.approx(np.sum(x * y), rel=1e-14)
+    assert numpy_calls._dotted(x, y)() == pytest.approx(np.sum(x * y), rel=1e-14)
 
 
 @pytest.mark.parametrize("batch, dtype", [(1, "f8"), (3, "f4"), (16, "f8")])
@@ -121,7 +121,7 @@ def test_samples_are_laid_side_by_side(batch: int, dtype: str) -> None:
     array = np.random.default_rng(0).standard_normal((5, 8, batch)).astype(dtype)
     for given in (array, array[:, 2:6], in_rows(array)):
         place = np.zeros((given.shape[1], 5, batch), dtype)
-        numpy_sums._lay_out(place, given)
+        numpy_calls._lay_out(place, given)
         assert np.array_equal(place, given.transpose(1, 0, 2))
 
 

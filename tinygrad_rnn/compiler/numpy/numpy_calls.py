@@ -1,6 +1,8 @@
-"""How one instruction becomes a numpy call, for one step or for several at once.
+"""How instructions become numpy calls: for one step or for several at once, for parts of a stack, for sums over time.
 
-Which instructions run when is the business of `run_numpy`.
+A plan writes each part of a stack (the weights of all gates as one matrix) into its rows by an instruction of its own;
+numpy joins all parts at once. Sums over time are products over as many steps at once as make them efficient. Which
+instructions run when is the business of `run_numpy`.
 """
 
 from __future__ import annotations
@@ -8,24 +10,119 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ...core.ops.indexing import HOLE
 from ...core.primitive import PRIMITIVES
-from ..planning.plan import Instr, Operand, Ref, overlap
-
-if TYPE_CHECKING:
-    from .run_numpy import NumpyRunner
+from ..planning.plan import END, STEP, Buffer, Instr, Operand, Plan, Ref, columns, overlap
 
 Call = Callable[[], Any]
 #: a function and its arguments
 Spread = tuple[Any, ...]
 #: so many plain calls take no longer than one that broadcasts
 _APART = 3
+#: entries of a part from which on passing over it twice costs more than a call
+LARGE = 4096
 
 
+# -- memory ------------------------------------------------------------------------------------------------------------
+class Memory:
+    """The arrays of a plan's buffers, and what its references mean in them.
+
+    `given` and `made` are the arguments and results of this very call; `index` says which of them a buffer is.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.arrays: dict[int, np.ndarray] = {}
+        order = {id(ref.buffer): n for n, ref in enumerate(plan.outputs)}
+        self.fresh = sorted([b for b in plan.buffers if b.kind == "result"], key=lambda b: order.get(id(b), -1))
+        self.index = {id(b): i for buffers in (plan.arguments, self.fresh) for i, b in enumerate(buffers)}
+        self.given: list[Any] = [None] * len(plan.arguments)
+        self.made: list[Any] = [None] * len(self.fresh)
+        for buffer in plan.buffers:
+            if buffer.kind == "constant":
+                self.arrays[id(buffer)] = np.asarray(buffer.value)
+            elif not buffer.time and buffer.kind == "scratch":
+                self.arrays[id(buffer)] = room(buffer)
+        self.scalars: dict[Any, np.ndarray] = {}
+        self.wide: dict[Any, np.ndarray] = {}
+
+    def is_late(self, buffer: Buffer) -> bool:
+        """Whether the memory of a buffer is another one for each call."""
+        return buffer.kind in ("argument", "result")
+
+    def finder(self, ref: Ref, t: int, N: int, span: bool = False) -> Call:
+        """How to get at what a reference means at step t of N (or `span`: for the steps from t to N)."""
+        buffer = ref.buffer
+        if not self.is_late(buffer):
+            array = self.look(self.arrays[id(buffer)], ref, t, N, span)
+            return lambda: array
+        held = self.given if buffer.kind == "argument" else self.made
+        i = self.index[id(buffer)]
+        if ref.time is None and ref.rows is None and ref.groups == 1:
+            if ref.view is None:
+                return (lambda: held[i].T) if ref.T else (lambda: held[i])
+            if not ref.T:
+                return lambda: held[i].reshape(ref.view)
+        elif ref.rows is not None and ref.time is None and ref.view is None and ref.groups == 1 and not ref.T:
+            first, last = ref.rows
+            return lambda: held[i][first:last]
+        elif span and ref.T and ref.rows is None and ref.view is None and 1 in ref.shape and not t:
+            rows, columns = ref.shape
+            return lambda: held[i][:N].reshape(N, rows, columns)
+        return lambda: self.look(held[i], ref, t, N, span)
+
+    @staticmethod
+    def look(array: np.ndarray, ref: Ref, t: int = 0, N: int = 0, span: bool = False) -> np.ndarray:
+        """What a reference means in the memory of its buffer."""
+        lead = 0
+        if ref.time is not None:
+            base, k = ref.time
+            at = ref.buffer.lead + k
+            if ref.buffer.kind == "chunk":
+                first = t % len(array)
+                array, lead = (array[first : first + N - t], 1) if span else (array[first, ...], 0)
+            elif span:
+                array, lead = array[at + t : at + N], 1
+            else:
+                array = array[at + (t if base == STEP else N if base == END else 0), ...]
+        if ref.rows is not None:
+            array = array[:, ref.rows[0] : ref.rows[1]] if lead else array[ref.rows[0] : ref.rows[1]]
+        if ref.view is not None:
+            array = array.reshape((*array.shape[:lead], *ref.view))
+        if ref.groups > 1:
+            size = array.shape[lead] // ref.groups
+            array = array.reshape((*array.shape[:lead], ref.groups, size, *array.shape[lead + 1 :]))
+        if ref.T:
+            array = array.transpose(0, *range(array.ndim - 1, 0, -1)) if lead else array.T
+        return array
+
+    def scalar(self, value: float, dtype: np.dtype[Any]) -> np.ndarray:
+        """A number as an array of the dtype it meets; numpy takes that sooner than a Python float."""
+        key = (value.hex(), dtype)
+        if key not in self.scalars:
+            self.scalars[key] = np.array(value, dtype if dtype.kind == "f" else np.float64)
+        return self.scalars[key]
+
+    def columns(self, which: str, rows: int, count: int, dtype: Any) -> np.ndarray:
+        """Memory for the columns of several steps side by side."""
+        key = (which, rows, count, dtype)
+        if key not in self.wide:
+            self.wide[key] = np.empty((rows, count), dtype)
+        return self.wide[key]
+
+
+def room(buffer: Buffer, *slots: int) -> np.ndarray:
+    """Memory for a buffer, with whatever stands in it: a plan reads nothing that it has not written."""
+    if buffer.turned:
+        return np.empty((*slots, *buffer.shape[::-1]), buffer.dtype).swapaxes(-1, -2)
+    return np.empty((*slots, *buffer.shape), buffer.dtype)
+
+
+# -- what numpy calls it -----------------------------------------------------------------------------------------------
 def _maximum(a: Any, b: Any, out: np.ndarray) -> Any:
     return np.maximum(a, b, out=out)  # of these two numpy wants it by name
 
@@ -68,19 +165,19 @@ def _group(ref: Ref, g: int) -> Ref:
     return replace(ref, rows=(first + g * size, first + (g + 1) * size), groups=1)
 
 
-def steps(runner: NumpyRunner, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Spread]:
+def steps(memory: Memory, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Spread]:
     """The calls of a loop, in order; a view that several calls share is made once, since views have to be read too."""
-    late = [any(runner.is_late(ref.buffer) for ref in (instr.out, *instr.refs)) for instr in body]
+    late = [any(memory.is_late(ref.buffer) for ref in (instr.out, *instr.refs)) for instr in body]
     early = [instr for instr, is_late in zip(body, late, strict=True) if not is_late]
     refs = dict.fromkeys(ref for instr in early for ref in (instr.out, *instr.refs))
-    views = {ref: runner.look(runner.arrays[id(ref.buffer)], ref, 0, N, False) for ref in refs if ref.time is None}
-    moving = [(ref, runner.arrays[id(ref.buffer)]) for ref in refs if ref.time is not None]
+    views = {ref: memory.look(memory.arrays[id(ref.buffer)], ref, 0, N, False) for ref in refs if ref.time is None}
+    moving = [(ref, memory.arrays[id(ref.buffer)]) for ref in refs if ref.time is not None]
     calls: list[Spread] = []
     for t in times:
         for ref, array in moving:
-            views[ref] = runner.look(array, ref, t, N, False)
+            views[ref] = memory.look(array, ref, t, N, False)
         for instr, is_late in zip(body, late, strict=True):
-            calls.append(spread(bound(runner, instr, t, N) if is_late else _viewed(runner, instr, views)))
+            calls.append(spread(bound(memory, instr, t, N) if is_late else _viewed(memory, instr, views)))
     return calls
 
 
@@ -91,39 +188,39 @@ def spread(call: Call | Spread) -> Spread:
     return (call.func, *call.args) if isinstance(call, partial) and not call.keywords else (call,)
 
 
-def _viewed(runner: NumpyRunner, instr: Instr, views: Mapping[Ref, np.ndarray]) -> Call:
+def _viewed(memory: Memory, instr: Instr, views: Mapping[Ref, np.ndarray]) -> Call:
     """The call for an instruction whose references are seen so."""
     dtype = instr.out.buffer.dtype
-    return _call(instr, views[instr.out], [_operand(runner, x, dtype, views) for x in instr.ins], False)
+    return _call(instr, views[instr.out], [_operand(memory, x, dtype, views) for x in instr.ins], False)
 
 
-def _operand(runner: NumpyRunner, x: Operand, dtype: np.dtype[Any], views: Mapping[Ref, np.ndarray]) -> np.ndarray:
-    return views[x] if isinstance(x, Ref) else runner.scalar(x, dtype)
+def _operand(memory: Memory, x: Operand, dtype: np.dtype[Any], views: Mapping[Ref, np.ndarray]) -> np.ndarray:
+    return views[x] if isinstance(x, Ref) else memory.scalar(x, dtype)
 
 
-def bound(runner: NumpyRunner, instr: Instr, t: int, N: int) -> Call:
+def bound(memory: Memory, instr: Instr, t: int, N: int) -> Call:
     """The call for an instruction at one step."""
-    return _bound(runner, instr, t, N, False)
+    return _bound(memory, instr, t, N, False)
 
 
-def spanned(runner: NumpyRunner, instr: Instr, start: int, stop: int) -> Call:
+def spanned(memory: Memory, instr: Instr, start: int, stop: int) -> Call:
     """The call for an instruction for the steps from start to stop."""
-    return _bound(runner, instr, start, stop, True)
+    return _bound(memory, instr, start, stop, True)
 
 
-def _bound(runner: NumpyRunner, instr: Instr, t: int, N: int, span: bool) -> Call:
-    late = any(runner.is_late(r.buffer) for r in (instr.out, *instr.refs))
+def _bound(memory: Memory, instr: Instr, t: int, N: int, span: bool) -> Call:
+    late = any(memory.is_late(r.buffer) for r in (instr.out, *instr.refs))
     dtype = instr.out.buffer.dtype
     if not late:
-        out = runner.look(runner.arrays[id(instr.out.buffer)], instr.out, t, N, span)
+        out = memory.look(memory.arrays[id(instr.out.buffer)], instr.out, t, N, span)
         ins = [
-            runner.look(runner.arrays[id(x.buffer)], x, t, N, span) if isinstance(x, Ref) else runner.scalar(x, dtype)
+            memory.look(memory.arrays[id(x.buffer)], x, t, N, span) if isinstance(x, Ref) else memory.scalar(x, dtype)
             for x in instr.ins
         ]
         return _call(instr, out, ins, span)
-    get_out = runner.finder(instr.out, t, N, span)
+    get_out = memory.finder(instr.out, t, N, span)
     getters = [
-        runner.finder(x, t, N, span) if isinstance(x, Ref) else partial(runner.scalar, x, dtype) for x in instr.ins
+        memory.finder(x, t, N, span) if isinstance(x, Ref) else partial(memory.scalar, x, dtype) for x in instr.ins
     ]
     simple = _UFUNCS.get(instr.op) if not span else None
     if instr.op == "copy" and len(instr.out.shape) == len(instr.ins[0].shape if isinstance(instr.ins[0], Ref) else ()):
@@ -210,3 +307,248 @@ def _each_step(instr: Instr, out: np.ndarray, ins: list[Any], timed: list[bool])
     for t in range(len(out)):
         now = [np.asarray(x[t]) if moving else x for x, moving in zip(ins, timed, strict=True)]
         out[t] = instr.function.forward(*now, **instr.params)
+
+
+# -- parts of a stack --------------------------------------------------------------------------------------------------
+def stacked(memory: Memory, body: Sequence[Instr]) -> tuple[list[Call], list[Instr]]:
+    """Calls that fill buffers whose rows are arguments, and the instructions that are left."""
+    groups: dict[int, list[Instr]] = {}
+    for instr in body:
+        if _is_part(instr):
+            groups.setdefault(id(instr.out.buffer), []).append(instr)
+    calls: list[Call] = []
+    taken: set[int] = set()
+    for group in groups.values():
+        group = sorted(group, key=lambda instr: _rows(instr.out)[0])
+        ends = [_rows(instr.out) for instr in group]
+        ranks = {len(instr.refs[0].buffer.shape) for instr in group}
+        large = any(instr.op == "multiply" and instr.out.buffer.size > LARGE * len(group) for instr in group)
+        if len(group) > 1 and len(ranks) == 1 and not large and all(a[1] == b[0] for a, b in pairwise(ends)):
+            calls += _filled(memory, group)
+            taken |= {id(instr) for instr in group}
+    return calls, [instr for instr in body if id(instr) not in taken]
+
+
+def _rows(ref: Ref) -> tuple[int, int]:
+    return ref.rows or (0, ref.buffer.shape[0])
+
+
+def _is_part(instr: Instr) -> bool:
+    """Whether an instruction writes an argument, or a multiple of it, into some rows of a buffer."""
+    numbers = [x for x in instr.ins if isinstance(x, float)]
+    given = instr.refs
+    return (
+        instr.op in ("copy", "multiply")
+        and len(given) == 1
+        and len(numbers) == (instr.op == "multiply")
+        and instr.out.time is None
+        and len(instr.out.buffer.shape) == 2
+        and given[0] in (Ref(given[0].buffer), Ref(given[0].buffer, view=(*given[0].buffer.shape, 1)))
+        and given[0].buffer.kind == "argument"
+        and given[0].buffer.dtype == instr.out.buffer.dtype
+        and given[0].shape == instr.out.shape
+    )
+
+
+def _filled(memory: Memory, group: list[Instr]) -> list[Call]:
+    rows = memory.arrays[id(group[0].out.buffer)]
+    whole = rows[_rows(group[0].out)[0] : _rows(group[-1].out)[1]]
+    if len(group[0].refs[0].buffer.shape) == 1:
+        whole = whole[:, 0]
+    held, numbers = memory.given, [memory.index[id(instr.refs[0].buffer)] for instr in group]
+
+    def join() -> None:
+        np.concatenate([held[i] for i in numbers], out=whole)
+
+    calls: list[Call] = [join]
+    scaled: list[tuple[float, int, int]] = []
+    for instr in group:
+        first, last = _rows(instr.out)
+        for x in instr.ins:
+            if not isinstance(x, float):
+                continue
+            if scaled and scaled[-1][0] == x and scaled[-1][2] == first:
+                scaled[-1] = (x, scaled[-1][1], last)
+            else:
+                scaled.append((x, first, last))
+    for factor, first, last in scaled:
+        part = rows[first:last]
+        calls.append(partial(np.multiply, part, memory.scalar(factor, rows.dtype), part))
+    return calls
+
+
+# -- sums over time ----------------------------------------------------------------------------------------------------
+def sums(memory: Memory, body: Sequence[Instr], start: int, stop: int, first: bool) -> list[Call]:
+    """Sums over the steps from start to stop, as a beginning (`first`) or added to what is there.
+
+    They are products over as many steps at once as make them efficient; the columns of several steps are put side by
+    side, once for all sums that read them.
+    """
+    if stop <= start:
+        return [_zeros(memory, instr) for instr in body] if first else []
+    program: list[Call] = [_TOTALS[i.op](memory, i, start, stop, first) for i in body if i.op in _TOTALS]
+    products = [instr for instr in body if instr.op not in _TOTALS]
+    needed = _rows_needed(products)
+    batch = max((instr.refs[0].shape[1] for instr in products), default=1)
+    chunk = max(1, columns(products) // max(1, batch))
+    for at in range(start, stop, chunk):
+        end = min(stop, at + chunk)
+        moved: dict[Any, np.ndarray] = {}
+        for instr in products:
+            left = _columns(memory, instr.refs[0], at, end, needed, moved, program)
+            if instr.op == "contract":
+                right = _columns(memory, instr.refs[1], at, end, needed, moved, program)
+            else:
+                right = _Ones(np.ones(((end - at) * instr.refs[0].shape[1], 1), instr.out.buffer.dtype))
+            begins = first and at == start
+            program.append(_added_product(memory, instr, left, right, begins))
+    return program
+
+
+def _total(memory: Memory, instr: Instr, start: int, stop: int, first: bool) -> Call:
+    (x,), dtype = instr.ins, instr.out.buffer.dtype
+    if not isinstance(x, Ref) or x.time is None:
+        get = memory.finder(x, 0, stop) if isinstance(x, Ref) else partial(memory.scalar, x, dtype)
+
+        def part() -> Any:
+            return get() * dtype.type(stop - start)
+
+    else:
+        find = memory.finder(x, start, stop, span=True)
+
+        def part() -> Any:
+            return np.add.reduce(find(), 0)
+
+    return _added(memory, instr, part, first)
+
+
+def _inner(memory: Memory, instr: Instr, start: int, stop: int, first: bool) -> Call:
+    a, b = (memory.finder(x, start, stop, span=True) for x in instr.refs)
+    late = any(memory.is_late(x.buffer) for x in instr.refs)
+    part = (lambda: _dotted(a(), b())()) if late else _dotted(a(), b())
+    return _added(memory, instr, part, first)
+
+
+def _dotted(x: np.ndarray, y: np.ndarray) -> Call:
+    """The sum of all entries of x * y."""
+    for order in (range(x.ndim), (0, *range(x.ndim - 1, 0, -1))):
+        pair = [z.transpose(order) for z in (x, y)]
+        if all(z.flags.c_contiguous for z in pair):
+            return partial(np.dot, *[z.reshape(-1) for z in pair])
+        if all(z[0].flags.c_contiguous for z in pair):
+            left, right = (z.reshape(len(z), -1) for z in pair)
+            return lambda: np.add.reduce(np.matmul(left[:, None, :], right[:, :, None]), None)
+    return lambda: np.add.reduce(np.multiply(x, y), None)
+
+
+def _added(memory: Memory, instr: Instr, part: Call, first: bool) -> Call:
+    """`part` as the beginning of a sum, or added to it."""
+    made, i = memory.made, memory.index[id(instr.out.buffer)]
+
+    def begin() -> None:
+        made[i][...] = part()
+
+    def more() -> None:
+        made[i] += part()
+
+    return begin if first else more
+
+
+_TOTALS = {"total": _total, "inner": _inner}
+
+
+def _rows_needed(products: list[Instr]) -> dict[Any, tuple[int, int]]:
+    """Which rows of each buffer the sums read, from the first to the last."""
+    needed: dict[Any, tuple[int, int]] = {}
+    for instr in products:
+        for ref in instr.refs:
+            key = (id(ref.buffer), ref.time)
+            first, last = ref.rows or (0, ref.buffer.shape[0] if ref.buffer.shape else 0)
+            known = needed.get(key, (first, last))
+            needed[key] = min(first, known[0]), max(last, known[1])
+    return needed
+
+
+class _Ones:
+    """A right side that adds up columns."""
+
+    def __init__(self, ones: np.ndarray) -> None:
+        self.turned = ones.T
+
+    def __call__(self) -> np.ndarray:
+        return self.turned
+
+
+def _zeros(memory: Memory, instr: Instr) -> Call:
+    made, i = memory.made, memory.index[id(instr.out.buffer)]
+    return lambda: made[i].fill(0)
+
+
+def _added_product(memory: Memory, instr: Instr, left: Call, right: Call, begins: bool) -> Call:
+    """The beginning of a sum, or what is added to it by way of memory kept for that."""
+    made, i, out = memory.made, memory.index[id(instr.out.buffer)], instr.out.buffer
+    alike = all(ref.buffer.dtype == out.dtype for ref in instr.refs)
+
+    def first() -> None:
+        left().dot(right().T, made[i])
+
+    def first_of_another_dtype() -> None:
+        made[i][...] = left().dot(right().T)
+
+    if begins:
+        return first if alike else first_of_another_dtype
+    part = memory.columns("part", out.shape[0], out.shape[1], out.dtype)
+
+    def more() -> None:
+        total = made[i]
+        np.add(total, left().dot(right().T, part), total)
+
+    def more_of_another_dtype() -> None:
+        made[i] += left().dot(right().T)
+
+    return more if alike else more_of_another_dtype
+
+
+def _columns(
+    memory: Memory,
+    ref: Ref,
+    start: int,
+    stop: int,
+    needed: dict[Any, tuple[int, int]],
+    moved: dict[Any, np.ndarray],
+    program: list[Call],
+) -> Call:
+    """(steps, rows, batch) as (rows, steps * batch)."""
+    rows, batch = ref.shape
+    count = stop - start
+    find = memory.finder(ref, start, stop, span=True)
+    if batch == 1 or ref.buffer.turned:
+        if not memory.is_late(ref.buffer):
+            array = find()
+            beside = samples(array).T
+            if np.may_share_memory(array, beside):  # a copy would keep what stood there when it was made
+                return lambda: beside
+        return lambda: samples(find()).T
+    if ref.T and ref.rows is None and ref.view is None and ref.buffer.kind == "argument":
+        return lambda: samples(find()).T  # in rows already: nothing moves
+    if ref.T or ref.view is not None or not ref.buffer.shape:
+        return lambda: np.ascontiguousarray(find().transpose(1, 0, 2)).reshape(rows, count * batch)
+    key = (id(ref.buffer), ref.time)
+    first, last = needed[key]
+    if key not in moved:
+        whole, size = Ref(ref.buffer, ref.time, (first, last)), last - first
+        wide = moved[key] = memory.columns(ref.buffer.name + str(ref.time), size, count * batch, ref.buffer.dtype)
+        get, place = memory.finder(whole, start, stop, span=True), wide.reshape(size, count, batch)
+        program.append(lambda: _lay_out(place, get()))
+    at = (ref.rows[0] if ref.rows else 0) - first
+    part = moved[key][at : at + rows]
+    return lambda: part
+
+
+def _lay_out(place: np.ndarray, array: np.ndarray) -> None:
+    """(steps, rows, batch) into (rows, steps, batch), the samples of a row as one item: short rows take numpy long."""
+    if array.strides[2] == array.itemsize:
+        item = np.dtype((np.void, array.shape[2] * array.itemsize))
+        np.copyto(place.view(item)[:, :, 0], array.view(item)[:, :, 0].T)
+    else:
+        np.copyto(place, array.transpose(1, 0, 2))
