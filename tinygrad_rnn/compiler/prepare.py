@@ -110,6 +110,7 @@ def _repeated(
         if T is None or form.least > T:
             reasons.append(f"{T} steps are fewer than the {form.least} that are looked at by themselves")
             return None
+        form.reconsidered = another
         form.lengths = Lengths(*[census(each.recorded.outputs, each.length) for each in (first, second)])
         found = _disagreement(compiled, form, first.recorded, length)
         found = (

@@ -5,6 +5,7 @@ Which form a function takes is decided in `prepare`; here one is asked whether i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -102,6 +103,8 @@ class Planned(Prepared):
         #: why it is not used any more, after another length spoke against it; and the forms that are used instead
         self.refused: str | None = None
         self.instead: list[Prepared] = []
+        #: what says for a length not looked at so far which form runs instead, or None (`prepare`, which makes forms)
+        self.reconsidered: Callable[..., Prepared | None] = lambda *call: None
         #: the fewest steps it can do: a step of the loop that is read by itself has to be there
         self.least = ends
         self.questions = Questions({}, False, 0)
@@ -133,9 +136,7 @@ class Planned(Prepared):
         """The result, by the plan; by another form or by the function itself where the plan does not hold."""
         T = self.length(arrays) or 0
         if self.lengths is not None and (self.refused or T not in self.lengths):
-            from .prepare import another  # which makes forms
-
-            other = another(compiled, self, args, kwargs, arrays)
+            other = self.reconsidered(compiled, self, args, kwargs, arrays)
             if other is not None:
                 return other.run(compiled, args, kwargs, arrays)
         if not self._allowed(arrays, T):

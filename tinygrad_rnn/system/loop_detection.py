@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.trace.sequences import index_of
+from ..compiler.trace.unstack import index_of
 from ..core.errors import DerivationError
 from ..core.graph import Graph
 from ..core.loop.timeline import is_constant

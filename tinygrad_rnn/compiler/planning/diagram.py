@@ -1,8 +1,8 @@
 """A plan as a picture that a person can read: what is computed in which loop, and what flows from where to where.
 
-Here a plan is read and described as plain data (docs/draw.md), for which `tg.draw(plan)` asks; nothing is drawn here,
-and nothing of `draw` is imported. Every stage is a frame, in the order in which they run. In it a product of matrices
-is a node of its own, and all that is computed between two products is one node, with a line for each instruction.
+Here a plan is read and described as plain data (docs/draw.md), for which `tg.draw(plan)` asks; nothing is drawn here.
+Every stage is a frame, in the order in which they run. In it a product of matrices is a node of its own, and all that
+is computed between two products is one node, with a line for each instruction.
 """
 
 from __future__ import annotations
@@ -251,3 +251,6 @@ def _returned(plan: Plan, nodes: list[_Node]) -> tuple[list[dict[str, Any]], lis
         if writer is not None:
             edges.append((writer.id, f"r{k}"))
     return drawn, edges
+
+
+Plan.__picture__ = picture_of  # type: ignore[attr-defined]

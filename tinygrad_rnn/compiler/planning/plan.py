@@ -248,11 +248,6 @@ class Plan:
             b.slots(N, chunks.get(id(b))) * b.size * b.dtype.itemsize for b in self.buffers if b.kind != "constant"
         )
 
-    def __picture__(self) -> dict[str, Any]:
-        from .diagram import picture_of
-
-        return picture_of(self)
-
     def __str__(self) -> str:
         lines = [f"given {', '.join(_described(b) for b in self.arguments)}"]
         _write(self.stages, lines, "")
