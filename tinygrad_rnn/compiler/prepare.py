@@ -16,7 +16,6 @@ from ..core.errors import FoldError, NotDifferentiableError
 from ..core.loop.program import Node, order
 from ..core.loop.timeline import same_static
 from .argument_checks import questions
-from .jit.operation_forms import NotJittable
 from .numpy.run_numpy import NumpyRunner
 from .passes.pipeline import optimised, planned, with_gradients
 from .passes.rematerialize import CheckpointRunner
@@ -29,7 +28,7 @@ from .trace.build import Built, confirm, matched
 from .trace.guard import RECORDING
 from .trace.length_numbers import Lengths, census, line_of
 from .trace.record import Recording, Times, candidates
-from .unsupported import OtherNumber, Unfoldable
+from .unsupported import NotJittable, OtherNumber, Unfoldable
 
 #: how many steps are recorded, first and then for comparison: more, where delays are long
 _LENGTHS = ((6, 17), (12, 23))

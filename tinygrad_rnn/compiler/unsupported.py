@@ -19,3 +19,10 @@ class Unfoldable(FoldError):
 
 class OtherNumber(Unfoldable):
     """A number differs between two recordings, and is none that a form for all lengths can take."""
+
+
+class NotJittable(CompileError):
+    """A plan has something for which there is no machine code here: the numpy executor carries it out."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the jitted executor has no form for {what}: take executor='numpy'")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.entrywise_functions import Entrywise
-from ..compiler.jit.operation_forms import NotJittable
+from ..compiler.unsupported import NotJittable
 from .flat_parameters import Buffers, Options
 
 #: what is remembered of each parameter, by name

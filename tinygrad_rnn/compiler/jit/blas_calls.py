@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..passes.loop_fusion import FAR
 from ..planning.plan import Buffer, Instr, Ref
-from .operation_forms import NotJittable
-
-if TYPE_CHECKING:
-    from .emit_jit import Writer
+from ..unsupported import NotJittable
+from .loop_nest import Writer
 
 #: samples of several steps that are multiplied at once where a result is too large to be read in every step
 SIDE_BY_SIDE = 256

@@ -6,21 +6,19 @@ not even looked at. How the text becomes a function is in `run_jit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from math import isfinite, prod
+from collections.abc import Iterable
+from contextlib import ExitStack
+from math import prod
 from typing import Any
 
-import numpy as np
-
 from ..passes.contiguous_operands import straightened
-from ..passes.loop_fusion import Group, Needed, grouped, key, momentary, offset, squeezed, strides
+from ..passes.loop_fusion import Group, grouped, key, squeezed, strides
 from ..passes.loop_sinking import one_column, sunk
 from ..planning.direct import direct
-from ..planning.plan import END, START, STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
-from . import blas_calls, gather_scatter
-from .loop_nest import Nest
-from .operation_forms import DTYPES, NotJittable
+from ..planning.plan import Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
+from ..unsupported import NotJittable
+from . import blas_calls
+from .loop_nest import DTYPES, MOVES, NOW, Writer, move
 
 _HEADER = '''"""One plan, written out for numba. Buffers are addresses; t counts steps, i, j, k entries."""
 
@@ -37,32 +35,21 @@ BLAS = ("sgemm", "dgemm", "sgemv", "dgemv")
 FIRST = len(BLAS) + 1
 #: primitives of which `classes` has a form
 CLASSES = frozenset({"softmax", "log_softmax", "logsumexp", "cross_entropy", "onehot"})
-#: the steps over which a sum over time runs that stands in a loop
-NOW = ("t", "t + 1")
 
 
 def emit(plan: Plan) -> tuple[str, list[Buffer], set[int]]:
     """The text, the buffers whose addresses its function takes, and which of these (by `id`) have a single slot."""
-    writer = Writer(plan)
+    writer = _Module(plan)
     text, buffers = writer.module()
     return text, buffers, writer.momentary
 
 
-class Writer:
+class _Module(Writer):
     """Writes stage by stage; what it knows of the plan as a whole is worked out first."""
 
     def __init__(self, plan: Plan) -> None:
-        self.chunks = chunk_of(plan.stages)
-        self.plan = plan = straightened(sunk(direct(plan)))
-        self.momentary = momentary(plan)
-        self.needed = Needed(plan)
-        self.lines: list[str] = []
-        self.depth = 1
-        self.counter = 0
-        self.constants: dict[tuple[str, str], str] = {}
-        self.buffers: dict[int, int] = {}  # id -> number, in the order of first use
-        self.listed: list[Buffer] = []
-        self.bounds = ("0", "N")
+        self.plan = straightened(sunk(direct(plan)))
+        super().__init__(self.plan, chunk_of(plan.stages))
 
     def module(self) -> tuple[str, list[Buffer]]:
         self.clear_sums()
@@ -76,63 +63,6 @@ class Writer:
         constants = [f"{name} = {kind}({text})" for (kind, text), name in self.constants.items()]
         text = "\n".join([_HEADER, *constants, "", "", _DECORATOR, *opening, *self.lines])
         return text + "\n", self.listed
-
-    # -- writing ------------------------------------------------------------------------------------------------------
-    def line(self, text: str) -> None:
-        self.lines.append("    " * self.depth + text)
-
-    @contextmanager
-    def block(self, head: str) -> Iterator[None]:
-        self.line(head)
-        self.depth += 1
-        yield
-        self.depth -= 1
-
-    def fresh(self, letter: str) -> str:
-        self.counter += 1
-        return f"{letter}{self.counter}"
-
-    def number(self, buffer: Buffer) -> int:
-        if buffer.dtype not in DTYPES:
-            raise NotJittable(f"a buffer of dtype {buffer.dtype}")
-        if id(buffer) not in self.buffers:
-            self.buffers[id(buffer)] = len(self.listed)
-            self.listed.append(buffer)
-        return self.buffers[id(buffer)]
-
-    def constant(self, value: float, dtype: np.dtype[Any]) -> str:
-        value = float(value)
-        text = repr(value) if isfinite(value) else f"np.{'nan' if value != value else 'inf' if value > 0 else '-inf'}"
-        kind = DTYPES[dtype][1]
-        return self.constants.setdefault((kind, text.replace("np.-inf", "-np.inf")), f"c{len(self.constants)}")
-
-    def slot(self, ref: Ref) -> str:
-        """Which slot of the buffer is meant."""
-        buffer = ref.buffer
-        if ref.time is None or id(buffer) in self.momentary:
-            return "0"
-        base, k = ref.time
-        if base == STEP:
-            if buffer.kind == "chunk":
-                return f"(t + {k}) % {self.chunks[id(buffer)]}" if k else f"t % {self.chunks[id(buffer)]}"
-            return f"t + {buffer.lead + k}" if buffer.lead + k else "t"
-        if base == START:
-            return str(buffer.lead + k)
-        if base == END:
-            return f"N + {buffer.lead + k}"
-        raise NotJittable("a sequence read as a whole")
-
-    def place(self, ref: Ref, slot: str | None = None) -> str:
-        """The first entry that is meant, counted from the start of the buffer."""
-        slot, at = self.slot(ref) if slot is None else slot, offset(ref)
-        if slot == "0":
-            return str(at)
-        text = f"{slot} * {ref.buffer.size}" if slot.isidentifier() else f"({slot}) * {ref.buffer.size}"
-        return f"{text} + {at}" if at else text
-
-    def address(self, ref: Ref, slot: str | None = None) -> str:
-        place, n = self.place(ref, slot), self.number(ref.buffer)
-        return f"a{n}" if place == "0" else f"a{n} + {ref.buffer.dtype.itemsize} * ({place})"
 
     # -- stages -------------------------------------------------------------------------------------------------------
     def clear_sums(self) -> None:
@@ -200,24 +130,10 @@ class Writer:
                 getattr(self, item.op)(item)
             elif item.op == "call" and item.function.name in CLASSES:
                 self.classes(item)
-            elif item.op == "call" and item.function.name in gather_scatter.MOVES:
-                gather_scatter.write(self, item)
+            elif item.op == "call" and item.function.name in MOVES:
+                move(self, item)
             else:
                 raise NotJittable(f"the operation {getattr(item.function, 'name', item.op)}")
-
-    # -- entry by entry -----------------------------------------------------------------------------------------------
-    def group(self, group: Group) -> None:
-        Nest(self, group).write()
-
-    # -- over steps ----------------------------------------------------------------------------------------------------
-    @property
-    def one_step(self) -> bool:
-        """Whether what is written runs in a loop, for its current step alone."""
-        return self.bounds == NOW
-
-    def summed(self) -> AbstractContextManager[None]:
-        """The steps that a sum over time runs over: those of the stage, or the current one of a loop."""
-        return nullcontext() if self.one_step else self.block(f"for t in range({self.bounds[0]}, {self.bounds[1]}):")
 
     # -- over classes -------------------------------------------------------------------------------------------------
     def classes(self, instr: Instr) -> None:
@@ -279,13 +195,6 @@ class Writer:
             self.line(
                 f"put(b{goal}, {to}, {s if dtype == out.buffer.dtype else f'{DTYPES[out.buffer.dtype][1]}({s})'})"
             )
-
-    def turn(self, instr: Instr) -> None:
-        """The memory of the transpose."""
-        (a,), (rows, columns) = instr.refs, instr.refs[0].shape
-        size = a.buffer.dtype.itemsize
-        self.number(instr.out.buffer)
-        self.line(f"kernels.turn{size}({self.address(a)}, {rows}, {columns}, {self.address(instr.out)}, {rows})")
 
 
 # -- how sums read ----------------------------------------------------------------------------------------------------
