@@ -1,8 +1,7 @@
-"""How instructions become numpy calls: for one step or for several at once, for parts of a stack, for sums over time.
+"""How instructions become numpy calls: for one step or for several at once, and sums over time.
 
-A plan writes each part of a stack (the weights of all gates as one matrix) into its rows by an instruction of its own;
-numpy joins all parts at once. Sums over time are products over as many steps at once as make them efficient. Which
-instructions run when is the business of `run_numpy`.
+Sums over time are products over as many steps at once as make them efficient. Which instructions run when is the
+business of `run_numpy`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,8 +22,6 @@ Call = Callable[[], Any]
 Spread = tuple[Any, ...]
 #: so many plain calls take no longer than one that broadcasts
 _APART = 3
-#: entries of a part from which on passing over it twice costs more than a call
-LARGE = 4096
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -307,74 +303,6 @@ def _each_step(instr: Instr, out: np.ndarray, ins: list[Any], timed: list[bool])
     for t in range(len(out)):
         now = [np.asarray(x[t]) if moving else x for x, moving in zip(ins, timed, strict=True)]
         out[t] = instr.function.forward(*now, **instr.params)
-
-
-# -- parts of a stack --------------------------------------------------------------------------------------------------
-def stacked(memory: Memory, body: Sequence[Instr]) -> tuple[list[Call], list[Instr]]:
-    """Calls that fill buffers whose rows are arguments, and the instructions that are left."""
-    groups: dict[int, list[Instr]] = {}
-    for instr in body:
-        if _is_part(instr):
-            groups.setdefault(id(instr.out.buffer), []).append(instr)
-    calls: list[Call] = []
-    taken: set[int] = set()
-    for group in groups.values():
-        group = sorted(group, key=lambda instr: _rows(instr.out)[0])
-        ends = [_rows(instr.out) for instr in group]
-        ranks = {len(instr.refs[0].buffer.shape) for instr in group}
-        large = any(instr.op == "multiply" and instr.out.buffer.size > LARGE * len(group) for instr in group)
-        if len(group) > 1 and len(ranks) == 1 and not large and all(a[1] == b[0] for a, b in pairwise(ends)):
-            calls += _filled(memory, group)
-            taken |= {id(instr) for instr in group}
-    return calls, [instr for instr in body if id(instr) not in taken]
-
-
-def _rows(ref: Ref) -> tuple[int, int]:
-    return ref.rows or (0, ref.buffer.shape[0])
-
-
-def _is_part(instr: Instr) -> bool:
-    """Whether an instruction writes an argument, or a multiple of it, into some rows of a buffer."""
-    numbers = [x for x in instr.ins if isinstance(x, float)]
-    given = instr.refs
-    return (
-        instr.op in ("copy", "multiply")
-        and len(given) == 1
-        and len(numbers) == (instr.op == "multiply")
-        and instr.out.time is None
-        and len(instr.out.buffer.shape) == 2
-        and given[0] in (Ref(given[0].buffer), Ref(given[0].buffer, view=(*given[0].buffer.shape, 1)))
-        and given[0].buffer.kind == "argument"
-        and given[0].buffer.dtype == instr.out.buffer.dtype
-        and given[0].shape == instr.out.shape
-    )
-
-
-def _filled(memory: Memory, group: list[Instr]) -> list[Call]:
-    rows = memory.arrays[id(group[0].out.buffer)]
-    whole = rows[_rows(group[0].out)[0] : _rows(group[-1].out)[1]]
-    if len(group[0].refs[0].buffer.shape) == 1:
-        whole = whole[:, 0]
-    held, numbers = memory.given, [memory.index[id(instr.refs[0].buffer)] for instr in group]
-
-    def join() -> None:
-        np.concatenate([held[i] for i in numbers], out=whole)
-
-    calls: list[Call] = [join]
-    scaled: list[tuple[float, int, int]] = []
-    for instr in group:
-        first, last = _rows(instr.out)
-        for x in instr.ins:
-            if not isinstance(x, float):
-                continue
-            if scaled and scaled[-1][0] == x and scaled[-1][2] == first:
-                scaled[-1] = (x, scaled[-1][1], last)
-            else:
-                scaled.append((x, first, last))
-    for factor, first, last in scaled:
-        part = rows[first:last]
-        calls.append(partial(np.multiply, part, memory.scalar(factor, rows.dtype), part))
-    return calls
 
 
 # -- sums over time ----------------------------------------------------------------------------------------------------

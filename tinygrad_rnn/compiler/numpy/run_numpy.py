@@ -99,9 +99,7 @@ class NumpyRunner(calls.Memory):
 
     def _bind(self, stage: Stage, N: int, program: list[Any], first: bool) -> None:
         if isinstance(stage, Once):
-            together, rest = calls.stacked(self, stage.body)
-            program += together
-            for summing, group in groupby(rest, key=lambda instr: instr.op in SUMS):
+            for summing, group in groupby(stage.body, key=lambda instr: instr.op in SUMS):
                 if summing:
                     program += calls.sums(self, list(group), 0, N, True)
                 else:
