@@ -94,17 +94,6 @@ def in_rows(array: np.ndarray) -> np.ndarray:
 
 
 # -- calls --------------------------------------------------------------------------------------------------------
-def test_a_few_groups_are_taken_one_by_one_unless_one_would_change_what_the_next_reads() -> None:
-    s, t = Buffer("s", (12, 2), np.dtype(float)), Buffer("t", (4, 2), np.dtype(float))
-    grouped = Instr("multiply", Ref(s, rows=(4, 12), groups=2), (Ref(t), Ref(s, rows=(4, 12), groups=2)))
-    one, two = numpy_calls.apart([grouped])
-    assert str(one) == "s[4:8] = t * s[4:8]" and str(two) == "s[8:12] = t * s[8:12]"
-    beside = Instr("multiply", Ref(s, rows=(4, 12), groups=2), (Ref(s, rows=(0, 4)), Ref(s, rows=(4, 12), groups=2)))
-    assert len(numpy_calls.apart([beside])) == 2
-    inside = Instr("multiply", Ref(s, rows=(4, 12), groups=2), (Ref(s, rows=(4, 8)), Ref(s, rows=(4, 12), groups=2)))
-    assert numpy_calls.apart([inside]) == [inside]
-
-
 @pytest.mark.parametrize("turned", [(False, False), (True, True), (False, True)])
 @pytest.mark.parametrize("rows", [None, (2, 5)])
 def test_a_product_of_vectors_is_the_sum_of_all_entries(turned: tuple[bool, bool], rows: Any) -> None:

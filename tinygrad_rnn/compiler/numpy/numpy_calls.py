@@ -7,7 +7,6 @@ business of `run_numpy`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,13 +14,11 @@ import numpy as np
 
 from ...core.ops.indexing import HOLE
 from ...core.primitive import PRIMITIVES
-from ..planning.plan import END, STEP, Buffer, Instr, Operand, Plan, Ref, columns, overlap
+from ..planning.plan import END, STEP, Buffer, Instr, Operand, Plan, Ref, columns
 
 Call = Callable[[], Any]
 #: a function and its arguments
 Spread = tuple[Any, ...]
-#: so many plain calls take no longer than one that broadcasts
-_APART = 3
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -139,28 +136,6 @@ _WITH_AXIS = frozenset({"softmax", "log_softmax", "logsumexp", "cross_entropy", 
 
 
 # -- one step -----------------------------------------------------------------------------------------------------
-def apart(body: Sequence[Instr]) -> list[Instr]:
-    """The instructions of a loop, those that broadcast one operand to a few groups of rows taken group by group."""
-    return [part for instr in body for part in _groups(instr)]
-
-
-def _groups(instr: Instr) -> list[Instr]:
-    k = instr.out.groups
-    if not 1 < k <= _APART or any(x.groups != k and overlap(x, instr.out) for x in instr.refs):
-        return [instr]
-    parts = []
-    for g in range(k):
-        ins = tuple(_group(x, g) if isinstance(x, Ref) and x.groups == k else x for x in instr.ins)
-        parts.append(Instr(instr.op, _group(instr.out, g), ins, instr.params, instr.function))
-    return parts
-
-
-def _group(ref: Ref, g: int) -> Ref:
-    first, last = ref.rows or (0, ref.buffer.shape[0])
-    size = (last - first) // ref.groups
-    return replace(ref, rows=(first + g * size, first + (g + 1) * size), groups=1)
-
-
 def steps(memory: Memory, body: Sequence[Instr], times: Sequence[int], N: int) -> list[Spread]:
     """The calls of a loop, in order; a view that several calls share is made once, since views have to be read too."""
     late = [any(memory.is_late(ref.buffer) for ref in (instr.out, *instr.refs)) for instr in body]

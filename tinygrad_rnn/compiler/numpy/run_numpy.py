@@ -127,11 +127,10 @@ class NumpyRunner(calls.Memory):
         """The calls of a loop from one step to another: part of those for the longest sequence so far."""
         found = self.loops.get(id(stage))
         forwards = stage.direction > 0
-        body = calls.apart(stage.body)
         if found is None:
             steps = range(self.capacity) if forwards else range(self.capacity - 1, -1, -1)
-            found = self.loops[id(stage)] = calls.steps(self, body, steps, self.capacity)
-        n = len(body)
+            found = self.loops[id(stage)] = calls.steps(self, stage.body, steps, self.capacity)
+        n = len(stage.body)
         if forwards:
             return found[start * n : stop * n]
         return found[(self.capacity - stop) * n : (self.capacity - start) * n]
