@@ -83,28 +83,12 @@ def test_a_bias_that_is_scaled_is_scaled_in_its_place() -> None:
     assert len(scaled) == 3 and len({id(i.out.buffer) for i in scaled}) == 1
 
 
-def test_a_sum_of_products_entry_by_entry_is_a_product_of_vectors() -> None:
-    plan = planned(every_step, parameters("")).plan
-    assert [i.op for _, i in plan.instructions() if i.op in ("inner", "total", "sum")] == ["inner"]
-
-
 def in_rows(array: np.ndarray) -> np.ndarray:
     """The same array, one sample a row in memory."""
     return np.ascontiguousarray(array.swapaxes(1, 2)).swapaxes(1, 2)
 
 
 # -- calls --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("turned", [(False, False), (True, True), (False, True)])
-@pytest.mark.parametrize("rows", [None, (2, 5)])
-def test_a_product_of_vectors_is_the_sum_of_all_entries(turned: tuple[bool, bool], rows: Any) -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((2, 7, 6, 3))
-    x, y = (in_rows(z) if turn else z for z, turn in zip((x, y), turned, strict=True))
-    if rows:
-        x, y = x[:, slice(*rows)], y[:, slice(*rows)]
-    assert numpy_calls._dotted(x, y)() == pytest.approx(np.sum(x * y), rel=1e-14)
-
-
 @pytest.mark.parametrize("batch, dtype", [(1, "f8"), (3, "f4"), (16, "f8")])
 def test_samples_are_laid_side_by_side(batch: int, dtype: str) -> None:
     array = np.random.default_rng(0).standard_normal((5, 8, batch)).astype(dtype)

@@ -125,7 +125,7 @@ def test_errors_of_the_function_are_its_own() -> None:
 
 
 # -- pass by pass -------------------------------------------------------------------------------------------------
-PASSES = ["simplify", "features_first", "sigmoids_as_tanh", "reassociate", "merge_products", "inner_products"]
+PASSES = ["simplify", "features_first", "sigmoids_as_tanh", "reassociate", "merge_products"]
 
 
 def program(loss: Any, p: Any, x: Any) -> tuple[list[Node], dict[int, Any]]:
@@ -152,8 +152,6 @@ class Lowered(Interpreter):
                 return self(node.ins[0], t)[node.params["start"] : node.params["stop"]]
             case "contract":
                 return sum(self(node.ins[0], t) @ self(node.ins[1], t).T for t in range(self.N))
-            case "inner":
-                return sum(np.sum(self(node.ins[0], t) * self(node.ins[1], t)) for t in range(self.N))
             case "total_rows":
                 return sum(self(node.ins[0], t).sum(1, keepdims=True) for t in range(self.N))
         value = super().value(node, t)

@@ -289,8 +289,8 @@ def sums(memory: Memory, body: Sequence[Instr], start: int, stop: int, first: bo
     """
     if stop <= start:
         return [_zeros(memory, instr) for instr in body] if first else []
-    program: list[Call] = [_TOTALS[i.op](memory, i, start, stop, first) for i in body if i.op in _TOTALS]
-    products = [instr for instr in body if instr.op not in _TOTALS]
+    program: list[Call] = [_total(memory, i, start, stop, first) for i in body if i.op == "total"]
+    products = [instr for instr in body if instr.op != "total"]
     needed = _rows_needed(products)
     batch = max((instr.refs[0].shape[1] for instr in products), default=1)
     chunk = max(1, columns(products) // max(1, batch))
@@ -322,30 +322,6 @@ def _total(memory: Memory, instr: Instr, start: int, stop: int, first: bool) -> 
         def part() -> Any:
             return np.add.reduce(find(), 0)
 
-    return _added(memory, instr, part, first)
-
-
-def _inner(memory: Memory, instr: Instr, start: int, stop: int, first: bool) -> Call:
-    a, b = (memory.finder(x, start, stop, span=True) for x in instr.refs)
-    late = any(memory.is_late(x.buffer) for x in instr.refs)
-    part = (lambda: _dotted(a(), b())()) if late else _dotted(a(), b())
-    return _added(memory, instr, part, first)
-
-
-def _dotted(x: np.ndarray, y: np.ndarray) -> Call:
-    """The sum of all entries of x * y."""
-    for order in (range(x.ndim), (0, *range(x.ndim - 1, 0, -1))):
-        pair = [z.transpose(order) for z in (x, y)]
-        if all(z.flags.c_contiguous for z in pair):
-            return partial(np.dot, *[z.reshape(-1) for z in pair])
-        if all(z[0].flags.c_contiguous for z in pair):
-            left, right = (z.reshape(len(z), -1) for z in pair)
-            return lambda: np.add.reduce(np.matmul(left[:, None, :], right[:, :, None]), None)
-    return lambda: np.add.reduce(np.multiply(x, y), None)
-
-
-def _added(memory: Memory, instr: Instr, part: Call, first: bool) -> Call:
-    """`part` as the beginning of a sum, or added to it."""
     made, i = memory.made, memory.index[id(instr.out.buffer)]
 
     def begin() -> None:
@@ -355,9 +331,6 @@ def _added(memory: Memory, instr: Instr, part: Call, first: bool) -> Call:
         made[i] += part()
 
     return begin if first else more
-
-
-_TOTALS = {"total": _total, "inner": _inner}
 
 
 def _rows_needed(products: list[Instr]) -> dict[Any, tuple[int, int]]:

@@ -37,9 +37,6 @@ def with_copies(outputs: list[Node]) -> list[Node]:
             node.ins = [spread(x, node) for x in node.ins]
         elif stages.inside(node) or (node.step and node.op not in (*VIEWS, "gemm")):
             node.ins = [near(x) for x in node.ins]
-    for node in stages.nodes:
-        if node.op == "inner":
-            node.ins = [copies.get(id(x), x) for x in node.ins]
 
     def rule(node: Node) -> Node | None:
         if node.op == "shift" and _has_no_memory(node.ins[0]):

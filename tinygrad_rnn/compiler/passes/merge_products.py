@@ -8,7 +8,6 @@ and samples (the gradient of a weight). Only products of the same stage are merg
     rows       some rows of its input (params start, stop): a view
     contract   once: the sum over all steps of a[t] @ b[t].T
     total_rows once: the sum over all steps and columns, as one column
-    inner      once: the sum over all steps and entries of a[t] * b[t]
 """
 
 from __future__ import annotations
@@ -118,21 +117,6 @@ def _stack_of_its_own(group: list[Node], became: dict[int, Node]) -> None:
             if id(node.ins[0]) == i:
                 became[id(node)] = rows(whole, at, at + x.shape[0], node.label)
         at += x.shape[0]
-
-
-def inner_products(outputs: list[Node]) -> list[Node]:
-    """Sums over all steps and entries of a product entry by entry, as products of two long vectors."""
-
-    def rule(node: Node) -> Node | None:
-        if node.op != "total" or node.ins[0].op != "sum" or node.shape:
-            return None
-        (x,) = node.ins[0].ins
-        factors = [x.ins[0]] * 2 if x.op == "square" else x.ins if x.op == "multiply" else []
-        if len(factors) != 2 or any(y.shape != x.shape or y.dtype != node.dtype or not y.step for y in factors):
-            return None
-        return Node("inner", factors, {}, False, node.sample)
-
-    return rewrite(outputs, rule)
 
 
 # -- products -----------------------------------------------------------------------------------------------------

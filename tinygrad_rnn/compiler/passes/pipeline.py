@@ -17,7 +17,7 @@ from ..planning.plan import Tile, walk
 from ..unsupported import Unfoldable
 from .features_first import features_first
 from .memory_layout import turned
-from .merge_products import inner_products, merge_products
+from .merge_products import merge_products
 from .reassociate import reassociate
 from .sigmoid import sigmoids_as_tanh
 from .simplify import simplify
@@ -39,7 +39,7 @@ def optimised(outputs: list[Node]) -> list[Node]:
 
 def planned(outputs: list[Node], executor: str, chunk: int | None = None) -> Lowered:
     """The plan of a program, as the executor likes it; its tiles of `chunk` steps, or as long as suits their sizes."""
-    lowered = lower(inner_products(outputs)) if executor == "numpy" else lower(outputs, pack=False)
+    lowered = lower(outputs, pack=executor == "numpy")
     if executor == "numpy":
         lowered.plan = turned(tiled(lowered.plan))
     for stage in walk(lowered.plan.stages):

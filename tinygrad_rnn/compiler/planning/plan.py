@@ -129,8 +129,7 @@ class Instr:
       ins[0][t]`. A step is referred to as (`step`, k), the range is that of the chunk around it, all steps in a Once.
       `out` holds zeros at the start of the call.
     - `sum`: over `axis` (a tuple), with `keepdims`. `copy`: `out[...] = ins[0]`. `fill`: `out[...] = ins[0]`, a float.
-    - `total_rows`: `out += sum over t and columns of ins[0][t]`, as one column. `inner`: `out += sum over t and
-      entries of ins[0][t] * ins[1][t]`.
+    - `total_rows`: `out += sum over t and columns of ins[0][t]`, as one column.
     - `call`: any other primitive; `params` are those of its forward function, `function` is that function; in a Map,
       for one step after the other.
     """
@@ -152,8 +151,6 @@ class Instr:
             return f"{self.out} += sum(t, {ins[0]} @ {replace(other, T=not other.T)})"
         elif self.op == "total":
             return f"{self.out} += sum(t, {ins[0]})"
-        elif self.op == "inner":
-            return f"{self.out} += sum(t, entries, {ins[0]} * {ins[1]})"
         elif self.op == "total_rows":
             return f"{self.out} += sum(t, columns, {ins[0]})"
         else:
@@ -177,7 +174,7 @@ _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "negative
 
 
 #: operations that add something up over the steps
-SUMS = frozenset({"contract", "inner", "total", "total_rows"})
+SUMS = frozenset({"contract", "total", "total_rows"})
 #: columns (steps times batch) that a sum over time takes at once, at least and at most
 _FEWEST, _MOST = 1024, 4096
 
