@@ -24,37 +24,6 @@ def looped(plan: Plan) -> list[list[Instr]]:
     return [stage.body for stage in walk(plan.stages) if isinstance(stage, Loop)]
 
 
-# -- which way round ----------------------------------------------------------------------------------------------
-def test_a_cell_without_gates_holds_one_sample_a_row_and_one_with_gates_features_first() -> None:
-    rows, gates = planned(every_step, parameters("")), planned(lstm, parameters(*"ifgo"))
-    of_steps = [b for b in rows.plan.buffers if b.time and len(b.shape) == 2]
-    assert of_steps and all(b.turned for b in of_steps)
-    assert not any(b.turned for b in gates.plan.buffers if b.time)
-
-
-def test_memory_is_what_the_mark_says() -> None:
-    fast = planned(every_step, parameters(""))
-    arrays = fast.last.runner.arrays
-    for buffer in fast.plan.buffers:
-        if buffer.time and buffer.turned:
-            array = arrays[id(buffer)]
-            assert array.shape[1:] == buffer.shape and array.swapaxes(1, 2).flags.c_contiguous
-
-
-def test_weights_read_transposed_in_a_loop_lie_transposed() -> None:
-    fast = planned(lstm, parameters(*"ifgo"))
-    back = looped(fast.plan)[1]
-    (weights,) = [instr.ins[0] for instr in back if instr.op == "dot"]
-    assert weights.T and weights.buffer.turned
-
-
-def test_one_sample_is_held_as_it_is() -> None:
-    p = parameters("") | {"h0": np.zeros((1, H))}
-    fast = compile(tg.value_and_grad(every_step))
-    fast(p, inputs(6)[:, :1])
-    assert not any(b.turned for b in fast.plan.buffers)
-
-
 # -- what takes whose place ---------------------------------------------------------------------------------------
 def test_what_is_made_before_a_loop_gives_its_place_to_what_the_loop_makes_of_it() -> None:
     plan = planned(every_step, parameters("")).plan

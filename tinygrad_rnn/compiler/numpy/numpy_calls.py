@@ -110,8 +110,6 @@ class Memory:
 
 def room(buffer: Buffer, *slots: int) -> np.ndarray:
     """Memory for a buffer, with whatever stands in it: a plan reads nothing that it has not written."""
-    if buffer.turned:
-        return np.empty((*slots, *buffer.shape[::-1]), buffer.dtype).swapaxes(-1, -2)
     return np.empty((*slots, *buffer.shape), buffer.dtype)
 
 
@@ -237,14 +235,7 @@ def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray, lead: int) -> Call:
         return partial(a.dot, b, out)
     if not lead and alike and out.flags.f_contiguous:
         return partial(b.T.dot, a.T, out.T)
-    if lead and alike and a.ndim == 2 and b.ndim == 3 and _in_rows(b) and _in_rows(out):
-        return partial(samples(b).dot, a.T, samples(out))  # all steps are one product
     return partial(np.matmul, a, b, out)
-
-
-def _in_rows(array: np.ndarray) -> bool:
-    """Whether the samples of all steps stand one after the other in memory."""
-    return array.swapaxes(1, 2).flags.c_contiguous
 
 
 def samples(array: np.ndarray) -> np.ndarray:
@@ -398,7 +389,7 @@ def _columns(
     rows, batch = ref.shape
     count = stop - start
     find = memory.finder(ref, start, stop, span=True)
-    if batch == 1 or ref.buffer.turned:
+    if batch == 1:
         if not memory.is_late(ref.buffer):
             array = find()
             beside = samples(array).T

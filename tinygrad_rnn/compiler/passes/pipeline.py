@@ -16,7 +16,6 @@ from ..planning.lower import Lowered, lower
 from ..planning.plan import Tile, walk
 from ..unsupported import Unfoldable
 from .features_first import features_first
-from .memory_layout import turned
 from .merge_products import merge_products
 from .reassociate import reassociate
 from .sigmoid import sigmoids_as_tanh
@@ -41,7 +40,7 @@ def planned(outputs: list[Node], executor: str, chunk: int | None = None) -> Low
     """The plan of a program, as the executor likes it; its tiles of `chunk` steps, or as long as suits their sizes."""
     lowered = lower(outputs, pack=executor == "numpy")
     if executor == "numpy":
-        lowered.plan = turned(tiled(lowered.plan))
+        lowered.plan = tiled(lowered.plan)
     for stage in walk(lowered.plan.stages):
         if chunk is not None and isinstance(stage, Tile):
             stage.chunk = chunk

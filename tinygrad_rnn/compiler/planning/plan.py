@@ -37,8 +37,7 @@ class Buffer:
     the caller), `constant` (holds `value`), `result` (allocated anew for each call, because the caller keeps it),
     `scratch` (allocated once and used again) or, for scratch with time, `chunk`: only the steps of one chunk are alive,
     step t in slot `t % chunk`, where `chunk` belongs to the innermost Tile that all its uses share. `label` is the
-    user's word for it, to be shown to people and to nothing else. `turned` is a hint for executors: a slot had better
-    lie transposed in memory.
+    user's word for it, to be shown to people and to nothing else.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Buffer:
     tail: int = 0
     value: Any = None
     label: str = ""
-    turned: bool = False
 
     @property
     def size(self) -> int:
