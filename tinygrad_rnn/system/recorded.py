@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..compiler.trace.unstack import Unstacking, index_of
-from ..core.errors import DerivationError
+from ..core.declare import record
+from ..core.errors import DerivationError, FoldError
 from ..core.graph import Graph
 from ..core.loop.fold import fold
 from ..core.loop.program import LoopProgram, Node, outside

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.loop.program import Node, rewrite, users
+from ...core.loop.program import Node, is_number, rewrite, users
 from ..planning.stages import LOOP, Stages
 from .features_first import gemm, transposed
 
@@ -22,8 +22,9 @@ from .features_first import gemm, transposed
 def merge_products(outputs: list[Node]) -> list[Node]:
     """The outputs with products merged."""
     outputs = contractions(outputs)
-    outputs = _sums(outputs)
-    outputs = _common_right(outputs)
+    places = _places(outputs)
+    outputs = _sums(outputs, places)
+    outputs = _common_right(outputs, places)
     return _joined_contractions(outputs)
 
 
@@ -98,13 +99,18 @@ def _joined_contractions(outputs: list[Node]) -> list[Node]:
             at = place[id(node.ins[0])][1]
             became[id(node)] = rows(whole, at, at + node.shape[0], node.label)
     for group in alone.values():
-        _stack_of_its_own(group, became)
+        _stack_of_its_own(group, place, became)
     return rewrite(outputs, lambda node: became.get(id(node)))
 
 
-def _stack_of_its_own(group: list[Node], became: dict[int, Node]) -> None:
-    """Contractions with one right side whose left sides stand in no common stack yet."""
+def _stack_of_its_own(group: list[Node], place: dict[int, tuple[Node, int]], became: dict[int, Node]) -> None:
+    """Contractions with one right side whose left sides stand in no common stack yet: those that stand in another one
+    in its order, before the rest if they are its last ones and else after it, so that they can lie there once."""
     lefts = {id(node.ins[0]): node.ins[0] for node in group}
+    known = sorted((i for i in lefts if i in place), key=lambda i: place[i][1])
+    rest = [i for i in lefts if i not in place]
+    last = known and place[known[-1]][0].ins[-1] is lefts[known[-1]]
+    lefts = {i: lefts[i] for i in ([*known, *rest] if last else [*rest, *known])}
     if not 1 < len(lefts) < 5 or any(x.op in ("join", "input", "shift") for x in lefts.values()):
         return
     stack = join(list(lefts.values()))
@@ -130,16 +136,82 @@ def _is_weighted(node: Node) -> bool:
     return node.op == "gemm" and node.step and not node.ins[0].step and node.ins[1].step and not node.params["tb"]
 
 
-def _common_right(outputs: list[Node]) -> list[Node]:
+def _groups(stages: Stages) -> list[list[Node]]:
+    """Products of one stage that read the same value."""
+    groups: dict[tuple[int, ...], list[Node]] = {}
+    for node in stages.nodes:
+        if _is_weighted(node):
+            key = (stages.rank[id(node)], stages.loop.get(id(node), -1), id(node.ins[1]))
+            groups.setdefault(key, []).append(node)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _places(outputs: list[Node]) -> dict[int, int]:
+    """For weights (by `id`) where they stand among those they are merged with, however the function has them.
+
+    What one call can compute lies together (`horizontal_packing`): first what goes the same way longest, as all
+    sigmoids do; and of these last what then meets a state, before it what meets another one of the products: beside
+    them lie what these go on as, and the state.
+    """
+    stages = Stages(outputs)
+    readers = users(stages.nodes)
+    found: dict[int, int] = {}
+    groups = sorted(_groups(stages), key=lambda group: not stages.inside(group[0]))
+    for group in groups:
+        if stages.inside(group[0]):
+            group.sort(key=lambda node: _way(node, {id(x) for x in group}, stages, readers))
+        else:  # in the order of those they are added to, and then what is added to none
+            group.sort(key=lambda node: [found.get(id(_weights(x)), 0) for x in _added(node, readers)] or [len(found)])
+        for n, node in enumerate(group):
+            found.setdefault(id(_weights(node)), n)
+    return found
+
+
+def _added(node: Node, readers: dict[int, list[tuple[Node, int]]]) -> list[Node]:
+    """The products that a product is added to, by itself or with what else was added before."""
+    while len(readers[id(node)]) == 1 and readers[id(node)][0][0].op == "add":
+        before, node = node, readers[id(node)][0][0]
+        if products := [x for x in node.ins if x.op == "gemm" and x is not before]:
+            return products
+    return []
+
+
+def _way(node: Node, group: set[int], stages: Stages, readers: dict[int, list[tuple[Node, int]]]) -> tuple[int, ...]:
+    """How long a product goes alone, and whether it then meets a state, or another product of the group."""
+    links = 0
+    while True:
+        after = [reader for reader, _ in readers[id(node)] if stages.together(reader, node)]
+        if len(after) != 1 or len(_moving(after[0], stages)) > 1:
+            break
+        node, links = after[0], links + 1
+    met = [x for reader in after if reader.op == "multiply" for x in reader.ins if x is not node]
+    return -links, any(x.op == "shift" for x in met), any(id(_start(x, stages)) in group for x in met)
+
+
+def _start(x: Node, stages: Stages) -> Node:
+    """Where a value comes from, if on its way it met only what is known before the loop."""
+    while x.op not in ("gemm", "shift") and len(moving := _moving(x, stages)) == 1:
+        (x,) = moving
+    return x
+
+
+def _moving(node: Node, stages: Stages) -> list[Node]:
+    return [x for x in node.ins if stages.inside(x)]
+
+
+def _weights(node: Node) -> Node:
+    """The weights of a product as they were given."""
+    x = node.ins[0]
+    while x.op == "transpose" or (x.op == "multiply" and any(map(is_number, x.ins))):
+        x = next(y for y in x.ins if not is_number(y))
+    return x
+
+
+def _common_right(outputs: list[Node], places: dict[int, int]) -> list[Node]:
     tried: set[tuple[int, ...]] = set()
     while True:
-        stages = Stages(outputs)
-        groups: dict[tuple[int, ...], list[Node]] = {}
-        for node in stages.nodes:
-            if _is_weighted(node):
-                key = (stages.rank[id(node)], stages.loop.get(id(node), -1), id(node.ins[1]))
-                groups.setdefault(key, []).append(node)
-        fresh = [g for g in groups.values() if len(g) > 1 and tuple(map(id, g)) not in tried]
+        groups = [sorted(g, key=lambda x: places.get(id(_weights(x)), 0)) for g in _groups(Stages(outputs))]
+        fresh = [g for g in groups if tuple(map(id, g)) not in tried]
         if not fresh:
             return outputs
         tried.add(tuple(map(id, fresh[0])))
@@ -173,7 +245,7 @@ def _depend(group: list[Node]) -> bool:
     return False
 
 
-def _sums(outputs: list[Node]) -> list[Node]:
+def _sums(outputs: list[Node], places: dict[int, int]) -> list[Node]:
     """W1.T @ d1 + W2.T @ d2 + ... as one product."""
     stages = Stages(outputs)
     readers = users(stages.nodes)
@@ -199,6 +271,7 @@ def _sums(outputs: list[Node]) -> list[Node]:
         products = [x for x in terms if _is_weighted(x) and alone(x, root)]
         if len(products) < 2:
             continue
+        products.sort(key=lambda x: places.get(id(_weights(x)), 0))
         stacked = join([transposed(_left(x)) for x in products])
         result = gemm(stacked, join([x.ins[1] for x in products]), ta=True)
         for x in terms:

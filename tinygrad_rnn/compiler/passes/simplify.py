@@ -13,7 +13,7 @@ from ...core.loop.program import CROSSING, LEAVES, Node, constant, is_number, or
 from ...core.primitive import PRIMITIVES
 from ...core.tensor import as_value
 
-_COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
+COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
 
 
 def simplify(outputs: list[Node]) -> list[Node]:
@@ -40,7 +40,7 @@ def common(outputs: list[Node]) -> list[Node]:
 
 def _key(node: Node) -> Any:
     ins = [id(x) for x in node.ins]
-    if node.op in _COMMUTATIVE:
+    if node.op in COMMUTATIVE:
         ins.sort()
     return (node.op, node.step, *ins, frozen(node.params))
 

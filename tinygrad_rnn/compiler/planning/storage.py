@@ -12,9 +12,8 @@ import numpy as np
 
 from ...core.loop.program import Node
 from ..passes.features_first import COLUMN, FLIPPED
-from ..passes.horizontal_packing import VIEWS, Packing
+from ..passes.horizontal_packing import VIEWS, Cell, Packing
 from ..unsupported import Unfoldable
-from .chains import Cell
 from .plan import END, START, STEP, SUMS, Buffer, Operand, Ref
 from .stages import MAP, Stages
 
@@ -76,7 +75,7 @@ class Storage:
             cell = self.packing.cell.get(id(node))
             if cell is None or id(cell) in self.home:
                 continue
-            chain = self.packing.chains.chain(cell)
+            chain = self.packing.chain(cell)
             least = min(lag for _, lag in chain)
             low = high = 0
             kept = len({lag for _, lag in chain}) > 1
