@@ -10,8 +10,7 @@ from tests.compile_losses import B, H, every_step, gru_in_columns, inputs, lstm,
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.compiler.numpy import numpy_calls
-from tinygrad_rnn.compiler.passes.contiguous_operands import straightened
-from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, Once, Plan, Ref, Tile, columns, walk
+from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, Plan, Ref, Tile, columns, walk
 
 
 def planned(loss: Any, p: Any) -> Any:
@@ -83,16 +82,3 @@ def test_several_tiles_give_what_one_gives() -> None:
     p = parameters(*"rzn")
     fast = compile(tg.value_and_grad(gru_in_columns))
     assert max(furthest(fast, gru_in_columns, p, inputs(T)) for T in (127, 128, 129, 1000)) < 1e-12
-
-
-@pytest.mark.parametrize("batch", [1, 2])
-def test_machine_code_turns_weights_once_if_every_step_would_pack_them(batch: int) -> None:
-    p = {key: value[:batch] if key in ("h0", "c0") else value for key, value in parameters(*"ifgo").items()}
-    fast = compile(tg.value_and_grad(lstm))
-    fast(p, inputs(6)[:, :batch])
-    plan = straightened(fast.plan)
-    back = looped(plan)[1]
-    (left,) = [instr.ins[0] for instr in back if instr.op == "dot"]
-    turns = [instr for stage, instr in plan.instructions() if instr.op == "turn" and isinstance(stage, Once)]
-    assert left.T is (batch == 1)
-    assert [instr.out for instr in turns] == ([left] if batch > 1 else [])

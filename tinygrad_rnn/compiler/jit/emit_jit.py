@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from math import prod
 from typing import Any
 
-from ..passes.contiguous_operands import straightened
 from ..passes.loop_fusion import Group, grouped, key, squeezed, strides
 from ..passes.loop_sinking import one_column, sunk
 from ..planning.direct import direct
@@ -48,7 +47,7 @@ class _Module(Writer):
     """Writes stage by stage; what it knows of the plan as a whole is worked out first."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = straightened(sunk(direct(plan)))
+        self.plan = sunk(direct(plan))
         super().__init__(self.plan, chunk_of(plan.stages))
 
     def module(self) -> tuple[str, list[Buffer]]:
@@ -126,7 +125,7 @@ class _Module(Writer):
                 self.group(item)
             elif item.op in blas_calls.PRODUCTS:
                 blas_calls.write(self, item)
-            elif item.op in ("total", "total_rows", "sum", "turn"):
+            elif item.op in ("total", "total_rows", "sum"):
                 getattr(self, item.op)(item)
             elif item.op == "call" and item.function.name in CLASSES:
                 self.classes(item)
