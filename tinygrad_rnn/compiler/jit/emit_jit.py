@@ -13,7 +13,6 @@ from typing import Any
 
 from ..passes.loop_fusion import Group, grouped, key, squeezed, strides
 from ..passes.loop_sinking import one_column, sunk
-from ..planning.direct import direct
 from ..planning.plan import Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
 from ..unsupported import NotJittable
 from . import blas_calls
@@ -47,7 +46,7 @@ class _Module(Writer):
     """Writes stage by stage; what it knows of the plan as a whole is worked out first."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = sunk(direct(plan))
+        self.plan = sunk(plan)
         super().__init__(self.plan, chunk_of(plan.stages))
 
     def module(self) -> tuple[str, list[Buffer]]:
