@@ -12,9 +12,11 @@ and samples (the gradient of a weight). Only products of the same stage are merg
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
-from ...core.loop.program import Node, is_number, rewrite, users
+from ...core.loop.program import Node, is_number, order, rewrite, users
 from ..planning.stages import LOOP, Stages
 from .features_first import gemm, transposed
 
@@ -57,6 +59,19 @@ def contractions(outputs: list[Node]) -> list[Node]:
         if x.op == "sum" and x.params.get("axis") in (1, (1,)) and x.params.get("keepdims") and len(x.shape) == 2:
             return Node("total_rows", x.ins, {}, False, node.sample)
         return None
+
+    return _oriented(rewrite(outputs, rule))
+
+
+def _oriented(outputs: list[Node]) -> list[Node]:
+    """Contractions with what most of them share (the input, the state) on the right, whichever way weights are held: so
+    they can become one."""
+    shared = Counter(id(x) for node in order(outputs) if node.op == "contract" for x in node.ins)
+
+    def rule(node: Node) -> Node | None:
+        if node.op != "contract" or shared[id(node.ins[0])] <= shared[id(node.ins[1])]:
+            return None
+        return transposed(Node("contract", node.ins[::-1], {}, False, np.transpose(node.sample)))
 
     return rewrite(outputs, rule)
 
