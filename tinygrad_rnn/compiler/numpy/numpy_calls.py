@@ -217,6 +217,8 @@ def _call(instr: Instr, out: np.ndarray, ins: list[Any], span: bool) -> Call:
         return partial(np.add.reduce, ins[0], axes, None, out, instr.params["keepdims"])
     if op == "call" and span:
         return _call_of_steps(instr, out, ins)
+    if op == "call" and instr.function.name == "concatenate" and all(x.dtype == out.dtype for x in ins):
+        return partial(np.concatenate, ins, instr.params["axis"], out)
     function = instr.function.forward if instr.function is not None else PRIMITIVES[op].forward
     return partial(_write, out, partial(function, *ins, **instr.params))
 

@@ -222,6 +222,7 @@ class Storage:
         for node in self.nodes:
             for x in node.ins:
                 readers[id(x)] = readers.get(id(x), 0) + 1
+        handed = {id(_seen(output)) for output in self.outputs}
         for node in reversed(self.nodes):
             if (
                 node.step
@@ -237,7 +238,8 @@ class Storage:
                     self.sources.append({"steps": dict(node.params)})
                 self.home[id(node)] = self.given[key], 0, 0
                 continue
-            kind = "result" if node.op in SUMS else "scratch"
+            # what is put together last, for the caller, needs no copy for him
+            kind = "result" if node.op in SUMS or (node.op == "concatenate" and id(node) in handed) else "scratch"
             made = self.buffer("w" if kind == "scratch" else "g", node.shape, node.dtype, kind=kind)
             self.home[id(node)] = made, 0, 0
             if node.op == "join":
@@ -251,3 +253,10 @@ class Storage:
             if node.op == "join" and node.step and id(node) not in self.packing.virtual:
                 made = self.buffer("j", node.shape, node.dtype, time=True)
                 self.home[id(node)] = made, 0, 0
+
+
+def _seen(node: Node) -> Node:
+    """What a node is a view of."""
+    while node.op in VIEWS:
+        node = node.ins[0]
+    return node
