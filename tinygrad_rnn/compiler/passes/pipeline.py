@@ -17,8 +17,7 @@ from ..planning.plan import Tile, walk
 from ..unsupported import Unfoldable
 from .features_first import features_first
 from .merge_products import merge_products
-from .reassociate import reassociate
-from .sigmoid import sigmoids_as_tanh
+from .reassociate import reassociate, sigmoids_as_tanh
 from .simplify import simplify
 from .split_gates import assembled
 from .tiling import tiled
