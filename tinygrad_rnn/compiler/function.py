@@ -18,9 +18,8 @@ from .prepare import prepare
 from .specializations import Prepared
 from .trace.guard import RECORDING
 from .trace.pytree import flatten, has_gradient, with_gradients
-from .trace.random_draws import Chance
 from .trace.record import Recorder, array_of
-from .trace.surroundings import Surroundings
+from .trace.surroundings import Chance, Surroundings
 from .unsupported import CompileError, Unwatchable
 
 #: forms are kept for so many states of what is read besides the arguments

@@ -15,7 +15,6 @@ import numpy as np
 from ..core.errors import FoldError, NotDifferentiableError
 from ..core.loop.program import Node, order
 from ..core.loop.timeline import same_static
-from .argument_checks import questions
 from .numpy.run_numpy import NumpyRunner
 from .passes.pipeline import optimised, planned, with_gradients
 from .passes.rematerialize import CheckpointRunner
@@ -23,7 +22,7 @@ from .passes.simplify import simplify
 from .passes.split_gates import apart
 from .planning.lower import lower
 from .planning.plan import Plan
-from .specializations import Planned, Prepared
+from .specializations import Planned, Prepared, questions
 from .trace.build import Built, confirm, matched
 from .trace.guard import RECORDING
 from .trace.length_numbers import Lengths, census, line_of

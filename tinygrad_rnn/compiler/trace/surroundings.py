@@ -4,11 +4,15 @@ A recording keeps whatever it met as a value. So what could be met is looked at 
 through all that can be reached, and then only asks whether each place still holds the same object, and each array the
 same numbers. What is walked through are containers, Modules, and functions, classes and objects of the user's own;
 anything else (objects of other packages, open files, generators) counts as the object that it is.
+
+Whether a recording drew random numbers, which would be the same in every later call, is seen in the states of all
+generators that are reached so, and of numpy's and Python's own (`Chance`).
 """
 
 from __future__ import annotations
 
 import dis
+import random
 import sys
 import types
 from collections import deque
@@ -22,7 +26,6 @@ import numpy as np
 
 from ...core.tensor import Tensor
 from ..unsupported import Unwatchable
-from .random_draws import is_generator
 
 #: objects, and bytes of arrays, that are looked at in a call at most
 MOST, MOST_BYTES = 50_000, 1 << 28
@@ -321,3 +324,47 @@ def _read_by(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
             if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
                 found[instruction.argval] = None
     return tuple(found), tuple(attributes)
+
+
+# -- random numbers ---------------------------------------------------------------------------------------------------
+Place = tuple[str, Any]
+
+
+def is_generator(x: Any) -> bool:
+    """Whether something draws random numbers."""
+    return isinstance(x, np.random.Generator | np.random.RandomState | random.Random)
+
+
+class Chance:
+    """The states of generators, by the names under which they are reached."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._held: list[tuple[str, Callable[[], Any], Callable[[Any], None], Any]] = []
+        self._keep("np.random", lambda: np.random.get_state(legacy=False), np.random.set_state)
+        self._keep("random", random.getstate, random.setstate)
+        for path, x in places:
+            if isinstance(x, np.random.Generator):
+                bits = x.bit_generator
+                self._keep(path, partial(getattr, bits, "state"), partial(setattr, bits, "state"))
+            elif isinstance(x, np.random.RandomState):
+                self._keep(path, partial(x.get_state, legacy=False), x.set_state)
+            else:
+                self._keep(path, x.getstate, x.setstate)
+
+    def _keep(self, path: str, get: Callable[[], Any], put: Callable[[Any], Any]) -> None:
+        self._held.append((path, get, put, get()))
+
+    def drawn(self) -> str:
+        """The generator that has moved on since, all of them put back; empty if none has."""
+        found = ""
+        for path, get, put, before in self._held:
+            if _plain(get()) != _plain(before):
+                found = found or path
+                put(before)
+        return found
+
+
+def _plain(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tobytes() if isinstance(state, np.ndarray) else state
