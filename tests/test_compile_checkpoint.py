@@ -10,7 +10,7 @@ import tinygrad_rnn as tg
 from benchmarks import ways
 from tests.compile_losses import LOSSES, inputs
 from tinygrad_rnn.compiler import CompileError, compile
-from tinygrad_rnn.compiler.passes.rematerialize import CheckpointRunner
+from tinygrad_rnn.compiler.numpy.rematerialize import CheckpointRunner
 
 ONE_LOOP = ["every step", "last step", "lstm", "gru in columns", "vectors", "scalars"]
 

@@ -1,9 +1,9 @@
 """Run a recurrent network at the speed of hand-tuned code: compile the folded graph.
 
 `compile` gives a function of any sequence length and batch size. Inside, data flows one way: `record` runs the function
-on a few steps, `build` folds them to a `program`, `adjoint` adds the gradient, the passes (`simplify`, `layout`,
-`sigmoid`, `reassociate`, `merge`) say the same with less work, `packing` and `lower` turn it into a `plan`, and an
-executor (`run_numpy`, `run_jit`) carries it out. No pass knows of any particular cell.
+on a few steps, `build` folds them to a program, `differentiate` adds the gradient, the passes (`simplify`,
+`features_first`, `reassociate`, `merge_products`) say the same with less work, `horizontal_packing` and `lower` turn it
+into a `plan`, and an executor (`run_numpy`, `run_jit`) carries it out. No pass knows of any particular cell.
 """
 
 from __future__ import annotations

@@ -15,14 +15,14 @@ import numpy as np
 from ..core.errors import FoldError, NotDifferentiableError
 from ..core.loop.program import Node, order
 from ..core.loop.timeline import same_static
+from .numpy.rematerialize import CheckpointRunner
 from .numpy.run_numpy import NumpyRunner
 from .passes.pipeline import optimised, planned, with_gradients
-from .passes.rematerialize import CheckpointRunner
 from .passes.simplify import simplify
 from .passes.split_gates import apart
 from .planning.lower import lower
 from .planning.plan import Plan
-from .specializations import Planned, Prepared, questions
+from .specializations import Executor, Planned, Prepared, questions
 from .trace.build import Built, confirm, matched
 from .trace.guard import RECORDING
 from .trace.length_numbers import Lengths, census, line_of
@@ -100,7 +100,7 @@ def _repeated(
         except (FoldError, NotDifferentiableError) as error:
             reasons.append(str(error))
             return None
-        runner = _runner(compiled, lowered.plan, executor)
+        runner = executor_of(compiled, lowered.plan, executor)
         form = Planned(arrays, times, "folded", lowered, structure[0], first.ends, runner)
         form.dtypes, form.questions, form.derived = _dtypes(compiled, recorder), asked, first.derived
         form.least += asked.steps
@@ -208,8 +208,8 @@ def another(compiled: Any, form: Planned, args: Any, kwargs: Any, arrays: list[A
         return form_for(form.instead, arrays, lambda: _flat(compiled, recorder, arrays, [reason]))
 
 
-def _runner(compiled: Any, plan: Plan, executor: str) -> Any:
-    """What carries out the plan."""
+def executor_of(compiled: Any, plan: Plan, executor: str) -> Executor:
+    """What carries out the plan; nothing else knows which executors there are."""
     if executor == "jit":
         from .jit.run_jit import JitRunner
 

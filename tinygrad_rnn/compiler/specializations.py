@@ -10,18 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..core.loop.program import Node, order
 from ..core.ops.indexing import axis_of, inside
 from .blas_threads import calm
-from .numpy.run_numpy import WORKING, NumpyRunner
-from .passes.rematerialize import CheckpointRunner
 from .planning.lower import Lowered
 from .trace.length_numbers import Lengths
 from .trace.record import Times, restored
+
+
+class Executor(Protocol):
+    """What carries out a plan: called with the values of the arguments and a number of steps, it gives the outputs."""
+
+    #: the package whose BLAS it calls
+    blas: str
+
+    def __call__(self, values: list[Any], N: int) -> list[np.ndarray]: ...
+
+    def peak_bytes(self, N: int) -> int:
+        """Bytes of all buffers for N steps."""
+        ...
+
+    def source(self) -> str:
+        """The code that runs, to be read."""
+        ...
 
 
 class Prepared:
@@ -93,13 +108,13 @@ class Planned(Prepared):
     """A form with a plan."""
 
     def __init__(
-        self, arrays: list[Any], times: Times, told: str, lowered: Lowered, structure: Any, ends: int, runner: Any
+        self, arrays: list[Any], times: Times, told: str, lowered: Lowered, structure: Any, ends: int, runner: Executor
     ) -> None:
         super().__init__(arrays, times, told)
         self.lowered, self.structure, self.ends = lowered, structure, ends
         self.plan, self.runner = lowered.plan, runner
         self._alone = Lock()  # a runner works in memory of its own: calls from several threads wait for each other
-        self.calm = calm(lowered.plan, "numpy" if isinstance(runner, NumpyRunner | CheckpointRunner) else "scipy")
+        self.calm = calm(lowered.plan, runner.blas)
         #: the lengths it was looked at; None for the flat form
         self.lengths: Lengths | None = None
         #: why it is not used any more, after another length spoke against it; and the forms that are used instead
@@ -170,15 +185,11 @@ class Planned(Prepared):
 
     def peak_bytes(self, T: int) -> int:
         """Bytes of buffers for sequences of length T."""
-        N = T - self.ends if self.times else 0
-        if isinstance(self.runner, CheckpointRunner):
-            return self.runner.peak_bytes(N) + WORKING
-        return self.plan.bytes(N) + (WORKING if isinstance(self.runner, NumpyRunner) else 0)
+        return self.runner.peak_bytes(T - self.ends if self.times else 0)
 
     def source(self) -> str:
         """The generated code of the jitted executor; of the numpy executor the plan, which it follows line by line."""
-        generated = getattr(self.runner, "source", None)
-        return generated() if callable(generated) else generated or str(self.plan)
+        return self.runner.source()
 
     def outputs(self, arrays: list[Any], T: int) -> list[Any]:
         """Values and gradients for sequences of length T."""

@@ -35,6 +35,8 @@ class JitRunner:
     operations that have no form here.
     """
 
+    blas = "scipy"
+
     def __init__(self, plan: Plan, together: bool = False) -> None:
         self._kernels = kernels = _kernels()
         self.plan = plan
@@ -62,6 +64,10 @@ class JitRunner:
         self._memory = np.empty(0, np.uint8)
         self._places: dict[int, np.ndarray] = {}
         self._room = -1
+
+    def peak_bytes(self, N: int) -> int:
+        """Bytes of all buffers for N steps."""
+        return self.plan.bytes(N)
 
     def source(self) -> str:
         """The text of the generated module."""

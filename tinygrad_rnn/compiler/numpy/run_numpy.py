@@ -31,6 +31,8 @@ _KEPT = 16
 class NumpyRunner(calls.Memory):
     """Runs a plan for any number of steps; call it with the values of the arguments and N."""
 
+    blas = "numpy"
+
     def __init__(self, plan: Plan, together: bool = False) -> None:
         super().__init__(plan)
         self.plan = plan
@@ -59,6 +61,14 @@ class NumpyRunner(calls.Memory):
         found = self.found(N)
         self.given[:] = self.nothing  # what was given may be written to by whoever gave it
         return found
+
+    def peak_bytes(self, N: int) -> int:
+        """Bytes of all buffers for N steps."""
+        return self.plan.bytes(N) + WORKING
+
+    def source(self) -> str:
+        """The plan, which is followed line by line."""
+        return str(self.plan)
 
     def renew(self) -> None:
         """Memory for what is returned: that of the call before, unless somebody holds any of it."""

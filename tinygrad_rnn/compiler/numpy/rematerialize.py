@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ..numpy.run_numpy import NumpyRunner, Spread, run
+from ..passes.tiling import LONGEST
 from ..planning.plan import END, START, STEP, SUMS, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, overlap
 from ..unsupported import CompileError
-from .tiling import LONGEST
+from .run_numpy import WORKING, NumpyRunner, Spread, run
 
 Call = Callable[[], Any]
 #: programs of so many parts and lengths are kept
@@ -30,6 +30,8 @@ _KEPT = 64
 
 class CheckpointRunner:
     """Runs a plan with one loop forwards and one backwards, keeping states every `every` steps (or `"sqrt"` of N)."""
+
+    blas = "numpy"
 
     def __init__(self, plan: Plan, every: int | str) -> None:
         self.every, self.whole = every, plan
@@ -63,7 +65,11 @@ class CheckpointRunner:
         bounds = self.bounds(N)
         kept = sum(edge.bytes for edge in self.parts.earlier)
         returned = sum(ref.buffer.size * ref.buffer.dtype.itemsize for ref in self.plan.outputs if _is_sequence(ref))
-        return self.plan.bytes(_longest(bounds)) + kept * (len(bounds) - 1) + returned * N
+        return self.plan.bytes(_longest(bounds)) + kept * (len(bounds) - 1) + returned * N + WORKING
+
+    def source(self) -> str:
+        """The plan, which is followed line by line."""
+        return str(self.plan)
 
     def __call__(self, values: list[Any], N: int) -> list[np.ndarray]:
         runner, parts, bounds = self.inner, self.parts, self.bounds(N)
