@@ -237,6 +237,10 @@ def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray, lead: int) -> Call:
         return partial(a.dot, b, out)
     if not lead and alike and out.flags.f_contiguous:
         return partial(b.T.dot, a.T, out.T)
+    if lead and alike and a.ndim == 2 and b.ndim == 3 and b.shape[2] == 1:
+        x, y = b[..., 0], out[..., 0]
+        if x.flags.c_contiguous and y.flags.c_contiguous:
+            return partial(x.dot, a.T, y)  # all steps of one column are one product
     return partial(np.matmul, a, b, out)
 
 

@@ -53,8 +53,8 @@ Link = tuple[Cell, int]
 class Packing:
     """Cells and chains for the values of a program, and `packs`: lists of nodes computed by one call."""
 
-    def __init__(self, stages: Stages, outputs: list[Node], pack: bool = True) -> None:
-        self.stages, self.pack = stages, pack
+    def __init__(self, stages: Stages, outputs: list[Node], pack: bool = True, reuse: bool = True) -> None:
+        self.stages, self.reuse = stages, reuse
         self.readers = users(stages.nodes)
         self.asked = {id(output) for output in outputs}
         self.chains: dict[int, tuple[Link, ...]] = {}
@@ -114,7 +114,7 @@ class Packing:
                 continue
             own = [x for x in node.ins if x.step and self.stages.together(x, node)]
             before = [x for x in node.ins if x.step and not self.stages.together(x, node) and self._gives_way(x, node)]
-            if self.pack and self.stages.inside(node) and len(before) == 1:
+            if self.reuse and self.stages.inside(node) and len(before) == 1:
                 x = before[0]
             elif len(own) == 1 and self._gives_way(own[0], node):
                 x = own[0]

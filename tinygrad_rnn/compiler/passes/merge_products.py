@@ -12,11 +12,9 @@ and samples (the gradient of a weight). Only products of the same stage are merg
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
-from ...core.loop.program import Node, is_number, order, rewrite, users
+from ...core.loop.program import Node, is_number, rewrite, users
 from ..planning.stages import LOOP, Stages
 from .features_first import gemm, transposed
 
@@ -56,6 +54,9 @@ def contractions(outputs: list[Node]) -> list[Node]:
         if x.op == "gemm" and all(y.step for y in x.ins):
             a, b = x.ins
             return Node("contract", [turned(a, x.params["ta"]), turned(b, not x.params["tb"])], {}, False, node.sample)
+        if x.op == "sum" and not x.shape and x.ins[0].step:  # over time first, whole slots at once; then over entries
+            summed = Node("total", x.ins, {}, False, x.ins[0].sample)
+            return Node("sum", [summed], x.params, False, node.sample, x.function)
         if x.op == "sum" and x.params.get("axis") in (1, (1,)) and x.params.get("keepdims") and len(x.shape) == 2:
             return Node("total_rows", x.ins, {}, False, node.sample)
         return None
@@ -64,12 +65,12 @@ def contractions(outputs: list[Node]) -> list[Node]:
 
 
 def _oriented(outputs: list[Node]) -> list[Node]:
-    """Contractions with what most of them share (the input, the state) on the right, whichever way weights are held: so
-    they can become one."""
-    shared = Counter(id(x) for node in order(outputs) if node.op == "contract" for x in node.ins)
+    """Contractions with what is there first (an input, a state) on the right, whichever way weights are held: so those
+    of all gates can become one."""
+    rank = Stages(outputs).rank
 
     def rule(node: Node) -> Node | None:
-        if node.op != "contract" or shared[id(node.ins[0])] <= shared[id(node.ins[1])]:
+        if node.op != "contract" or rank[id(node.ins[0])] >= rank[id(node.ins[1])]:
             return None
         return transposed(Node("contract", node.ins[::-1], {}, False, np.transpose(node.sample)))
 

@@ -35,7 +35,7 @@ class Lowered:
 def lower(outputs: list[Node], pack: bool = True) -> Lowered:
     """The plan of a program."""
     outputs = with_copies(outputs)
-    packing = Packing(Stages(outputs), outputs, pack)
+    packing = Packing(Stages(outputs), outputs, pack, reuse=pack)
     if pack and not packing.in_loops:
         packing = Packing(Stages(outputs), outputs, pack=False)
     return _Lowering(outputs, packing).lowered()
