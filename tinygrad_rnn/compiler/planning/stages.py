@@ -63,10 +63,3 @@ class Stages:
     def inside(self, node: Node) -> bool:
         """Whether a node is computed in a loop."""
         return id(node) in self.loop
-
-
-def _components(nodes: list[Node]) -> list[list[Node]]:
-    """The strongly connected components, each after those it depends on."""
-    place = {id(node): n for n, node in enumerate(nodes)}
-    found = components([[place[id(x)] for x in node.ins] for node in nodes])
-    return [[nodes[n] for n in component] for component in found]
