@@ -17,7 +17,8 @@ from typing import Any
 
 from .planning.plan import Loop, Plan, walk
 
-#: multiplications of one product of a loop, up to which one thread is sooner ready than two that have to meet
+#: multiplications of one product of a loop, up to which one thread is sooner ready than two that have to meet: at 60
+#: billion a second (float32, one core) they take 70 us, of which two threads can save half
 SMALL = 4_000_000
 
 

@@ -29,7 +29,8 @@ from .trace.length_numbers import Lengths, census, line_of
 from .trace.record import Recording, Times, candidates
 from .unsupported import NotJittable, OtherNumber, Unfoldable
 
-#: how many steps are recorded, first and then for comparison: more, where delays are long
+#: how many steps are recorded, first and then for comparison: more, where delays are long. Few, so that
+#: it is quick; 17 and 23 are prime and far from 6 and 12, so that nothing but c T and c / T fits both lengths by chance
 _LENGTHS = ((6, 17), (12, 23))
 
 

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 #: what tells one place in memory from another: references with the same key are the same entries in the same order
 Key = tuple[int, tuple[str, int] | None, tuple[int, int] | None, bool, Shape | None]
 ENTRYWISE = ELEMENTWISE | {"copy", "fill"}
-#: bytes of a matrix that no cache of one core holds: it comes from far away in every step
+#: bytes of a matrix that no cache of one core holds, twice a second level of 2 MB: it comes from far in every step
 FAR = 4_000_000
 
 

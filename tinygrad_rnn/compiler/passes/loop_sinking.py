@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from ..planning.plan import STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, overlap
 from .loop_fusion import ENTRYWISE, FAR
 
-#: bytes of a sum over time that stay in the cache from step to step
+#: bytes of a sum over time that stay in the cache from step to step: an eighth of a second level of 2 MB, which the
+#: weights and the values of a step need as well
 NEAR = 1 << 18
-#: so few samples make poor products by themselves
+#: so few samples make poor products by themselves: 16 columns at a time take three times as long as 1,024
+#: (`plan.columns`)
 FEW = 16
 
 

