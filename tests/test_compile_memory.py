@@ -9,7 +9,7 @@ import tinygrad_rnn as tg
 from tests.compile_losses import B, H, every_step, gru_in_columns, inputs, lstm, parameters
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compiler import compile
-from tinygrad_rnn.compiler.numpy import numpy_calls
+from tinygrad_rnn.compiler.numpy import run_numpy
 from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, Plan, Ref, Tile, columns, walk
 
 
@@ -62,7 +62,7 @@ def test_samples_are_laid_side_by_side(batch: int, dtype: str) -> None:
     array = np.random.default_rng(0).standard_normal((5, 8, batch)).astype(dtype)
     for given in (array, array[:, 2:6], in_rows(array)):
         place = np.zeros((given.shape[1], 5, batch), dtype)
-        numpy_calls._lay_out(place, given)
+        run_numpy._lay_out(place, given)
         assert np.array_equal(place, given.transpose(1, 0, 2))
 
 

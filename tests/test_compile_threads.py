@@ -98,8 +98,8 @@ def interleaved(call: Callable[[int], bool], threads: int = 8, calls: int = 12) 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        with ThreadPoolExecutor(blas_threads) as pool:
-            return sum(not right for right in pool.map(call, range(blas_threads * calls)))
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(not right for right in pool.map(call, range(threads * calls)))
     finally:
         sys.setswitchinterval(interval)
 
