@@ -17,10 +17,10 @@ from ..core.scope import ROOT, entered
 from ..core.tensor import next_id
 from .equation_arguments import Key, Places, by_name
 from .prepare import form_for, prepare
-from .reasons import told_as_reason
 from .specializations import Prepared
 from .trace.build import Built, build
 from .trace.record import Leaf, Recording, changed, cut
+from .unsupported import told_as_reason
 
 
 class CompiledModel:

@@ -17,8 +17,7 @@ from ...core.declare import record
 from ...core.primitive import PRIMITIVES
 from ...core.scope import ROOT, entered
 from ...core.tensor import Tensor, as_value, next_id
-from ..reasons import told_as_reason
-from ..unsupported import Unfoldable
+from ..unsupported import Unfoldable, told_as_reason
 from .build import Built, build
 from .guard import watched
 from .pytree import Parameter, rebuild
