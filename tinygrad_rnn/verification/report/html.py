@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
-from itertools import combinations
 from pathlib import PurePath
 
-from ...core.errors import LanguageError, TinygradError
+from ...core.errors import TinygradError
 from ...core.version import VERSION
-from ...language import Equation, Model, parse
-from ...language.expressions import walk
+from ...language import Equation, Model
+from ...language.expressions import Expr, walk
 from ...language.rewriting import addends_as_written
-from ...language.syntax.indices import MAIN
 from ...language.text.mathml import mathml, pieces
+from ...language.text.printer import text
 from ..diagnosis.terms import SignedTerm, terms_of
 from ..results import (
     FAIL,
@@ -137,23 +136,18 @@ def _below(verdict: TermVerdict, model: Model | None) -> str:
     return f"<small>✗ {'does not belong here' if verdict.verdict == 'extra' else 'wrong'}</small>"
 
 
-def _sentence(said: str, model: Model | None) -> str:
-    return "".join(_quoted(part, model) if is_code else escape(part) for part, is_code in quoted(said))
+def _sentence(marks: Marked, model: Model | None) -> str:
+    """The explanation of a row, with the expressions that it quotes typeset, and whatever else it quotes as code."""
+    known = {_spaceless(text(node)): node for expr in marks.expressions for node in walk(expr)}
+    said = []
+    for part, is_code in quoted(shortened(marks)):
+        expr = known.get(_spaceless(part)) if is_code else None
+        said.append(mathml(expr, model) if expr else f"<code>{escape(part)}</code>" if is_code else escape(part))
+    return "".join(said)
 
 
-def _quoted(said: str, model: Model | None) -> str:
-    """Code in a sentence, typeset where it is an expression in the indices of the model."""
-    ranges = model.document.indices if model is not None else MAIN
-    header = f"indices: {', '.join(f'{name} = {within}' for name, within in ranges.items())}\n"
-    for count in range(len(ranges), -1, -1):  # a letter that a sum binds has no value around it
-        for free in combinations(ranges, count):
-            target = f"q[{', '.join(free)}]" if free else "q"
-            try:
-                (equation,) = parse(f"{header}{target} = {said}\n").forward
-            except (LanguageError, ValueError):
-                continue
-            return mathml(equation.rhs, model)
-    return f"<code>{escape(said)}</code>"
+def _spaceless(said: str) -> str:
+    return "".join(said.split())
 
 
 def _details(marks: Marked, report: Verdicts) -> str:
@@ -161,7 +155,7 @@ def _details(marks: Marked, report: Verdicts) -> str:
     parts = []
     if row.excerpt:
         parts.append(f"<pre>{escape(row.excerpt)}</pre>")
-    kind, told = f"<b>{escape(row.mistake)}</b>" if row.mistake else "", _sentence(shortened(marks), model)
+    kind, told = f"<b>{escape(row.mistake)}</b>" if row.mistake else "", _sentence(marks, model)
     if kind or told:
         parts.append(f"<p>{': '.join(part for part in (kind, told) if part)}{'' if told.endswith('?') else '.'}</p>")
     if row.text and marks.equation is not None:
@@ -260,6 +254,13 @@ class Marked:
     classes: dict[int, str] = field(default_factory=dict)
     #: by `id` of an outermost addend: the verdicts on it
     below: dict[int, list[TermVerdict]] = field(default_factory=dict)
+
+    @property
+    def expressions(self) -> list[Expr]:
+        """What the explanation may quote: the equation, its terms, and what they should be."""
+        stated = [] if self.equation is None else [self.equation.target, self.equation.rhs]
+        terms = (expr for term in self.row.terms for expr in (term.term, term.part, term.corrected))
+        return [*stated, *(expr for expr in terms if expr is not None)]
 
     @property
     def absent(self) -> list[TermVerdict]:
