@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import re
@@ -222,6 +223,13 @@ def test_a_line_is_typeset_from_its_equation_and_not_from_its_text():
     assert report.rows[0].equation is not None
     assert "<code>dx[i, j] = dh[i, j] @ U</code></p><pre>" not in report.to_html()
     assert '<p class="formula"><span class="piece"><math' in report.to_html()
+
+
+def test_no_writer_reads_back_what_it_writes():
+    """What a report quotes it has as expressions: nothing is parsed, and no sentence taken apart by a pattern."""
+    for module in ("html", "markdown_report"):
+        names = vars(importlib.import_module(f"tinygrad_rnn.verification.report.{module}"))
+        assert not {"parse", "read", "expression"} & set(names)
 
 
 def test_only_the_wrong_part_of_a_term_is_marked():
