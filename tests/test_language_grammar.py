@@ -12,10 +12,10 @@ from tinygrad_rnn.language.affine import affine
 from tinygrad_rnn.language.expressions import (
     Binary,
     Call,
+    Concat,
     Condition,
     Number,
     Ref,
-    Stack,
     Sum,
     Time,
     Transpose,
@@ -44,7 +44,7 @@ def shown(expr) -> str:
             return f"{shown(expr.operand)}.T"
         case Call():
             return f"{expr.function}({', '.join(map(shown, expr.args))})"
-        case Stack():
+        case Concat():
             return f"[{'; '.join(map(shown, expr.parts))}]"
         case Sum():
             return f"{expr.kind}({expr.over}, {shown(expr.body)})"

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .derived import Cell, Derivation
+    from .derived import Derivation, DerivedPiece
     from .gradients import Gradients
     from .right_terms import TrueTerm, true_terms
     from .vocabulary import default_names
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: imported when first asked for, so that the engine alone starts quickly
 _LATER = {
-    "Cell": ".derived",
+    "DerivedPiece": ".derived",
     "Derivation": ".derived",
     "Gradients": ".gradients",
     "TrueTerm": ".right_terms",
@@ -81,8 +81,8 @@ def __getattr__(wanted: str) -> Any:
 __all__ = [
     "DIAG",
     "HADAMARD",
-    "Cell",
     "Derivation",
+    "DerivedPiece",
     "Gradients",
     "TrueTerm",
     "default_names",

@@ -14,7 +14,7 @@ from functools import partial
 
 from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
-from ..language.expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
+from ..language.expressions import Binary, Call, Concat, Equation, Expr, Number, Ref, Sum, Time, Transpose, Unary
 from ..language.syntax.indices import Constraint
 from ..system import Clause, Domain
 from .algebra import Algebra
@@ -143,7 +143,7 @@ class _Backward:
                 return self._binary(visit, node)
             case Transpose():
                 return [visit.to(node.operand, self.algebra.flip(g))]
-            case Stack():
+            case Concat():
                 return self._stack(visit, node.parts)
             case Sum():
                 return [self._sum(visit, node)]

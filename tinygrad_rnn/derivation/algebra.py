@@ -33,6 +33,7 @@ from .forms import (
     SCALAR,
     Apply,
     Chain,
+    Combination,
     Factor,
     Flip,
     Form,
@@ -41,7 +42,6 @@ from .forms import (
     Rows,
     Shape,
     Step,
-    Sum,
     Symbol,
     Term,
     Total,
@@ -111,7 +111,7 @@ class Algebra:
         flat: list[Term] = []
         for c, form in terms:
             shape = broadcast([shape, form.shape])
-            flat += [(c * k, part) for k, part in form.terms] if isinstance(form, Sum) else [(c, form)]
+            flat += [(c * k, part) for k, part in form.terms] if isinstance(form, Combination) else [(c, form)]
         if "unit" in self.rules:
             flat = [(c, form) for c, form in flat if c]
         if "collect" in self.rules:
@@ -121,9 +121,9 @@ class Algebra:
             flat = self._factored(flat)
         if len(flat) == 1 and flat[0][0] == 1 and flat[0][1].shape == shape:
             return flat[0][1]
-        return Sum(shape, tuple(sorted(flat, key=term_order)))
+        return Combination(shape, tuple(sorted(flat, key=term_order)))
 
-    def filled(self, form: Sum) -> list[Term]:
+    def filled(self, form: Combination) -> list[Term]:
         """The terms of a sum, each in its shape: a number among columns stands for a column."""
         return [(c, part if part.shape == form.shape else self.mul(part, self.ones(form))) for c, part in form.terms]
 
@@ -147,7 +147,7 @@ class Algebra:
             return zero(shape)
         if "distribute" in self.rules:
             for i, (form, n) in enumerate(flat):
-                if isinstance(form, Sum) and n == 1 and (form.cotangents or self._cancels(form, flat)):
+                if isinstance(form, Combination) and n == 1 and (form.cotangents or self._cancels(form, flat)):
                     rest = flat[:i] + flat[i + 1 :]
                     return self.combine(
                         [(c, self.product([(part, Fraction(1)), *rest])) for c, part in form.terms], shape
@@ -182,7 +182,7 @@ class Algebra:
                     return self.dot(self.apply("diag", vector, shape=square), self.product(rest))
         return None
 
-    def _cancels(self, total: Sum, factors: list[Factor]) -> bool:
+    def _cancels(self, total: Combination, factors: list[Factor]) -> bool:
         """Whether a factor beside a sum is divided by inside it, so that multiplying out makes it shorter."""
         above = {f.key for f, n in factors if n > 0}
         return "powers" in self.rules and any(
@@ -207,7 +207,7 @@ class Algebra:
             return zero(shape)
         if "distribute" in self.rules:
             for i, form in enumerate(flat):
-                if isinstance(form, Sum) and form.cotangents:
+                if isinstance(form, Combination) and form.cotangents:
                     parts = [(c, self.dot(*flat[:i], part, *flat[i + 1 :])) for c, part in self.filled(form)]
                     return self.combine(parts, shape)
         if "coefficients" in self.rules:
@@ -231,7 +231,7 @@ class Algebra:
     def _scalars_out(self, flat: list[Form], shape: Shape) -> tuple[Fraction, list[Factor], list[Form]]:
         coefficient, scalars, rest = Fraction(1), list[Factor](), list[Form]()
         for form in flat:
-            if isinstance(form, Sum) and len(form.terms) == 1:
+            if isinstance(form, Combination) and len(form.terms) == 1:
                 coefficient, form = coefficient * form.terms[0][0], form.terms[0][1]
             if form.scalar:
                 scalars.append((form, Fraction(1)))
@@ -270,7 +270,7 @@ class Algebra:
                 return form
             if isinstance(form, Chain):
                 return self.dot(*[self.flip(part) for part in reversed(form.factors)])
-            if isinstance(form, Sum) and (form.cotangents or len(form.terms) == 1):
+            if isinstance(form, Combination) and (form.cotangents or len(form.terms) == 1):
                 return self.combine([(c, self.flip(part)) for c, part in form.terms], shape)
             if (
                 isinstance(form, Product)
@@ -291,9 +291,9 @@ class Algebra:
         """The sum of all entries."""
         if form.scalar:
             return form
-        if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
+        if isinstance(form, Combination) and (form.cotangents or len(form.terms) <= 1):
             return self.combine([(c, self.entries(part)) for c, part in self.filled(form)])
-        if isinstance(form, Sum) and self.means and self._without_mean(form):
+        if isinstance(form, Combination) and self.means and self._without_mean(form):
             return zero(SCALAR)
         if isinstance(form, Apply) and form.function in ("onehot", "softmax"):
             return ONE
@@ -305,7 +305,7 @@ class Algebra:
             return self._entries_of_product(form)
         return Apply(SCALAR, "sum", (form,))
 
-    def _without_mean(self, form: Sum) -> bool:
+    def _without_mean(self, form: Combination) -> bool:
         """Whether a sum is what is left of a vector without its mean, so that its entries add up to nothing."""
         terms = []
         for c, part in self.filled(form):
@@ -336,7 +336,7 @@ class Algebra:
         """The diagonal of a square matrix, as a vector in the shape of `like`."""
         if like.shape[0] == 1:
             return self.flip(self.diagonal(form, self.flip(like)))
-        if isinstance(form, Sum) and form.terms:
+        if isinstance(form, Combination) and form.terms:
             return self.combine([(c, self.diagonal(part, like)) for c, part in self.filled(form)], like.shape)
         if isinstance(form, Chain):
             for i, factor in enumerate(form.factors[:-1], start=1):
@@ -357,7 +357,7 @@ class Algebra:
         height, shape = form.shape[0], (last - first + 1, form.shape[1])
         if (first, last) == (1, height):
             return form
-        if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
+        if isinstance(form, Combination) and (form.cotangents or len(form.terms) <= 1):
             return self.combine([(c, self.rows(part, first, last)) for c, part in self.filled(form)], shape)
         if isinstance(form, Product) and any(f.scalar for f, _ in form.factors):
             return self.product([(f if f.scalar else self.rows(f, first, last), n) for f, n in form.factors])
@@ -375,7 +375,7 @@ class Algebra:
         shape = (height, form.shape[1])
         if form.shape[0] == height:
             return form
-        if isinstance(form, Sum) and (form.cotangents or len(form.terms) <= 1):
+        if isinstance(form, Combination) and (form.cotangents or len(form.terms) <= 1):
             return self.combine([(c, self.padded(part, first, height)) for c, part in self.filled(form)], shape)
         if isinstance(form, Product) and not form.scalar and any(f.scalar for f, _ in form.factors):
             wide = self.product([(f, n) for f, n in form.factors if not f.scalar])
@@ -412,14 +412,14 @@ class Algebra:
         """
         if kind != "sum" or "coefficients" not in self.rules:
             return Total(body.shape, kind, variable, tuple(constraints), body)
-        if isinstance(body, Sum):
+        if isinstance(body, Combination):
             free = [(c, part) for c, part in body.terms if variable not in part.variables]
             if free or len(body.terms) == 1:
                 bound = [(c, part) for c, part in body.terms if variable in part.variables]
                 if len(bound) == 1:
                     bound = [(bound[0][0], self.total(kind, variable, constraints, bound[0][1], around))]
                 elif bound:
-                    rest = Sum(body.shape, tuple(bound))
+                    rest = Combination(body.shape, tuple(bound))
                     bound = [(Fraction(1), self.total(kind, variable, constraints, rest, around))]
                 counted = [(c, self.mul(self.steps(variable, constraints, around), part)) for c, part in free]
                 return self.combine([*bound, *counted], body.shape)
@@ -462,7 +462,7 @@ class Algebra:
         match form:
             case Symbol() | Step():
                 return change(form)
-            case Sum():
+            case Combination():
                 return self.combine([(c, again(part)) for c, part in form.terms], form.shape)
             case Product():
                 return self.product([(again(part), n) for part, n in form.factors])
@@ -595,7 +595,7 @@ class Algebra:
             return []
         # built by hand: multiplying out again what was just taken out would never end
         shape = next((form.shape for _, form in terms if not form.scalar), terms[0][1].shape)
-        number = inner.terms[0] if isinstance(inner, Sum) and len(inner.terms) == 1 else None
+        number = inner.terms[0] if isinstance(inner, Combination) and len(inner.terms) == 1 else None
         if number is not None:
             sign, inner = sign * number[0], number[1]
         factors = [*common, *factors_of(inner)]
@@ -614,7 +614,9 @@ def _shaped(form: Form) -> Form:
     """A shorter form of the same shape."""
     while True:
         parts = [part for part in form.parts if part.shape == form.shape]
-        inner = isinstance(form, Sum | Product | Total) or (isinstance(form, Apply) and form.function != "stack")
+        inner = isinstance(form, Combination | Product | Total) or (
+            isinstance(form, Apply) and form.function != "stack"
+        )
         if not inner or not parts:
             return form
         form = parts[0]

@@ -18,20 +18,20 @@ from ..language.text.printer import text
 from ..system import Domain
 from .adjoint import Key
 from .algebra import RULES
-from .forms import Apply, Form, Product, Sum, walk
+from .forms import Apply, Combination, Form, Product, walk
 from .gradients import Gradients
 from .jacobian import jacobian
 from .long_sequences import at_length, shortest
 from .numeric_check import check
 from .regions import Region, restaged
-from .writing import DIAG, HADAMARD, Writer
+from .writing import DIAG, HADAMARD, EquationWriter
 
 #: conditions that shorter sequences need are spelled out, so that no two equations claim a step of these
 SPELLED = 6
 
 
 @dataclass(frozen=True)
-class Cell:
+class DerivedPiece:
     """The gradient at the steps `indices` is `expr`, for every value of their variables (and lengths) in `domain`."""
 
     indices: tuple[Affine, ...]
@@ -91,17 +91,17 @@ class Derivation:
         """What stands before a name for its gradient."""
         return self.gradients.reader.prefix
 
-    def cells(self, name: str, indexed: bool | None = None) -> tuple[Cell, ...]:
+    def cells(self, name: str, indexed: bool | None = None) -> tuple[DerivedPiece, ...]:
         """The gradient of the quantity called `name` at all its steps, as cells that exclude each other: also outside
         the sequence, as that of h[0], where something reads it. Of h[t] rather than of h where both exist, unless
         `indexed` says which.
         """
-        writer = Writer(self.model, self.style)
+        writer = EquationWriter(self.model, self.style)
         if indexed is None:
             indexed = (name, True) in self.model.quantities.used
         regions = self.gradients.regions((name, indexed))
         return tuple(
-            Cell(region.indices, region.domain, writer.expr(region.form, region.domain, region.variables))
+            DerivedPiece(region.indices, region.domain, writer.expr(region.form, region.domain, region.variables))
             for region in regions
         )
 
@@ -129,7 +129,7 @@ class Derivation:
         return [self._equation(key, region, self.style) for key in self._printed for region in self._shown(key)]
 
     def _equation(self, key: Key, region: Region, style: str) -> Equation:
-        writer = Writer(self.model, style)
+        writer = EquationWriter(self.model, style)
         long, known = self._lengths_from(self._shortest), self._lengths_from(min(self._shortest, SPELLED))
         values, domain = region.told(known)
         domain = Domain.of(*(c for c in domain.constraints if c.affine.running or not long.implies(c)))
@@ -258,7 +258,7 @@ def _order(region: Region) -> tuple[object, ...]:
 def _flat(form: Form) -> bool:
     """Whether a form has the same value in every entry, whatever shape it fills."""
     match form:
-        case Sum() | Product():
+        case Combination() | Product():
             return all(_flat(part) for part in form.parts)
     return form.scalar
 

@@ -19,7 +19,7 @@ from ..language.syntax.indices import Constraint
 from ..language.types.quantities import Key, refs
 from ..system.circles import reached
 from ..system.domain import Domain
-from .entries.units import Apply, Bound, Entry, Polynomial
+from .entries.units import Applied, Bound, Entry, Polynomial
 from .prover.refute import APART, point_of
 
 #: the equations of a helper entry by entry, each with its own indices and domain
@@ -97,7 +97,7 @@ def _read(p: Polynomial, name: str, domain: Domain) -> list[tuple[Entry, Domain]
         match unit:
             case Entry() if unit.name == name:
                 found.append((unit, around))
-            case Apply():
+            case Applied():
                 waiting += [(inner, around & own) for own, factors in unit.argument.terms for inner, _ in factors]
             case Bound():
                 waiting += [(inner, around & unit.domain) for inner, _ in unit.factors]

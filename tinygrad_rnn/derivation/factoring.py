@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from .forms import Apply, Chain, Factor, Flip, Form, Product, Shape, Step, Sum, Symbol, Term, Total, factors_of
+from .forms import Apply, Chain, Combination, Factor, Flip, Form, Product, Shape, Step, Symbol, Term, Total, factors_of
 
 
 def collected(terms: list[Term]) -> list[Term]:
@@ -56,7 +56,12 @@ def numbers_out(factors: list[Factor]) -> tuple[Fraction, list[Factor]]:
     """The number in a product, and the other factors."""
     coefficient, rest = Fraction(1), list[Factor]()
     for form, n in factors:
-        if isinstance(form, Sum) and len(form.terms) == 1 and n.denominator == 1 and (form.terms[0][0] or n > 0):
+        if (
+            isinstance(form, Combination)
+            and len(form.terms) == 1
+            and n.denominator == 1
+            and (form.terms[0][0] or n > 0)
+        ):
             coefficient *= form.terms[0][0] ** n.numerator
             rest += [(f, k * n) for f, k in factors_of(form.terms[0][1])]
         else:
@@ -102,5 +107,5 @@ def factor_order(factor: Factor) -> tuple[object, ...]:
     """The gradient first, then quantities, then functions, then sums."""
     form, n = factor
     kinds = {Step: 0, Symbol: 1, Flip: 1, Chain: 2, Apply: 2}
-    kind = -1 if form.cotangents and not isinstance(form, Sum) else kinds.get(type(form), 3)
+    kind = -1 if form.cotangents and not isinstance(form, Combination) else kinds.get(type(form), 3)
     return (n < 0, kind, form.key)

@@ -98,7 +98,7 @@ class Step(Form):
 
 
 @dataclass(frozen=True, eq=False)
-class Sum(Form):
+class Combination(Form):
     """Terms with their coefficients; without terms it is zero."""
 
     terms: tuple[tuple[Fraction, Form], ...]
@@ -236,20 +236,20 @@ Term = tuple[Fraction, Form]
 ONE = Product(SCALAR, ())
 
 
-def zero(shape: Shape) -> Sum:
+def zero(shape: Shape) -> Combination:
     """Nothing, in a shape."""
-    return Sum(shape, ())
+    return Combination(shape, ())
 
 
 def is_zero(form: Form) -> bool:
-    return isinstance(form, Sum) and not form.terms
+    return isinstance(form, Combination) and not form.terms
 
 
 def number(form: Form) -> Fraction | None:
     """The value of a form that is a number and nothing else."""
     if form is ONE or (isinstance(form, Product) and not form.factors):
         return Fraction(1)
-    if isinstance(form, Sum):
+    if isinstance(form, Combination):
         if not form.terms:
             return Fraction(0)
         if len(form.terms) == 1 and form.terms[0][1] == ONE:
@@ -264,7 +264,7 @@ def factors_of(form: Form) -> tuple[tuple[Form, Fraction], ...]:
 
 def terms_of(form: Form) -> tuple[tuple[Fraction, Form], ...]:
     """The terms of a sum, or the form itself as its only one."""
-    return form.terms if isinstance(form, Sum) else ((Fraction(1), form),)
+    return form.terms if isinstance(form, Combination) else ((Fraction(1), form),)
 
 
 def walk(form: Form) -> Iterator[Form]:

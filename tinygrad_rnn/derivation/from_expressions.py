@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import DerivationError
 from ..language.affine import Affine, affine
-from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
+from ..language.expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Transpose, Unary
 from ..language.syntax.indices import Condition, Constraint
 from ..language.text.printer import text
 from ..language.types.powers import powers
@@ -75,7 +75,7 @@ class Reader:
                 return self._binary(expr, env)
             case Transpose():
                 return algebra.flip(self.form(expr.operand, env))
-            case Stack():
+            case Concat():
                 return self.stacked([self.form(part, env) for part in expr.parts], self.shape(expr))
             case Call():
                 return self._call(expr, env)

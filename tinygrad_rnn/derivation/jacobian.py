@@ -12,12 +12,12 @@ from .adjoint import Share
 from .algebra import Algebra
 from .forms import Chain, Form, Product, Symbol, terms_of
 from .gradients import Gradients
-from .writing import DIAG, Writer
+from .writing import DIAG, EquationWriter
 
 
 def jacobian(gradients: Gradients, of: str, by: str) -> Expr:
     """The matrix of derivatives of `of` by `by`, two quantities at their steps, as `h[t+1]` and `h[t]`."""
-    algebra, writer = gradients.algebra, Writer(gradients.model, DIAG)
+    algebra, writer = gradients.algebra, EquationWriter(gradients.model, DIAG)
     reader, read = (_quantity(gradients, written) for written in (of, by))
     forms = []
     for share in gradients.shares.get(read.key, []):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..language import Model
 from ..language.affine import Affine, affine
-from ..language.expressions import Binary, Call, Expr, Number, Stack, walk
+from ..language.expressions import Binary, Call, Concat, Expr, Number, walk
 from ..system import System
 from .forms import Form, Product, Step, Symbol, Total
 
@@ -71,7 +71,7 @@ def means(system: System, reader: Reader) -> dict[str, tuple[tuple[str, ...], Fo
 
 
 def _adds_up_to_one(rhs: Expr) -> bool:
-    if isinstance(rhs, Stack):
+    if isinstance(rhs, Concat):
         return all(isinstance(part, Number) for part in rhs.parts) and sum(part.value for part in rhs.parts) == 1  # type: ignore[attr-defined]
     return isinstance(rhs, Call) and rhs.function in ("softmax", "onehot")
 

@@ -13,10 +13,10 @@ from ..language.text.printer import text
 from ..system import Domain
 from ..system.affine_system import Clause, clauses_of
 from .algebra import Algebra
-from .forms import Form, Sum, Total, terms_of
+from .forms import Combination, Form, Total, terms_of
 from .gradients import Gradients, placed
 from .regions import Region
-from .writing import Writer
+from .writing import EquationWriter
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def true_terms(gradients: Gradients, equation: Equation, style: str) -> list[Tru
     copy = equation.target.index is not None and not key[1]
     regions = gradients.copies(key[0]) if copy else gradients.regions(key)
     own = left_to(equation, model)
-    writer = Writer(model, style)
+    writer = EquationWriter(model, style)
     found: dict[str, tuple[Fraction, Form, list[Domain]]] = {}
     missing = [clause.domain for clause in own]
     for region in regions:
@@ -96,7 +96,7 @@ def _terms(region: Region, algebra: Algebra) -> list[tuple[Fraction, Form]]:
     """The additive terms, those under a sum over time one by one."""
     found: list[tuple[Fraction, Form]] = []
     for c, part in terms_of(region.form):
-        if isinstance(part, Total) and part.kind == "sum" and isinstance(part.body, Sum):
+        if isinstance(part, Total) and part.kind == "sum" and isinstance(part.body, Combination):
             found += [
                 (c * k, Total(part.shape, part.kind, part.variable, part.constraints, inner))
                 for k, inner in part.body.terms

@@ -9,7 +9,7 @@ from fractions import Fraction
 from ..core.errors import DerivationError
 from ..language import Model
 from ..language.affine import Affine, affine
-from ..language.expressions import Binary, Call, Expr, Number, Ref, Stack, Time, Transpose, Unary
+from ..language.expressions import Binary, Call, Concat, Expr, Number, Ref, Time, Transpose, Unary
 from ..language.expressions import Sum as OverTime
 from ..language.rewriting import negated, product
 from ..language.syntax.conditions import lengths_of, range_of
@@ -27,7 +27,7 @@ LETTERS = "kjilmnrsuvpq"
 DECIMALS = 3
 
 
-class Writer:
+class EquationWriter:
     """Expressions of a model's language, in one style."""
 
     def __init__(self, model: Model, style: str) -> None:
@@ -139,7 +139,7 @@ def _test(constraint: Constraint, name: str) -> Comparison:
 class _Writing:
     """One expression being written: `names` says how index variables are called here."""
 
-    def __init__(self, writer: Writer, names: Mapping[str, Affine], context: Domain) -> None:
+    def __init__(self, writer: EquationWriter, names: Mapping[str, Affine], context: Domain) -> None:
         self.writer, self.names, self.context = writer, names, context
 
     def expr(self, form: Form) -> Expr:
@@ -148,7 +148,7 @@ class _Writing:
                 return self._symbol(form)
             case forms.Step():
                 return Time(NOWHERE, self.names.get(form.name, affine(form.name)))
-            case forms.Sum():
+            case forms.Combination():
                 return self._sum(form)
             case forms.Product():
                 return self._product(form)
@@ -159,7 +159,7 @@ class _Writing:
             case forms.Apply(function="stack") if self.writer.by_rows:
                 return Transpose(NOWHERE, self._turned(forms.Flip((form.shape[1], form.shape[0]), form)))
             case forms.Apply(function="stack"):
-                return Stack(NOWHERE, tuple(self.expr(arg) for arg in form.args))
+                return Concat(NOWHERE, tuple(self.expr(arg) for arg in form.args))
             case forms.Apply(function="**"):
                 base, exponent = form.args
                 return Binary(NOWHERE, "**", self.expr(base), self.expr(exponent), NOWHERE)
@@ -182,7 +182,7 @@ class _Writing:
             return Call(NOWHERE, "columns", (self.expr(_flipped(inner.inner)), *ends))
         if self.writer.by_rows and inner.shape[1] == 1:
             if isinstance(inner, forms.Apply) and inner.function == "stack":
-                return Stack(NOWHERE, tuple(self.expr(_flipped(part)) for part in inner.args))
+                return Concat(NOWHERE, tuple(self.expr(_flipped(part)) for part in inner.args))
             if isinstance(inner, forms.Padded):
                 return self._padded(replace(inner, inner=_flipped(inner.inner)), inner.last)
             if isinstance(inner, forms.Rows):
@@ -205,7 +205,7 @@ class _Writing:
             else:
                 row = Call(NOWHERE, "rows", (self.expr(form.inner), Number(NOWHERE, 1), Number(NOWHERE, 1)))
                 parts += [Binary(NOWHERE, "*", Number(NOWHERE, 0), row, NOWHERE)] * (last - first + 1)
-        return Stack(NOWHERE, tuple(parts))
+        return Concat(NOWHERE, tuple(parts))
 
     def _total(self, form: forms.Total) -> Expr:
         scope = {name for value in self.names.values() for name in value.running}
@@ -216,7 +216,7 @@ class _Writing:
         return OverTime(NOWHERE, form.kind, condition, inner.expr(form.body))
 
     # -- sums ---------------------------------------------------------------------------------------------------------
-    def _sum(self, form: forms.Sum) -> Expr:
+    def _sum(self, form: forms.Combination) -> Expr:
         if is_zero(form):
             return Number(NOWHERE, 0)
         first, *more = _without_ones(form)
@@ -294,8 +294,8 @@ def _flipped(form: Form) -> Form:
     match form:
         case forms.Flip():
             return form.inner
-        case forms.Sum():
-            return forms.Sum(turned, tuple((c, _flipped(part)) for c, part in form.terms))
+        case forms.Combination():
+            return forms.Combination(turned, tuple((c, _flipped(part)) for c, part in form.terms))
         case forms.Product():
             return forms.Product(turned, tuple((_flipped(f), n) for f, n in form.factors))
         case forms.Chain():
@@ -320,7 +320,7 @@ def _short(value: Fraction) -> bool:
     return decimal and ((value * 10**DECIMALS).denominator == 1 or value.denominator % 5 == 0)
 
 
-def _without_ones(form: forms.Sum) -> list[tuple[Fraction, Form]]:
+def _without_ones(form: forms.Combination) -> list[tuple[Fraction, Form]]:
     """The terms of a sum; beside a whole column a number with a gradient in it needs no ones: p * (dp - p.T @ dp)."""
 
     def stretched(part: Form) -> Form | None:

@@ -193,7 +193,7 @@ class Transpose(Expr):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Stack(Expr):
+class Concat(Expr):
     """`[h[t-1]; x[t]]`: one above the other."""
 
     parts: tuple[Expr, ...]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .affine import Affine, affine
-from .expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine, walk
+from .expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Transpose, Unary, spine, walk
 from .syntax.indices import Comparison, Condition, Range
 from .syntax.source import NOWHERE
 
@@ -31,7 +31,7 @@ def with_children(expr: Expr, children: Sequence[Expr]) -> Expr:
             return replace(expr, args=tuple(children))
         case Sum():
             return replace(expr, body=children[0])
-        case Stack():
+        case Concat():
             return replace(expr, parts=tuple(children))
     return expr
 
@@ -57,6 +57,17 @@ def mapped(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
 def map_refs(expr: Expr, change: Callable[[Ref], Expr]) -> Expr:
     """The expression with every quantity it reads replaced by what `change` makes of it."""
     return mapped(expr, lambda node: change(node) if isinstance(node, Ref) else node)
+
+
+def map_indices(expr: Expr, change: Callable[[Affine], Affine]) -> Expr:
+    """The expression with every index of the quantities it reads replaced by what `change` makes of it.
+
+    >>> from tinygrad_rnn.language import parse
+    >>> from tinygrad_rnn.language.text.printer import text
+    >>> text(map_indices(parse("q[t] = W @ h[t-1] * z[T]").forward[0].rhs, lambda index: index.moved(1)))
+    'W @ h[t] * z[T+1]'
+    """
+    return map_refs(expr, lambda ref: ref.moved_to(tuple(map(change, ref.indices))) if ref.indices else ref)
 
 
 def names(expr: Expr) -> frozenset[str]:

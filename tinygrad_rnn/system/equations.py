@@ -17,10 +17,10 @@ from ..core.graph import Graph
 from ..core.tensor import Tensor, plain
 from ..language.run.model import Model, load
 from ..language.run.unroll import Run
-from .from_graph import Writer
+from .from_graph import RecordingWriter
 from .literals import Numbers
 from .quantity_names import ENTRY
-from .recorded import Recorded
+from .recorded import RecordedLoss
 from .samples import Axes, is_learned
 from .times import ALONE
 
@@ -96,7 +96,7 @@ def write_equations(
     """The equations behind a recorded loss, or behind a graph of one output.
 
     `numbers` and `anchor` say what one recording cannot tell; see `functions`, which compares several. `times`: which
-    leaves are sequences (see `Recorded`).
+    leaves are sequences (see `RecordedLoss`).
 
     Raises `DerivationError` for what cannot be written: an operation that the language lacks, steps that are not one
     step repeated, samples that depend on each other.
@@ -119,8 +119,8 @@ def write_equations(
         if len(loss.outputs) != 1:
             raise DerivationError(f"a derivation starts from one loss, but this graph has {len(loss.outputs)} outputs")
         (loss,) = loss.outputs
-    recorded = Recorded(loss, times)
-    writer = Writer(recorded, numbers, anchor)
+    recorded = RecordedLoss(loss, times)
+    writer = RecordingWriter(recorded, numbers, anchor)
     collected = _Collected(writer)
     notes = list(numbers.notes)
     if writer.axes.shared:
@@ -142,7 +142,7 @@ _CLASSES = {"cross_entropy": 1, "onehot": 0, "pick": 1}
 class _Collected:
     """What the header of the equations says, and the recorded numbers by name."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: RecordingWriter) -> None:
         self.writer, self.axes, self.recorded = writer, writer.axes, writer.recorded
         self.nodes: dict[Place, Tensor] = {}
         self.values: dict[Any, Any] = {}

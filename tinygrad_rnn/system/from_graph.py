@@ -14,40 +14,40 @@ import numpy as np
 from ..core.errors import DerivationError
 from ..core.loop.program import Node, outside, shifted
 from ..core.tensor import Tensor, plain
-from .expression_text import Form
+from .expression_text import ExpressionText
 from .literals import Numbers
 from .operations import WHOLE, write
-from .quantity_names import ENTRY, Names, Slot
-from .recorded import Recorded
+from .quantity_names import ENTRY, QuantityNames, Slot
+from .recorded import RecordedLoss
 from .samples import Axes, said
 from .time_sums import SUMS, Totals, running_sums
-from .times import AFTER, ALONE, BODY, FIRST, LAST, NOW, Block, Clock, Time, over
+from .times import AFTER, ALONE, BODY, FIRST, LAST, NOW, Block, Clock, Instant, over
 
 
-class Writer:
+class RecordingWriter:
     """Writes the equations of a recording: `lines`."""
 
-    def __init__(self, recorded: Recorded, numbers: Numbers, anchor: str = ALONE) -> None:
+    def __init__(self, recorded: RecordedLoss, numbers: Numbers, anchor: str = ALONE) -> None:
         self.recorded, self.it, self.numbers = recorded, recorded.program, numbers
         self.clock = Clock(recorded, anchor)
         self.axes = Axes(recorded.graph.nodes, self.clock.aligned())
         running, self.running = running_sums(self.clock)
-        self.names = Names(recorded, self.running)
+        self.names = QuantityNames(recorded, self.running)
         self.totals = Totals(self.clock, self.names, self.axes, running, self.form)
         numbers.begin(self.names, self.axes, self.clock.T)
         #: where states begin, as arrays without a name, each with a node of the same axes
         self.starts: dict[tuple[str, int], tuple[Any, Tensor]] = {}
         #: the leaves that an equation states
         self.stated: set[tuple[str, int]] = set()
-        self._forms: dict[tuple[Block, Time | None], list[Form | None]] = {}
-        self._roots: dict[int, Form] = {}
+        self._forms: dict[tuple[Block, Instant | None], list[ExpressionText | None]] = {}
+        self._roots: dict[int, ExpressionText] = {}
         self._latest = self._latest_entries()
-        self._ranges: dict[str, tuple[Time, Time]] = {}
+        self._ranges: dict[str, tuple[Instant, Instant]] = {}
         self.lines: list[str] = []
         self._write()
 
     # -- expressions --------------------------------------------------------------------------------------------------
-    def form(self, x: Node, at: Time | None, tensor: Tensor | None = None) -> Form:
+    def form(self, x: Node, at: Instant | None, tensor: Tensor | None = None) -> ExpressionText:
         """What a node that is read at a time is written as; `tensor` is what it means."""
         clock = self.clock
         single = clock.single(x)
@@ -69,20 +69,20 @@ class Writer:
                 raise DerivationError("a whole sequence as one array has no equation")
         return self.root(x.params["tensor"])
 
-    def reading(self, slot: Slot, at: Time | None) -> Form:
+    def reading(self, slot: Slot, at: Instant | None) -> ExpressionText:
         """A quantity by its name, or what it is made of."""
         if slot[0] == "body" and slot[1] in self.names.entry_of:
             slot = ("body", self.names.entry_of[int(slot[1])])
         node = self.clock.node(slot)
         if slot in self.names.of:
-            return Form(self.names.of[slot] + ("" if at is None else f"[{at}]"), axes=self.axes.of(node))
+            return ExpressionText(self.names.of[slot] + ("" if at is None else f"[{at}]"), axes=self.axes.of(node))
         if node.op is None and ENTRY.fullmatch(node.name or ""):
             return self._entry(node, at or NOW)
         found = self._block(slot[:-1], at)[int(slot[-1])]
         assert found is not None
         return found
 
-    def _block(self, block: Block, at: Time | None) -> list[Form | None]:
+    def _block(self, block: Block, at: Instant | None) -> list[ExpressionText | None]:
         """What every node of a block is made of, at a time; nothing for sums that run along."""
         key = (block, at)
         if key not in self._forms:
@@ -92,7 +92,7 @@ class Writer:
                 found.append(None if skipped else self._made(i, (*block, p), at))
         return self._forms[key]
 
-    def _made(self, i: Node, slot: Slot, at: Time | None) -> Form:
+    def _made(self, i: Node, slot: Slot, at: Instant | None) -> ExpressionText:
         """The right-hand side of a node."""
         block, node = slot[:-1], self.clock.node(slot)
         if i.function is None:
@@ -117,12 +117,12 @@ class Writer:
         args = [self._input(x, at, tensor, node) for x, tensor in zip(i.ins, node.inputs, strict=True)]
         return self._operation(node, args)
 
-    def _operation(self, node: Tensor, args: list[Form]) -> Form:
+    def _operation(self, node: Tensor, args: list[ExpressionText]) -> ExpressionText:
         if "n" in (node.params or {}):
             self.numbers.exponent(node)
         return write(node, args, self.axes)
 
-    def _input(self, x: Node, at: Time | None, tensor: Tensor, reader: Tensor) -> Form:
+    def _input(self, x: Node, at: Instant | None, tensor: Tensor, reader: Tensor) -> ExpressionText:
         """What an operation reads; an array of one number is written out where its shape counts."""
         plainly = x.op == "constant" and x not in self.clock.slots
         if plainly and tensor.ndim and reader.op is not None and reader.op.name in WHOLE:
@@ -130,7 +130,7 @@ class Writer:
         form = self.form(x, at, tensor)
         return self.numbers.of_data(tensor) if form.pooled and not tensor.requires_grad else form
 
-    def _entry(self, node: Tensor, now: Time) -> Form:
+    def _entry(self, node: Tensor, now: Instant) -> ExpressionText:
         """An entry of a whole sequence that a step reads, or something outside of all steps.
 
         The latest entry that the loop reads at step t is that of t.
@@ -146,18 +146,18 @@ class Writer:
         at = now.moved(shift - self._latest.get(number, shift))
         if self.recorded.timeline.split(node) is None:
             first = 1 - self.clock.zero - self.recorded.timeline.start - self._latest.get(number, 0)
-            at = Time("", shift + first) if 2 * (shift + first) <= T else Time("T", shift + first - T)
+            at = Instant("", shift + first) if 2 * (shift + first) <= T else Instant("T", shift + first - T)
         if at.variable != "t" and at.number(T) > T:
             raise DerivationError(
                 f"{self.names.sequences[number]} is read {at.number(T) - T} steps after the last one of the loop; "
                 "give what is read there as an argument of its own"
             )
-        return Form(f"{self.names.sequences[number]}[{at}]", axes=self.axes.of(node))
+        return ExpressionText(f"{self.names.sequences[number]}[{at}]", axes=self.axes.of(node))
 
     def place_of_entry(self, node: Tensor) -> tuple[str, int]:
         """The name and step of such an entry in the recording."""
         found = self.recorded.timeline.split(node)
-        now = NOW if found is None else Time("", found[0] - self.clock.zero + 1)
+        now = NOW if found is None else Instant("", found[0] - self.clock.zero + 1)
         name, _, index = self._entry(node, now).text.removesuffix("]").partition("[")
         return name, int(index.removeprefix("T") or 0) + (self.clock.T if index.startswith("T") else 0)
 
@@ -171,25 +171,25 @@ class Writer:
         return latest
 
     # -- what belongs to no step ------------------------------------------------------------------------------------
-    def root(self, node: Tensor) -> Form:
+    def root(self, node: Tensor) -> ExpressionText:
         """A node that belongs to no step: by name, or what it is made of."""
         if not self._roots:
             for other in self.names.roots():
                 self._roots[other.id] = self._written_root(other)
         return self._roots[node.id]
 
-    def _written_root(self, node: Tensor) -> Form:
+    def _written_root(self, node: Tensor) -> ExpressionText:
         slot = ("root", node.id)
         if slot in self.names.of:
-            return Form(self.names.of[slot], axes=self.axes.of(node))
+            return ExpressionText(self.names.of[slot], axes=self.axes.of(node))
         if node.op is not None:
             return self._of_root(node)
         if ENTRY.fullmatch(node.name or ""):
             return self._entry(node, NOW)
         self.names.of[slot] = self.names.free(node.name or "w")
-        return Form(self.names.of[slot], axes=self.axes.of(node))
+        return ExpressionText(self.names.of[slot], axes=self.axes.of(node))
 
-    def _of_root(self, node: Tensor) -> Form:
+    def _of_root(self, node: Tensor) -> ExpressionText:
         """What a root is made of."""
         return self._operation(node, [self._input(outside(x), None, x, node) for x in node.inputs])
 
@@ -211,7 +211,7 @@ class Writer:
         self._equations(AFTER, None)
         self._loss()
 
-    def _equations(self, block: Block, at: Time | None) -> None:
+    def _equations(self, block: Block, at: Instant | None) -> None:
         for p, i in enumerate(self.clock.nodes(block)):
             slot = (*block, p)
             form = self._block(block, at)[p] if i.function is not None and slot in self.names.of else None
@@ -221,7 +221,7 @@ class Writer:
                 where = "" if within == "t" else f"    for {within}"
                 self._state(name + ("" if at is None else f"[{at}]"), form, self.clock.node(slot), where)
 
-    def _state(self, target: str, form: Form, node: Tensor, where: str = "") -> None:
+    def _state(self, target: str, form: ExpressionText, node: Tensor, where: str = "") -> None:
         """`h[t] = ...`."""
         if form.axes != self.axes.of(node) and form.number != 0.0:
             raise DerivationError(f"{said(node)}: one number in all entries of {node.shape}; write it out")
@@ -229,7 +229,7 @@ class Writer:
             raise DerivationError(f"{said(node)}: a sum over the samples has a name of its own; name the loss alone")
         self.lines.append(f"{target} = {form.text}{where}")
 
-    def _held(self, name: str) -> tuple[Time, Time]:
+    def _held(self, name: str) -> tuple[Instant, Instant]:
         """From where to where the equation of the body holds.
 
         All steps, where those at the ends have the name too, as narrower equations come first; else as far as they say
@@ -260,11 +260,11 @@ class Writer:
             (form.text for q, form in enumerate(forms) if form and self.names.of.get(("end", step, q)) == name), None
         )
 
-    def _of_body(self, position: int, at: Time) -> str:
+    def _of_body(self, position: int, at: Instant) -> str:
         form = self._block(BODY, at)[position]
         return form.text if form is not None else ""
 
-    def _within(self, name: str, at: Time) -> bool:
+    def _within(self, name: str, at: Instant) -> bool:
         """Whether the equation of the body holds at a step."""
         first, last = self._held(name)
         return first.number(self.clock.T) <= at.number(self.clock.T) <= last.number(self.clock.T)
@@ -284,7 +284,7 @@ class Writer:
                 if form.text != f"{name}[{at}]" and (same is None or same.text != form.text):
                     self._state(f"{name}[{at}]", form, node)
 
-    def _made_inside(self, position: int | None, at: Time) -> bool:
+    def _made_inside(self, position: int | None, at: Instant) -> bool:
         """Whether other steps compute what a step has as a leaf."""
         inside = 1 <= at.number(self.clock.T) <= self.clock.T
         return inside and position is not None and self.it.body[position].function is not None
@@ -314,7 +314,7 @@ class Writer:
                 return
         self.lines.append(f"{name}[{at}] = {self.form(x, None).text}")
 
-    def _given_there(self, name: str, at: Time, node: Tensor) -> None:
+    def _given_there(self, name: str, at: Instant, node: Tensor) -> None:
         """A leaf where the language has no inputs: after the last step, or where other steps have an equation."""
         self.stated.add((name, at.number(self.clock.T)))
         if not np.any(node.value):

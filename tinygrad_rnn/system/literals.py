@@ -14,11 +14,11 @@ import numpy as np
 
 from ..core.errors import DerivationError
 from ..core.tensor import Tensor, plain
-from .expression_text import ATOM, PRODUCT, SIGN, Form, literal
+from .expression_text import ATOM, PRODUCT, SIGN, ExpressionText, literal
 from .samples import said
 
 if TYPE_CHECKING:
-    from .quantity_names import Names
+    from .quantity_names import QuantityNames
     from .samples import Axes
 
 
@@ -28,16 +28,16 @@ class Numbers:
     def __init__(self) -> None:
         self.constants: dict[str, Any] = {}
         self.notes: list[str] = []
-        self._known: dict[Any, Form] = {}
+        self._known: dict[Any, ExpressionText] = {}
 
-    def begin(self, names: Names, axes: Axes, T: int) -> None:
+    def begin(self, names: QuantityNames, axes: Axes, T: int) -> None:
         """Before the first number is written."""
         self.names, self.axes, self.T = names, axes, T
         self.timed = names.recorded.timed
         sizes = {length for node in axes.nodes for length in node.shape}
         self._counts = {1, 2} | sizes | {a * b for a in sizes for b in sizes}
 
-    def form(self, value: Any, node: Tensor | None = None) -> Form:
+    def form(self, value: Any, node: Tensor | None = None) -> ExpressionText:
         """A constant."""
         array = np.asarray(plain(value))
         if array.size and np.all(array == array.flat[0]):
@@ -48,7 +48,7 @@ class Numbers:
             )
         return self.array(array, node)
 
-    def number(self, value: float) -> Form:
+    def number(self, value: float) -> ExpressionText:
         """A number, the same in all entries."""
         if self.axes.count > 1 and value == self.axes.count:
             return self.samples()
@@ -63,30 +63,30 @@ class Numbers:
                 "record another length"
             )
 
-    def array(self, array: np.ndarray, node: Tensor) -> Form:
+    def array(self, array: np.ndarray, node: Tensor) -> ExpressionText:
         """An array without a name, by a name of its own."""
         key = (array.shape, array.dtype.str, array.tobytes())
         if key not in self._known:
             name = self.names.free("k_1")
             self.constants[name] = node
-            self._known[key] = Form(name, axes=self.axes.of(node))
+            self._known[key] = ExpressionText(name, axes=self.axes.of(node))
         return self._known[key]
 
-    def samples(self) -> Form:
+    def samples(self) -> ExpressionText:
         """The number of samples, by name: another batch has another one."""
         if "N" not in self._known:
             name = self.names.free("N")
             self.constants[name] = float(self.axes.count)
-            self._known["N"] = Form(name)
+            self._known["N"] = ExpressionText(name)
             self.notes.append(f"{name} is the number of samples, {self.axes.count} in this recording")
         return self._known["N"]
 
-    def of_data(self, node: Tensor) -> Form:
+    def of_data(self, node: Tensor) -> ExpressionText:
         """A sum over the samples of data alone, as how many of them count: given, since it has no gradient."""
         if node.id not in self._known:
             name = self.names.free("k_1")
             self.constants[name] = float(np.sum(plain(node.value)))
-            self._known[node.id] = Form(name)
+            self._known[node.id] = ExpressionText(name)
             self.notes.append(f"{name} adds up data of all {self.axes.count} samples: it is given")
         return self._known[node.id]
 
@@ -102,7 +102,7 @@ class Numbers:
                 return True
         return False
 
-    def named(self, number: float) -> Form:
+    def named(self, number: float) -> ExpressionText:
         """A constant with a name, and why it has one."""
         if number not in self._known:
             name = self.names.free("k_1")
@@ -111,7 +111,7 @@ class Numbers:
                 f"{name} = {number!r} may have to do with the length, T = {self.T} in this recording: "
                 "it stays a constant with a name; give the function instead of its result to have it told apart"
             )
-            self._known[number] = Form(name)
+            self._known[number] = ExpressionText(name)
         return self._known[number]
 
 
@@ -127,10 +127,10 @@ class Collected(Numbers):
         super().__init__()
         self.met: list[float] = []
 
-    def number(self, value: float) -> Form:
+    def number(self, value: float) -> ExpressionText:
         """A number, to be told later."""
         self.met.append(value)
-        return literal(value) if value in (0.0, 1.0) else Form("·")
+        return literal(value) if value in (0.0, 1.0) else ExpressionText("·")
 
     def exponent(self, node: Tensor) -> None:
         """An exponent, which is compared as part of the equations."""
@@ -189,7 +189,7 @@ class Told(Numbers):
     def exponent(self, node: Tensor) -> None:
         """An exponent, which was compared as part of the equations."""
 
-    def number(self, value: float) -> Form:
+    def number(self, value: float) -> ExpressionText:
         """The next number, as what it is at every length."""
         fitted = self._forms.pop()
         if fitted is None:
@@ -203,17 +203,17 @@ class Told(Numbers):
                 (above if power > 0 else below).append(name if abs(power) == 1 else f"{name}**{abs(power)}")
         return _quotient(factor, above, below) if above or below else literal(factor)
 
-    def _given(self, value: float) -> Form:
+    def _given(self, value: float) -> ExpressionText:
         """A number that changes in no way that is known here."""
         if value not in self._known:
             name = self.names.free("k_1")
             self.constants[name] = value
-            self._known[value] = Form(name)
+            self._known[value] = ExpressionText(name)
             self.notes.append(f"{name} = {value!r} here, and another number for other lengths or values: it is given")
         return self._known[value]
 
 
-def _quotient(factor: float, above: list[str], below: list[str]) -> Form:
+def _quotient(factor: float, above: list[str], below: list[str]) -> ExpressionText:
     exact = Fraction(factor).limit_denominator(1000)
     if abs(float(exact) - factor) < 1e-12 * abs(factor):
         if exact.numerator != 1 or not above:
@@ -224,8 +224,8 @@ def _quotient(factor: float, above: list[str], below: list[str]) -> Form:
         above.insert(0, repr(factor))
     top, bottom = " * ".join(above), " * ".join(below)
     if not below:
-        return Form(top, PRODUCT if len(above) > 1 else ATOM if factor > 0 else SIGN)
-    return Form(f"{top} / {f'({bottom})' if len(below) > 1 else bottom}", PRODUCT)
+        return ExpressionText(top, PRODUCT if len(above) > 1 else ATOM if factor > 0 else SIGN)
+    return ExpressionText(f"{top} / {f'({bottom})' if len(below) > 1 else bottom}", PRODUCT)
 
 
 #: the powers of the length and of the number of samples that are looked for in a number

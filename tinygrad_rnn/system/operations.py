@@ -14,11 +14,11 @@ import numpy as np
 from ..core.errors import DerivationError
 from ..core.ops.indexing import HOLE
 from ..core.tensor import Tensor
-from .expression_text import ATOM, PRODUCT, SIGN, SUM, Form, add, call, literal, negated, over, times, turned
+from .expression_text import ATOM, PRODUCT, SIGN, SUM, ExpressionText, add, call, literal, negated, over, times, turned
 from .samples import Axes, Axis, axes_of, index_parts, permutation, said
 
 
-def write(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def write(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     """The operation of `node` on what its inputs are written as. Raises `DerivationError` for what has no equation."""
     assert node.op is not None
     rule = _TABLE.get(node.op.name)
@@ -39,7 +39,7 @@ def write(node: Tensor, args: list[Form], axes: Axes) -> Form:
     return rule(node, args, axes)
 
 
-def _logistic(node: Tensor, args: list[Form]) -> Form | None:
+def _logistic(node: Tensor, args: list[ExpressionText]) -> ExpressionText | None:
     """`1 / (1 + exp(-x))` by its name, the sigmoid of x."""
     name = node.op.name if node.op is not None else ""
     if name != "reciprocal" and (name != "divide" or args[0].number != 1.0):
@@ -54,10 +54,10 @@ def _logistic(node: Tensor, args: list[Form]) -> Form | None:
         if depth < 0 or (depth == 0 and sign in " " and place):
             return None
     bare = x[1:-1] if x.startswith("(") else x
-    return Form(f"sigmoid({bare})", axes=args[-1].axes)
+    return ExpressionText(f"sigmoid({bare})", axes=args[-1].axes)
 
 
-Rule = Callable[[Tensor, list[Form], Axes], Form]
+Rule = Callable[[Tensor, list[ExpressionText], Axes], ExpressionText]
 #: what mixes entries: an array of one number is no number there
 WHOLE = frozenset(["matmul", "linear", "sum", "concatenate", "norm", "softmax", "log_softmax", "logsumexp", "diag"])
 #: what may follow a sum over the samples on the way to the loss
@@ -71,10 +71,10 @@ def _function(name: str) -> Rule:
 
 
 def _composed(pattern: str, level: int = SUM) -> Rule:
-    return lambda node, args, axes: Form(pattern.format(*[a.atom for a in args]), level, _common(node, args))
+    return lambda node, args, axes: ExpressionText(pattern.format(*[a.atom for a in args]), level, _common(node, args))
 
 
-def _common(node: Tensor, args: list[Form]) -> tuple[Axis, ...]:
+def _common(node: Tensor, args: list[ExpressionText]) -> tuple[Axis, ...]:
     """The axes of an operation entry by entry."""
     kinds = {arg.axes for arg in args if arg.axes}
     if len(kinds) > 1:
@@ -86,14 +86,14 @@ def _common(node: Tensor, args: list[Form]) -> tuple[Axis, ...]:
     return kinds.pop() if kinds else ()
 
 
-def _add(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _add(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     total = args[0]
     for arg in args[1:]:
         total = add(total, arg, _common(node, args))
     return replace(total, pooled=_pooled(node, args, axes))
 
 
-def _pooled(node: Tensor, args: list[Form], axes: Axes) -> bool:
+def _pooled(node: Tensor, args: list[ExpressionText], axes: Axes) -> bool:
     """Whether terms are sums over the samples; a term of each sample cannot be added to these."""
     pooled = any(arg.pooled for arg in args)
     if pooled and node.op is not None and node.op.name in ("add", "subtract", "add_n"):
@@ -103,7 +103,7 @@ def _pooled(node: Tensor, args: list[Form], axes: Axes) -> bool:
     return pooled
 
 
-def _subtract(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _subtract(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     a, b = args
     common, pooled = _common(node, args), _pooled(node, args, axes)
     if a.number == 0.0:
@@ -111,33 +111,33 @@ def _subtract(node: Tensor, args: list[Form], axes: Axes) -> Form:
     if b.number == 0.0:
         return a
     right = b.text if b.level > SUM and not b.text.startswith("-") else f"({b.text})"
-    return Form(f"{a.text} - {right}", SUM, common, pooled=pooled)
+    return ExpressionText(f"{a.text} - {right}", SUM, common, pooled=pooled)
 
 
-def _multiply(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _multiply(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     common, pooled = _common(node, args), _pooled(node, args, axes)
     if all(arg.pooled for arg in args):
         raise DerivationError(f"{said(node)}: a product of two sums over the samples; record one sample")
     return replace(times(*args), axes=common, pooled=pooled)
 
 
-def _divide(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _divide(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     common = _common(node, args)
     if args[1].pooled:
         raise DerivationError(f"{said(node)}: the divisor is a sum over the samples; record one sample")
     return replace(over(*args), axes=common, pooled=_pooled(node, args, axes))
 
 
-def _power(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _power(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     n = 2.0 if node.op is not None and node.op.name == "square" else float((node.params or {})["n"])
-    return Form(f"{args[0].atom}**{literal(n).atom}", SIGN, args[0].axes)
+    return ExpressionText(f"{args[0].atom}**{literal(n).atom}", SIGN, args[0].axes)
 
 
-def _matmul(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _matmul(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     return product(node, args[0], args[1], axes.root(node.inputs[0], -1), axes)
 
 
-def product(node: Tensor, left: Form, right: Form, inner: Axis, axes: Axes) -> Form:
+def product(node: Tensor, left: ExpressionText, right: ExpressionText, inner: Axis, axes: Axes) -> ExpressionText:
     """A product of matrices, in which a column may have stood as a row."""
     if inner == axes.sample:
         raise DerivationError(f"{said(node)}: the product adds up over the {axes.count} samples; record one sample")
@@ -156,24 +156,24 @@ def product(node: Tensor, left: Form, right: Form, inner: Axis, axes: Axes) -> F
         left, right = turned(right), left
     elif len(right.axes) == 1 and axes.rows:
         left, right = right, turned(left)
-    return Form(f"{left.atom} @ {right.atom}", PRODUCT, found)
+    return ExpressionText(f"{left.atom} @ {right.atom}", PRODUCT, found)
 
 
-def _linear(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _linear(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     x, W = args
     if len(x.axes) == 2:
-        return Form(f"{x.atom} @ {turned(W).text}", PRODUCT, x.axes[:1] + W.axes[:1])
+        return ExpressionText(f"{x.atom} @ {turned(W).text}", PRODUCT, x.axes[:1] + W.axes[:1])
     if x.axes != axes.of(node.inputs[0]):
         raise DerivationError(f"{said(node)}: what W is applied to is one number in all of its entries; write it out")
     text = f"{x.atom} @ {turned(W).text}" if axes.rows else f"{W.atom} @ {x.atom}"
-    return Form(text, PRODUCT, W.axes[:1])
+    return ExpressionText(text, PRODUCT, W.axes[:1])
 
 
-def _sum(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _sum(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     return reduced("sum", node, args[0], axes)
 
 
-def reduced(function: str, node: Tensor, form: Form, axes: Axes) -> Form:
+def reduced(function: str, node: Tensor, form: ExpressionText, axes: Axes) -> ExpressionText:
     """All entries as one number; over the samples nothing is written, as every equation holds for each."""
     (x,) = node.inputs
     roots = [axes.root(x, axis) for axis in axes_of(node, x)]
@@ -197,7 +197,7 @@ def reduced(function: str, node: Tensor, form: Form, axes: Axes) -> Form:
 
 
 def _over_a_column(name: str) -> Rule:
-    def rule(node: Tensor, args: list[Form], axes: Axes) -> Form:
+    def rule(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
         x = node.inputs[0]
         root = axes.root(x, (node.params or {}).get("axis", -1))
         if len(args[0].axes) > 1 or not axes.holds_entries(root):
@@ -207,18 +207,18 @@ def _over_a_column(name: str) -> Rule:
     return rule
 
 
-def _cross_entropy(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _cross_entropy(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     o, y = args
     if len(o.axes) != 1 or y.axes:
         raise DerivationError(f"{said(node)}: cross_entropy of {node.inputs[0].shape}, but it is one of columns")
     return call("cross_entropy", o, y)
 
 
-def _onehot(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _onehot(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     return call("onehot", args[0], axes=axes.of(node))
 
 
-def _same_entries(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _same_entries(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     (form,) = args
     long = tuple(axis for axis in form.axes if axes.length(axis) > 1)
     if form.axes and long == tuple(axis for axis in axes.of(node) if axes.length(axis) > 1):
@@ -231,13 +231,13 @@ def _same_entries(node: Tensor, args: list[Form], axes: Axes) -> Form:
     return form
 
 
-def _transpose(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _transpose(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     (form,), (x,) = args, node.inputs
     kept = [axis for axis in permutation(node) if axes.holds_entries(axes.root(x, axis))]
     return turned(form) if kept != sorted(kept) else form
 
 
-def _getitem(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _getitem(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     (form,), (x,) = args, node.inputs
     at = -1
     for axis, part in index_parts(node):
@@ -255,7 +255,7 @@ def _getitem(node: Tensor, args: list[Form], axes: Axes) -> Form:
     return replace(form, axes=axes.of(node))
 
 
-def _stretch(node: Tensor, form: Form, at: int, part: Any, length: int) -> Form:
+def _stretch(node: Tensor, form: ExpressionText, at: int, part: Any, length: int) -> ExpressionText:
     """Entries from one to another along one axis of a column or matrix."""
     low, high, step = part.indices(length) if isinstance(part, slice) else (part % length, part % length + 1, 1)
     if step != 1 or low >= high:
@@ -268,7 +268,7 @@ def _stretch(node: Tensor, form: Form, at: int, part: Any, length: int) -> Form:
     return call("rows", form, *bounds, axes=form.axes)
 
 
-def _concatenate(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _concatenate(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     axis = ((node.params or {}).get("axis") or 0) % node.ndim
     root = axes.root(node, axis)
     if root == axes.sample:
@@ -278,27 +278,29 @@ def _concatenate(node: Tensor, args: list[Form], axes: Axes) -> Form:
         if len(form.axes) != len(axes.of(x)):
             raise DerivationError(f"{said(node)}: a part is one number in all of its entries; write it out")
     parts = [turned(form) for form in args] if along else args
-    stacked = Form(f"[{'; '.join(part.text for part in parts)}]", ATOM, axes.of(node)[::-1] if along else axes.of(node))
+    stacked = ExpressionText(
+        f"[{'; '.join(part.text for part in parts)}]", ATOM, axes.of(node)[::-1] if along else axes.of(node)
+    )
     return turned(stacked) if along else stacked
 
 
-def _pick(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _pick(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     if (node.params or {})["index"] != (HOLE,) or len(args[0].axes) != 2:
         raise DerivationError(f"{said(node)}: entries picked by numbers have an equation only as rows of a matrix")
-    return Form(f"{turned(args[0]).text} @ onehot({args[1].text})", PRODUCT, args[0].axes[1:])
+    return ExpressionText(f"{turned(args[0]).text} @ onehot({args[1].text})", PRODUCT, args[0].axes[1:])
 
 
-def _select(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _select(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     a, b, mask = args
     axes_ = _common(node, args)
-    there = Form(f"1 - {mask.text}", SUM, mask.axes)
+    there = ExpressionText(f"1 - {mask.text}", SUM, mask.axes)
     chosen = times(mask, a) if a.number != 0.0 else None
     other = times(there, b) if b.number != 0.0 else None
     parts = [part for part in (chosen, other) if part is not None] or [literal(0.0)]
     return replace(parts[0] if len(parts) == 1 else add(parts[0], parts[1], axes_), axes=axes_)
 
 
-def _clip(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _clip(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     (form,) = args
     params = node.params or {}
     for name, bound in (("maximum", params.get("a_min")), ("minimum", params.get("a_max"))):
@@ -307,13 +309,13 @@ def _clip(node: Tensor, args: list[Form], axes: Axes) -> Form:
     return form
 
 
-def _greater(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _greater(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     if args[1].number == 0.0:
         return call("relu'", args[0], axes=args[0].axes)
     raise DerivationError(f"{said(node)}: a comparison has an equation only with 0; give it as a 0/1 input")
 
 
-def _diag(node: Tensor, args: list[Form], axes: Axes) -> Form:
+def _diag(node: Tensor, args: list[ExpressionText], axes: Axes) -> ExpressionText:
     if (node.params or {}).get("k", 0):
         raise DerivationError(f"{said(node)}: only the main diagonal has an equation")
     return call("diag", args[0], axes=axes.of(node))
@@ -322,7 +324,7 @@ def _diag(node: Tensor, args: list[Form], axes: Axes) -> Form:
 _TABLE: dict[str, Rule] = {
     "identity": lambda node, args, axes: args[0], "cast": lambda node, args, axes: args[0],
     "some": lambda node, args, axes: args[0], "ranged": lambda node, args, axes: args[0],
-    "unlike": lambda node, args, axes: Form(f"1 - {args[0].atom}", SUM, args[0].axes),
+    "unlike": lambda node, args, axes: ExpressionText(f"1 - {args[0].atom}", SUM, args[0].axes),
     "add": _add, "add_n": _add, "subtract": _subtract, "negative": lambda node, args, axes: negated(args[0]),
     "multiply": _multiply, "divide": _divide, "square": _power, "power_constant": _power,
     "reciprocal": _composed("1 / {0}", PRODUCT), "matmul": _matmul, "linear": _linear, "sum": _sum,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from ..core.loop.program import Node
 from ..core.tensor import Tensor
 from ..language.functions import FUNCTIONS, REDUCTIONS
-from .recorded import Recorded
+from .recorded import RecordedLoss
 
 #: ("body", position), ("end", step, position) with the step counted from the first (0, 1, ...) or the last (-1, ...),
 #: ("after", position), ("root", id of the node)
@@ -28,10 +28,10 @@ _STATES = ("h", "s", "r", "q")
 ENTRY = re.compile(r"@(-?\d+):(?:at )?(-?\d+)")
 
 
-class Names:
+class QuantityNames:
     """`of` maps slots to names; `sequences` the numbers of whole sequences."""
 
-    def __init__(self, recorded: Recorded, running: Iterable[int]) -> None:
+    def __init__(self, recorded: RecordedLoss, running: Iterable[int]) -> None:
         self.recorded, self.program = recorded, recorded.program
         self.slots = recorded.slots
         self.running = set(running)

@@ -27,7 +27,7 @@ from .loop_detection import with_steps
 from .stacks import taken_apart
 
 
-class Recorded:
+class RecordedLoss:
     """A loss over steps, folded: `graph`, its `timeline` and `program`; `sequences` are the leaves (time first) that
     steps read by entries, by number.
 

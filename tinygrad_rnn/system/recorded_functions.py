@@ -23,10 +23,10 @@ from ..core.tensor import Tensor, plain, tensor
 from ..language.run.model import Model
 from ..language.run.unroll import Run
 from .equations import Equations, write_equations
-from .from_graph import Writer
+from .from_graph import RecordingWriter
 from .literals import Collected, LengthsDiffer, Told
 from .quantity_names import ENTRY
-from .recorded import Recorded
+from .recorded import RecordedLoss
 from .times import FROM_FIRST, FROM_LAST, NEARER
 
 #: at so many steps a function is recorded, and once more at so many, where it has to do the same
@@ -110,7 +110,7 @@ class _Recording:
         self.learns_arguments = not made_outside
         try:
             numbers = {leaf.id: n for n, leaf in enumerate(self.tensors)}
-            seen.append({numbers[leaf.id]: axis for leaf, axis in Recorded(loss).origins if leaf.id in numbers})
+            seen.append({numbers[leaf.id]: axis for leaf, axis in RecordedLoss(loss).origins if leaf.id in numbers})
             yield seen[0]
         except DerivationError as error:
             self.reasons.append(str(error))
@@ -181,7 +181,7 @@ class _Recording:
         told = Told()
         for other in (0.0, 0.25, 4.0):
             numbers = Collected()
-            writer = Writer(Recorded(self.run({}, 0, {}, 0, other)), numbers, NEARER)
+            writer = RecordingWriter(RecordedLoss(self.run({}, 0, {}, 0, other)), numbers, NEARER)
             told.add(writer.clock.T, writer.axes, writer.lines, numbers)
         told.compare(lengths=1)
         return write_equations(self.run({}, 0, {}, 0))
@@ -194,8 +194,8 @@ class _Recording:
         for n, (length, other, samples) in enumerate(plans):
             numbers = Collected()
             loss = self.run(times, length, axes if samples else {}, samples, other)
-            recorded = Recorded(loss, self._by_id(times))
-            writer = Writer(recorded, numbers, anchor)
+            recorded = RecordedLoss(loss, self._by_id(times))
+            writer = RecordingWriter(recorded, numbers, anchor)
             told.add(writer.clock.T, writer.axes, writer.lines, numbers)
             if not n:
                 axes = self._sample_axes(writer, times)
@@ -209,7 +209,7 @@ class _Recording:
         """The axes of time by the leaves of the last run."""
         return {self.tensors[n].id: axis for n, axis in times.items()}
 
-    def _sample_axes(self, writer: Writer, times: Mapping[int, int]) -> dict[int, int]:
+    def _sample_axes(self, writer: RecordingWriter, times: Mapping[int, int]) -> dict[int, int]:
         """The axis of the samples in each argument that has one."""
         numbers = {leaf.id: n for n, leaf in enumerate(self.tensors)}
         axes: dict[int, int] = {}

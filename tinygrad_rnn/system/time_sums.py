@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from ..core.loop.program import Node, shifted
 from ..core.tensor import Tensor
-from .expression_text import SUM, Form, literal, negated
-from .quantity_names import Names
+from .expression_text import SUM, ExpressionText, literal, negated
+from .quantity_names import QuantityNames
 from .samples import Axes
-from .times import NOW, Clock, Time, over
+from .times import NOW, Clock, Instant, over
 
 #: what adds up
 SUMS = frozenset(["add", "add_n", "subtract"])
@@ -22,12 +22,12 @@ Reads = list[tuple[int | None, Node]]
 
 
 @dataclass(frozen=True)
-class Term:
+class SumTerm:
     """What a node stands for, at each step from `first` to `last`; at one alone if there is none. `tensor` is it."""
 
     node: Node
-    first: Time | None
-    last: Time | None = None
+    first: Instant | None
+    last: Instant | None = None
     negative: bool = False
     tensor: Tensor | None = None
 
@@ -101,27 +101,27 @@ class Totals:
     def __init__(
         self,
         clock: Clock,
-        names: Names,
+        names: QuantityNames,
         axes: Axes,
         running: dict[int, Running],
-        form: Callable[[Node, Time | None, Tensor | None], Form],
+        form: Callable[[Node, Instant | None, Tensor | None], ExpressionText],
     ) -> None:
         self.clock, self.names, self.axes, self.running, self.form = clock, names, axes, running, form
 
-    def of(self, x: Node, at: Time | None) -> Form:
+    def of(self, x: Node, at: Instant | None) -> ExpressionText:
         """Everything that is added up where a node is read."""
         return self.written(self.terms(x, at))
 
-    def terms(self, x: Node, at: Time | None, negative: bool = False, tensor: Tensor | None = None) -> list[Term]:
+    def terms(self, x: Node, at: Instant | None, negative: bool = False, tensor: Tensor | None = None) -> list[SumTerm]:
         """What is added up where a node is read: itself, or the terms of the sum that it means."""
         clock = self.clock
-        stack: list[tuple[Node, Time | None, bool, Tensor | None]] = [(x, at, negative, tensor)]
-        found: list[Term] = []
+        stack: list[tuple[Node, Instant | None, bool, Tensor | None]] = [(x, at, negative, tensor)]
+        found: list[SumTerm] = []
         while stack:
             x, at, negative, tensor = stack.pop()
             if x.op == "spread":
                 first, last = clock.span(x.params["start"], x.params["stop"])
-                found += [Term(node, first, last, negative) for node in x.ins]
+                found += [SumTerm(node, first, last, negative) for node in x.ins]
                 continue
             single = clock.single(x)
             slot, time = (clock.slots.get(x), at) if single is None else (single[0], clock.time(clock.meant(single[1])))
@@ -129,7 +129,7 @@ class Totals:
                 position = int(slot[1])
                 running = self.running[position]
                 for other, taken in running.added:
-                    found.append(Term(other, clock.first, clock.last, negative != taken))
+                    found.append(SumTerm(other, clock.first, clock.last, negative != taken))
                 stack.append((clock.it.initial[position, running.shift], None, negative, None))
             elif slot is not None and slot[0] != "body" and x.op in SUMS and not x.label:
                 inputs, away = clock.node(slot).inputs, x.op == "subtract"
@@ -137,36 +137,36 @@ class Totals:
                     one = inputs[j] if len(inputs) == len(x.ins) else None
                     stack.append((x.ins[j], None if slot[0] == "after" else time, negative != (away and bool(j)), one))
             else:
-                found.append(Term(x, at, None, negative, tensor))
+                found.append(SumTerm(x, at, None, negative, tensor))
         return found
 
-    def written(self, terms: list[Term]) -> Form:
+    def written(self, terms: list[SumTerm]) -> ExpressionText:
         """Terms as a sum; neighbours in time that say the same are one."""
         single = [term for term in terms if term.last is None]
         alone = [(self.form(term.node, term.first, term.tensor), term.negative) for term in single]
         alone = [(form, negative) for form, negative in alone if form.number != 0.0]
-        total: Form | None = None
+        total: ExpressionText | None = None
         for term in terms:
             if term.first is not None and term.last is not None:
                 first, last, alone = self._widened(term, term.first, term.last, alone)
                 body = self.form(term.node, NOW, None)
-                part = Form(f"sum({over(first, last)}, {body.text})", axes=body.axes, pooled=body.pooled)
+                part = ExpressionText(f"sum({over(first, last)}, {body.text})", axes=body.axes, pooled=body.pooled)
                 total = self._plus(total, part, term.negative)
         for form, negative in alone:
             total = self._plus(total, form, negative)
         return total or literal(0.0)
 
-    def _plus(self, total: Form | None, form: Form, negative: bool) -> Form:
+    def _plus(self, total: ExpressionText | None, form: ExpressionText, negative: bool) -> ExpressionText:
         if total is None:
             return negated(form) if negative else form
         self.axes.shared |= form.number is None and form.pooled != total.pooled
         axes, pooled = total.axes or form.axes, total.pooled or form.pooled
         right = form.text if not negative or form.level > SUM else f"({form.text})"
-        return Form(f"{total.text} {'-' if negative else '+'} {right}", SUM, axes, pooled=pooled)
+        return ExpressionText(f"{total.text} {'-' if negative else '+'} {right}", SUM, axes, pooled=pooled)
 
     def _widened(
-        self, term: Term, first: Time, last: Time, alone: list[tuple[Form, bool]]
-    ) -> tuple[Time, Time, list[tuple[Form, bool]]]:
+        self, term: SumTerm, first: Instant, last: Instant, alone: list[tuple[ExpressionText, bool]]
+    ) -> tuple[Instant, Instant, list[tuple[ExpressionText, bool]]]:
         """From where to where a sum runs with the terms of the steps before and after that say the same."""
         left = list(alone)
         while True:

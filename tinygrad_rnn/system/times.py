@@ -8,11 +8,11 @@ from ..core.errors import DerivationError
 from ..core.loop.program import Node, Step, at_step
 from ..core.tensor import Tensor
 from .quantity_names import Slot
-from .recorded import Recorded
+from .recorded import RecordedLoss
 
 
 @dataclass(frozen=True)
-class Time:
+class Instant:
     """A step as it is written."""
 
     variable: str
@@ -23,23 +23,23 @@ class Time:
             return str(self.offset)
         return f"{self.variable}{self.offset:+d}" if self.offset else self.variable
 
-    def moved(self, by: int) -> Time:
+    def moved(self, by: int) -> Instant:
         """So many steps later."""
-        return Time(self.variable, self.offset + by)
+        return Instant(self.variable, self.offset + by)
 
     def number(self, T: int) -> int:
         """Which step it is in a run of T steps."""
         return self.offset + (T if self.variable == "T" else 0)
 
 
-NOW, FIRST, LAST = Time("t", 0), Time("", 1), Time("T", 0)
+NOW, FIRST, LAST = Instant("t", 0), Instant("", 1), Instant("T", 0)
 Block = tuple[str | int, ...]
 ALONE, NEARER, FROM_FIRST, FROM_LAST = "alone", "nearer", "first", "last"
 BODY: Block = ("body",)
 AFTER: Block = ("after",)
 
 
-def over(first: Time, last: Time) -> str:
+def over(first: Instant, last: Instant) -> str:
     """The steps from one to another: `t`, `t > 1`, `t < T` or `t = 2..T-1`."""
     if (first, last) == (FIRST, LAST):
         return "t"
@@ -56,7 +56,7 @@ class Clock:
     or NEARER (fold's choice, to be compared with other lengths), ALONE for a recording that nothing is compared with.
     """
 
-    def __init__(self, recorded: Recorded, anchor: str = ALONE) -> None:
+    def __init__(self, recorded: RecordedLoss, anchor: str = ALONE) -> None:
         self.anchor = anchor
         self.it, self.timeline = recorded.program, recorded.timeline
         self.slots = recorded.slots
@@ -67,12 +67,12 @@ class Clock:
         self.lo, self.hi = len(self.it.first), self.count - len(self.it.last) - 1
 
     @property
-    def first(self) -> Time:
+    def first(self) -> Instant:
         """The first step of the body."""
         return self.time(self.lo) if self.lo <= self.hi else FIRST
 
     @property
-    def last(self) -> Time:
+    def last(self) -> Instant:
         """The last step of the body."""
         return self.time(self.hi - self.count)
 
@@ -81,9 +81,9 @@ class Clock:
         """The steps that differ from the body."""
         return (*range(len(self.it.first)), *range(-len(self.it.last), 0))
 
-    def time(self, step: int) -> Time:
+    def time(self, step: int) -> Instant:
         """How a recorded step is written."""
-        return Time("", step - self.zero + 1) if step >= 0 else Time("T", step + 1 + self.trailing)
+        return Instant("", step - self.zero + 1) if step >= 0 else Instant("T", step + 1 + self.trailing)
 
     def meant(self, step: int) -> int:
         """A step that something outside of it reads, counted from the end it was meant from."""
@@ -101,15 +101,15 @@ class Clock:
             return self.listed(step)
         return self.listed(step) - self.count if self.anchor == FROM_LAST else step
 
-    def span(self, start: int, stop: int) -> tuple[Time, Time]:
+    def span(self, start: int, stop: int) -> tuple[Instant, Instant]:
         """The steps of the body but so many at the start and the end."""
         first, last = self.meant(self.lo + start) if start else self.lo, self.hi - stop
         last = self.meant(last - self.count) if stop else last - self.count
         return self.time(first), self.time(last)
 
-    def beside(self, distance: int) -> Time:
+    def beside(self, distance: int) -> Instant:
         """The step so far before the body's first (distance < 0) or after its last."""
-        return (Time("", self.lo - self.zero + 1) if distance < 0 else self.last).moved(distance)
+        return (Instant("", self.lo - self.zero + 1) if distance < 0 else self.last).moved(distance)
 
     def listed(self, step: int) -> int:
         """Where a step stands among all recorded ones."""

@@ -15,7 +15,7 @@ from math import isqrt
 
 from ...language.affine import Affine
 from ...system.domain import EVERYWHERE, NEVER, Domain
-from .units import Apply, Entry, Exponent, Factors, Index, Polynomial, Repeated, Term, Unit
+from .units import Applied, Entry, Exponent, Factors, Index, Polynomial, Repeated, Term, Unit
 
 #: a polynomial is multiplied out up to this power
 LARGEST_POWER = 12
@@ -176,7 +176,7 @@ def product(factors: Iterable[tuple[Unit, Exponent]], work: Work) -> Polynomial:
             exponents[unit] = whole(before + exponent)
         else:
             exponents[unit] = exponent
-        special = special or isinstance(unit, Apply) or (isinstance(unit, Entry) and unit.name in work.labels)
+        special = special or isinstance(unit, Applied) or (isinstance(unit, Entry) and unit.name in work.labels)
     merged = {unit: exponent for unit, exponent in exponents.items() if exponent}
     if special:
         return _with_rules(merged, work)
@@ -186,14 +186,14 @@ def product(factors: Iterable[tuple[Unit, Exponent]], work: Work) -> Polynomial:
 def _with_rules(exponents: dict[Unit, Exponent], work: Work) -> Polynomial:
     for unit, exponent in exponents.items():
         idempotent = isinstance(unit, Entry) and unit.name in work.labels
-        if isinstance(unit, Apply):
+        if isinstance(unit, Applied):
             idempotent = unit.function == "step"
             if unit.function == "^" and isinstance(exponent, int) and exponent > 0:
                 rest = [(u, e) for u, e in exponents.items() if u is not unit]
                 return multiplied([product(rest, work), natural_power(unit.argument, exponent, work)], work)
             if unit.function == "cos" and isinstance(exponent, int) and exponent >= 2:
                 rest = [(u, e) for u, e in exponents.items() if u is not unit]
-                square = added([ONE, scaled(of(Apply("sin", unit.argument), 2), -1)])
+                square = added([ONE, scaled(of(Applied("sin", unit.argument), 2), -1)])
                 return multiplied([product([*rest, (unit, exponent - 2)], work), square], work)
             if unit.function == "^" and isinstance(exponent, int) and len(unit.argument.terms) > 1:
                 divided = _divided(unit, exponent, exponents, work)
@@ -203,13 +203,13 @@ def _with_rules(exponents: dict[Unit, Exponent], work: Work) -> Polynomial:
             raise Unprovable(f"it divides by {unit}, which is 0 or 1")
         if idempotent and exponent > 1:
             return product([(u, 1 if u is unit else e) for u, e in exponents.items()], work)
-    steps = [unit for unit in exponents if isinstance(unit, Apply) and unit.function == "step"]
+    steps = [unit for unit in exponents if isinstance(unit, Applied) and unit.function == "step"]
     if len(steps) > 1 and any(scaled(a.argument, -1) == b.argument for a in steps for b in steps):
         return ZERO
     return Polynomial({(EVERYWHERE, _sorted(exponents)): Fraction(1)})
 
 
-def _divided(unit: Apply, exponent: int, exponents: dict[Unit, Exponent], work: Work) -> Polynomial | None:
+def _divided(unit: Applied, exponent: int, exponents: dict[Unit, Exponent], work: Work) -> Polynomial | None:
     """The leading term of D over D is 1 minus the other terms over D; None where the leading term is no factor."""
     divisor = unit.argument
     lead = next(term for term in reversed(divisor.in_order) if term[1])
@@ -252,14 +252,14 @@ def power(p: Polynomial, exponent: Exponent, work: Work) -> Polynomial:
     _, factors, number = p.single
     inside, parts = [], []
     for unit, own in factors:
-        root = isinstance(unit, Apply) and unit.function == "^" and isinstance(own, Fraction)
+        root = isinstance(unit, Applied) and unit.function == "^" and isinstance(own, Fraction)
         if isinstance(exponent, int) or work.positive(unit) or (root and -1 < own < 1) or not isinstance(own, int):
             parts.append((unit, whole(own * exponent)))
         else:
             inside.append((unit, own))
     outer, inner = _root(number, exponent) if not inside else (Fraction(1), number)
     if inside or inner != 1:
-        parts.append((Apply("^", scaled(product(inside, work), inner)), exponent))
+        parts.append((Applied("^", scaled(product(inside, work), inner)), exponent))
     return scaled(product(parts, work), outer)
 
 
@@ -283,7 +283,7 @@ def _power_of_sum(p: Polynomial, exponent: Exponent, work: Work) -> Polynomial:
     outer, inner = _root(abs(number), exponent) if not isinstance(exponent, int) else (number**exponent, Fraction(1))
     if not isinstance(exponent, int) and number < 0:
         rest = scaled(rest, -1)
-    unit = Apply("^", scaled(rest, inner))
+    unit = Applied("^", scaled(rest, inner))
     parts = [(unit, exponent), *((unit, whole(own * exponent)) for unit, own in common.items())]
     return scaled(product(parts, work), outer)
 

@@ -18,7 +18,7 @@ from ...system.affine_system import Clause, System
 from ...system.domain import Domain
 from ...system.existence import Existence
 from .arithmetic import Work, added, of, restricted
-from .entrywise import Entries, entries, one_hot
+from .entrywise import EntryReader, entries, one_hot
 from .signs import Signs
 from .sizes import Sizes
 from .slopes import key_of
@@ -121,7 +121,7 @@ class Definitions:
         key = clause.equation.target.key
         places, domain = self.places(self.model.quantities.base(key) or key)
         before = set(work.assumptions)
-        reader = Entries(self.sizes, meaning, work)
+        reader = EntryReader(self.sizes, meaning, work)
         row, column = self._row_and_column(key, places)
         value = reader.entry(clause.equation.rhs, row, column, clause.domain)
         assumed = tuple(told for told in work.assumptions if told not in before)

@@ -19,7 +19,7 @@ from .units import Entry, Polynomial
 LONGEST_CHAIN = 100
 
 
-class Gradients:
+class EntryGradients:
     """The gradients of one model, each worked out when it is first needed."""
 
     def __init__(self, book: Definitions, kept: frozenset[Key] | None = None) -> None:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from ...language.affine import Affine, affine
-from ...language.expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
+from ...language.expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Transpose, Unary, spine
 from ...language.syntax.indices import Constraint
 from ...language.types.powers import contexts, is_number
 from ...system.domain import NEVER, Domain
@@ -34,7 +34,7 @@ _ENTRYWISE = {
 }
 
 
-class Entries:
+class EntryReader:
     """The entries of the expressions of one file."""
 
     def __init__(self, sizes: Sizes, meaning: Meaning, work: Work) -> None:
@@ -59,7 +59,7 @@ class Entries:
                 return self.entry(expr.operand, column, row, context, factor)
             case Sum():
                 return self._over_time(expr, row, column, context, factor)
-            case Stack():
+            case Concat():
                 return self._stack(expr, row, column, context)
             case Call():
                 return self._call(expr, row, column, context)
@@ -347,26 +347,26 @@ class Entries:
 
 
 _RULES: dict[str, Callable[..., Polynomial]] = {
-    "softmax": Entries._softmax,
-    "log_softmax": Entries._log_softmax,
-    "logsumexp": Entries._logsumexp,
-    "cross_entropy": Entries._cross_entropy,
-    "onehot": Entries._onehot,
-    "squared_error": Entries._squared_error,
-    "norm": Entries._norm,
-    "mean": Entries._mean,
+    "softmax": EntryReader._softmax,
+    "log_softmax": EntryReader._log_softmax,
+    "logsumexp": EntryReader._logsumexp,
+    "cross_entropy": EntryReader._cross_entropy,
+    "onehot": EntryReader._onehot,
+    "squared_error": EntryReader._squared_error,
+    "norm": EntryReader._norm,
+    "mean": EntryReader._mean,
     "sum": lambda own, args, row, column, context: own._all(args[0], context),
-    "diag": Entries._diagonal,
+    "diag": EntryReader._diagonal,
     "transpose": lambda own, args, row, column, context: own.entry(args[0], column, row, context),
-    "rows": Entries._rows,
+    "rows": EntryReader._rows,
     "columns": lambda own, args, row, column, context: own._part(args, row, column, context, True),
     "row_sums": lambda own, args, row, column, context: own._sums(args, row, column, context, False),
     "column_sums": lambda own, args, row, column, context: own._sums(args, row, column, context, True),
-    "concat": lambda own, args, row, column, context: own._stack(Stack(args[0].span, args), row, column, context),
+    "concat": lambda own, args, row, column, context: own._stack(Concat(args[0].span, args), row, column, context),
     "maximum": lambda own, args, row, column, context: own._extreme(args, row, column, context, 1),
     "minimum": lambda own, args, row, column, context: own._extreme(args, row, column, context, -1),
-    "outer": Entries._outer,
-    "dot": Entries._dot,
+    "outer": EntryReader._outer,
+    "dot": EntryReader._dot,
 }
 
 

@@ -10,7 +10,7 @@ from .arithmetic import ONE, Work, added, multiplied, of, restricted, scaled
 from .function_forms import apply
 from .named_functions import traits
 from .sums import opened, summed
-from .units import Apply, Bound, Polynomial, Unit
+from .units import Applied, Bound, Polynomial, Unit
 
 _BENT = ("sigmoid", "tanh")
 
@@ -32,12 +32,12 @@ def spelled_out(p: Polynomial, work: Work) -> Polynomial:
 
 def _of_unit(unit: Unit, work: Work) -> Polynomial:
     match unit:
-        case Apply(function="sigmoid" | "tanh"):
+        case Applied(function="sigmoid" | "tanh"):
             twice = 2 if unit.function == "tanh" else 1  # tanh(x) is 2 * sigmoid(2 * x) - 1
             e = apply("exp", scaled(unit.argument, twice), work)
             sigmoid = multiplied([e, arithmetic.power(added([ONE, e]), -1, work)], work)
             return sigmoid if twice == 1 else added([scaled(sigmoid, 2), scaled(ONE, -1)])
-        case Apply(function="^"):
+        case Applied(function="^"):
             return spelled_out(unit.argument, work)
         case Bound(kind="sum"):
             names, domain, factors = opened(unit, work)

@@ -22,7 +22,7 @@ from .arithmetic import (
     scaled,
     whole,
 )
-from .units import Apply, Polynomial
+from .units import Applied, Polynomial
 
 #: a step of so many different steps is taken apart into their cases
 MOST_CASES = 4
@@ -43,11 +43,11 @@ def apply(function: str, p: Polynomial, work: Work) -> Polynomial:
     if function == "step":
         return _step(p, work)
     if function in ("tanh", "sin", "cos", "sigmoid") and p.terms[p.in_order[0]] < 0:
-        mirrored = of(Apply(function, scaled(p, -1)))
+        mirrored = of(Applied(function, scaled(p, -1)))
         if function == "sigmoid":
             return added([ONE, scaled(mirrored, -1)])
         return mirrored if function == "cos" else scaled(mirrored, -1)
-    return of(Apply(function, p))
+    return of(Applied(function, p))
 
 
 _AT_ZERO = {"tanh": Fraction(0), "sigmoid": Fraction(1, 2), "exp": Fraction(1), "sin": Fraction(0), "cos": Fraction(1)}
@@ -59,10 +59,10 @@ def _exponential(p: Polynomial, work: Work) -> Polynomial:
     parts = []
     for (_, factors), number in p.terms.items():
         logarithm = factors[0][0] if len(factors) == 1 and factors[0][1] == 1 else None
-        if isinstance(logarithm, Apply) and logarithm.function == "log":
+        if isinstance(logarithm, Applied) and logarithm.function == "log":
             parts.append(power(logarithm.argument, whole(number), work))
             continue
-        unit = Apply("exp", Polynomial({(EVERYWHERE, factors): Fraction(1)}))
+        unit = Applied("exp", Polynomial({(EVERYWHERE, factors): Fraction(1)}))
         parts.append(of(unit, whole(number)))
     return multiplied(parts, work)
 
@@ -72,21 +72,21 @@ def _logarithm(p: Polynomial, work: Work) -> Polynomial:
     if p.number == 1:
         return ZERO
     if p.single is None:
-        return of(Apply("log", p))
+        return of(Applied("log", p))
     _, factors, number = p.single
     parts, inside = [], []
     for unit, exponent in factors:
-        if isinstance(unit, Apply) and unit.function == "exp":
+        if isinstance(unit, Applied) and unit.function == "exp":
             parts.append(scaled(unit.argument, Fraction(exponent)))
         elif work.positive(unit):
-            argument = unit.argument if isinstance(unit, Apply) and unit.function == "^" else of(unit)
-            parts.append(scaled(of(Apply("log", argument)), Fraction(exponent)))
+            argument = unit.argument if isinstance(unit, Applied) and unit.function == "^" else of(unit)
+            parts.append(scaled(of(Applied("log", argument)), Fraction(exponent)))
         else:
             inside.append((unit, exponent))
     if inside or number < 0:
-        parts.append(of(Apply("log", scaled(product(inside, work), number))))
+        parts.append(of(Applied("log", scaled(product(inside, work), number))))
     elif number != 1:
-        parts.append(of(Apply("log", constant(number))))
+        parts.append(of(Applied("log", constant(number))))
     return added(parts)
 
 
@@ -94,7 +94,7 @@ def _step(p: Polynomial, work: Work) -> Polynomial:
     """1 where p > 0, else 0; positive factors make no difference, and a step inside is a case of its own."""
     if p.number is not None:
         return ONE if p.number > 0 else ZERO
-    inside = {unit for unit in p.units() if isinstance(unit, Apply) and unit.function == "step"}
+    inside = {unit for unit in p.units() if isinstance(unit, Applied) and unit.function == "step"}
     if 0 < len(inside) <= MOST_CASES:
         first = min(inside, key=lambda unit: unit.text)
         here, there = (apply("step", _decided(p, first, on), work) for on in (True, False))
@@ -106,17 +106,17 @@ def _step(p: Polynomial, work: Work) -> Polynomial:
         if not rest:
             return ONE if sign > 0 else ZERO
         for unit, _ in rest:
-            if isinstance(unit, Apply) and unit.function == "step" and sign > 0:
+            if isinstance(unit, Applied) and unit.function == "step" and sign > 0:
                 others = product([(u, e) for u, e in rest if u is not unit], work)
                 if others == unit.argument:
                     return of(unit)
         p = scaled(product(rest, work), sign)
     else:
         p = scaled(p, 1 / abs(p.terms[p.in_order[0]]))
-    return of(Apply("step", p))
+    return of(Applied("step", p))
 
 
-def _decided(p: Polynomial, step: Apply, on: bool) -> Polynomial:
+def _decided(p: Polynomial, step: Applied, on: bool) -> Polynomial:
     """A polynomial where a step in it is 1, or 0."""
     parts = []
     for (domain, factors), number in p.terms.items():

@@ -19,7 +19,7 @@ from .definitions import Definition, Definitions
 from .function_forms import apply
 from .slopes import key_of
 from .sums import opened, summed
-from .units import Apply, Bound, Entry, Exponent, Polynomial, Repeated, Unit
+from .units import Applied, Bound, Entry, Exponent, Polynomial, Repeated, Unit
 from .vanishing import without_implied
 
 _FOLDED = {"tanh", "sigmoid", "softplus", "exp", "log", "sin", "cos", "^"}
@@ -31,11 +31,11 @@ class _Pattern:
 
     definition: Definition
     domain: Domain
-    unit: Apply
+    unit: Applied
     exponent: Exponent
 
 
-class Names:
+class FunctionNames:
     """The names of one model."""
 
     def __init__(self, book: Definitions) -> None:
@@ -89,12 +89,12 @@ class Names:
                 value = self.book.at(definition, unit.times, unit.entries, work)
                 value = self.settled(without_implied(value, context), context, work)
                 return arithmetic.power(value, exponent, work)
-            case Apply(function="stop"):
+            case Applied(function="stop"):
                 return arithmetic.power(self.settled(unit.argument, context, work), exponent, work)
-            case Apply(function="^"):
+            case Applied(function="^"):
                 argument = self.settled(unit.argument, context, work)
                 return self._folded(arithmetic.power(argument, exponent, work), context, work)
-            case Apply():
+            case Applied():
                 argument = self.settled(unit.argument, context, work)
                 if unit.function == "step":
                     argument = self._before_relu(argument, context, work)
@@ -112,12 +112,12 @@ class Names:
         for (domain, factors), number in p.terms.items():
             inner, found = context & domain, []
             for unit, exponent in factors:
-                named = self.named(unit, exponent, inner) if isinstance(unit, Apply) else None
+                named = self.named(unit, exponent, inner) if isinstance(unit, Applied) else None
                 found.append(named or (unit, exponent))
             parts.append(restricted(scaled(arithmetic.product(found, work), number), domain))
         return added(parts)
 
-    def named(self, unit: Apply, exponent: Exponent, context: Domain) -> tuple[Entry, Exponent] | None:
+    def named(self, unit: Applied, exponent: Exponent, context: Domain) -> tuple[Entry, Exponent] | None:
         """The entry that is defined as this unit, at indices that the definition covers; None if there is none."""
         for pattern in self.patterns.get(unit.skeleton, ()):
             if pattern.definition.clause.equation.target.name in self._spelled:
@@ -170,7 +170,7 @@ class Names:
         assert self._patterns is not None
         argument = self.settled(pattern.unit.argument, pattern.domain, work)
         root = pattern.unit.function == "^"
-        unit = _single(of(Apply("^", argument)) if root else apply(pattern.unit.function, argument, work))
+        unit = _single(of(Applied("^", argument)) if root else apply(pattern.unit.function, argument, work))
         if unit is not None:
             same = self._patterns.setdefault(unit.skeleton, [])
             if all(other.unit != unit or other.definition is not pattern.definition for other in same):
@@ -186,11 +186,11 @@ class Names:
         if value is None or value[2] != 1 or len(value[1]) != 1 or value[0].constraints:
             return []
         unit, exponent = value[1][0]
-        if not isinstance(unit, Apply) or unit.function not in _FOLDED or (unit.function != "^" and exponent != 1):
+        if not isinstance(unit, Applied) or unit.function not in _FOLDED or (unit.function != "^" and exponent != 1):
             return []
         return [_Pattern(definition, clause.domain, unit, exponent), *self._put_inside(definition, unit, work)]
 
-    def _put_inside(self, definition: Definition, unit: Apply, work: Work) -> list[_Pattern]:
+    def _put_inside(self, definition: Definition, unit: Applied, work: Work) -> list[_Pattern]:
         """`tanh(b + W @ h[t-1])` where h = tanh(a) and a = b + W @ h[t-1]."""
         inner = unit.argument.single
         if inner is None or inner[2] != 1 or len(inner[1]) != 1 or unit.function == "^":
@@ -257,7 +257,7 @@ class Names:
         match unit:
             case Entry():
                 return value(unit) if unit.name == name and chosen(unit) else of(unit)
-            case Apply():
+            case Applied():
                 argument = self.replaced(unit.argument, chosen, value, name, work)
                 return argument if unit.function == "^" else apply(unit.function, argument, work)
             case Bound(kind="sum"):
@@ -268,12 +268,12 @@ class Names:
         return of(unit)
 
 
-def _single(p: Polynomial) -> Apply | None:
+def _single(p: Polynomial) -> Applied | None:
     """The unit that a polynomial is, if it is a function of something."""
     if p.single is None or p.single[2] != 1 or p.single[0].constraints or len(p.single[1]) != 1:
         return None
     unit, exponent = p.single[1][0]
-    return unit if isinstance(unit, Apply) and exponent == 1 else None
+    return unit if isinstance(unit, Applied) and exponent == 1 else None
 
 
 def matched(variables: Sequence[str], pattern: Unit | Polynomial, unit: Unit | Polynomial) -> dict[str, Affine] | None:
@@ -304,7 +304,7 @@ def _traits_now(unit: Unit) -> frozenset[str]:
     match unit:
         case Entry():
             return frozenset([unit.name])
-        case Apply():
+        case Applied():
             return frozenset([f"{unit.function}()"]).union(*(traits(inner) for inner in unit.argument.units()))
         case Repeated():
             return traits(unit.base) if isinstance(unit.base, Unit) else frozenset()

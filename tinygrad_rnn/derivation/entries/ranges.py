@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import inf
 
 from ...system.domain import Domain
-from .units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit
+from .units import Applied, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit
 
 Number = Fraction | float
 
@@ -107,9 +107,9 @@ class Ranges:
                 return self.defined(unit)
             case Index():
                 return Interval(1, inf, False) if unit.name[0].isupper() else REAL
-            case Apply(function="^") | Apply(function="stop"):
+            case Applied(function="^") | Applied(function="stop"):
                 return self.of_polynomial(unit.argument)
-            case Apply():
+            case Applied():
                 return _KNOWN.get(unit.function, REAL)
             case Repeated():
                 base = Interval(unit.base, unit.base, False) if isinstance(unit.base, Fraction) else self.of(unit.base)

@@ -15,7 +15,7 @@ from ...system.existence import Existence
 from .arithmetic import Unprovable
 from .ranges import REAL, Interval, Ranges
 from .slopes import key_of
-from .units import Apply, Bound, Entry, Polynomial, Repeated, Unit
+from .units import Applied, Bound, Entry, Polynomial, Repeated, Unit
 
 
 class Signs:
@@ -91,9 +91,9 @@ class Signs:
         match unit:
             case Entry():
                 return self._entry_vanishing(unit)
-            case Apply(function="step"):
+            case Applied(function="step"):
                 return "which is 0 wherever its argument is negative"
-            case Apply():
+            case Applied():
                 return next((why for inner in unit.argument.units() if (why := self.vanishing(inner))), None)
             case Bound():
                 return next((why for inner, _ in unit.factors if (why := self.vanishing(inner))), None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ...language import Model
 from ...language.affine import Affine, affine
-from ...language.expressions import Call, Expr, Stack, walk
+from ...language.expressions import Call, Concat, Expr, walk
 from ...language.types.dimensions import Dimension, Type
 from ...language.types.quantities import Key
 
@@ -73,7 +73,7 @@ class Sizes:
                 across = node.function == "columns" or (self.rows and types[0].rows.size == 1)
                 for type_ in (own, types[0]):
                     self._fix(type_.columns if across else type_.rows)
-            elif isinstance(node, Stack) or (isinstance(node, Call) and node.function == "concat"):
+            elif isinstance(node, Concat) or (isinstance(node, Call) and node.function == "concat"):
                 stacks.append((self.shapes.along(own), [self.shapes.along(part) for part in types]))
         again = True
         while again:

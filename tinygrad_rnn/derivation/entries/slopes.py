@@ -15,7 +15,7 @@ from . import arithmetic
 from .arithmetic import ONE, ZERO, Unprovable, Work, added, index, multiplied, of, on, product, restricted, scaled
 from .function_forms import apply
 from .sums import opened, summed
-from .units import Apply, Bound, Entry, Exponent, Factors, Polynomial, Repeated, Unit
+from .units import Applied, Bound, Entry, Exponent, Factors, Polynomial, Repeated, Unit
 
 
 def slope(p: Polynomial, target: Entry, work: Work) -> Polynomial:
@@ -52,7 +52,7 @@ def _of_unit(unit: Unit, exponent: Exponent, target: Entry, work: Work) -> Polyn
     match unit:
         case Entry():
             inner = on(_same(unit, target))
-        case Apply():
+        case Applied():
             inner = slope(unit.argument, target, work)
             if unit.function != "^":
                 inner = multiplied([_outer(unit, work), inner], work) if inner else ZERO
@@ -69,7 +69,7 @@ def _same(unit: Entry, target: Entry) -> Domain:
     return Domain.of(*(Constraint("=", a - b) for a, b in pairs))
 
 
-def _outer(unit: Apply, work: Work) -> Polynomial:
+def _outer(unit: Applied, work: Work) -> Polynomial:
     """The derivative of the function itself, at the argument."""
     p = unit.argument
     match unit.function:
@@ -107,7 +107,7 @@ def _keys_now(unit: Unit) -> frozenset[Key]:
     match unit:
         case Entry():
             return frozenset([key_of(unit)])
-        case Apply():
+        case Applied():
             if unit.function == "stop":
                 return frozenset()
             return frozenset().union(*(keys_in(inner) for inner in unit.argument.units()))

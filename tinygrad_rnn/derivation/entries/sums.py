@@ -18,7 +18,7 @@ from ...system.domain import EVERYWHERE, NEVER, Domain
 from . import arithmetic
 from .arithmetic import ONE, ZERO, Unprovable, Work, added, index, multiplied, on, product, restricted, scaled
 from .function_forms import apply
-from .units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit, factors_text
+from .units import Applied, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit, factors_text
 
 #: orders of bound variables that look alike are all tried, up to so many
 MOST_ORDERS = 720
@@ -48,7 +48,7 @@ def factors_substituted(factors: Factors, values: Mapping[str, Affine], work: Wo
             plain.append((_entry_moved(unit, values), exponent))
         else:
             moved = _unit_substituted(unit, values, work)
-            if isinstance(unit, Apply) and unit.function == "^":
+            if isinstance(unit, Applied) and unit.function == "^":
                 others.append(arithmetic.power(substituted(unit.argument, values, work), exponent, work))
             else:
                 others.append(arithmetic.power(moved, exponent, work))
@@ -73,7 +73,7 @@ def _substituted_now(unit: Unit, values: Mapping[str, Affine], work: Work) -> Po
     match unit:
         case Index():
             return index(values[unit.name])
-        case Apply():
+        case Applied():
             if unit.function == "^":
                 return substituted(unit.argument, values, work)
             return apply(unit.function, substituted(unit.argument, values, work), work)
@@ -109,8 +109,8 @@ def renamed(unit: Unit, values: Mapping[str, Affine]) -> Unit:
             return _entry_moved(unit, values)
         case Index():
             return Index(str(values[unit.name]))
-        case Apply():
-            return Apply(unit.function, polynomial_renamed(unit.argument, values))
+        case Applied():
+            return Applied(unit.function, polynomial_renamed(unit.argument, values))
         case Repeated():
             base = renamed(unit.base, values) if isinstance(unit.base, Unit) else unit.base
             return Repeated(base, str(values.get(unit.index, unit.index)))
@@ -291,7 +291,7 @@ def bound_product(name: str, domain: Domain, p: Polynomial, work: Work) -> Polyn
     value = domain.value_of(name)
     if value is not None:
         raise Unprovable("a product over one step")
-    inner: Factors = ((Apply("^", p), 1),)
+    inner: Factors = ((Applied("^", p), 1),)
     level = 1 + p.level
     values = {name: affine(f"_{level}_0")}
     factors = tuple((renamed(unit, values), exponent) for unit, exponent in inner)

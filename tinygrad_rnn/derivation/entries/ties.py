@@ -12,7 +12,7 @@ from ...system.domain import Domain
 from .arithmetic import ONE, Work, added, multiplied, product, restricted, scaled
 from .function_forms import apply
 from .sums import opened, summed
-from .units import Apply, Bound, Factors, Polynomial
+from .units import Applied, Bound, Factors, Polynomial
 
 #: a polynomial is divided by an argument in so many steps
 MOST_STEPS = 50
@@ -24,7 +24,7 @@ def one_sided(p: Polynomial, work: Work) -> tuple[Polynomial, list[Polynomial]]:
     parts = [_inside_sums(domain, factors, number, ties, work) for (domain, factors), number in p.terms.items()]
     p = added(parts)
     while (unit := next((u for u in p.units() if _mirrored(u)), None)) is not None:
-        assert isinstance(unit, Apply)
+        assert isinstance(unit, Applied)
         rest: list[Polynomial] = []
         factor: list[Polynomial] = []
         for (domain, factors), number in p.terms.items():
@@ -39,7 +39,7 @@ def one_sided(p: Polynomial, work: Work) -> tuple[Polynomial, list[Polynomial]]:
 
 
 def _mirrored(unit: object) -> bool:
-    return isinstance(unit, Apply) and unit.function == "step" and unit.argument.terms[unit.argument.in_order[0]] < 0
+    return isinstance(unit, Applied) and unit.function == "step" and unit.argument.terms[unit.argument.in_order[0]] < 0
 
 
 def _inside_sums(domain: Domain, factors: Factors, number: Fraction, ties: list[Polynomial], work: Work) -> Polynomial:

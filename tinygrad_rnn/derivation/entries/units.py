@@ -99,7 +99,7 @@ class Index(Unit):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Apply(Unit):
+class Applied(Unit):
     """A function of one number: `tanh(P)`, `log(P)`, `step(P)`, and `^(P)`, a polynomial under a power."""
 
     function: str

@@ -13,7 +13,7 @@ from ...language.syntax.source import NOWHERE
 from ...language.text.latex import latex as tex
 from ...system.domain import Domain
 from ..entries.definitions import COLUMN, ROW
-from ..entries.units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit
+from ..entries.units import Applied, Bound, Entry, Exponent, Factors, Index, Polynomial, Repeated, Unit
 from .opened import collected_terms
 
 _ENTRIES = ("i", "j", "k", "l", "m", "n", "p", "q", "r")
@@ -21,7 +21,7 @@ _SPELT = {"step": "relu'"}
 _ONE = Fraction(1)
 
 
-class Entrywise:
+class EntryText:
     """Letters for the indices of one proof, and what is written with them."""
 
     def __init__(self, model: Model, context: Domain) -> None:
@@ -61,7 +61,7 @@ def steps_in(unit: Unit) -> frozenset[str]:
             return frozenset(name for form in unit.times for name in form.variables)
         case Index():
             return frozenset([unit.name])
-        case Apply():
+        case Applied():
             return frozenset().union(*(steps_in(inner) for inner in unit.argument.units()))
         case Repeated():
             return frozenset([unit.index])
@@ -75,7 +75,7 @@ class _Text:
 
     times = " * "
 
-    def __init__(self, scene: Entrywise) -> None:
+    def __init__(self, scene: EntryText) -> None:
         self.scene = scene
 
     def polynomial(self, p: Polynomial, names: Mapping[str, Affine]) -> str:
@@ -146,9 +146,9 @@ class _Text:
             case Index():
                 counted = unit.name.startswith("N'")
                 return f"rows({unit.name[2:]})" if counted else str(affine(unit.name).substituted(names))
-            case Apply(function="^"):
+            case Applied(function="^"):
                 return f"({self.polynomial(unit.argument, names)})"
-            case Apply():
+            case Applied():
                 return self.call(_SPELT.get(unit.function, unit.function), self.polynomial(unit.argument, names))
             case Repeated():
                 base = self.unit(unit.base, names) if isinstance(unit.base, Unit) else str(unit.base)

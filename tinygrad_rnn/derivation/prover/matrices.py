@@ -19,10 +19,10 @@ from ...language.syntax.source import NOWHERE
 from ...system.domain import Domain
 from ..entries.definitions import COLUMN, ROW, Definitions
 from ..entries.entrywise import entries, one_hot
-from ..entries.named_functions import Names, matched
+from ..entries.named_functions import FunctionNames, matched
 from ..entries.sums import renamed
-from ..entries.units import Apply, Bound, Entry, Exponent, Factors, Index, Polynomial, Unit
-from .opened import Term, collected_terms, opened_term
+from ..entries.units import Applied, Bound, Entry, Exponent, Factors, Index, Polynomial, Unit
+from .opened import OpenedTerm, collected_terms, opened_term
 
 _LETTERS = ("t", "k", "s", "j", "l", "m", "n")
 
@@ -36,7 +36,7 @@ class Scene:
     """What a form is written for: a model, the names of its functions, the steps it stands at."""
 
     book: Definitions
-    names: Names
+    names: FunctionNames
     context: Domain
 
 
@@ -53,7 +53,7 @@ class _Form:
     """One term on its way to an expression."""
 
     def __init__(
-        self, term: Term, scene: Scene, roots: tuple[str, ...], names: dict[str, Affine] | None = None
+        self, term: OpenedTerm, scene: Scene, roots: tuple[str, ...], names: dict[str, Affine] | None = None
     ) -> None:
         self.term, self.scene, self.book, self.context = term, scene, scene.book, scene.context
         self.roots = roots  # the free indices: of rows, of columns
@@ -179,7 +179,7 @@ class _Form:
                 return self._ref(unit)
             case Index():
                 return Time(NOWHERE, affine(unit.name).substituted(self.names))
-            case Apply():
+            case Applied():
                 forms = [_Form(term, self.scene, tuple(places), self.names) for term in collected_terms(unit.argument)]
                 inner = total([form.signed for form in forms])
                 return (
@@ -221,7 +221,7 @@ class _Form:
             key = label or (unit.name, bool(unit.times))
             sizes = [size for size in self.book.sizes.quantity(quantities.base(key) or key) if size is not None]
             return sizes[unit.entries.index(affine(name))]
-        inner = unit.argument.units() if isinstance(unit, Apply) else ()
+        inner = unit.argument.units() if isinstance(unit, Applied) else ()
         return next((size for other in inner if (size := self._size(other, name)) is not None), None)
 
     def _letter(self, step: str) -> str:
@@ -276,7 +276,7 @@ def _places(unit: Unit) -> frozenset[str]:
             if any(form != affine(str(form)) for form in unit.entries):
                 raise NoForm
             return frozenset(str(form) for form in unit.entries)
-        case Apply():
+        case Applied():
             places: frozenset[str] = frozenset()
             for inner in unit.argument.units():
                 places |= _places(inner)
@@ -321,7 +321,7 @@ def _with_softmax(factors: Factors) -> Factors:
     """`exp(v(i)) / sum(k, exp(v(k)))` as one unit."""
     for unit, _ in factors:
         for below, _ in factors:
-            if not (isinstance(unit, Apply) and unit.function == "exp" and isinstance(below, Bound)):
+            if not (isinstance(unit, Applied) and unit.function == "exp" and isinstance(below, Bound)):
                 continue
             place = min(_places(unit), default=None)
             if place is None or len(below.variables) != 1 or len(below.factors) != 1:
@@ -329,7 +329,7 @@ def _with_softmax(factors: Factors) -> Factors:
             same = renamed(below.factors[0][0], {below.variables[0]: affine(place)}) == unit
             rest = _divided(factors, [(unit, 1), (below, -1)]) if same and below.factors[0][1] == 1 else None
             if rest is not None:
-                return _with_softmax((*rest, (Apply("softmax", unit.argument), 1)))
+                return _with_softmax((*rest, (Applied("softmax", unit.argument), 1)))
     return factors
 
 

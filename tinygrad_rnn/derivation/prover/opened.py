@@ -9,11 +9,11 @@ from fractions import Fraction
 from ...language.affine import affine
 from ...system.domain import Domain
 from ..entries.sums import renamed
-from ..entries.units import Apply, Bound, Entry, Exponent, Factors, Polynomial, Unit
+from ..entries.units import Applied, Bound, Entry, Exponent, Factors, Polynomial, Unit
 
 
 @dataclass(frozen=True)
-class Term:
+class OpenedTerm:
     """One term with its sums opened; `differences` are factors `1 - unit ** exponent`."""
 
     number: Fraction
@@ -23,12 +23,12 @@ class Term:
     differences: Factors = ()
 
 
-def collected_terms(p: Polynomial) -> list[Term]:
+def collected_terms(p: Polynomial) -> list[OpenedTerm]:
     """The terms of a polynomial with their sums opened, `x - x * v**2` as one."""
     return _collected([opened_term(domain, factors, number) for (domain, factors), number in p.terms.items()])
 
 
-def opened_term(domain: Domain, factors: Factors, number: Fraction) -> Term:
+def opened_term(domain: Domain, factors: Factors, number: Fraction) -> OpenedTerm:
     """A term with its sums opened; where two use the same variables, the second gets others."""
     bound: set[str] = set()
     plain: list[tuple[Unit, Exponent]] = []
@@ -41,10 +41,10 @@ def opened_term(domain: Domain, factors: Factors, number: Fraction) -> Term:
                 plain += [(renamed(factor, values), e) for factor, e in unit.factors]
         else:
             plain.append((unit, exponent))
-    return Term(number, domain, frozenset(bound), tuple(sorted(plain, key=lambda factor: factor[0].text)))
+    return OpenedTerm(number, domain, frozenset(bound), tuple(sorted(plain, key=lambda factor: factor[0].text)))
 
 
-def _collected(terms: Sequence[Term]) -> list[Term]:
+def _collected(terms: Sequence[OpenedTerm]) -> list[OpenedTerm]:
     """`x - x * u**e` as one term with the factor `1 - u**e`, as often as there are such pairs."""
     found = list(terms)
     again = True
@@ -57,13 +57,13 @@ def _collected(terms: Sequence[Term]) -> list[Term]:
                 assert extra is not None
                 found = [term for term in found if term is not first and term is not second]
                 differences = tuple(sorted((*first.differences, extra), key=lambda factor: factor[0].text))
-                found.append(Term(first.number, first.domain, first.bound, first.factors, differences))
+                found.append(OpenedTerm(first.number, first.domain, first.bound, first.factors, differences))
                 again = True
                 break
     return found
 
 
-def _difference(first: Term, second: Term) -> tuple[Unit, Exponent] | None:
+def _difference(first: OpenedTerm, second: OpenedTerm) -> tuple[Unit, Exponent] | None:
     """What the second term has besides the first, if it is the first times `-u**e`."""
     same = (first.domain, first.bound, first.differences) == (second.domain, second.bound, second.differences)
     if not same or first.number != -second.number:
@@ -73,4 +73,4 @@ def _difference(first: Term, second: Term) -> tuple[Unit, Exponent] | None:
     if len(extra) != 1 or own.keys() - more.keys():
         return None
     ((unit, exponent),) = extra.items()
-    return (unit, exponent) if isinstance(unit, Entry | Apply) and exponent in (1, 2) else None
+    return (unit, exponent) if isinstance(unit, Entry | Applied) and exponent in (1, 2) else None

@@ -22,11 +22,11 @@ from ...system.affine_system import Clause
 from ...system.domain import Domain
 from ..entries.arithmetic import Work
 from ..entries.definitions import Definition
-from ..entries.entry_gradients import Gradients
+from ..entries.entry_gradients import EntryGradients
 from ..entries.slopes import key_of
 from ..entries.units import Entry, Polynomial
 from ..entries.vanishing import without_implied
-from .entry_text import Entrywise
+from .entry_text import EntryText
 from .matrices import Scene, matrix_form
 from .proof_rules import CHAIN_RULE, COPY, NOTHING, REORDERED, Rule, escaped, meanings, slopes, words
 from .prove import Proof, truth_of
@@ -38,7 +38,7 @@ LONGEST_ROW = 200
 
 
 @dataclass(frozen=True)
-class Line:
+class ProofLine:
     """`= value` and the rules by which it is: an expression, or a polynomial where there is no matrix form."""
 
     value: Expr | Polynomial
@@ -46,18 +46,18 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Part:
+class ProofPart:
     """The proof on one piece of the steps: the target, whose gradient it is, what reads that; the lines; an entry."""
 
     target: Ref
     quantity: Ref | None
     readers: tuple[Equation, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ProofLine, ...]
     entry: Polynomial
     context: Domain
 
 
-def parts(proof: Proof) -> list[Part]:
+def parts(proof: Proof) -> list[ProofPart]:
     """The steps of a proof, for each piece of the steps its equation claims."""
     knowledge = knowledge_of(proof.model)
     work = knowledge.book.work(1_000_000, 30.0)
@@ -76,12 +76,12 @@ class _Writing:
         self.scene = Scene(knowledge.book, knowledge.names, self.context)
 
     @property
-    def part(self) -> Part:
+    def part(self) -> ProofPart:
         """The lines of this piece."""
         role = self.model.role(self.proof.equation)
         base = self.model.quantities.base(self.clause.equation.target.key)
         truth = self._settled(truth_of(self.knowledge, self.clause, self.definition, role, self.work))
-        lines: list[Line] = []
+        lines: list[ProofLine] = []
         readers: tuple[Equation, ...] = ()
         if base is not None and role == "gradient":
             target = Entry(base[0], self.clause.indices if base[1] else (), self.definition.entries)
@@ -95,18 +95,18 @@ class _Writing:
         rules += [words(f"{key[0]} is d{self.knowledge.disguised[key][0]}") for key in self.stated.taken]
         rules += meanings(self.proof.equation.rhs)
         if _shown(lines[-1].value) != text(self.proof.equation.rhs):
-            lines.append(Line(self.proof.equation.rhs, tuple(rules) or (REORDERED,)))
+            lines.append(ProofLine(self.proof.equation.rhs, tuple(rules) or (REORDERED,)))
         stated = self.clause.equation.target
         quantity = None if base is None else replace(stated, name=base[0])
-        return Part(stated, quantity, readers, tuple(lines), truth, self.context)
+        return ProofPart(stated, quantity, readers, tuple(lines), truth, self.context)
 
     def _settled(self, p: Polynomial) -> Polynomial:
         known = without_implied(p, self.context)
         return without_implied(self.knowledge.names.settled(known, self.context, self.work), self.context)
 
-    def _line(self, p: Polynomial, *rules: Rule) -> Line:
+    def _line(self, p: Polynomial, *rules: Rule) -> ProofLine:
         form = matrix_form(p, self.scene)
-        return Line(p if form is None else form, rules)
+        return ProofLine(p if form is None else form, rules)
 
     # -- the chain rule -----------------------------------------------------------------------------------------------
     def _readers(self, target: Entry) -> Iterator[Equation]:
@@ -120,7 +120,7 @@ class _Writing:
                         seen.append(equation)
             yield from seen
 
-    def _chain_rule(self, target: Entry, readers: tuple[Equation, ...]) -> list[Line]:
+    def _chain_rule(self, target: Entry, readers: tuple[Equation, ...]) -> list[ProofLine]:
         """The derivative in the gradients of its readers, then with those put in that are not stated."""
         book = self.knowledge.book
         kept, ones = self._without_ones(frozenset(book.system.forward))
@@ -146,7 +146,7 @@ class _Writing:
         return kept - set(ones), [name for name, _ in ones]
 
     def _derivative(self, target: Entry, kept: frozenset[Key]) -> Polynomial:
-        return self._settled(Gradients(self.knowledge.book, kept).of(target, self.work))
+        return self._settled(EntryGradients(self.knowledge.book, kept).of(target, self.work))
 
     def _put_in(self, key: Key, kept: frozenset[Key]) -> list[Rule]:
         """What the gradient of a quantity is in those of its readers, and the equation that says so."""
@@ -166,7 +166,7 @@ class _Writing:
         places, domain = book.places(key)
         clauses = book.system.forward[key]
         context = domain & clauses[0].domain if len(clauses) == 1 and clauses[0].indices == times else domain
-        value = Gradients(book, kept).of(Entry(key[0], times, places), self.work)
+        value = EntryGradients(book, kept).of(Entry(key[0], times, places), self.work)
         settled = self.knowledge.names.settled(without_implied(value, context), context, self.work)
         return matrix_form(without_implied(settled, context), replace(self.scene, context=context))
 
@@ -228,8 +228,8 @@ def written(proof: Proof) -> str:
     return "\n".join([*found, f"  {_conclusion(proof)}", ""])
 
 
-def _part_written(part: Part, proof: Proof) -> list[str]:
-    entrywise = Entrywise(proof.model, part.context)
+def _part_written(part: ProofPart, proof: Proof) -> list[str]:
+    entrywise = EntryText(proof.model, part.context)
     found = []
     for at, reader in enumerate(part.readers):
         found.append(f"    {'read by' if not at else '       '}  {text(reader)}")
@@ -268,8 +268,8 @@ def latex(proof: Proof) -> str:
     return "\n\n".join([claim, "\\noindent\\emph{Proof.} " + pieces[0], *pieces[1:], end] if pieces else [claim, end])
 
 
-def _part_in_latex(part: Part, proof: Proof) -> str:
-    entrywise, rows = Entrywise(proof.model, part.context), []
+def _part_in_latex(part: ProofPart, proof: Proof) -> str:
+    entrywise, rows = EntryText(proof.model, part.context), []
     for line in part.lines:
         rules = r",\; ".join(rule.latex for rule in line.rules)
         *rows_before, last = _rows(line.value, proof.model, entrywise)
@@ -282,7 +282,7 @@ def _part_in_latex(part: Part, proof: Proof) -> str:
     return f"{opening}\\begin{{align*}}\n  {tex(part.target, proof.model)} {body}\n\\end{{align*}}"
 
 
-def _rows(value: Expr | Polynomial, model: Model, entrywise: Entrywise) -> list[str]:
+def _rows(value: Expr | Polynomial, model: Model, entrywise: EntryText) -> list[str]:
     """A side of an equation in rows that a page has room for, cut between the terms of a sum."""
     if not isinstance(value, Expr):
         return [f"&= {entrywise.latex(value)}"]

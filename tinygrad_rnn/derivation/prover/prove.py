@@ -20,8 +20,8 @@ from ..entries.arithmetic import ZERO, Unprovable, Work, added, scaled
 from ..entries.definitions import Definition
 from ..entries.slopes import key_of
 from ..entries.sums import opened
-from ..entries.units import Apply, Bound, Entry, Polynomial
-from .entry_text import Entrywise
+from ..entries.units import Applied, Bound, Entry, Polynomial
+from .entry_text import EntryText
 from .refute import refuted
 from .search import Knowledge, Search, Tied, knowledge_of
 from .stated import Stated
@@ -85,7 +85,7 @@ def _proof(model: Model, equation: Equation, budget: Budget) -> Proof:
         try:
             return _Attempt(knowledge, work, equation, shortest).proof()
         except Tied as tie:
-            said = Entrywise(model, Domain.of()).text(tie.argument)
+            said = EntryText(model, Domain.of()).text(tie.argument)
             reason = f"the two sides are the same unless {said} is 0: at this kink each may take another side"
             return Proof(model, equation, False, reason, but_at_kinks=True)
         except Unprovable as refusal:
@@ -215,7 +215,7 @@ def reads(p: Polynomial, target: Entry, context: Domain, work: Work) -> bool:
                 equal = [Constraint("=", a - b) for a, b in zip(unit.times, target.times, strict=same)]
                 if same and not around.where(*equal).is_empty:
                     return True
-            case Apply():
+            case Applied():
                 waiting += [(inner, around & domain) for domain, fs in unit.argument.terms for inner, _ in fs]
             case Bound():
                 _, domain, factors = opened(unit, work)

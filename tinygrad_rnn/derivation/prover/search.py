@@ -17,11 +17,11 @@ from ...system.domain import Domain
 from ..disguised import disguised
 from ..entries.arithmetic import Exhausted, Unprovable, Work, multiplied, of
 from ..entries.definitions import Definitions
-from ..entries.entry_gradients import Gradients
+from ..entries.entry_gradients import EntryGradients
 from ..entries.exponentials import mixed, spelled_out
-from ..entries.named_functions import Names
+from ..entries.named_functions import FunctionNames
 from ..entries.ties import one_sided
-from ..entries.units import Apply, Bound, Entry, Factors, Polynomial, Unit
+from ..entries.units import Applied, Bound, Entry, Factors, Polynomial, Unit
 from ..entries.vanishing import Rest, remainder, without_implied
 from .wording import left_over
 
@@ -44,8 +44,8 @@ class Knowledge:
     """What is known of one model."""
 
     book: Definitions
-    gradients: Gradients
-    names: Names
+    gradients: EntryGradients
+    names: FunctionNames
     #: helpers that are gradients by another name, each with the quantity; those that turn out not to be are taken out
     disguised: dict[Key, Key]
     #: those of them for which this is proved, and from which length on
@@ -57,7 +57,7 @@ def knowledge_of(model: Model) -> Knowledge:
     """What is known of a model, gathered once."""
     helpers = disguised(model)
     book = Definitions(model, helpers.values())
-    return Knowledge(book, Gradients(book), Names(book), helpers)
+    return Knowledge(book, EntryGradients(book), FunctionNames(book), helpers)
 
 
 class Search:
@@ -138,7 +138,7 @@ class Search:
             yield f"times {unit}", multiplied([p, of(unit, exponent)], self.work)
         if mixed(p):
             spelled = spelled_out(p, self.work)
-            below = [pair for pair in divisors(spelled) if isinstance(pair[0], Apply) and pair[0].function == "exp"]
+            below = [pair for pair in divisors(spelled) if isinstance(pair[0], Applied) and pair[0].function == "exp"]
             yield "exponentials", multiplied([spelled, *(of(*pair) for pair in below)], self.work)
 
     def _with_put_in(self, p: Polynomial, name: str, place: str) -> Polynomial | None:
@@ -183,7 +183,7 @@ def _stances_in(factors: Factors) -> set[tuple[str, str]]:
         unit = waiting.pop()
         if isinstance(unit, Entry):
             found.add(stance(unit))
-        elif isinstance(unit, Apply):
+        elif isinstance(unit, Applied):
             waiting += unit.argument.units()
         elif isinstance(unit, Bound):
             waiting += [inner for inner, _ in unit.factors]
@@ -200,4 +200,4 @@ def divisors(p: Polynomial) -> list[tuple[Unit, int]]:
 
 
 def _negative(factors: Factors) -> list[tuple[Unit, int]]:
-    return [(unit, e) for unit, e in factors if isinstance(e, int) and e < 0 and isinstance(unit, Apply | Bound)]
+    return [(unit, e) for unit, e in factors if isinstance(e, int) and e < 0 and isinstance(unit, Applied | Bound)]

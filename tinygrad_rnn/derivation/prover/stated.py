@@ -20,13 +20,13 @@ from ...system.domain import Domain
 from ...system.existence import uncovered
 from ..entries.arithmetic import ZERO, Unprovable, Work, added, of, restricted, scaled
 from ..entries.definitions import Definition, Definitions
-from ..entries.entry_gradients import Gradients
+from ..entries.entry_gradients import EntryGradients
 from ..entries.entrywise import as_index
 from ..entries.named_functions import matched
 from ..entries.slopes import key_of
-from ..entries.units import Apply, Entry, Polynomial, Unit
+from ..entries.units import Applied, Entry, Polynomial, Unit
 from ..entries.vanishing import without_implied
-from .entry_text import Entrywise
+from .entry_text import EntryText
 from .wording import steps
 
 #: so many helpers may be put in one inside the other
@@ -37,7 +37,7 @@ class Stated:
     """What the names in gradient equations of one model mean."""
 
     def __init__(
-        self, book: Definitions, gradients: Gradients, work: Work, lengths: Domain, disguised: Mapping[Key, Key]
+        self, book: Definitions, gradients: EntryGradients, work: Work, lengths: Domain, disguised: Mapping[Key, Key]
     ) -> None:
         self.book, self.gradients, self.work = book, gradients, work
         self.disguised = disguised  # helpers that are gradients by another name
@@ -149,7 +149,7 @@ class Stated:
         for kind, argument, context in definition.asked:
             if self._certain(kind, argument, context):
                 continue
-            said = Entrywise(self.book.model, context).text(argument)
+            said = EntryText(self.book.model, context).text(argument)
             if kind != "/":
                 raise Unprovable(f"{kind}({said}) is defined only where its argument is positive")
             reasons = [self.book.signs.vanishing(unit) for unit in argument.units()]
@@ -188,7 +188,7 @@ class Stated:
     def _never_zero(self, unit: Unit, whole: Polynomial, context: Domain, seen: frozenset[str]) -> bool:
         if of(unit) != whole and self._certain("/", of(unit), context, seen):
             return True
-        if isinstance(unit, Apply) and unit.function == "^":
+        if isinstance(unit, Applied) and unit.function == "^":
             return self._certain("/", unit.argument, context, seen)
         if not isinstance(unit, Entry) or unit.skeleton in seen:
             return False

@@ -10,7 +10,7 @@ from ...language.syntax.indices import Constraint
 from ...system.domain import NEVER, Domain
 from ..entries.units import Polynomial
 from ..entries.vanishing import Rest
-from .entry_text import Entrywise, steps_in
+from .entry_text import EntryText, steps_in
 
 
 def condition(constraint: Constraint) -> str:
@@ -45,7 +45,7 @@ def left_over(rest: Rest | str | None, model: Model, context: Domain) -> str:
         return rest or "the two sides differ"
     slots = [slot for unit, _ in rest.factors for slot in unit.slots]
     there = rest.domain.substituted({f"x~{at}": slot for at, slot in enumerate(slots)})
-    entrywise = Entrywise(model, context)
+    entrywise = EntryText(model, context)
     term = Polynomial({(Domain.of(), rest.factors): Fraction(1)})
     names = entrywise.open_names(term)
     number = entrywise.text(rest.number, names)

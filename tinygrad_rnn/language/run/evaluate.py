@@ -16,7 +16,7 @@ import numpy as np
 from ...core.ops.reductions import add_n
 from ...core.scope import Scope, entered
 from ...core.tensor import plain
-from ..expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
+from ..expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Transpose, Unary, spine
 from ..functions import FUNCTIONS
 from ..syntax.indices import Step
 from ..types.conventions import READINGS, Convention
@@ -89,7 +89,7 @@ class _Evaluation:
             return operands.transpose(parts[0])
         if isinstance(expr, Unary):
             return operands.negative(parts[0]) if expr.op == "-" else parts[0]
-        if isinstance(expr, Stack):
+        if isinstance(expr, Concat):
             return operands.stack(parts, side_by_side=self.rows)
         raise TypeError(f"cannot evaluate {expr!r}")  # pragma: no cover
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from ..affine import affine
-from ..expressions import Binary, Call, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary
+from ..expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Transpose, Unary
 from ..functions import ALIASES, FUNCTIONS, REDUCTIONS
 from .conditions import INDEX_HINT, lengths_of, parse_condition, read_affines
 from .indices import MAIN, Condition, Constraint, Range
@@ -217,7 +217,7 @@ class _Parser:
             case ast.Call(func=ast.Name()):
                 return self._call(node, span, bound, depth)
             case ast.List():
-                return Stack(span, tuple(self._convert(part, bound, depth) for part in node.elts))
+                return Concat(span, tuple(self._convert(part, bound, depth) for part in node.elts))
         raise self.source.error("this cannot be read as a formula", span, hint=f"expected {_OPERAND}")
 
     def _named(self, item: _Item, bound: frozenset[str]) -> Expr:

@@ -14,7 +14,7 @@ from .formula import parse_formula
 from .headers import read_bounds, read_indices, read_labels, read_names, read_sizes
 from .indices import MAIN, Condition, Range
 from .source import Source, Span, listed
-from .tokens import Line, Token, lines
+from .tokens import Token, TokenLine, lines
 
 MOST_EQUATIONS = 1000
 MOST_TOKENS = 50_000
@@ -99,7 +99,7 @@ class _Reader:
         """The indices declared, or t = 1..T."""
         return self.declared or MAIN
 
-    def _read(self, line: Line) -> None:
+    def _read(self, line: TokenLine) -> None:
         if not line.key:
             self._read_equation(line)
         elif line.key == "sizes":
@@ -137,7 +137,7 @@ class _Reader:
             raise self.source.error(f"unknown header {line.key[:40]}:", line.span, hint=hint)
 
     # -- equations ----------------------------------------------------------------------------------------------------
-    def _read_equation(self, line: Line) -> None:
+    def _read_equation(self, line: TokenLine) -> None:
         equals = _at_top(line.tokens, ("=",))
         if equals is None:
             raise self.source.error(
@@ -154,7 +154,7 @@ class _Reader:
         else:
             self.sections[self.section].append(self._equation(line, target, equals))
 
-    def _equation(self, line: Line, target: Ref, equals: int) -> Equation:
+    def _equation(self, line: TokenLine, target: Ref, equals: int) -> Equation:
         tokens = line.tokens
         bound = list(dict.fromkeys(str(index.variable) for index in target.indices if not index.fixed))
         body, condition = _cut_condition(tokens[equals + 1 :])

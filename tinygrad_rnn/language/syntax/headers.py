@@ -12,7 +12,7 @@ from ..functions import FUNCTIONS, REDUCTIONS
 from .conditions import read_affine
 from .indices import Range
 from .source import Source, Span
-from .tokens import Line, Token
+from .tokens import Token, TokenLine
 
 LARGEST_SIZE = 100_000
 _INDEX_HINT = "expected a small letter and what it runs over, as in   indices: s = 1..S, t = 1..T"
@@ -23,7 +23,7 @@ _LABEL_HINT = (
 _BOUND_HINT = "expected a name between numbers, as in   bounds: tau >= 1, 0 < alpha < 1"
 
 
-def entries(line: Line) -> list[list[Token]]:
+def entries(line: TokenLine) -> list[list[Token]]:
     """The entries of a header, between commas."""
     found: list[list[Token]] = [[]]
     for token in line.tokens:
@@ -34,7 +34,7 @@ def entries(line: Line) -> list[list[Token]]:
     return [entry for entry in found if entry]
 
 
-def read_sizes(source: Source, line: Line, sizes: dict[str, Size]) -> None:
+def read_sizes(source: Source, line: TokenLine, sizes: dict[str, Size]) -> None:
     """`h = 4`, `W = 4 x 3`."""
     for entry in entries(line):
         span = _span(entry)
@@ -58,7 +58,7 @@ def read_sizes(source: Source, line: Line, sizes: dict[str, Size]) -> None:
         sizes[texts[0]] = Size(rows, columns[0] if columns else None, span)
 
 
-def read_indices(source: Source, line: Line, ranges: dict[str, Range]) -> None:
+def read_indices(source: Source, line: TokenLine, ranges: dict[str, Range]) -> None:
     """`s = 1..S`, `n = 1..2*T-1`."""
     for entry in entries(line):
         span, name = _span(entry), entry[0].text
@@ -79,7 +79,7 @@ def read_indices(source: Source, line: Line, ranges: dict[str, Range]) -> None:
         ranges[name] = Range(first, last)
 
 
-def read_names(source: Source, line: Line, names: dict[str, Span]) -> None:
+def read_names(source: Source, line: TokenLine, names: dict[str, Span]) -> None:
     """`x, W, U`; for gradients that are given, `dh, do`."""
     for entry in entries(line):
         if len(entry) != 1 or entry[0].kind != "name":
@@ -87,7 +87,7 @@ def read_names(source: Source, line: Line, names: dict[str, Span]) -> None:
         names[entry[0].text] = entry[0].span
 
 
-def read_labels(source: Source, line: Line, labels: dict[str, Label]) -> None:
+def read_labels(source: Source, line: TokenLine, labels: dict[str, Label]) -> None:
     """`y one-hot`, `y[t] one-hot`, `p simplex`."""
     for entry in entries(line):
         closes = next((at for at, token in enumerate(entry) if token.text == "]"), 0)  # its index says nothing more
@@ -99,7 +99,7 @@ def read_labels(source: Source, line: Line, labels: dict[str, Label]) -> None:
         labels[entry[0].text] = Label(kind.replace("onehot", "one-hot"), _span(entry))
 
 
-def read_bounds(source: Source, line: Line, bounds: dict[str, Bounds]) -> None:
+def read_bounds(source: Source, line: TokenLine, bounds: dict[str, Bounds]) -> None:
     """`tau >= 1`, `0 < alpha < 1`."""
     for entry in entries(line):
         span = _span(entry)

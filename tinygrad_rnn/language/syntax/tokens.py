@@ -62,7 +62,7 @@ class Token(NamedTuple):
     span: Span
 
 
-class Line(NamedTuple):
+class TokenLine(NamedTuple):
     """One logical line: a header with its `key` and raw `value`, or an equation (`key` is empty); never both empty."""
 
     key: str
@@ -138,7 +138,7 @@ def _unreadable(source: Source, text: str, span: Span) -> LanguageError:
 
 
 # -- logical lines ----------------------------------------------------------------------------------------------------
-def lines(source: Source) -> Iterator[Line]:
+def lines(source: Source) -> Iterator[TokenLine]:
     """Yield the headers and the equations, each as one logical line.
 
     Raises `LanguageError` for brackets that do not match or nest too deep, and for an equation of too many tokens.
@@ -156,7 +156,7 @@ def lines(source: Source) -> Iterator[Line]:
                 start = header.start("value")
             else:
                 value = re.split(r"(?:^|\s)#", header["value"])[0]
-                yield Line(header["key"], value.strip(), (), span)
+                yield TokenLine(header["key"], value.strip(), (), span)
                 start = stop
         fresh = not header
         for token in tokenise(source, start, stop):
@@ -222,10 +222,10 @@ class _Collector:
     def _unclosed(self) -> LanguageError:
         return self.source.error(f"{self.open[-1].text!r} is never closed", self.open[-1].span)
 
-    def finish(self) -> Iterator[Line]:
+    def finish(self) -> Iterator[TokenLine]:
         if self.open:
             raise self._unclosed()
         if self.tokens or self.key:
             span = self.tokens[0].span.to(self.tokens[-1].span) if self.tokens else self.span
-            yield Line(self.key, "", tuple(self.tokens), span)
+            yield TokenLine(self.key, "", tuple(self.tokens), span)
         self.key, self.tokens = "", []

@@ -11,13 +11,13 @@ from ..expressions import (
     Binary,
     Bounds,
     Call,
+    Concat,
     Document,
     Equation,
     Expr,
     Number,
     Ref,
     Size,
-    Stack,
     Sum,
     Time,
     Transpose,
@@ -72,7 +72,7 @@ def _expr(expr: Expr) -> str:
             return f"{expr.function}({_listed(expr.args)})"
         case Sum():
             return f"{expr.kind}({_condition(expr.over)}, {_expr(expr.body)})"
-        case Stack():
+        case Concat():
             return "[" + "; ".join(_expr(part) for part in expr.parts) + "]"
     raise TypeError(f"cannot print {expr!r}")  # pragma: no cover
 

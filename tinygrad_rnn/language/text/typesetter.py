@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from ..affine import Affine
-from ..expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, spine
+from ..expressions import Binary, Call, Concat, Equation, Expr, Number, Ref, Sum, Time, Transpose, Unary, spine
 from ..functions import FUNCTIONS
 from ..syntax.indices import Comparison, Condition
 from ..types.powers import powers
@@ -143,7 +143,7 @@ class Typesetter(ABC):
                 return self.applied(expr.function, [self.expr(arg) for arg in expr.args])
             case Sum():
                 return self._sum(expr)
-            case Stack():
+            case Concat():
                 return self.stack([self.expr(part) for part in expr.parts])
         raise TypeError(f"cannot print {expr!r}")  # pragma: no cover
 

@@ -7,7 +7,7 @@ misfit is explained and what might mend it stands in `shape_errors`.
 from __future__ import annotations
 
 from ...core.errors import LanguageError
-from ..expressions import Binary, Call, Equation, Expr, Number, Ref, Stack, Sum, Time, Transpose, Unary, walk
+from ..expressions import Binary, Call, Concat, Equation, Expr, Number, Ref, Sum, Time, Transpose, Unary, walk
 from ..functions import FUNCTIONS
 from .conventions import Convention
 from .dimensions import Broadcast, Dimension, SameShape, Stacked, Type
@@ -191,7 +191,7 @@ class Shapes(TypeTable):
                 return types[0]
             case Transpose():
                 return types[0].transposed
-            case Stack():
+            case Concat():
                 return self._stack(node, types, equation)
             case Binary(op="@"):
                 if not types[0].columns.join(types[1].rows):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...language.affine import Affine, affine
 from ...language.expressions import Call, Expr, Ref, Sum, Time, walk
-from ...language.rewriting import factors_of, map_refs, names, negated, product
+from ...language.rewriting import factors_of, map_indices, names, negated, product
 from ...language.syntax.indices import Comparison, Condition, Range
 from ...language.syntax.source import NOWHERE
 from ...language.text.printer import text
@@ -156,12 +156,7 @@ def _sums_over(term: SignedTerm, values: ProbeValues) -> Iterator[tuple[str, Ran
 
 def _at_step(expr: Expr, before: Affine, after: Affine) -> Expr:
     """Every index counted from `before` counted from `after` instead: h[T-1] as h[t-1]."""
-
-    def moved(ref: Ref) -> Ref:
-        indices = tuple(after + (i - before) if i.terms == before.terms else i for i in ref.indices)
-        return ref.moved_to(indices) if indices != ref.indices else ref
-
-    return map_refs(expr, moved)
+    return map_indices(expr, lambda index: after + (index - before) if index.terms == before.terms else index)
 
 
 def pool_of(right: Sequence[Expr], wrong: Sequence[Expr], gradients: frozenset[str]) -> list[Expr]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ import numpy as np
 from ...core.errors import TinygradError
 from ...language.affine import Affine
 from ...language.expressions import Equation, Expr, Ref, walk
-from ...language.rewriting import map_refs, names
+from ...language.rewriting import map_indices, names
 from ...language.text.printer import text
 from ..measure.witness import sides
 from ..results import EXTRA, MISSING, RIGHT, WRONG, Diagnosis, TermVerdict
@@ -460,6 +461,10 @@ def _pool(term: SignedTerm, values: ProbeValues) -> list[Expr]:
     return list(dict.fromkeys(pool))
 
 
+def _renamed(moves: Mapping[Affine, Affine], index: Affine) -> Affine:
+    return moves.get(index, index)
+
+
 def _of_other_steps(values: ProbeValues) -> Iterator[SignedTerm]:
     """The terms of the other equations for this gradient, with the indices of this one: what holds at S, at s."""
     target = values.equation.target
@@ -468,11 +473,4 @@ def _of_other_steps(values: ProbeValues) -> Iterator[SignedTerm]:
             continue
         moves = {a: b for a, b in zip(other.target.indices, target.indices, strict=True) if a != b}
         for term in terms_of(other.rhs):
-            yield term.with_body(_moved(term.body, moves))
-
-
-def _moved(expr: Expr, moves: dict[Affine, Affine]) -> Expr:
-    def at_other_steps(ref: Ref) -> Ref:
-        return ref.moved_to(tuple(moves.get(index, index) for index in ref.indices)) if ref.indices else ref
-
-    return map_refs(expr, at_other_steps)
+            yield term.with_body(map_indices(term.body, partial(_renamed, moves)))

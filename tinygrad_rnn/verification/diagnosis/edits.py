@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...language.affine import affine
+from ...language.affine import Affine, affine
 from ...language.expressions import Binary, Call, Expr, Number, Ref, Sum, Transpose, Unary, walk
-from ...language.rewriting import factors_of, map_refs, negated, product, transposed, with_children
+from ...language.rewriting import factors_of, map_indices, negated, product, transposed, with_children
 from ...language.syntax.indices import Range
 from ...language.syntax.source import NOWHERE
 from ...language.types.powers import is_number
@@ -79,23 +79,17 @@ def _all_indices(expr: Expr, setting: Setting) -> Iterator[Edit]:
 
 def _later(expr: Expr, variable: str, by: int) -> Expr:
     """Every quantity that runs with a variable so many steps later."""
-
-    def moved(ref: Ref) -> Expr:
-        indices = tuple(i.moved(by) if i.variable == variable else i for i in ref.indices)
-        return ref.moved_to(indices) if indices != ref.indices else ref
-
-    return map_refs(expr, moved)
+    return map_indices(expr, lambda index: index.moved(by) if index.variable == variable else index)
 
 
 def _from_the_end(expr: Expr, variable: str, within: Range, by: int) -> Expr:
     """`h[T]` as `h[t+by]`, everywhere."""
 
-    def moved(ref: Ref) -> Expr:
-        if ref.index is None or ref.more or ref.index.terms != within.last.terms:
-            return ref
-        return ref.moved_to((affine(variable, ref.index.constant - within.last.constant + by),))
+    def moved(index: Affine) -> Affine:
+        at_end = index.terms == within.last.terms
+        return affine(variable, index.constant - within.last.constant + by) if at_end else index
 
-    return map_refs(expr, moved)
+    return map_indices(expr, moved)
 
 
 def shifted(ref: Ref, position: int, by: int) -> Ref:

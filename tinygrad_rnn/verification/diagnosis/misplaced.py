@@ -12,7 +12,7 @@ import numpy as np
 from ...core.errors import DerivationError
 from ...derivation import HADAMARD
 from ...derivation.right_terms import left_to
-from ...derivation.writing import Writer
+from ...derivation.writing import EquationWriter
 from ...language import Model
 from ...language.expressions import Call, Equation, Ref, walk
 from ...language.rewriting import substituted
@@ -67,7 +67,7 @@ def _case(equation: Equation, domain: Domain, terms: Sequence[SignedTerm], model
     indices = tuple(index.substituted(values) for index in equation.target.indices)
     target = equation.target.moved_to(indices) if indices else equation.target
     running = [name for name in equation.running if name not in values]
-    when = Writer(model, HADAMARD).conditions(domain.substituted(values), running, EVERYWHERE)
+    when = EquationWriter(model, HADAMARD).conditions(domain.substituted(values), running, EVERYWHERE)
     return replace(equation, target=target, rhs=rhs, when=when)
 
 
@@ -81,7 +81,7 @@ def where(true: RightTerm, model: Model) -> str:
         at = ", ".join(f"{name} = {value}" for name, value in values.items())
         try:
             rest = [name for name in names if name not in values]
-            when = Writer(model, HADAMARD).conditions(domain.substituted(values), rest, EVERYWHERE)
+            when = EquationWriter(model, HADAMARD).conditions(domain.substituted(values), rest, EVERYWHERE)
         except DerivationError:
             return " at some steps"
         steps = " and ".join(map(text, when))
