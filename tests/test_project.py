@@ -44,13 +44,7 @@ OUTSIDE = {
     "compiler": {"numpy", "numba"},
 }
 #: circles that are known, each a list of files: this list may only become shorter
-KNOWN_CIRCLES: list[set[str]] = [
-    {"compiler/planning/diagram.py", "compiler/planning/plan.py"},
-    {f"compiler/numpy/{name}.py" for name in ("numpy_calls", "numpy_stacks", "numpy_sums", "run_numpy")},
-    {f"compiler/trace/{name}.py" for name in ("sequences", "unstack", "unstack_rules")},
-    {f"compiler/jit/{name}.py" for name in ("blas_calls", "emit_jit", "gather_scatter", "loop_nest")},
-    {"compiler/prepare.py", "compiler/specializations.py"},
-]
+KNOWN_CIRCLES: list[set[str]] = []
 #: classes of one name in two modules: this list, too, may only become shorter
 KNOWN_TWINS = {"Cell", "Ref"}
 
