@@ -6,11 +6,11 @@ differentiation, the one reader that adds nodes, stands in `autodiff`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from .errors import GraphError
-from .scope import Index
+from .scope import Index, Scope, entered
 from .tensor import Tensor, Value, as_value
 
 
@@ -30,6 +30,33 @@ def ancestors(outputs: Iterable[Tensor], stop: Container[int] = ()) -> list[Tens
                 seen[x.id] = x
                 stack.append(x)
     return [seen[i] for i in sorted(seen)]
+
+
+def is_constant(node: Tensor) -> bool:
+    """Whether a node is nothing but a value: a leaf without a name that asks for no gradient."""
+    return node.op is None and node.name is None and not node.requires_grad
+
+
+def with_inputs(node: Tensor, inputs: Iterable[Tensor], scope: Scope | None = None) -> Tensor:
+    """The same node on other inputs (and in another scope), with an id of its own so that ids keep the order."""
+    scope = node.scope if scope is None else scope
+    return Tensor(node.value, node.op, tuple(inputs), node.params, node.name, scope, node.requires_grad)
+
+
+def replaced(output: Tensor, change: Callable[[Tensor, tuple[Tensor, ...]], Tensor | None]) -> Tensor:
+    """The graph again, with what `change(node, new inputs)` gives in place of nodes; None keeps a leaf, copies others.
+
+    `change` runs in the scope of the node.
+    """
+    became: dict[int, Tensor] = {}
+    for node in ancestors([output]):
+        inputs = tuple(became[x.id] for x in node.inputs)
+        with entered(node.scope):
+            new = change(node, inputs)
+        if new is None:
+            new = node if node.op is None else with_inputs(node, inputs)
+        became[node.id] = new
+    return became[output.id]
 
 
 class Graph:

@@ -13,8 +13,7 @@ import numpy as np
 
 from ..compiler.trace.unstack import index_of
 from ..core.errors import DerivationError
-from ..core.graph import Graph
-from ..core.loop.timeline import is_constant
+from ..core.graph import Graph, is_constant, replaced, with_inputs
 from ..core.scope import Scope
 from ..core.tensor import Tensor
 from .samples import is_learned
@@ -35,17 +34,15 @@ def with_steps(loss: Tensor) -> Tensor:
     step_of = _steps([node for node in nodes if node.op is not None])
     if not step_of:
         return loss
-    became: dict[int, Tensor] = {}
     scopes: dict[tuple[int, int], Scope] = {}
-    for node in nodes:
-        scope = node.scope
-        if node.id in step_of:
-            key = (id(scope), step_of[node.id])
-            scope = scopes.setdefault(key, Scope(scope, index=step_of[node.id]))
-        inputs = tuple(became[x.id] for x in node.inputs)
-        again = Tensor(node.value, node.op, inputs, node.params, node.name, scope, node.requires_grad)
-        became[node.id] = node if node.op is None else again
-    return became[loss.id]
+
+    def change(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        if node.id not in step_of:
+            return None
+        key = (id(node.scope), step_of[node.id])
+        return with_inputs(node, inputs, scopes.setdefault(key, Scope(node.scope, index=step_of[node.id])))
+
+    return replaced(loss, change)
 
 
 def _steps(nodes: list[Tensor]) -> dict[int, int]:

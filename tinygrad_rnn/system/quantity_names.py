@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from ..core.graph import is_constant
 from ..core.loop.program import Node
 from ..core.tensor import Tensor
 from ..language.functions import FUNCTIONS, REDUCTIONS
@@ -119,7 +120,7 @@ class QuantityNames:
         """The nodes that belong to no step and read none; constants are none of them."""
         after = {node.id for node in self.recorded.timeline.after}
         for node in self.recorded.graph.nodes:
-            if self.recorded.timeline.split(node) is None and node.id not in after and not _is_number(node):
+            if self.recorded.timeline.split(node) is None and node.id not in after and not is_constant(node):
                 yield node
 
     # -- what needs a name --------------------------------------------------------------------------------------------
@@ -197,7 +198,3 @@ def _spelled(place: str) -> str:
 def _entry(i: Node) -> bool:
     """Whether it is an entry of a whole sequence."""
     return i.op == "input" and ENTRY.fullmatch(i.label) is not None
-
-
-def _is_number(node: Tensor) -> bool:
-    return node.op is None and node.name is None and not node.requires_grad

@@ -7,7 +7,7 @@ as equations with an index of their own do, and the names and scopes that people
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy as np
 from ..compiler.trace.unstack import Unstacking, index_of
 from ..core.declare import record
 from ..core.errors import DerivationError, FoldError
-from ..core.graph import Graph
-from ..core.loop.fold import fold
+from ..core.graph import Graph, is_constant, replaced, with_inputs
+from ..core.loop.fold import folded
 from ..core.loop.program import LoopProgram, Node, outside
-from ..core.loop.timeline import Timeline, is_constant, same_value
+from ..core.loop.timeline import Timeline, same_value
 from ..core.ops.indexing import select
 from ..core.primitive import PRIMITIVES
 from ..core.scope import ROOT, entered
@@ -61,11 +61,10 @@ class RecordedLoss:
             self.timeline: Timeline | NoTime = NoTime()
             return LoopProgram((), (), (), (), (outside(self.loss),), (), self.graph.parameters, 1, 1)
         try:
-            program = fold(self.graph)
+            self.timeline = Timeline(self.graph)
+            return folded(self.timeline)
         except FoldError as error:
             raise DerivationError(f"the steps are not one step repeated: {error}") from error
-        self.timeline = Timeline(self.graph)
-        return program
 
     def _by_entries(self, loss: Tensor, times: Mapping[int, int] | None) -> Tensor:
         """Whole sequences as what they consist of."""
@@ -86,7 +85,7 @@ class RecordedLoss:
                 self.origins.append((leaf, axis))
                 axes = (*range(1, axis + 1), 0, *range(axis + 1, whole.ndim))
                 became[leaf.id] = record(PRIMITIVES["transpose"], (entries,), {"axes": axes}) if axis else entries
-            loss = copied(loss, lambda node, inputs: became.get(node.id))
+            loss = replaced(loss, lambda node, inputs: became.get(node.id))
             if not found and not any(node.op is not None and node.op.name == "stack" for node in nodes):
                 return loss
             numbers = {leaf.id: number for number, leaf in self.sequences.items()}
@@ -129,7 +128,7 @@ class RecordedLoss:
             picked.name = node.name
             return picked
 
-        return copied(loss, change) if called else loss
+        return replaced(loss, change) if called else loss
 
 
 class NoTime:
@@ -144,20 +143,6 @@ class NoTime:
         return None
 
 
-def copied(loss: Tensor, change: Callable[[Tensor, tuple[Tensor, ...]], Tensor | None]) -> Tensor:
-    """The graph again, with what `change(node, new inputs)` gives in place of nodes; None copies a node."""
-    became: dict[int, Tensor] = {}
-    for node in Graph(loss).nodes:
-        inputs = tuple(became[x.id] for x in node.inputs)
-        with entered(node.scope):
-            new = change(node, inputs)
-        if new is None:
-            again = Tensor(node.value, node.op, inputs, node.params, node.name, node.scope, node.requires_grad)
-            new = node if node.op is None else again
-        became[node.id] = new
-    return became[loss.id]
-
-
 def _masks_as_inputs(loss: Tensor) -> Tensor:
     """`np.where` on a plain array of truth values, as one on a leaf of them."""
 
@@ -169,7 +154,7 @@ def _masks_as_inputs(loss: Tensor) -> Tensor:
         chosen.name = node.name
         return chosen
 
-    return copied(loss, change)
+    return replaced(loss, change)
 
 
 # -- whole sequences --------------------------------------------------------------------------------------------------
@@ -232,9 +217,9 @@ def _entries_as_read(loss: Tensor) -> Tensor:
             if x.op is None and x.scope.step is not None and x.id not in made:
                 made[x.id] = Tensor(x.value, None, (), None, x.name, x.scope, x.requires_grad)
             given.append(made.get(x.id, x))
-        return Tensor(node.value, node.op, tuple(given), node.params, node.name, node.scope, node.requires_grad)
+        return with_inputs(node, given)
 
-    return copied(loss, change)
+    return replaced(loss, change)
 
 
 # -- what differs -----------------------------------------------------------------------------------------------------
@@ -261,9 +246,9 @@ def _differing_by_name(loss: Tensor) -> Tensor:
                 name = called[differing[node.id, j][0]]
                 made[key] = Tensor(inputs[j].value, None, (), None, name, node.scope, False)
             given[j] = made[key]
-        return Tensor(node.value, node.op, tuple(given), node.params, node.name, node.scope, node.requires_grad)
+        return with_inputs(node, given)
 
-    return copied(loss, change) if differing else loss
+    return replaced(loss, change) if differing else loss
 
 
 def _common_name(leaves: list[Tensor]) -> str:

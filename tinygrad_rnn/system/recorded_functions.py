@@ -59,9 +59,11 @@ def equations_of(function: Callable[..., Any], examples: Sequence[Any] | Mapping
     for times in recording.candidates():
         try:
             return recording.equations(times)
+        except _Refused as error:
+            complaints.append(str(error))
         except DerivationError as error:
             refusals.append(str(error))
-        except (TinygradError, ValueError, IndexError, TypeError, KeyError) as error:  # what it says to other lengths
+        except TinygradError as error:  # what the language says to its equations
             complaints.append(f"{type(error).__name__}: {error}")
     told = [*refusals, *recording.reasons, *complaints]
     raise DerivationError(f"{recording.name} cannot be written as equations: {told[0]}")
@@ -79,6 +81,10 @@ def model_of(code: Any, examples: Sequence[Any] | Mapping[str, Any] = ()) -> Mod
             f"what is derived is a model, an equation file, a loss, or a function that computes one; not {code!r}"
         )
     return equations_of(code, examples).model
+
+
+class _Refused(DerivationError):
+    """What a function says to arguments of other lengths."""
 
 
 class _Recording:
@@ -103,7 +109,7 @@ class _Recording:
         seen: list[dict[int, int]] = []
         try:
             loss = self.run({}, 0, {}, 0)
-        except (TypeError, IndexError, ValueError):  # whole numbers may have to be what they are, to pick with
+        except _Refused:  # whole numbers may have to be what they are, to pick with
             self.plain_numbers = True
             loss = self.run({}, 0, {}, 0)
         made_outside = {leaf.id for leaf in Graph(loss).parameters} - {leaf.id for leaf in self.tensors}
@@ -150,7 +156,12 @@ class _Recording:
             given = [x.value if self.plain_numbers and x.dtype.kind in "iu" else x for x in self.tensors]
             args = _rebuilt(self.given, iter(given))
             with uncopied():  # numbers copied out of the graph would be those of the examples
-                result = self.function(**args) if isinstance(args, dict) else self.function(*args)
+                try:
+                    result = self.function(**args) if isinstance(args, dict) else self.function(*args)
+                except DerivationError:
+                    raise
+                except (TinygradError, ValueError, IndexError, TypeError, KeyError) as error:
+                    raise _Refused(f"{type(error).__name__}: {error}") from error
             return _loss(result, self.name)
 
     def equations(self, times: Mapping[int, int]) -> Equations:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.declare import record
-from ..core.graph import Graph
+from ..core.graph import Graph, with_inputs
 from ..core.primitive import PRIMITIVES
 from ..core.scope import entered
 from ..core.tensor import Tensor
@@ -44,7 +44,7 @@ def _rewritten(node: Tensor, given: list[Tensor | Parts]) -> Tensor | Parts:
             if apart is not None:
                 return apart
     inputs = tuple(x if isinstance(x, Tensor) else _stacked(x) for x in given)
-    return Tensor(node.value, node.op, inputs, node.params, node.name, node.scope, node.requires_grad)
+    return with_inputs(node, inputs)
 
 
 def _apart(node: Tensor, given: list[Tensor | Parts]) -> Tensor | Parts | None:

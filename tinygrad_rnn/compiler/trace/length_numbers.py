@@ -13,8 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from ...core.graph import ancestors
-from ...core.loop.timeline import is_constant
+from ...core.graph import ancestors, is_constant
 from ...core.returns import on_return
 from ...core.tensor import Tensor
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...core.declare import record
-from ...core.graph import ancestors
-from ...core.loop.timeline import is_constant
+from ...core.graph import ancestors, is_constant, with_inputs
 from ...core.ops.indexing import HOLE
 from ...core.primitive import PRIMITIVES
 from ...core.scope import ROOT, Scope, entered
@@ -192,8 +191,8 @@ class Unstacking:
             if name == "stack" and (stacked := self._stacked(node, given)) is not None:
                 return stacked
             if all(x is y for x, y in zip(given, node.inputs, strict=True)):
-                return self._again(node, node.inputs)
-            return self._again(node, given)
+                return with_inputs(node, node.inputs)
+            return with_inputs(node, given)
         if name == "getitem" and (at := index_of(node, given[0].axis)) is not None:
             return self._entry(node, given[0], at)
         rule = RULES.get(name) or (entrywise if node.op.elementwise else None)
@@ -202,17 +201,13 @@ class Unstacking:
             return Free(found, partial(rule, self, node), given)
         if found is not None:
             return found
-        return self._again(node, [self.whole(x) for x in given])
+        return with_inputs(node, [self.whole(x) for x in given])
 
     def _outside(self, node: Tensor) -> Tensor:
         """A Tensor made before the recording: as a leaf with a name, since one without is taken for a constant."""
         leaf = Tensor(node.value, None, (), None, "outside", ROOT, False)
         self.outside[leaf.id] = node
         return leaf
-
-    def _again(self, node: Tensor, inputs: Iterable[Tensor]) -> Tensor:
-        """The same node on other inputs, with an id of its own so that ids keep the order."""
-        return Tensor(node.value, node.op, tuple(inputs), node.params, node.name, node.scope, node.requires_grad)
 
     # -- sequences ----------------------------------------------------------------------------------------------------
     def step_of(self, node: Tensor) -> int | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..graph import is_constant
 from ..tensor import Tensor
-from .timeline import Timeline, is_constant, same_static
+from .timeline import Timeline, same_static
 
 
 class Difference:

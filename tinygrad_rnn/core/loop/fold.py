@@ -10,11 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 from ..errors import FoldError
-from ..graph import Graph
+from ..graph import Graph, is_constant
 from ..tensor import Tensor, Value
 from .difference import Difference
 from .program import Input, LoopProgram, Node, outside
-from .timeline import Timeline, is_constant, same_value
+from .timeline import Timeline, same_value
 
 
 def fold(graph: Graph | Tensor) -> LoopProgram:
@@ -51,8 +51,12 @@ def fold(graph: Graph | Tensor) -> LoopProgram:
     """
     if not isinstance(graph, Graph):
         graph = getattr(graph, "graph", None) or Graph(graph)
-    timeline = Timeline(graph)
-    return _Writer(timeline, _Span(timeline)).program(graph)
+    return folded(Timeline(graph))
+
+
+def folded(timeline: Timeline) -> LoopProgram:
+    """The same for a graph whose nodes are told apart by step already. Raises `FoldError` as `fold` does."""
+    return _Writer(timeline, _Span(timeline)).program(timeline.graph)
 
 
 # -- which steps are the same -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import FoldError
-from ..graph import ancestors
+from ..graph import ancestors, is_constant
 from ..primitive import Primitive
 from ..tensor import Tensor, Value
 
@@ -91,7 +91,7 @@ def constant(value: Value) -> Node:
 
 def outside(tensor: Tensor) -> Node:
     """A node for what belongs to no step: a plain value, or a Tensor as it is."""
-    if tensor.op is None and tensor.name is None and not tensor.requires_grad:
+    if is_constant(tensor):
         return constant(tensor.value)
     return Node("input", (), {"tensor": tensor}, False, tensor.value, label=tensor.name or "")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FoldError
-from ..graph import Graph
+from ..graph import Graph, is_constant
 from ..scope import Scope
 from ..tensor import Tensor, Value
 from .program import Scopes
@@ -26,6 +26,7 @@ class Timeline:
     """
 
     def __init__(self, graph: Graph) -> None:
+        self.graph = graph
         steps: dict[Any, list[Tensor]] = {}
         outside: list[Tensor] = []
         for node in graph.nodes:
@@ -190,11 +191,6 @@ def _check_times(steps: dict[Any, list[Tensor]]) -> None:
         raise FoldError(
             f"the steps run from {min(steps)} to {max(steps)}, but nothing of step {missing[0]} leads to the outputs"
         )
-
-
-def is_constant(node: Tensor) -> bool:
-    """Whether a node is nothing but a value: a leaf without a name that asks for no gradient."""
-    return node.op is None and node.name is None and not node.requires_grad
 
 
 def same_value(a: Value, b: Value) -> bool:
