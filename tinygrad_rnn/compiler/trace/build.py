@@ -1,7 +1,7 @@
-"""From recorded steps to a program over all steps.
+"""The loop program of a recorded function: what `fold` wrote, its leaves bound to arguments; what of it depends on T.
 
-Recording a function on two short sequences gives two graphs; each is folded, and what is written here compares the two:
-a number that differs is one that depends on the length. Which arguments are sequences was decided before (`record`).
+A function is recorded on two short sequences, and a number that differs between the two programs is one that depends on
+the length. Which arguments are sequences was decided before (`record`).
 """
 
 from __future__ import annotations
