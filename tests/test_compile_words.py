@@ -145,6 +145,23 @@ def test_a_function_of_nothing_runs_as_it_is(returned: Any) -> None:
     assert fast.forms == ["as it is (nothing that is computed from its arguments is returned)"]
 
 
+@pytest.mark.parametrize(
+    ("given", "form"), [(True, "folded"), (False, "flat (a sequence whose ends differ is an output)")]
+)
+def test_states_are_returned_in_both_orders(given: bool, form: str) -> None:
+    def states(x: Any, h: Any) -> Any:
+        found, h = [], h if given else np.zeros(3)  # what no argument leads to is no node of the first step
+        for t in tg.steps(1, len(x) + 1):
+            h = np.tanh(h * 0.5 + x[t - 1])
+            found.append(h)
+        return np.stack(found), np.stack(found[::-1]), found[-1]
+
+    fast, args = tg.compile(states), (np.arange(18.0).reshape(6, 3) * 0.1, np.ones(3))
+    for one, other in zip(fast(*args), states(*args), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
+    assert fast.forms == [form]
+
+
 def test_the_gradient_of_a_sequence_is_refused_as_without_compiling() -> None:
     with pytest.raises(tg.GraphError, match="a gradient starts from a scalar, but this output has shape"):
         tg.compile(tg.grad(lambda x: x * 2.0))(np.ones((6, 3)))

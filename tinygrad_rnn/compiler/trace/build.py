@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Graph
-from ...core.loop.fold import fold
+from ...core.loop import fold
 from ...core.loop.program import LoopProgram, Node, at_step, constant, of_tensor, order, rewrite
-from ...core.loop.timeline import same_static, same_value
+from ...core.loop.timeline import Timeline, same_static, same_value
 from ...core.primitive import PRIMITIVES
 from ...core.tensor import Tensor
 from ..unsupported import OtherNumber, Unfoldable
@@ -54,7 +54,8 @@ def build(
     writer = _Writer(leaves, first_id, length, named or {})
     if not folded:
         return writer.flat(outputs)
-    return writer.folded(fold(Graph([x for group in outputs for x in group])), outputs)
+    timeline = Timeline(Graph([x for group in outputs for x in group]))
+    return writer.folded(fold.folded(timeline, outputs), outputs)
 
 
 class _Writer:
@@ -94,7 +95,7 @@ class _Writer:
         self.program = program
         self.count = program.T - program.ends
         self.lists = self.count + len(program.first) + len(program.last)
-        found = [_output(group, x) for group, x in zip(outputs, program.outputs, strict=False)]
+        found = [_output(group, x) for group, x in zip(outputs, program.outputs, strict=True)]
         return Built(rewrite(rewrite(found, self.bound), _over_steps), self.length - self.count, self.length)
 
     def bound(self, node: Node) -> Node | None:
@@ -142,8 +143,6 @@ class _Writer:
 def _output(group: list[Tensor], node: Node) -> Node:
     """A single output, or one that is a whole sequence."""
     if node.op != "spread":
-        if len(group) > 1:
-            raise Unfoldable("a sequence whose ends differ is an output")
         return node
     if node.params["start"] or node.params["stop"] or len(group) < 2 or len(node.ins) != 1:
         raise Unfoldable("part of a sequence is an output")

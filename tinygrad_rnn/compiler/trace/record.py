@@ -163,6 +163,7 @@ class _Run:
         others = {i: n for i, n in self.tensors.items() if self.times and i not in self.sequences}
         unstacking = Unstacking(self.sequences, others, len(self.given), self.length, self.first_id)
         rewritten = unstacking.outputs(found.outputs) if found.outputs else []
+        rewritten = rewritten if folded else [unstacking.whole(x) for x in rewritten]
         groups = [x.entries if isinstance(x, Sequence) else [x] for x in rewritten]
         for at_leaf in list(unstacking.origin):
             self.tensors[at_leaf] = unstacking.origin[at_leaf][0]

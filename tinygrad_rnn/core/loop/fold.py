@@ -6,6 +6,7 @@ one is unfolded again in `unfold`; drawing, derivation and compilation start fro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -54,9 +55,13 @@ def fold(graph: Graph | Tensor) -> LoopProgram:
     return folded(Timeline(graph))
 
 
-def folded(timeline: Timeline) -> LoopProgram:
-    """The same for a graph whose nodes are told apart by step already. Raises `FoldError` as `fold` does."""
-    return _Writer(timeline, _Span(timeline)).program(timeline.graph)
+def folded(timeline: Timeline, groups: Iterable[Sequence[Tensor]] | None = None) -> LoopProgram:
+    """The same for a graph whose nodes are told apart by step already.
+
+    groups: outputs of the graph that are one output together, as the entries of a sequence. Raises `FoldError` as
+    `fold` does, and for a group that is no run over the steps.
+    """
+    return _Writer(timeline, _Span(timeline)).program(timeline.graph, groups)
 
 
 # -- which steps are the same -----------------------------------------------------------------------------------------
@@ -212,7 +217,7 @@ class _Writer:
         node.params = {"leaf": node.place, **at}
         return node
 
-    def program(self, graph: Graph) -> LoopProgram:
+    def program(self, graph: Graph, groups: Iterable[Sequence[Tensor]] | None) -> LoopProgram:
         lists, lo, hi = self.timeline.lists, self.span.lo, self.span.hi
         for p, node in enumerate(self.body):
             node.ins = [self.body_read(p, read) for read in self.span.reads[p]]
@@ -221,14 +226,14 @@ class _Writer:
                 node.ins = [self.read(y, i) for y in x.inputs]
         for node, x in zip(self.after, self.timeline.after, strict=True):
             node.ins = self.sequence(x.inputs)
-        outputs = tuple(self.sequence(graph.outputs))
+        outputs = self.sequence(graph.outputs) if groups is None else list(map(self.whole, groups))
         self.begin_shifts()
         return LoopProgram(
             body=tuple(self.body),
             first=tuple(tuple(self.ends[i]) for i in range(lo)),
             last=tuple(tuple(self.ends[i]) for i in range(hi + 1, len(lists))),
             after=tuple(self.after),
-            outputs=outputs,
+            outputs=tuple(outputs),
             inputs=self.inputs(graph),
             parameters=graph.parameters,
             start=self.timeline.start,
@@ -297,7 +302,14 @@ class _Writer:
             return step if reader < span.lo else step - n
         return step if step < span.lo or (step <= span.hi and step - span.lo < span.hi - step) else step - n
 
-    def sequence(self, nodes: tuple[Tensor, ...]) -> list[Node]:
+    def whole(self, group: Sequence[Tensor]) -> Node:
+        """A single output, or all entries of a sequence as one."""
+        found = self.sequence(group)
+        if len(found) > 1:
+            raise FoldError("a sequence whose ends differ is an output")
+        return found[0]
+
+    def sequence(self, nodes: Sequence[Tensor]) -> list[Node]:
         """Reads from outside of the steps; those that run over the body are one `spread`."""
         lo, hi = self.span.lo, self.span.hi
         groups: list[tuple[int, list[int]]] = []  # neighbours of one step, as (step, positions); -1 for other nodes
