@@ -232,6 +232,8 @@ def _hidden(path: Path) -> str | None:
 
 def test_the_page_of_the_architecture_names_every_module() -> None:
     assert architecture.written() == architecture.page(), "run: python -m docs.architecture"
+    drawn = architecture.PICTURE.read_text(encoding="utf-8")
+    assert drawn == architecture.picture(), "run: python -m docs.architecture"
 
 
 def test_a_package_needs_nothing_from_outside_that_was_not_agreed() -> None:
