@@ -36,7 +36,7 @@ def picture() -> str:
     """The picture of the packages, as SVG."""
     placed = tg.draw(Packages()).placed
     placed.legend = []  # boxes of one kind need none, nor the space for it
-    placed.height = max(y for _, y in placed.places) + 45.0
+    placed.height = max(y for _, y in placed.positions) + 45.0
     return to_svg(placed)
 
 
