@@ -151,7 +151,7 @@ def test_a_mistake_of_the_program_is_70(
     def broken(*_: Any, **__: Any) -> Any:
         raise error
 
-    for module, function in (("verify.notes", "judge_file"), ("language", "load"), ("doctor", "examine")):
+    for module, function in (("verification.notes", "judge_file"), ("language", "load"), ("doctor", "examine")):
         monkeypatch.setattr(import_module(f"tinygrad_rnn.{module}"), function, broken)
     given = {"verify": ["mine.rnn"], "derive": ["mine.rnn"], "draw": ["mine.rnn", "-o", "a.svg"]}.get(verb, [])
     assert cli.main([verb, *given]) == 70
