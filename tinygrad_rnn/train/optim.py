@@ -174,7 +174,7 @@ class Optimizer:
 def _options(arguments: Mapping[str, Any]) -> Options:
     """The options among the arguments of an `__init__`; those of several numbers as tuples."""
     own = {key: value for key, value in arguments.items() if key not in ("self", "params", "__class__")}
-    return {key: tuple(value) if isinstance(value, Sequence) else value for key, value in own.items()}
+    return {key: tuple(value) if isinstance(value, list | tuple) else value for key, value in own.items()}
 
 
 class SGD(Optimizer):
