@@ -27,13 +27,7 @@ from ..system.domain_lengths import LONGEST, Occasion
 from ..system.existence import Existence, image, sums, uncovered
 from ..system.readings import Reading, gaps, overlaps, readings
 from ..system.time_limit import Undecided, patience
-from .results import CIRCULAR, FAIL, Row
-
-
-def said_lengths(lengths: Lengths) -> str:
-    """`T = 4, S = 5`."""
-    return ", ".join(f"{name} = {length}" for name, length in lengths.items())
-
+from .results import CIRCULAR, FAIL, Row, lengths_text
 
 #: so many single steps are named one by one
 MOST_NAMED = 3
@@ -57,7 +51,7 @@ class Usable:
 
     def at(self, lengths: Lengths) -> Usable:
         """The same, said of lengths that were not tried."""
-        said = said_lengths(lengths)
+        said = lengths_text(lengths)
         circles = {key: f"{circle}` at `{said}" for key, circle in self.circles.items()}
         return Usable(circles, self.needs, {name: said for names in self.needs.values() for name in names})
 
@@ -315,7 +309,7 @@ class EveryLength:
             if any(both.at(lengths) for lengths in tried):
                 return other, ""
             least = both.least(self.names, self.shortest)
-            late += [(other, f", first at {said_lengths(least)}")] if least else []
+            late += [(other, f", first at {lengths_text(least)}")] if least else []
         return (*late, (rivals[0], ""))[0]
 
     def gaps(self, tried: Sequence[Lengths] = ()) -> list[tuple[Late, Usable]]:

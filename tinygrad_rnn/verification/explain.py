@@ -19,7 +19,7 @@ from .diagnosis.terms import ProbeValues
 from .diagnosis.true_terms import true_terms, vocabularies
 from .measure.probe import Probe
 from .report import Report
-from .results import FAIL, Row
+from .results import FAIL, Row, lengths_text
 
 if TYPE_CHECKING:
     from .report import Notes
@@ -113,7 +113,7 @@ def _numbers(row: Row, equation: Equation, probe: Probe) -> list[str]:
     except LanguageError as error:
         return _part("numbers", [error.message])
     truth = np.asarray(probe.truth(equation, step).value)
-    lengths = ", ".join(f"{name} = {length}" for name, length in probe.run.lengths.items())
+    lengths = lengths_text(probe.run.lengths)
     parts = _part("at", [f"{_at(row, step)}{lengths}, the first random probe"])
     for name, value in (("stated", stated), ("right", truth), ("difference", stated - truth)):
         flat = value.reshape(-1) if 1 in value.shape else value

@@ -9,9 +9,9 @@ from ..language.syntax.indices import Condition
 from ..language.text.printer import text
 from ..system.affine_system import claim_of
 from ..system.existence import sums
-from .every_length import EveryLength, said_lengths
+from .every_length import EveryLength
 from .measure.trials import SHORTEST, Trial
-from .results import Row
+from .results import Row, lengths_text
 
 #: so many steps without an equation are named one by one
 MOST_STEPS = 4
@@ -114,7 +114,7 @@ def _steps_left_out(asked: EveryLength, lengths: Mapping[str, int]) -> list[str]
         for name, step in steps:
             pairs = zip(step, asked.model.quantities.ranges_of(name), strict=True)
             places = [str(within.last if i == within.last.at(at) else i) for i, within in pairs]
-            where = "" if at == lengths else f" ({said_lengths(at)})"
+            where = "" if at == lengths else f" ({lengths_text(at)})"
             named.setdefault(name, []).append(f"{name}[{', '.join(places)}]{where}")
         for left in named.values():
             missing += left if len(left) <= MOST_STEPS else [*left[:2], "…", left[-1]]

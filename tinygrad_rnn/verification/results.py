@@ -249,8 +249,7 @@ class Verdicts:
         if len(names) == 1:
             *most, last = (str(lengths[names[0]]) for lengths in tried)
             return f"{names[0]} = {' and '.join([', '.join(most)] * bool(most) + [last])}"
-        each = (", ".join(f"{name} = {length}" for name, length in lengths.items()) for lengths in tried)
-        return " and ".join(each)
+        return " and ".join(map(lengths_text, tried))
 
     @property
     def said_sizes(self) -> str:
@@ -421,6 +420,11 @@ class FileVerdicts:
     def to_dict(self) -> dict[str, Any]:
         """All blocks as JSON-ready data."""
         return {"ok": self.ok, "verdict": self.verdict, "blocks": [block.to_dict() for block in self.blocks]}
+
+
+def lengths_text(lengths: Mapping[str, int]) -> str:
+    """`T = 4, S = 5`."""
+    return ", ".join(f"{name} = {length}" for name, length in lengths.items())
 
 
 def _probes(seeds: int) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ...language import Model
 from ...language.run.operands import MOST_BYTES
 from ...language.run.operation_count import MOST_UNASKED, bytes_of, operations, operations_of
+from ..results import lengths_text
 
 #: so many operations in one run that was asked for, some 10 minutes and 3 GB; and in one that takes some seconds
 MOST, QUICK = 2_000_000, 100_000
@@ -49,7 +50,7 @@ def check_size(model: Model, lengths: Mapping[str, int], asked: bool = True) -> 
     most = MOST if asked else MOST_UNASKED
     if sum(counts.values()) > most:
         largest = max(counts, key=lambda equation: counts[equation])
-        said = ", ".join(f"{name} = {length}" for name, length in lengths.items())
+        said = lengths_text(lengths)
         smaller = "use a smaller --T, or --lengths for the other sequences"
         raise model.document.source.error(
             f"{largest.name} takes {counts[largest]:,} operations at {said}; all equations together may take {most:,}"

@@ -269,7 +269,7 @@ class Marked:
 
 
 def marked(row: Row, report: Verdicts) -> Marked:
-    """The row's equation with its marks; without an equation where the text cannot be read by itself."""
+    """The row's equation with its marks; without an equation where the line is none."""
     marks = Marked(row, _equation(row, report.subject))
     if marks.equation is None or row.verdict != FAIL:
         return marks
