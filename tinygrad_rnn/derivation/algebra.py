@@ -4,6 +4,9 @@ All simplification happens here, under the name of the rule that is applied, so 
 derivation on its way (`Derivation.steps`). A sum is multiplied out only if it contains a gradient: `(1 - h**2)` stays a
 factor, and every term of a gradient ends up linear in exactly one `d…`. Arithmetic is exact: no coefficient is ever
 rounded.
+
+Proofs have a normal form of their own, by entries (`entries.arithmetic`), as two have to stay: a matrix product has no
+canonical form among matrices, and what is canonical by entries is nothing to print.
 """
 
 from __future__ import annotations

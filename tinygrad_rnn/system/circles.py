@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from itertools import product
 from typing import TypeVar
 
+from ..core.loop.components import components
 from ..language.affine import Affine, affine
 from ..language.syntax.indices import Constraint
 from .affine_system import Clause
@@ -62,15 +63,15 @@ def tangles(edges: Iterable[Reading]) -> list[list[Reading]]:
 
 def _rings(edges: Edges) -> list[list[Reading]]:
     """The readings that stand in circles of equations, those that share circles together."""
-    onward: dict[int, set[int]] = {}
+    onward: dict[int, list[int]] = {}
     for edge in edges:
-        onward.setdefault(id(edge.reader), set()).add(id(edge.read))
-    behind = {node: reached(node, onward) for node in onward}
-    rings: dict[frozenset[int], list[Reading]] = {}
+        onward.setdefault(id(edge.reader), []).append(id(edge.read))
+        onward.setdefault(id(edge.read), [])
+    component = {clause: at for at, members in enumerate(components(onward)) for clause in members}
+    rings: dict[int, list[Reading]] = {}
     for edge in edges:
-        if id(edge.reader) in behind.get(id(edge.read), ()):
-            members = frozenset(n for n in behind[id(edge.reader)] if id(edge.reader) in behind.get(n, ()))
-            rings.setdefault(members, []).append(edge)
+        if component[id(edge.reader)] == component[id(edge.read)]:
+            rings.setdefault(component[id(edge.reader)], []).append(edge)
     return list(rings.values())
 
 

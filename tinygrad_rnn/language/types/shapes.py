@@ -2,6 +2,10 @@
 
 Vectors are columns, so n x 1, or rows where a file says so; scalars are 1 x 1. This room decides what fits; how a
 misfit is explained and what might mend it stands in `shape_errors`.
+
+This is the one inference of shapes from equations: sizes as symbols (`derivation.entries.sizes`) are its classes of
+equal dimensions, and a form of a derivation is given its shape from here. The shapes of arrays are not
+inferred: the compiler and `system.samples` read those of a recording.
 """
 
 from __future__ import annotations
