@@ -184,6 +184,26 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles == []
 
 
+def _late(path: Path) -> list[str]:
+    """Imports within functions that say no reason, on their line or above the first of them."""
+    lines = text_of(path).splitlines()
+    blocks = [node.body for node in ast.walk(tree_of(path)) if isinstance(node, ast.With)]
+    extras = {id(node) for body in blocks if "extra(" in lines[body[0].lineno - 2] for node in body}
+    found = []
+    for function in ast.walk(tree_of(path)):
+        inside = ast.walk(function) if isinstance(function, ast.FunctionDef) else ()
+        late = sorted((n for n in inside if isinstance(n, ast.Import | ast.ImportFrom)), key=lambda n: n.lineno)
+        told = any("#" in lines[n.lineno - 1] for n in late) or (late and "#" in lines[late[0].lineno - 2])
+        found += [ast.unparse(node) for node in late if not told and id(node) not in extras]
+    return found
+
+
+def test_imports_within_functions_say_why() -> None:
+    """The command line and the packages' own functions import what they are asked for, so that all starts quickly."""
+    said = {path: [] if path.name in ("cli.py", "__init__.py") else _late(path) for path in SOURCES}
+    assert offenders(lambda path: said[path]) == {}
+
+
 def test_no_packages_import_each_other_in_a_circle() -> None:
     reads: dict[str, set[str]] = defaultdict(set)
     for path, others in _reads().items():

@@ -54,7 +54,7 @@ class Entrywise:
         held = [array for _, array in self.numbers.wanted]
         self.run: Callable[[Sequence[np.ndarray], int], Any]
         if executor == "jit":
-            from .jit.run_jit import JitRunner
+            from .jit.run_jit import JitRunner  # numba: seconds
 
             runner = JitRunner(self.plan)
             self.run = lambda values, length: runner([*values, *held], length)

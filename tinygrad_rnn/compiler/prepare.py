@@ -212,7 +212,7 @@ def another(compiled: Any, form: Planned, args: Any, kwargs: Any, arrays: list[A
 def executor_of(compiled: Any, plan: Plan, executor: str) -> Executor:
     """What carries out the plan; nothing else knows which executors there are."""
     if executor == "jit":
-        from .jit.run_jit import JitRunner
+        from .jit.run_jit import JitRunner  # numba: seconds
 
         return JitRunner(plan, getattr(compiled, "together", False))
     if compiled.checkpoint is not None:

@@ -5,7 +5,7 @@
 
 For a person: `derive(model)`, a `Derivation`, whose `text()` is a section `gradients:`.
 
-For other rooms of the package:
+For other packages:
 
 - `Gradients(model, keep)` holds every gradient in a vocabulary: `keep` are the names whose gradients may appear.
 - `Derivation(model, keep).cells("h")` are its cells: `(indices, domain, expr)`, excluding each other and together all

@@ -68,6 +68,7 @@ def teller(log: Log, total: int) -> Iterator[Quiet]:
 def _rich() -> Any:
     """A progress bar, or None where rich is not installed: it is a comfort, not a need."""
     try:
+        # an extra, without which a run says less
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
         return None

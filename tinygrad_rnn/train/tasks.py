@@ -185,7 +185,7 @@ def character_text(source: str = "topics") -> tuple[np.ndarray, str]:
     if source == "zen":
         text = _zen()
     elif source == "topics":
-        from pydoc_data.topics import topics
+        from pydoc_data.topics import topics  # half a megabyte of text
 
         text = "\n".join(topics[name] for name in sorted(topics))
     else:

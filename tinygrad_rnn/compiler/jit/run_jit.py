@@ -172,7 +172,7 @@ def _seen(ref: Ref, slot: np.ndarray) -> np.ndarray:
 @cache
 def _kernels() -> ModuleType:
     try:
-        from . import kernels
+        from . import kernels  # compiles, or loads what was compiled
     except ImportError as error:
         raise MissingExtraError(
             f"the jitted executor needs numba and scipy ({error}): pip install 'tinygrad-rnn[jit]', or take "

@@ -44,7 +44,7 @@ def _content(layout: Layout, suffix: str) -> bytes:
     dot = shutil.which("dot")
     if suffix == ".svg" and dot is None:
         return to_svg(layout).encode()
-    from .dot import to_digraph
+    from .dot import to_digraph  # graphviz, which SVG does not need
 
     source = to_digraph(layout).source.encode()
     if suffix in TEXT or dot is None:

@@ -66,7 +66,7 @@ class Model(TypedDocument):
         >>> round(loss, 3), grads["W"].shape
         (95.679, (2, 2))
         """
-        from ...compiler.equation_files import compile_model
+        from ...compiler.equation_files import compile_model  # who only judges needs none of it
 
         return compile_model(self, executor, checkpoint)
 

@@ -226,6 +226,7 @@ def _picture(report: Verdicts) -> tuple[str, bool]:
     """The unfolded graph as a figure, and whether it is a wide one; nothing where there is no model or no picture."""
     if report.subject is None:
         return "", False
+    # only a page draws: who reads verdicts in a terminal does not wait for it
     from ...drawing.layout.placement import lay_out
     from ...drawing.view.options import view
     from ...drawing.writers.svg import to_svg
