@@ -594,6 +594,7 @@ def test_steps_start_at_the_chain_rule_and_end_at_the_final_text(name):
     assert sorted(found[-1][1] for found in stages(name).values()) == sorted(derived(name).text().splitlines())
 
 
+@pytest.mark.slow
 @stepwise_models
 def test_each_line_of_the_steps_is_a_right_equation(name):
     forward = derived(name).document().partition("gradients:")[0]

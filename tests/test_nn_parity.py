@@ -68,6 +68,7 @@ def _options_of(layer: Any) -> dict[str, Any]:
     return options | ({"proj_size": layer.proj_size} if isinstance(layer, tg.nn.LSTM) else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", make.KINDS)
 def test_layer_answers_what_torch_answered_once_in_every_case(kind):
     kept = make.load()

@@ -21,6 +21,7 @@ def test_compiled_random_loops_equal_eager(block):
     assert not tally.findings, "\n".join(map(str, tally.findings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
 def test_what_is_written_for_the_jitted_executor_equals_eager_in_tiles_of_few_steps(chunk):
     emulated = pytest.importorskip("benchmarks.soak.emulated", reason="needs numba", exc_type=ImportError)

@@ -155,6 +155,7 @@ def test_a_wrong_file_is_a_shipped_model_but_for_the_flagged_quantity(path):
     assert gradients.keys() == truth.keys()
 
 
+@pytest.mark.slow
 @some_wrong_files
 def test_what_an_explanation_has_to_quote_is_the_truth_or_what_is_too_much(path):
     expected = header(path, "expect")

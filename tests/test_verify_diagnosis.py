@@ -135,6 +135,7 @@ def test_two_mistakes_in_one_equation_are_both_told(case):
     assert [term for term in row.terms if term.verdict != "right"]
 
 
+@pytest.mark.slow
 def test_mistakes_in_several_equations_are_told_apart():
     report = tg.verify(
         vanilla(
@@ -155,6 +156,7 @@ def test_a_mistake_of_a_nonsensical_kind_is_given_the_right_terms():
     assert {term.verdict for term in row.terms} == {"wrong", "missing"}
 
 
+@pytest.mark.slow
 def test_names_of_the_user_s_own_are_used():
     """Whoever states da[t] is told of da[t+1], not of dh[t+1] and a slope."""
     source = vanilla(dh="V.T @ do[t]").replace("gradients:", "gradients:\nda[t] = (1 - h[t]**2) * dh[t]\n")
@@ -162,6 +164,7 @@ def test_names_of_the_user_s_own_are_used():
     assert row.explanation == "the term `W.T @ da[t+1]` is missing"
 
 
+@pytest.mark.slow
 def test_a_helper_of_the_user_s_own_does_not_confuse():
     source = vanilla(dW="sum(t, delta[t] @ h[t].T)").replace(
         "gradients:", "gradients:\ndelta[t] = (1 - h[t]**2) * dh[t]\n"
@@ -202,6 +205,7 @@ def test_a_bad_probe_says_what_it_can_and_never_passes(path, how):
         assert row.verdict != "FAIL" or row.name == header(path, "flagged")
 
 
+@pytest.mark.slow
 def test_states_of_zero_leave_a_diagnosis_possible():
     path = next(path for path in WRONG if path.stem == "vanilla_transpose_missing")
     row = failed(tg.verify(path, values={("h", 0): np.zeros((4, 1))}))

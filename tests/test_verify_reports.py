@@ -187,6 +187,7 @@ def test_the_page_is_whole_and_needs_nothing_else(stem):
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\((?!#)", page(stem))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", sample([*KINDS, "vanilla"], 4, "page", always=["vanilla"]))
 def test_the_page_shows_a_verdict_for_each_equation_and_step(stem):
     outline, judged = Outline(page(stem)), report(stem)
@@ -200,6 +201,7 @@ def test_the_page_shows_a_verdict_for_each_equation_and_step(stem):
     )
 
 
+@pytest.mark.slow
 @kinds
 def test_the_mistake_is_marked_in_the_equation_by_more_than_colour(stem):
     (row,) = report(stem).failed
