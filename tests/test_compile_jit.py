@@ -21,7 +21,7 @@ from tests.compile_poison import poisoned  # noqa: F401
 from tests.sweep import sample
 from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.compiler.jit import cache, emit_jit, run_jit
-from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Once, Plan, Ref
+from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, MemRef, Once, Plan
 from tinygrad_rnn.core.errors import MissingExtraError
 
 numba = pytest.importorskip("numba")
@@ -148,8 +148,8 @@ def entry_by_entry(dtype: str) -> tuple[Plan, list[str], list[np.ndarray]]:
         ins = [Buffer(f"{name}{k}", (3, 4), np.dtype(dtype), kind="argument") for k in range(arity)]
         arguments += ins
         values += [rng.uniform(low, high, (3, 4)).astype(dtype) for _ in ins]
-        out = Ref(Buffer(name, (3, 4), np.dtype(dtype), kind="result"))
-        body.append(Instr(name, out, tuple(Ref(b) for b in ins), {"n": 1.5} if name == "power_constant" else {}))
+        out = MemRef(Buffer(name, (3, 4), np.dtype(dtype), kind="result"))
+        body.append(Instr(name, out, tuple(MemRef(b) for b in ins), {"n": 1.5} if name == "power_constant" else {}))
         outputs.append(out)
     return Plan([Once(body)], arguments, [out.buffer for out in outputs], outputs), names, values
 
@@ -178,8 +178,8 @@ def test_tanh_and_exp_are_within_three_units_in_the_last_place(dtype: str) -> No
     x = np.concatenate([rng.normal(0, 3, 4000), 10.0 ** rng.uniform(-12, 1.2, 2000), [0.0, -0.0, 80.0, -80.0]])
     x = np.concatenate([x, [np.inf, -np.inf, np.nan]]).astype(dtype)
     place = Buffer("x", x.shape, x.dtype, kind="argument")
-    outs = [Ref(Buffer(name, x.shape, x.dtype, kind="result")) for name in ("tanh", "exp", "sigmoid")]
-    body = [Instr(out.buffer.name, out, (Ref(place),)) for out in outs]
+    outs = [MemRef(Buffer(name, x.shape, x.dtype, kind="result")) for name in ("tanh", "exp", "sigmoid")]
+    body = [Instr(out.buffer.name, out, (MemRef(place),)) for out in outs]
     tanh, exp, sigmoid = run_jit.JitRunner(Plan([Once(body)], [place], [out.buffer for out in outs], outs))([x], 0)
     with mpmath.workdps(40):
         for found, exact, ends in ((tanh, mpmath.tanh, (1, -1)), (exp, mpmath.exp, (np.inf, 0))):
@@ -195,8 +195,10 @@ def test_tanh_and_exp_are_within_three_units_in_the_last_place(dtype: str) -> No
 
 def test_exp_reaches_infinity_and_the_smallest_numbers() -> None:
     x = np.array([709.5, 710.0, -708.5, -740.0, -746.0])
-    place, out = Buffer("x", (5,), x.dtype, kind="argument"), Ref(Buffer("y", (5,), x.dtype, kind="result"))
-    (found,) = run_jit.JitRunner(Plan([Once([Instr("exp", out, (Ref(place),))])], [place], [out.buffer], [out]))([x], 0)
+    place, out = Buffer("x", (5,), x.dtype, kind="argument"), MemRef(Buffer("y", (5,), x.dtype, kind="result"))
+    (found,) = run_jit.JitRunner(Plan([Once([Instr("exp", out, (MemRef(place),))])], [place], [out.buffer], [out]))(
+        [x], 0
+    )
     with np.errstate(over="ignore"):
         np.testing.assert_allclose(found, np.exp(x), rtol=1e-13, atol=5e-324)
 
@@ -228,16 +230,16 @@ def test_a_product_with_one_column_or_row_is_numpys_whichever_way_its_matrices_l
     arguments: list[Buffer] = []
     body: list[Instr] = []
 
-    def operand(rows: int, columns: int, turned: bool) -> Ref:
+    def operand(rows: int, columns: int, turned: bool) -> MemRef:
         shape = (columns, rows) if turned else (rows, columns)
         arguments.append(Buffer(f"p{len(arguments)}", shape, kind))
         values.append(rng.normal(size=shape).astype(kind))
-        return Ref(arguments[-1], T=turned)
+        return MemRef(arguments[-1], T=turned)
 
     for m, n, k in ((7, 1, 5), (1, 6, 5), (1, 1, 4), (3, 1, 1), (1, 3, 1), (1, 1, 1)):
         for turned in ((False, False), (True, False), (False, True), (True, True)):
             ins = operand(m, k, turned[0]), operand(k, n, turned[1])
-            body.append(Instr("dot", Ref(Buffer(f"g{len(body)}", (m, n), kind, kind="result")), ins))
+            body.append(Instr("dot", MemRef(Buffer(f"g{len(body)}", (m, n), kind, kind="result")), ins))
     plan = Plan([Once(body)], arguments, [i.out.buffer for i in body], [i.out for i in body])
     for found, instr in zip(run_jit.JitRunner(plan)(values, 0), body, strict=True):
         a, b = (values[arguments.index(ref.buffer)] for ref in instr.refs)
@@ -248,8 +250,8 @@ def test_a_product_with_one_column_or_row_is_numpys_whichever_way_its_matrices_l
 def test_a_vector_is_read_as_a_row_and_as_a_column_in_one_loop() -> None:
     kind, x, v = np.dtype(float), np.arange(4.0).reshape(2, 2), np.array([5.0, 7.0])
     arguments = [Buffer("p0", (2, 2), kind, kind="argument"), Buffer("p1", (2,), kind, kind="argument")]
-    matrix, row, column = Ref(arguments[0]), Ref(arguments[1]), Ref(arguments[1], view=(2, 1))
-    outs = [Ref(Buffer(f"g{n}", (2, 2), kind, kind="result")) for n in range(3)]
+    matrix, row, column = MemRef(arguments[0]), MemRef(arguments[1]), MemRef(arguments[1], view=(2, 1))
+    outs = [MemRef(Buffer(f"g{n}", (2, 2), kind, kind="result")) for n in range(3)]
     body = [Instr("multiply", outs[0], (matrix, row)), Instr("copy", outs[1], (column,))]
     body.append(Instr("add", outs[2], (column, row)))
     found = run_jit.JitRunner(Plan([Once(body)], arguments, [out.buffer for out in outs], outs))([x, v], 0)

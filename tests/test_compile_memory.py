@@ -10,7 +10,7 @@ from tests.compile_losses import B, H, every_step, gru_in_columns, inputs, lstm,
 from tests.test_compile_equality import furthest
 from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.compiler.numpy import run_numpy
-from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, Plan, Ref, Tile, columns, walk
+from tinygrad_rnn.compiler.planning.plan import STEP, Buffer, Instr, Loop, MemRef, Plan, Tile, columns, walk
 
 
 def planned(loss: Any, p: Any) -> Any:
@@ -70,8 +70,8 @@ def test_large_gradients_are_added_to_less_often() -> None:
     x = Buffer("x", (4, 2), np.dtype(float), time=True)
 
     def sums(rows: int) -> list[Instr]:
-        g = Ref(Buffer("g", (rows, rows), np.dtype(float)))
-        return [Instr("contract", g, (Ref(x, (STEP, 0)), Ref(x, (STEP, 0))))]
+        g = MemRef(Buffer("g", (rows, rows), np.dtype(float)))
+        return [Instr("contract", g, (MemRef(x, (STEP, 0)), MemRef(x, (STEP, 0))))]
 
     counts = [columns(sums(rows)) for rows in (4, 64, 256, 512, 4096)]
     assert counts == sorted(counts) and counts[0] < counts[-1] and columns([]) == counts[0]

@@ -12,7 +12,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.compiler.planning.diagram import _nodes, picture_of
-from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Loop, Map, Once, Plan, Ref, Tile
+from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Loop, Map, MemRef, Once, Plan, Tile
 from tinygrad_rnn.drawing.writers.svg import to_svg
 
 STEP = ("step", 0)
@@ -33,21 +33,21 @@ def network(direction: int = 1) -> Plan:
     before = ("step", -direction)
     low, high = (0, 4), (4, 8)
     stages = [
-        Once([Instr("fill", Ref(h, ("start", -1) if direction > 0 else ("end", 0)), (0.0,))]),
-        Once([Instr("fill", Ref(total), (0.0,))]),
-        Map([Instr("dot", Ref(u, STEP), (Ref(U), Ref(x, STEP)))]),
+        Once([Instr("fill", MemRef(h, ("start", -1) if direction > 0 else ("end", 0)), (0.0,))]),
+        Once([Instr("fill", MemRef(total), (0.0,))]),
+        Map([Instr("dot", MemRef(u, STEP), (MemRef(U), MemRef(x, STEP)))]),
         Loop(
             direction,
             [
-                Instr("dot", Ref(a, STEP, low), (Ref(W), Ref(h, before))),
-                Instr("add", Ref(a, STEP, low), (Ref(a, STEP, low), Ref(u, STEP))),
-                Instr("tanh", Ref(a, STEP, high), (Ref(a, STEP, low),)),
-                Instr("copy", Ref(h, STEP), (Ref(a, STEP, high),)),
+                Instr("dot", MemRef(a, STEP, low), (MemRef(W), MemRef(h, before))),
+                Instr("add", MemRef(a, STEP, low), (MemRef(a, STEP, low), MemRef(u, STEP))),
+                Instr("tanh", MemRef(a, STEP, high), (MemRef(a, STEP, low),)),
+                Instr("copy", MemRef(h, STEP), (MemRef(a, STEP, high),)),
             ],
         ),
-        Tile(direction, 64, [Once([Instr("contract", Ref(total), (Ref(h, STEP), Ref(x, STEP)))])]),
+        Tile(direction, 64, [Once([Instr("contract", MemRef(total), (MemRef(h, STEP), MemRef(x, STEP)))])]),
     ]
-    return Plan(stages, [W, U, x], [u, a, h, total], [Ref(total), Ref(h, ("all", 0))])
+    return Plan(stages, [W, U, x], [u, a, h, total], [MemRef(total), MemRef(h, ("all", 0))])
 
 
 def carried() -> Plan:
@@ -55,11 +55,11 @@ def carried() -> Plan:
     W, c = buffer("W", 4, 4, time=False, kind="argument"), buffer("c", 4, 1, time=False)
     s, z = buffer("s", 4, 1), buffer("z", 4, 1)
     body = [
-        Instr("add", Ref(s, STEP), (Ref(c), Ref(z, STEP))),
-        Instr("dot", Ref(c), (Ref(W, T=True), Ref(s, STEP))),
+        Instr("add", MemRef(s, STEP), (MemRef(c), MemRef(z, STEP))),
+        Instr("dot", MemRef(c), (MemRef(W, T=True), MemRef(s, STEP))),
     ]
-    stages = [Once([Instr("fill", Ref(c), (0.0,))]), Map([Instr("fill", Ref(z, STEP), (1.0,))]), Loop(-1, body)]
-    return Plan(stages, [W], [c, s, z], [Ref(c)])
+    stages = [Once([Instr("fill", MemRef(c), (0.0,))]), Map([Instr("fill", MemRef(z, STEP), (1.0,))]), Loop(-1, body)]
+    return Plan(stages, [W], [c, s, z], [MemRef(c)])
 
 
 def compiled() -> Plan:
@@ -74,7 +74,7 @@ PLANS = {"network": network, "backwards": lambda: network(-1), "carried": carrie
 EACH = pytest.mark.parametrize("plan", PLANS)
 
 
-def slots(ref: Ref, t: int | None) -> range:
+def slots(ref: MemRef, t: int | None) -> range:
     """The slots that are meant at step t; None, outside of steps, for a step means all of them."""
     if ref.time is None:
         return range(1)
@@ -168,16 +168,16 @@ def test_what_is_said_of_a_network():
 def test_many_arguments_of_one_use_are_one_node():
     p = [buffer(f"p{k}", 2, 2, time=False, kind="argument") for k in range(12)]
     w = buffer("w", 24, 2, time=False, kind="result")
-    body = [Instr("copy", Ref(w, None, (2 * k, 2 * k + 2)), (Ref(b),)) for k, b in enumerate(p)]
-    said = picture_of(Plan([Once(body)], p, [w], [Ref(w)]))
+    body = [Instr("copy", MemRef(w, None, (2 * k, 2 * k + 2)), (MemRef(b),)) for k, b in enumerate(p)]
+    said = picture_of(Plan([Once(body)], p, [w], [MemRef(w)]))
     assert [n["text"] for n in said["nodes"]] == ["p0 … p11", "12 instructions", "w"]
     assert said["nodes"][1]["lines"] == ["w from p0 … p11"]
 
 
 def test_a_long_run_of_instructions_is_cut_and_says_so():
     s = [buffer(f"s{k}", 2, 1) for k in range(31)]
-    body = [Instr("tanh", Ref(b, STEP), (Ref(a, STEP),)) for a, b in pairwise(s)]
-    said = picture_of(Plan([Map(body)], [], s, [Ref(s[30], ("all", 0))]))
+    body = [Instr("tanh", MemRef(b, STEP), (MemRef(a, STEP),)) for a, b in pairwise(s)]
+    said = picture_of(Plan([Map(body)], [], s, [MemRef(s[30], ("all", 0))]))
     (node,) = (n for n in said["nodes"] if n["text"] == "30 instructions")
     assert len(node["lines"]) == 14 and node["lines"][-1] == "… and 17 more"
 

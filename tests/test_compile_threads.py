@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compile_losses import every_step, inputs, parameters
 from tinygrad_rnn.compiler import blas_threads, compile
-from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Loop, Plan, Ref
+from tinygrad_rnn.compiler.planning.plan import Buffer, Instr, Loop, MemRef, Plan
 
 
 class Blas:
@@ -39,7 +39,7 @@ def blas(monkeypatch: pytest.MonkeyPatch) -> Blas:
 
 def product(rows: int, between: int, columns: int) -> Plan:
     shapes = {"W": (rows, between), "h": (between, columns), "a": (rows, columns)}
-    W, h, a = (Ref(Buffer(name, shape, np.dtype("f4"))) for name, shape in shapes.items())
+    W, h, a = (MemRef(Buffer(name, shape, np.dtype("f4"))) for name, shape in shapes.items())
     return Plan([Loop(1, [Instr("dot", a, (W, h))])], [], [W.buffer, h.buffer, a.buffer], [a])
 
 

@@ -43,8 +43,6 @@ OUTSIDE = {
     "train": {"numpy", "matplotlib", "rich", "safetensors"},
     "compiler": {"numpy", "numba"},
 }
-#: classes of one name in two modules: this list may only become shorter
-KNOWN_TWINS = {"Cell", "Ref"}
 
 
 @cache
@@ -223,7 +221,7 @@ def test_no_two_public_classes_have_one_name() -> None:
         for node in tree_of(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 named[node.name].append(path.relative_to(PACKAGE).as_posix())
-    assert {name: files for name, files in named.items() if len(files) > 1 and name not in KNOWN_TWINS} == {}
+    assert {name: files for name, files in named.items() if len(files) > 1} == {}
 
 
 def test_no_module_is_hidden_by_a_function() -> None:

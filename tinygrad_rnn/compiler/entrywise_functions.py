@@ -17,7 +17,7 @@ from ..core.errors import GraphError
 from ..core.graph import ancestors
 from ..core.scope import ROOT, entered
 from ..core.tensor import Tensor
-from .planning.plan import ELEMENTWISE, STEP, Buffer, Instr, Map, Plan, Ref, Tile
+from .planning.plan import ELEMENTWISE, STEP, Buffer, Instr, Map, MemRef, Plan, Tile
 from .trace.guard import watched
 
 #: entries that numpy works on at a time: what lies between its calls stays in the cache
@@ -149,7 +149,7 @@ class _Planner:
         arguments = {name: Buffer(name, (), dtype, time=True, kind="argument") for name in self.leaves}
         self.refs = {x.id: _now(arguments[name]) for name, x in self.leaves.items()}
         self.between: list[Buffer] = []
-        self.free: list[Ref] = []
+        self.free: list[MemRef] = []
         self.dtype = dtype
         body, later = [], []
         for n, x in enumerate(self.nodes):
@@ -175,9 +175,9 @@ class _Planner:
     def operand(self, x: Tensor) -> Any:
         if x.shape:
             return self.refs[x.id]
-        return Ref(self.numbers.buffer(x))
+        return MemRef(self.numbers.buffer(x))
 
-    def target(self, n: int, x: Tensor, arguments: dict[str, Buffer]) -> Ref | None:
+    def target(self, n: int, x: Tensor, arguments: dict[str, Buffer]) -> MemRef | None:
         """Where a result is to be written, if what stands there is not read after this."""
         for name, wanted in self.results.items():
             if wanted is not x:
@@ -194,16 +194,16 @@ class _Planner:
             if ref is not None and ref.buffer.kind == "chunk" and self.last[y.id] == n and y.id not in self.ends:
                 self.free.append(ref)
 
-    def fresh(self) -> Ref:
+    def fresh(self) -> MemRef:
         self.between.append(Buffer(f"m{len(self.between)}", (), self.dtype, time=True, kind="chunk"))
         return _now(self.between[-1])
 
 
-def _now(buffer: Buffer) -> Ref:
-    return Ref(buffer, (STEP, 0))
+def _now(buffer: Buffer) -> MemRef:
+    return MemRef(buffer, (STEP, 0))
 
 
-def _instr(x: Tensor, out: Ref, ins: tuple[Any, ...]) -> Instr:
+def _instr(x: Tensor, out: MemRef, ins: tuple[Any, ...]) -> Instr:
     op = x.op
     assert op is not None
     return Instr(op.name if op.name in ELEMENTWISE else "call", out, ins, x.params or {}, op)

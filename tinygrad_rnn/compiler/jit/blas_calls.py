@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..passes.loop_fusion import FAR
-from ..planning.plan import Buffer, Instr, Ref
+from ..planning.plan import Buffer, Instr, MemRef
 from ..unsupported import NotJittable
 from .loop_nest import Writer
 
@@ -60,7 +60,7 @@ def _dot(writer: Writer, instr: Instr) -> None:
         writer.line(f"product({start}, {ends}, {one}, {place}, {size}, limit)")
 
 
-def _column(writer: Writer, f: str, out: Ref, matrix: Ref, x: Ref, turned: bool) -> None:
+def _column(writer: Writer, f: str, out: MemRef, matrix: MemRef, x: MemRef, turned: bool) -> None:
     """A matrix times a vector, or its transpose unless it is `turned`, since BLAS counts columns first."""
     letter, leading = _operand(matrix, flip=turned)
     places, zero = f"{writer.address(matrix)}, {leading}, {writer.address(x)}", writer.constant(0.0, out.buffer.dtype)
@@ -86,7 +86,7 @@ def _contract(writer: Writer, instr: Instr) -> None:
         return
     with writer.summed():
         if not b.T:  # as it lies in memory is the slowest way to read it
-            turned = Ref(Buffer("", b.shape[::-1], b.buffer.dtype), T=True)
+            turned = MemRef(Buffer("", b.shape[::-1], b.buffer.dtype), T=True)
             writer.turn(Instr("turn", turned, (b,)))
             b = turned
         left, right = _operand(b, flip=True), _operand(a, flip=False)
@@ -102,9 +102,9 @@ def _side_by_side(writer: Writer, instr: Instr, f: str, one: str) -> None:
     (m, n), samples = out.shape, a.shape[1]
     count = -(-SIDE_BY_SIDE // samples)
     wide, q, w, size = count * samples, writer.fresh("q"), writer.fresh("w"), out.buffer.dtype.itemsize
-    left = Ref(Buffer("", (m, wide), a.buffer.dtype))
+    left = MemRef(Buffer("", (m, wide), a.buffer.dtype))
     inputs = b.T and b.rows is None and b.view is None and b.buffer.kind != "chunk"  # one sample after the other
-    right = Ref(Buffer("", (n, wide), a.buffer.dtype))
+    right = MemRef(Buffer("", (n, wide), a.buffer.dtype))
     packed = [(a, left)] if inputs else [(a, left), (b, right)]
     with writer.block(f"for {q} in range({low}, {high}, {count}):"):
         writer.line(f"{w} = min({count}, {high} - {q})")
@@ -129,13 +129,13 @@ def _side_by_side(writer: Writer, instr: Instr, f: str, one: str) -> None:
 PRODUCTS: dict[str, Any] = {"dot": _dot, "contract": _contract}
 
 
-def _letter(dtype: np.dtype[Any], refs: Iterable[Ref]) -> str:
+def _letter(dtype: np.dtype[Any], refs: Iterable[MemRef]) -> str:
     """s or d, as the functions of BLAS for this dtype begin."""
     if any(ref.buffer.dtype != dtype or len(ref.shape) != 2 for ref in refs):
         raise NotJittable("a product of different dtypes or of more than two axes")
     return "s" if dtype == np.float32 else "d"
 
 
-def _operand(ref: Ref, flip: bool) -> tuple[str, int]:
+def _operand(ref: MemRef, flip: bool) -> tuple[str, int]:
     """The letter and the leading dimension with which BLAS reads a matrix (or, with `flip`, its transpose)."""
     return ("YES" if flip != ref.T else "NO"), ref.shape[0 if ref.T else -1]

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..passes.loop_fusion import Group, grouped, key, squeezed, strides
 from ..passes.loop_sinking import one_column, sunk
-from ..planning.plan import Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, chunk_of
+from ..planning.plan import Buffer, Instr, Loop, Map, MemRef, Once, Plan, Stage, Tile, chunk_of
 from ..unsupported import NotJittable
 from . import blas_calls
 from .loop_nest import DTYPES, MOVES, NOW, Writer, move
@@ -162,8 +162,8 @@ class _Module(Writer):
         (a,), out = instr.refs, instr.out
         if a.shape[1] == 1:
             return self.total(instr)
-        sums = Ref(Buffer("", a.shape, out.buffer.dtype))
-        row = Ref(Buffer("", out.shape, out.buffer.dtype))
+        sums = MemRef(Buffer("", a.shape, out.buffer.dtype))
+        row = MemRef(Buffer("", out.shape, out.buffer.dtype))
         self.group(Group(squeezed(a.shape), [Instr("fill", sums, (0.0,))]))
         with self.summed():
             self.group(Group(squeezed(a.shape), [Instr("add", sums, (sums, a))]))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..passes.loop_fusion import Group, Needed, key, momentary, offset, squeezed, strides, walk
-from ..planning.plan import END, START, STEP, Buffer, Instr, Plan, Ref
+from ..planning.plan import END, START, STEP, Buffer, Instr, MemRef, Plan
 from ..unsupported import NotJittable
 
 #: what a dtype is called in names of kernels, and in full
@@ -99,7 +99,7 @@ class Writer:
         kind = DTYPES[dtype][1]
         return self.constants.setdefault((kind, text.replace("np.-inf", "-np.inf")), f"c{len(self.constants)}")
 
-    def slot(self, ref: Ref) -> str:
+    def slot(self, ref: MemRef) -> str:
         """Which slot of the buffer is meant."""
         buffer = ref.buffer
         if ref.time is None or id(buffer) in self.momentary:
@@ -115,7 +115,7 @@ class Writer:
             return f"N + {buffer.lead + k}"
         raise NotJittable("a sequence read as a whole")
 
-    def place(self, ref: Ref, slot: str | None = None) -> str:
+    def place(self, ref: MemRef, slot: str | None = None) -> str:
         """The first entry that is meant, counted from the start of the buffer."""
         slot, at = self.slot(ref) if slot is None else slot, offset(ref)
         if slot == "0":
@@ -123,7 +123,7 @@ class Writer:
         text = f"{slot} * {ref.buffer.size}" if slot.isidentifier() else f"({slot}) * {ref.buffer.size}"
         return f"{text} + {at}" if at else text
 
-    def address(self, ref: Ref, slot: str | None = None) -> str:
+    def address(self, ref: MemRef, slot: str | None = None) -> str:
         place, n = self.place(ref, slot), self.number(ref.buffer)
         return f"a{n}" if place == "0" else f"a{n} + {ref.buffer.dtype.itemsize} * ({place})"
 
@@ -153,7 +153,7 @@ class Nest:
 
     def __init__(self, writer: Writer, group: Group) -> None:
         self.writer, self.group = writer, group
-        pairs: dict[Any, tuple[Ref, tuple[int, ...]]] = {}
+        pairs: dict[Any, tuple[MemRef, tuple[int, ...]]] = {}
         for instr in group.body:
             for ref in (*instr.refs, instr.out):
                 pairs.setdefault((key(ref), ref.shape, instr.out.shape), (ref, instr.out.shape))
@@ -164,7 +164,7 @@ class Nest:
         self.known: dict[Any, str] = {}  # key of a place and its strides -> variable that holds its current value
         self.loads: list[list[str]] = [[] for _ in range(len(self.sizes) + 1)]  # by number of loops around them
         self.inside: list[str] = []
-        self.results: dict[Any, tuple[str, Ref, Instr]] = {}  # what each place holds in the end
+        self.results: dict[Any, tuple[str, MemRef, Instr]] = {}  # what each place holds in the end
         self.setup: dict[str, str] = {}  # place -> the variable it is computed into
 
     def write(self) -> None:
@@ -191,7 +191,7 @@ class Nest:
         if dtype not in DTYPES or (dtype.kind == "i" and instr.op != "copy"):
             raise NotJittable(f"{instr.op} with results of dtype {dtype}")
         d, kind = DTYPES[dtype]
-        values = [self.value(x, instr) if isinstance(x, Ref) else writer.constant(x, dtype) for x in instr.ins]
+        values = [self.value(x, instr) if isinstance(x, MemRef) else writer.constant(x, dtype) for x in instr.ins]
         wider = any(ref.buffer.dtype != dtype for ref in instr.refs)
         form = FORMS[instr.op]
         named = {word: writer.constant(x, dtype) for word, x in (("one", 1.0), ("zero", 0.0)) if f"{{{word}}}" in form}
@@ -203,7 +203,7 @@ class Nest:
         self.known[key(instr.out), self.way(instr.out, instr)] = result
         self.results[key(instr.out)] = result, instr.out, instr
 
-    def value(self, ref: Ref, instr: Instr) -> str:
+    def value(self, ref: MemRef, instr: Instr) -> str:
         way = self.way(ref, instr)  # a vector may be read as a row and as a column
         found = self.known.get((key(ref), way))
         if found is not None:
@@ -214,11 +214,11 @@ class Nest:
         self.known[key(ref), way] = name
         return name
 
-    def way(self, ref: Ref, instr: Instr) -> tuple[int, ...]:
+    def way(self, ref: MemRef, instr: Instr) -> tuple[int, ...]:
         """The strides of a reference along the loops."""
         return self.ways[key(ref), ref.shape, instr.out.shape]
 
-    def at(self, ref: Ref, instr: Instr) -> str:
+    def at(self, ref: MemRef, instr: Instr) -> str:
         """Buffer and index of the entry that a turn of the loops means."""
         found, n = (key(ref), ref.shape, instr.out.shape), self.writer.number(ref.buffer)
         if found not in self.places:
@@ -257,7 +257,7 @@ def move(writer: Writer, instr: Instr) -> None:
             writer.line(f"put(b{b}, {goal}, get(b{a}, {start}))")
 
 
-def _moves(instr: Instr) -> Iterator[tuple[Ref, View, View, tuple[int, ...]]]:
+def _moves(instr: Instr) -> Iterator[tuple[MemRef, View, View, tuple[int, ...]]]:
     """From where to where, for each input."""
     refs, out, params, name = instr.refs, _model(instr.out), instr.params, instr.function.name
     if len(refs) < len(instr.ins) or any(ref.buffer.dtype != instr.out.buffer.dtype for ref in refs):
@@ -281,7 +281,7 @@ def _moves(instr: Instr) -> Iterator[tuple[Ref, View, View, tuple[int, ...]]]:
         yield ref, _view(model), _view(out, _plain(params["index"])), ref.shape
 
 
-def _model(ref: Ref) -> np.ndarray:
+def _model(ref: MemRef) -> np.ndarray:
     """An array with the shape of a reference, whose strides count entries."""
     return as_strided(np.empty(1, np.int8), ref.shape, strides(ref))
 

@@ -18,7 +18,7 @@ from weakref import ref as weakly
 import numpy as np
 
 from ...core.errors import MissingExtraError
-from ..planning.plan import END, START, Buffer, Plan, Ref, chunk_of
+from ..planning.plan import END, START, Buffer, MemRef, Plan, chunk_of
 from ..result_memory import Results
 from .cache import module
 from .emit_jit import BLAS, FIRST, emit
@@ -133,12 +133,12 @@ class JitRunner:
         self._room = N
 
     # -- outputs ------------------------------------------------------------------------------------------------------
-    def _result(self, ref: Ref) -> int:
+    def _result(self, ref: MemRef) -> int:
         """The number of the result an output is part of; -1 for one from memory that is used again."""
         own = [k for k, (buffer, _) in enumerate(self._results) if buffer is ref.buffer and ref.time is None]
         return own[0] if own else -1
 
-    def _copied(self, ref: Ref, values: Sequence[Any], N: int) -> np.ndarray:
+    def _copied(self, ref: MemRef, values: Sequence[Any], N: int) -> np.ndarray:
         """An output from memory that is used again."""
         buffer = ref.buffer
         if id(buffer) in self._places:
@@ -155,13 +155,13 @@ class JitRunner:
         return np.array([_seen(ref, slot) for slot in whole[lead : lead + N]], buffer.dtype).reshape(N, *ref.shape)
 
 
-def _part(ref: Ref) -> tuple[slice | None, tuple[int, ...] | None]:
+def _part(ref: MemRef) -> tuple[slice | None, tuple[int, ...] | None]:
     """Which rows of a slot a reference means, and in which shape they stand there, where that is not what it is."""
     shape = ref.shape[::-1] if ref.T else ref.shape
     return None if ref.rows is None else slice(*ref.rows), shape if ref.view is not None or ref.groups > 1 else None
 
 
-def _seen(ref: Ref, slot: np.ndarray) -> np.ndarray:
+def _seen(ref: MemRef, slot: np.ndarray) -> np.ndarray:
     """What a reference means of a slot of its buffer."""
     rows, shape = _part(ref)
     slot = slot if rows is None else slot[rows]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..passes.tiling import LONGEST
-from ..planning.plan import END, START, STEP, SUMS, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, overlap
+from ..planning.plan import END, START, STEP, SUMS, Buffer, Instr, Loop, Map, MemRef, Once, Plan, Stage, Tile, overlap
 from ..unsupported import CompileError
 from .run_numpy import WORKING, NumpyRunner, Spread, run
 
@@ -221,16 +221,16 @@ class _Parts:
 
     def _alone(self, instr: Instr, part: str) -> Instr:
         """An instruction that runs once, without reference to steps of which only a segment is there."""
-        ins = tuple(self._seen(x, part) if isinstance(x, Ref) else x for x in instr.ins)
+        ins = tuple(self._seen(x, part) if isinstance(x, MemRef) else x for x in instr.ins)
         out = instr.out
         if out.time is not None and (part != "before" or out.time[0] != START):
             made = self._buffer(out.buffer)
             moment = "ends" if out.time[0] == END else "starts"
-            self.moments[moment].append(Instr("copy", replace(out, T=False, view=None), (Ref(made, rows=out.rows),)))
+            self.moments[moment].append(Instr("copy", replace(out, T=False, view=None), (MemRef(made, rows=out.rows),)))
             out = replace(out, buffer=made, time=None)
         return Instr(instr.op, out, ins, instr.params, instr.function)
 
-    def _seen(self, ref: Ref, part: str) -> Ref:
+    def _seen(self, ref: MemRef, part: str) -> MemRef:
         """A reference as it is to be read in a part: a copy of what stands in another segment."""
         carried = ref.time is None and part == "after" and id(ref.buffer) in self._ahead - self._back
         if not _in_segment(ref) and not carried:
@@ -243,7 +243,7 @@ class _Parts:
         key = (moment, id(ref.buffer), ref.time)
         if key not in self.copies:
             made = self.copies[key] = self._buffer(ref.buffer)
-            self.moments[moment].append(Instr("copy", Ref(made), (Ref(ref.buffer, ref.time),)))
+            self.moments[moment].append(Instr("copy", MemRef(made), (MemRef(ref.buffer, ref.time),)))
             if ref.time is not None:  # so many steps of this segment have to be there
                 self.reach = max(self.reach, -ref.time[1] if last else ref.time[1] + 1)
         return replace(ref, buffer=self.copies[key], time=None)
@@ -278,12 +278,12 @@ def _is_sum_of(instr: Instr, tiles: list[Tile]) -> bool:
     return True
 
 
-def _in_segment(ref: Ref) -> bool:
+def _in_segment(ref: MemRef) -> bool:
     """Whether it means a step in memory that holds one segment."""
     return ref.time is not None and ref.buffer.kind != "argument"
 
 
-def _is_sequence(ref: Ref) -> bool:
+def _is_sequence(ref: MemRef) -> bool:
     return ref.time is not None and ref.time[0] == STEP
 
 

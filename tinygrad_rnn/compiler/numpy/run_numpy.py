@@ -26,10 +26,10 @@ from ..planning.plan import (
     Instr,
     Loop,
     Map,
+    MemRef,
     Once,
     Operand,
     Plan,
-    Ref,
     Stage,
     Tile,
     chunk_of,
@@ -72,7 +72,7 @@ class Memory:
         """Whether the memory of a buffer is another one for each call."""
         return buffer.kind in ("argument", "result")
 
-    def finder(self, ref: Ref, t: int, N: int, span: bool = False) -> Call:
+    def finder(self, ref: MemRef, t: int, N: int, span: bool = False) -> Call:
         """How to get at what a reference means at step t of N (or `span`: for the steps from t to N)."""
         buffer = ref.buffer
         if not self.is_late(buffer):
@@ -94,7 +94,7 @@ class Memory:
         return lambda: self.look(held[i], ref, t, N, span)
 
     @staticmethod
-    def look(array: np.ndarray, ref: Ref, t: int = 0, N: int = 0, span: bool = False) -> np.ndarray:
+    def look(array: np.ndarray, ref: MemRef, t: int = 0, N: int = 0, span: bool = False) -> np.ndarray:
         """What a reference means in the memory of its buffer."""
         lead = 0
         if ref.time is not None:
@@ -182,14 +182,14 @@ def spread(call: Call | Spread) -> Spread:
     return (call.func, *call.args) if isinstance(call, partial) and not call.keywords else (call,)
 
 
-def _viewed(memory: Memory, instr: Instr, views: Mapping[Ref, np.ndarray]) -> Call:
+def _viewed(memory: Memory, instr: Instr, views: Mapping[MemRef, np.ndarray]) -> Call:
     """The call for an instruction whose references are seen so."""
     dtype = instr.out.buffer.dtype
     return _call(instr, views[instr.out], [_operand(memory, x, dtype, views) for x in instr.ins], False)
 
 
-def _operand(memory: Memory, x: Operand, dtype: np.dtype[Any], views: Mapping[Ref, np.ndarray]) -> np.ndarray:
-    return views[x] if isinstance(x, Ref) else memory.scalar(x, dtype)
+def _operand(memory: Memory, x: Operand, dtype: np.dtype[Any], views: Mapping[MemRef, np.ndarray]) -> np.ndarray:
+    return views[x] if isinstance(x, MemRef) else memory.scalar(x, dtype)
 
 
 def bound(memory: Memory, instr: Instr, t: int, N: int) -> Call:
@@ -208,16 +208,20 @@ def _bound(memory: Memory, instr: Instr, t: int, N: int, span: bool) -> Call:
     if not late:
         out = memory.look(memory.arrays[id(instr.out.buffer)], instr.out, t, N, span)
         ins = [
-            memory.look(memory.arrays[id(x.buffer)], x, t, N, span) if isinstance(x, Ref) else memory.scalar(x, dtype)
+            memory.look(memory.arrays[id(x.buffer)], x, t, N, span)
+            if isinstance(x, MemRef)
+            else memory.scalar(x, dtype)
             for x in instr.ins
         ]
         return _call(instr, out, ins, span)
     get_out = memory.finder(instr.out, t, N, span)
     getters = [
-        memory.finder(x, t, N, span) if isinstance(x, Ref) else partial(memory.scalar, x, dtype) for x in instr.ins
+        memory.finder(x, t, N, span) if isinstance(x, MemRef) else partial(memory.scalar, x, dtype) for x in instr.ins
     ]
     simple = _UFUNCS.get(instr.op) if not span else None
-    if instr.op == "copy" and len(instr.out.shape) == len(instr.ins[0].shape if isinstance(instr.ins[0], Ref) else ()):
+    if instr.op == "copy" and len(instr.out.shape) == len(
+        instr.ins[0].shape if isinstance(instr.ins[0], MemRef) else ()
+    ):
         (get,) = getters
         return lambda: np.copyto(get_out(), get())
     if simple is not None and len(getters) == 2:
@@ -250,7 +254,7 @@ def _call(instr: Instr, out: np.ndarray, ins: list[Any], span: bool) -> Call:
 
 def _widened(x: Any, array: np.ndarray, rank: int) -> np.ndarray:
     """A value of each step with axes put in after that of time, so that it broadcasts as it does within a step."""
-    if not isinstance(x, Ref) or x.time is None or array.ndim == rank:
+    if not isinstance(x, MemRef) or x.time is None or array.ndim == rank:
         return array
     return array.reshape((len(array), *[1] * (rank - array.ndim), *array.shape[1:]))
 
@@ -282,7 +286,7 @@ def _write(out: np.ndarray, function: Call) -> None:
 def _call_of_steps(instr: Instr, out: np.ndarray, ins: list[Any]) -> Call:
     """A primitive that is no operation entry by entry, for several steps."""
     name, params = instr.function.name, dict(instr.params)
-    timed = [isinstance(x, Ref) and x.time is not None for x in instr.ins]
+    timed = [isinstance(x, MemRef) and x.time is not None for x in instr.ins]
     axis = params.get("axis", 0 if name == "concatenate" else -1)
     if name in _WITH_AXIS and all(timed) and isinstance(axis, int):
         rank = out.ndim if name == "onehot" else ins[0].ndim
@@ -332,8 +336,8 @@ def sums(memory: Memory, body: Sequence[Instr], start: int, stop: int, first: bo
 
 def _total(memory: Memory, instr: Instr, start: int, stop: int, first: bool) -> Call:
     (x,), dtype = instr.ins, instr.out.buffer.dtype
-    if not isinstance(x, Ref) or x.time is None:
-        get = memory.finder(x, 0, stop) if isinstance(x, Ref) else partial(memory.scalar, x, dtype)
+    if not isinstance(x, MemRef) or x.time is None:
+        get = memory.finder(x, 0, stop) if isinstance(x, MemRef) else partial(memory.scalar, x, dtype)
 
         def part() -> Any:
             return get() * dtype.type(stop - start)
@@ -409,7 +413,7 @@ def _added_product(memory: Memory, instr: Instr, left: Call, right: Call, begins
 
 def _columns(
     memory: Memory,
-    ref: Ref,
+    ref: MemRef,
     start: int,
     stop: int,
     needed: dict[Any, tuple[int, int]],
@@ -434,7 +438,7 @@ def _columns(
     key = (id(ref.buffer), ref.time)
     first, last = needed[key]
     if key not in moved:
-        whole, size = Ref(ref.buffer, ref.time, (first, last)), last - first
+        whole, size = MemRef(ref.buffer, ref.time, (first, last)), last - first
         wide = moved[key] = memory.columns(ref.buffer.name + str(ref.time), size, count * batch, ref.buffer.dtype)
         get, place = memory.finder(whole, start, stop, span=True), wide.reshape(size, count, batch)
         program.append(lambda: _lay_out(place, get()))
@@ -570,7 +574,7 @@ class NumpyRunner(Memory):
             return found[start * n : stop * n]
         return found[(self.capacity - stop) * n : (self.capacity - start) * n]
 
-    def copied(self, ref: Ref, N: int) -> Call | None:
+    def copied(self, ref: MemRef, N: int) -> Call | None:
         """A copy of an output that stands in memory which the next call writes; None for what is made anew."""
         if ref.buffer.kind == "result":
             return None

@@ -28,7 +28,7 @@ VIEWS = frozenset({"shift", "rows", "transpose", "reshape"})
 _TRIED = 4
 
 
-class Cell:
+class ChainCell:
     """Memory for the values of `nodes`, the last of which stays."""
 
     __slots__ = ("nodes",)
@@ -47,7 +47,7 @@ class Cell:
         return self.last.step, self.last.shape[1:], self.last.dtype
 
 
-Link = tuple[Cell, int]
+Link = tuple[ChainCell, int]
 
 
 class Packing:
@@ -59,7 +59,7 @@ class Packing:
         self.asked = {id(output) for output in outputs}
         self.chains: dict[int, tuple[Link, ...]] = {}
         self.cell = {
-            id(node): Cell(node)
+            id(node): ChainCell(node)
             for node in stages.nodes
             if (node.step or node.op == "spread") and node.op not in (*VIEWS, "input", "constant", "join")
         }
@@ -69,7 +69,7 @@ class Packing:
         groups = [(node, parts) for node in stages.nodes if (parts := self._parts(node)) is not None]
         for group, parts in groups:
             if group.op == "gemm":
-                self.cell |= {id(part): Cell(part) for part in parts}
+                self.cell |= {id(part): ChainCell(part) for part in parts}
         self._aliases()
         for group, parts in groups:
             if self._beside([[(self.cell[id(part)], 0) for part in parts]]):
@@ -129,11 +129,11 @@ class Packing:
         return id(x) in self.cell and alone and x.shape == node.shape and x.dtype == node.dtype
 
     # -- chains -------------------------------------------------------------------------------------------------------
-    def chain(self, cell: Cell) -> tuple[Link, ...]:
+    def chain(self, cell: ChainCell) -> tuple[Link, ...]:
         """The chain of a cell, as (cell, lag)."""
         return self.chains.get(id(cell)) or ((cell, 0),)
 
-    def _link(self, a: Cell, b: Cell, lag: int) -> bool:
+    def _link(self, a: ChainCell, b: ChainCell, lag: int) -> bool:
         """Let b follow a, with that much more lag; False if something else follows a already, or precedes b."""
         left, right = self.chain(a), self.chain(b)
         if a is b:

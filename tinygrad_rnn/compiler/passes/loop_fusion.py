@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from ..planning.plan import ELEMENTWISE, STEP, Instr, Loop, Plan, Ref, overlap
+from ..planning.plan import ELEMENTWISE, STEP, Instr, Loop, MemRef, Plan, overlap
 
 Shape = tuple[int, ...]
 #: what tells one place in memory from another: references with the same key are the same entries in the same order
@@ -62,14 +62,14 @@ def squeezed(shape: Shape) -> Shape:
     return tuple(n for n in shape if n != 1)
 
 
-def key(ref: Ref) -> Key:
+def key(ref: MemRef) -> Key:
     """The place a reference means."""
     rows = None if ref.rows is None or ref.rows == (0, ref.buffer.shape[0]) else ref.rows
     turned = ref.T and len(squeezed(ref.shape)) > 1
     return id(ref.buffer), ref.time, rows, turned, ref.view if turned else None
 
 
-def _clash(a: Ref, b: Ref) -> bool:
+def _clash(a: MemRef, b: MemRef) -> bool:
     """Whether two references may mean the same entry in different turns of the loop."""
     if a.buffer is not b.buffer:
         return False
@@ -87,13 +87,13 @@ class Needed:
 
     def __init__(self, plan: Plan) -> None:
         self.kept = {id(ref.buffer) for ref in plan.outputs}
-        self.readers: dict[int, list[tuple[Instr, Ref]]] = {}
+        self.readers: dict[int, list[tuple[Instr, MemRef]]] = {}
         for _, instr in plan.instructions():
             self.readers.setdefault(id(instr.out.buffer), [])
             for ref in instr.refs:
                 self.readers.setdefault(id(ref.buffer), []).append((instr, ref))
 
-    def __call__(self, group: Group, out: Ref) -> bool:
+    def __call__(self, group: Group, out: MemRef) -> bool:
         """Whether a result of the group has to be stored: not if nothing else but the group itself reads it."""
         buffer = out.buffer
         if id(buffer) in self.kept or buffer.kind not in ("scratch", "chunk") or id(buffer) not in self.readers:
@@ -123,19 +123,19 @@ def momentary(plan: Plan) -> set[int]:
 
 
 # -- how a loop walks -------------------------------------------------------------------------------------------------
-def offset(ref: Ref) -> int:
+def offset(ref: MemRef) -> int:
     """Entries from the start of the slot to the first that is meant."""
     return 0 if ref.rows is None else ref.rows[0] * prod(ref.buffer.shape[1:])
 
 
-def strides(ref: Ref) -> Shape:
+def strides(ref: MemRef) -> Shape:
     """Entries from one to the next along each axis of `ref.shape`."""
     shape = ref.shape[::-1] if ref.T else ref.shape
     found = tuple(prod(shape[k + 1 :]) for k in range(len(shape)))
     return found[::-1] if ref.T else found
 
 
-def walk(refs: Sequence[tuple[Ref, Shape]]) -> tuple[Shape, list[Shape]]:
+def walk(refs: Sequence[tuple[MemRef, Shape]]) -> tuple[Shape, list[Shape]]:
     """The axes of a loop, as few as possible, and the strides of each reference along them.
 
     Each reference comes with the shape it is spread to; without axes of length one all these are the same. A reference
@@ -151,7 +151,7 @@ def walk(refs: Sequence[tuple[Ref, Shape]]) -> tuple[Shape, list[Shape]]:
     return tuple(sizes), [tuple(way) for way in ways]
 
 
-def _spread(ref: Ref, shape: Shape) -> list[int]:
+def _spread(ref: MemRef, shape: Shape) -> list[int]:
     own = [0 if n == 1 else stride for n, stride in zip(ref.shape, strides(ref), strict=True)]
     spread = [0] * (len(shape) - len(own)) + own
     return [stride for stride, n in zip(spread, shape, strict=True) if n != 1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..planning.plan import STEP, Buffer, Instr, Loop, Map, Once, Plan, Ref, Stage, Tile, overlap
+from ..planning.plan import STEP, Buffer, Instr, Loop, Map, MemRef, Once, Plan, Stage, Tile, overlap
 from .loop_fusion import ENTRYWISE, FAR
 
 #: bytes of a sum over time that stay in the cache from step to step: an eighth of a second level of 2 MB, which the
@@ -127,7 +127,7 @@ def _enters(instr: Instr, loop: Iterable[Instr]) -> bool:
     return True
 
 
-def _touches(instr: Instr, place: Ref) -> bool:
+def _touches(instr: Instr, place: MemRef) -> bool:
     return any(overlap(ref, place) for ref in (instr.out, *instr.refs))
 
 
@@ -181,6 +181,6 @@ def _sum(instr: Instr) -> tuple[list[Instr], list[Instr], list[Instr]]:
         return [], [instr], []
     (a,), out = instr.refs, instr.out
     dtype = out.buffer.dtype
-    sums, row = Ref(Buffer("", a.shape, dtype)), Ref(Buffer("", out.shape, dtype))
+    sums, row = MemRef(Buffer("", a.shape, dtype)), MemRef(Buffer("", out.shape, dtype))
     after = [Instr("sum", row, (sums,), {"axis": (1,), "keepdims": True}), Instr("copy", out, (row,))]
     return [Instr("fill", sums, (0.0,))], [Instr("add", sums, (sums, a))], after

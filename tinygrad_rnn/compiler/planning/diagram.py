@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from .plan import ALL, END, STEP, Buffer, Instr, Loop, Once, Plan, Ref, Stage, Tile
+from .plan import ALL, END, STEP, Buffer, Instr, Loop, MemRef, Once, Plan, Stage, Tile
 
 PRODUCTS = ("dot", "contract")
 #: a node with more lines than this is read by nobody; `print(plan)` has them all
@@ -96,15 +96,15 @@ def _described(node: _Node) -> dict[str, Any]:
 
 def _product(instr: Instr) -> tuple[str, list[str]]:
     """The product, where it goes, and its size."""
-    left, right = (x for x in instr.ins if isinstance(x, Ref))
+    left, right = (x for x in instr.ins if isinstance(x, MemRef))
     size = f"({_size(left)}) @ ({_size(right)})"
     if instr.op == "dot":
         return f"{left} @ {right}", [f"{instr.out} = …", size]
-    turned = Ref(right.buffer, right.time, right.rows, not right.T, right.groups, right.view)
+    turned = MemRef(right.buffer, right.time, right.rows, not right.T, right.groups, right.view)
     return f"Σ {left} @ {turned}", [f"{instr.out} += …", f"({_size(left)}) @ ({_size(turned)}), summed over t"]
 
 
-def _size(ref: Ref) -> str:
+def _size(ref: MemRef) -> str:
     return " × ".join(map(str, ref.shape))
 
 
@@ -143,7 +143,7 @@ class _Written:
 
     at: int
     node: _Node
-    out: Ref
+    out: MemRef
 
 
 def _flows(nodes: list[_Node]) -> list[tuple[Any, ...]]:
@@ -164,7 +164,7 @@ def _flows(nodes: list[_Node]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _sources_of(ref: Ref, at: int, node: _Node, writers: list[_Written]) -> Iterator[tuple[_Node, int]]:
+def _sources_of(ref: MemRef, at: int, node: _Node, writers: list[_Written]) -> Iterator[tuple[_Node, int]]:
     """Who wrote what is read, and how many steps before; what a loop carries was first written before the loop."""
     inside = [w for w in writers if w.node.stage is node.stage]
     outside = [w for w in writers if w.node.stage is not node.stage and w.at < at]
@@ -185,7 +185,7 @@ def _sources_of(ref: Ref, at: int, node: _Node, writers: list[_Written]) -> Iter
             yield w.node, 0
 
 
-def _delay(w: _Written, read: Ref, at: int, loop: Loop | None) -> int:
+def _delay(w: _Written, read: MemRef, at: int, loop: Loop | None) -> int:
     """Steps between writing and reading in one loop; what is without time and written later is read a step later."""
     if loop is None:
         return 0
@@ -194,7 +194,7 @@ def _delay(w: _Written, read: Ref, at: int, loop: Loop | None) -> int:
     return max(0, (w.out.time[1] - read.time[1]) * loop.direction)
 
 
-def _area(ref: Ref) -> Area:
+def _area(ref: MemRef) -> Area:
     """The slots and the rows that are meant, in a long sequence."""
     low, high = ref.rows or (0, max(1, ref.buffer.shape[0] if ref.buffer.shape else 1))
     if ref.time is None:
@@ -239,7 +239,7 @@ def _given(plan: Plan, nodes: list[_Node]) -> tuple[list[dict[str, Any]], list[t
 
 def _returned(plan: Plan, nodes: list[_Node]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """What is returned, one node for each buffer."""
-    outputs: dict[int, list[Ref]] = {}
+    outputs: dict[int, list[MemRef]] = {}
     for ref in plan.outputs:
         outputs.setdefault(id(ref.buffer), []).append(ref)
     drawn, edges = [], []

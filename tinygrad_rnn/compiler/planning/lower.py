@@ -15,9 +15,25 @@ import numpy as np
 from ...core.loop.program import Node, rewrite, users
 from ...core.primitive import PRIMITIVES
 from ..passes.features_first import COLUMN, FLIPPED
-from ..passes.horizontal_packing import VIEWS, Cell, Packing
+from ..passes.horizontal_packing import VIEWS, ChainCell, Packing
 from ..unsupported import Unfoldable
-from .plan import ELEMENTWISE, END, START, STEP, SUMS, Buffer, Instr, Loop, Map, Once, Operand, Plan, Ref, Stage, Tile
+from .plan import (
+    ELEMENTWISE,
+    END,
+    START,
+    STEP,
+    SUMS,
+    Buffer,
+    Instr,
+    Loop,
+    Map,
+    MemRef,
+    Once,
+    Operand,
+    Plan,
+    Stage,
+    Tile,
+)
 from .stages import LOOP, MAP, Stages
 
 #: entries of one value that a map works on at a time, so that what it leaves (half a megabyte of float64) stays in the
@@ -150,7 +166,7 @@ class _Lowering:
         return True
 
     @staticmethod
-    def _rows(cell: Cell) -> int:
+    def _rows(cell: ChainCell) -> int:
         return cell.last.shape[0] if cell.last.shape else 0
 
     def _reads(self) -> dict[int, list[tuple[int, bool]]]:
@@ -214,14 +230,14 @@ class _Lowering:
         if node.op == "constant":
             if not node.shape and rows is None and view is None:
                 return float(node.params["value"])
-            return Ref(self.constant(node), None, rows, turned, 1, view)
+            return MemRef(self.constant(node), None, rows, turned, 1, view)
         if node.op == "input":
             made = self.argument(node)
             if node.params.get("mode") == FLIPPED:
                 turned = not turned
             elif node.params.get("mode") == COLUMN and view is None:
                 view = node.shape
-            return Ref(made, (base, k) if node.step else None, rows, turned, 1, view)
+            return MemRef(made, (base, k) if node.step else None, rows, turned, 1, view)
         if id(node) in self.packing.virtual:
             parts = self.packing.virtual[id(node)]
             made, at, lag = self.home[id(self.packing.cell[id(parts[0])])]
@@ -232,12 +248,12 @@ class _Lowering:
         start = at + (rows[0] if rows else 0)
         stop = start + (rows[1] - rows[0] if rows else size)
         whole = not made.shape or (start == 0 and stop == made.shape[0])
-        return Ref(made, (base, k + lag) if made.time else None, None if whole else (start, stop), turned, 1, view)
+        return MemRef(made, (base, k + lag) if made.time else None, None if whole else (start, stop), turned, 1, view)
 
-    def out(self, node: Node) -> Ref:
+    def out(self, node: Node) -> MemRef:
         """Where a node is written."""
         found = self.ref(node)
-        assert isinstance(found, Ref)
+        assert isinstance(found, MemRef)
         return found
 
     def _once_homes(self) -> None:
@@ -285,7 +301,7 @@ class _Lowering:
             out = self.out(node)
             made, at = [], out.rows[0] if out.rows else 0
             for x in node.ins:
-                place = Ref(out.buffer, out.time, (at, at + x.shape[0]))
+                place = MemRef(out.buffer, out.time, (at, at + x.shape[0]))
                 if self.ref(x) != place:
                     made.append(Instr("copy", place, (self.ref(x),)))
                 at += x.shape[0]
@@ -296,7 +312,7 @@ class _Lowering:
         out = self.out(node)
         if node.op == "gemm":
             a, b = ins
-            assert isinstance(a, Ref) and isinstance(b, Ref)
+            assert isinstance(a, MemRef) and isinstance(b, MemRef)
             return [Instr("dot", out, (_turned(a, node.params["ta"]), _turned(b, node.params["tb"])))]
         if node.op in SUMS:
             return [Instr(node.op, out, ins)]
@@ -317,9 +333,9 @@ class _Lowering:
 
     def ref_below(self, node: Node) -> Operand:
         base = self.ref(node.ins[0])
-        assert isinstance(base, Ref)
+        assert isinstance(base, MemRef)
         start = (base.rows[0] if base.rows else 0) + node.params["start"]
-        return Ref(base.buffer, base.time, (start, start + node.shape[0]))
+        return MemRef(base.buffer, base.time, (start, start + node.shape[0]))
 
     def packed(self, pack: list[Node]) -> Instr:
         """One instruction for a pack."""
@@ -330,25 +346,25 @@ class _Lowering:
         grouped = False
         for operands in zip(*[self.packing.operands(node) for node in pack], strict=True):
             x = self.ref(operands[0])
-            if isinstance(x, Ref) and any(y is not operands[0] for y in operands):
+            if isinstance(x, MemRef) and any(y is not operands[0] for y in operands):
                 x = self._stacked(x, operands[0].shape[0] * k)
-            elif isinstance(x, Ref):
+            elif isinstance(x, MemRef):
                 grouped = True
             ins.append(x)
         if grouped:
             ins = [_grouped(x, k) if self._is_stack(x, pack, j) else x for j, x in enumerate(ins)]
-            return Instr(first.op, Ref(out.buffer, out.time, out.rows, out.T, k), tuple(ins), dict(first.params))
+            return Instr(first.op, MemRef(out.buffer, out.time, out.rows, out.T, k), tuple(ins), dict(first.params))
         return Instr(first.op, out, tuple(ins), dict(first.params))
 
     def _is_stack(self, x: Operand, pack: list[Node], j: int) -> bool:
         operands = [self.packing.operands(node)[j] for node in pack]
-        return isinstance(x, Ref) and any(y is not operands[0] for y in operands)
+        return isinstance(x, MemRef) and any(y is not operands[0] for y in operands)
 
     @staticmethod
-    def _stacked(ref: Ref, size: int) -> Ref:
+    def _stacked(ref: MemRef, size: int) -> MemRef:
         start = ref.rows[0] if ref.rows else 0
         whole = start == 0 and size == ref.buffer.shape[0]
-        return Ref(ref.buffer, ref.time, None if whole else (start, start + size), ref.T, 1, None)
+        return MemRef(ref.buffer, ref.time, None if whole else (start, start + size), ref.T, 1, None)
 
     # -- stages -------------------------------------------------------------------------------------------------------
     def lowered(self) -> Lowered:
@@ -413,7 +429,7 @@ class _Lowering:
                 continue
             by = node.params["by"]
             out = self.ref(node, (START, 0) if by < 0 else (END, -1))
-            assert isinstance(out, Ref)
+            assert isinstance(out, MemRef)
             first = node.ins[1]
             if out in written:
                 if written[out] is not first:
@@ -425,13 +441,13 @@ class _Lowering:
             found.setdefault(self.stages.rank[id(node)], []).append(instr)
         return found
 
-    def _results(self, stages: list[Stage]) -> tuple[list[Ref], list[dict[str, Any]]]:
+    def _results(self, stages: list[Stage]) -> tuple[list[MemRef], list[dict[str, Any]]]:
         refs, results = [], []
         extra: list[Instr] = []
         for output in self.outputs:
             if output.op == "each":
                 ref = self.ref(output.ins[0])
-                if not isinstance(ref, Ref) or ref.time is None:
+                if not isinstance(ref, MemRef) or ref.time is None:
                     raise Unfoldable("a sequence of constants is an output")
                 refs.append(ref)
                 results.append({"each": output.params, "float": False})
@@ -439,8 +455,8 @@ class _Lowering:
             ref = self.ref(output)
             if isinstance(ref, float):
                 made = self.buffer("w", (), output.dtype)
-                extra.append(Instr("fill", Ref(made), (ref,)))
-                ref = Ref(made)
+                extra.append(Instr("fill", MemRef(made), (ref,)))
+                ref = MemRef(made)
             refs.append(ref)
             results.append({"float": type(output.sample) is float})
         if extra:
@@ -448,12 +464,12 @@ class _Lowering:
         return refs, results
 
 
-def _turned(ref: Ref, turned: bool) -> Ref:
-    return Ref(ref.buffer, ref.time, ref.rows, turned != ref.T, ref.groups, ref.view)
+def _turned(ref: MemRef, turned: bool) -> MemRef:
+    return MemRef(ref.buffer, ref.time, ref.rows, turned != ref.T, ref.groups, ref.view)
 
 
 def _grouped(ref: Operand, k: int) -> Operand:
-    return Ref(ref.buffer, ref.time, ref.rows, ref.T, k, ref.view) if isinstance(ref, Ref) else ref
+    return MemRef(ref.buffer, ref.time, ref.rows, ref.T, k, ref.view) if isinstance(ref, MemRef) else ref
 
 
 def _chunk(body: list[Instr]) -> int:

@@ -63,8 +63,8 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Ref:
-    """A buffer, or some rows of it, at a time.
+class MemRef:
+    """A buffer, or some rows of it, at a time: what MLIR calls a memref.
 
     `time` is None for a buffer without time, else (`step`, k): the slot of step t + k; (`start`, k): slot lead + k;
     (`end`, k): slot lead + N + k, so (`end`, -1) is the last step and (`end`, 0) what stands after it; (`all`, 0): the
@@ -105,14 +105,14 @@ class Ref:
         return text + (".T" if self.T else "")
 
 
-def overlap(a: Ref, b: Ref) -> bool:
+def overlap(a: MemRef, b: MemRef) -> bool:
     """Whether two references may mean the same entries, at whatever steps."""
     if a.buffer is not b.buffer:
         return False
     return a.rows is None or b.rows is None or (a.rows[0] < b.rows[1] and b.rows[0] < a.rows[1])
 
 
-Operand = Ref | float
+Operand = MemRef | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ class Instr:
     """
 
     op: str
-    out: Ref
+    out: MemRef
     ins: tuple[Operand, ...]
     params: dict[str, Any] = field(default_factory=dict)
     function: Any = None
@@ -157,9 +157,9 @@ class Instr:
         return f"{self.out} = {right}"
 
     @property
-    def refs(self) -> list[Ref]:
+    def refs(self) -> list[MemRef]:
         """The inputs that are references."""
-        return [x for x in self.ins if isinstance(x, Ref)]
+        return [x for x in self.ins if isinstance(x, MemRef)]
 
 
 #: operations entry by entry that every executor knows
@@ -229,7 +229,7 @@ class Plan:
     stages: list[Stage]
     arguments: list[Buffer]
     buffers: list[Buffer]
-    outputs: list[Ref]
+    outputs: list[MemRef]
 
     def instructions(self) -> Iterator[tuple[Stage, Instr]]:
         """Every instruction with the innermost stage around it, in order."""
