@@ -237,10 +237,10 @@ def _tightest(constraints: list[Constraint]) -> list[Constraint] | None:
         if mirrored not in least:
             bounds.append(Constraint(">=", Affine(terms, constant)))
             continue
-        room = constant + least[mirrored]
-        if room < 0:
+        slack = constant + least[mirrored]
+        if slack < 0:
             return None
-        if room > 0:
+        if slack > 0:
             bounds.append(Constraint(">=", Affine(terms, constant)))
         elif terms[0][1] > 0:
             others.append(Constraint("=", Affine(terms, constant)))

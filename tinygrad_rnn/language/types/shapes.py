@@ -1,6 +1,6 @@
 """Typed shapes: every quantity is rows x columns, worked out from `sizes:` and from use before any value exists.
 
-Vectors are columns, so n x 1, or rows where a file says so; scalars are 1 x 1. This room decides what fits; how a
+Vectors are columns, so n x 1, or rows where a file says so; scalars are 1 x 1. This module decides what fits; how a
 misfit is explained and what might mend it stands in `shape_errors`.
 
 This is the one inference of shapes from equations: sizes as symbols (`derivation.entries.sizes`) are its classes of
