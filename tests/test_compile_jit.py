@@ -99,7 +99,7 @@ def test_both_executors_agree_for_any_length(loss: Callable[..., Any], B: int, d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["both directions", "sliced gates"])
+@pytest.mark.parametrize("name", sample(["both directions", "sliced gates"], 1, "machine code"))
 def test_parts_and_stacks_have_machine_code(name: str) -> None:
     loss, p = LOSSES[name]
     by_numpy, by_jit = (compile(tg.value_and_grad(loss), executor=executor) for executor in ("numpy", "jit"))
