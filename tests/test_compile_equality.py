@@ -20,7 +20,9 @@ def apart(found: Any, expected: Any) -> float:
     """The largest difference, relative to the largest entry; shape and dtype have to be the same."""
     found, expected = np.asarray(found), np.asarray(plain(expected))  # eager: a Tensor where one was read from outside
     assert found.shape == expected.shape and found.dtype == expected.dtype
-    return float(np.max(np.abs(found - expected), initial=0) / max(np.max(np.abs(expected), initial=0), 1e-300))
+    distance = float(np.max(np.abs(found - expected), initial=0))
+    assert np.isfinite(distance)  # `max` would lose a nan
+    return distance / max(float(np.max(np.abs(expected), initial=0)), 1e-300)
 
 
 def furthest(compiled: Any, loss: Any, p: Any, *args: Any) -> float:

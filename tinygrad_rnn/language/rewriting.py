@@ -65,7 +65,7 @@ def map_indices(expr: Expr, change: Callable[[Affine], Affine]) -> Expr:
     >>> from tinygrad_rnn.language import parse
     >>> from tinygrad_rnn.language.text.printer import text
     >>> text(map_indices(parse("q[t] = W @ h[t-1] * z[T]").forward[0].rhs, lambda index: index.moved(1)))
-    'W @ h[t] * z[T+1]'
+    '(W @ h[t]) * z[T+1]'
     """
     return map_refs(expr, lambda ref: ref.moved_to(tuple(map(change, ref.indices))) if ref.indices else ref)
 
