@@ -75,6 +75,7 @@ def reads(name: str) -> dict[str, set[str]]:
     return found
 
 
+@cache
 def cycle(name: str, keep: tuple[str, ...]) -> set[str]:
     """The quantities that still feed themselves when those kept are taken out: read off the equations alone."""
     below = {node: read - set(keep) for node, read in reads(name).items() if node not in keep}
