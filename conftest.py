@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-#: rooms that import an extra at once, so that there is nothing to collect without it
-collect_ignore = [] if find_spec("numba") else [f"tinygrad_rnn/compiler/{name}.py" for name in ("classes", "kernels")]
-#: by package the rooms whose examples need it
+#: modules that import an extra at once, so that there is nothing to collect without it
+collect_ignore = (
+    [] if find_spec("numba") else [f"tinygrad_rnn/compiler/jit/{name}.py" for name in ("class_kernels", "kernels")]
+)
+#: by package the modules whose examples need it
 EXAMPLES = {"safetensors": ("train/checkpoint.py", "train/snapshot.py")}
 
 
