@@ -35,6 +35,7 @@ BELOW = {
     "system": {"core", "compiler", "language"},
     "derivation": {"core", "language", "models", "system"},
     "verification": {"core", "language", "models", "drawing", "system", "derivation"},
+    "notes": {"core", "language", "models", "drawing", "system", "derivation", "verification"},
 }
 #: what a package may import from outside of the standard library
 OUTSIDE = {
