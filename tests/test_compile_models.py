@@ -14,7 +14,8 @@ from tests.sweep import sample
 from tests.test_compile_equality import apart
 from tinygrad_rnn import models, nn
 from tinygrad_rnn.compiler import CompileError, compile
-from tinygrad_rnn.compiler.equation_files import CompiledModel
+from tinygrad_rnn.language.run.compiled_model import CompiledModel
+from tinygrad_rnn.language.syntax.indices import numbers
 from tinygrad_rnn.models import names
 
 H, D, B = 4, 3, 2
@@ -181,8 +182,10 @@ def values_of(fast: CompiledModel, run: Any, by_place: Any = ()) -> dict[Any, An
         value = np.asarray(run.inputs[place].value)
         key = place if place[0] in by_place else places.key_of(place, {}, lengths)
         if key in places.over:
-            size = [within.last.at(lengths) - within.first.at(lengths) + 1 for within in places.ranges(key)]
-            values.setdefault(key, np.zeros((*size, *value.shape), value.dtype))[places.index(place, lengths)] = value
+            ranges = places.ranges(key)
+            size = [within.last.at(lengths) - within.first.at(lengths) + 1 for within in ranges]
+            at = tuple(i - within.first.at(lengths) for i, within in zip(numbers(place[1]), ranges, strict=True))
+            values.setdefault(key, np.zeros((*size, *value.shape), value.dtype))[at] = value
         else:
             values[key] = value
     for place in unread:

@@ -49,12 +49,11 @@ def form_for(known: list[Prepared], arrays: list[Any], make: Callable[[], Prepar
 def prepare(compiled: Any, args: Any, kwargs: Any, arrays: list[Any], known: int) -> Prepared:
     """The best form there is for these arguments, of whose structure so many forms are known already."""
     recorder = compiled.recorder(args, kwargs)
-    reasons: list[str] = list(getattr(recorder, "reasons", ()))
+    reasons: list[str] = recorder.reasons
     if not known or any(
         isinstance(form, Planned) and form.lengths and not form.refused for form in compiled.known_forms
     ):
-        times_of = getattr(recorder, "times", None)
-        for times in candidates(recorder.leaves) if times_of is None else [times_of] if times_of else []:
+        for times in candidates(recorder.leaves) if recorder.times is None else filter(None, [recorder.times]):
             found = _folded(compiled, recorder, times, arrays, reasons)
             if found is not None:
                 return found

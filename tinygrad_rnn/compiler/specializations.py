@@ -238,7 +238,9 @@ class Planned(Prepared):
 
 # -- what each call is asked ------------------------------------------------------------------------------------------
 #: what passes whole numbers on
-_PASSING = frozenset({"shift", "reshape", "transpose", "getitem", "copy", "at", "ends", "identity", "ranged", "stack"})
+_PASSING = frozenset({
+    "shift", "reshape", "broadcast_to", "transpose", "getitem", "copy", "at", "ends", "identity", "ranged", "stack",
+})  # fmt: skip
 
 
 class Allowed(NamedTuple):

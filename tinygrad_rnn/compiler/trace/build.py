@@ -35,23 +35,20 @@ class Built:
 
 def build(
     outputs: list[list[Tensor]],
-    leaves: Mapping[int, int | tuple[int, Any] | Tensor],
+    leaves: Mapping[int, int | Tensor],
     first_id: int,
     length: int,
     folded: bool = True,
-    named: dict[Any, int] | None = None,
 ) -> Built:
     """The program of a recording. Raises `FoldError` where there is none.
 
-    outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument, or that
-    and the place in it, or the Tensor outside of the function that it stands for.
+    outputs: each a single Tensor, or the entries of a sequence. leaves: id of a leaf -> number of the argument, or the
+    Tensor outside of the function that it stands for.
     first_id: leaves older than that were made outside of the function, so that their values are read at each call.
-    named: name of a leaf of the steps -> number of the argument, whose first entry is that of step 1; (name, step) for
-    what stands before.
     """
     if not outputs:
         raise Unfoldable("nothing that is computed from its arguments is returned")
-    writer = _Writer(leaves, first_id, length, named or {})
+    writer = _Writer(leaves, first_id, length)
     if not folded:
         return writer.flat(outputs)
     timeline = Timeline(Graph([x for group in outputs for x in group]))
@@ -59,10 +56,8 @@ def build(
 
 
 class _Writer:
-    def __init__(
-        self, leaves: Mapping[int, int | tuple[int, Any] | Tensor], first_id: int, length: int, named: dict[Any, int]
-    ) -> None:
-        self.leaves, self.first_id, self.length, self.named = leaves, first_id, length, named
+    def __init__(self, leaves: Mapping[int, int | Tensor], first_id: int, length: int) -> None:
+        self.leaves, self.first_id, self.length = leaves, first_id, length
         self.roots: dict[int, Node] = {}
 
     # -- a graph without repetition -----------------------------------------------------------------------------------
@@ -77,8 +72,6 @@ class _Writer:
         number = self.leaves.get(node.id)
         if isinstance(number, Tensor):
             return Node("input", (), {"tensor": number}, False, node.value)
-        if isinstance(number, tuple):
-            return Node("input", (), {"leaf": number[0], "at": number[1]}, False, node.value, label=node.name or "")
         if number is not None:
             at = node.name.partition(":at ")[2] if node.name and node.name.startswith("@") else ""
             params: dict[str, Any] = {"leaf": number}
@@ -116,9 +109,6 @@ class _Writer:
             backwards = number < 0  # counted down from the end
             number, offset = (-number - 1, self.length - 1 - shift + start) if backwards else (number, start + shift)
             return Node("input", (), {"leaf": number, "offset": offset, "backwards": backwards}, True, sample)
-        if name in self.named:
-            params = {"leaf": self.named[name], "offset": start - 1, "backwards": False}
-            return Node("input", (), params, True, sample)
         if all(same_value(sample, value) for step, value in values.items() if step is not None):
             return constant(sample)
         raise Unfoldable(f"the leaf {name} has a value of its own at each step, and is no argument")
@@ -131,10 +121,6 @@ class _Writer:
         if name.startswith("@"):
             number, shift = (int(part) for part in name[1:].split(":"))
             number, at = (-number - 1, shift - recorded) if number < 0 else (number, recorded + shift)
-        elif (name, recorded) in self.named:
-            return Node("input", (), {"leaf": self.named[name, recorded]}, False, value)
-        elif name in self.named:
-            number, at = self.named[name], recorded - 1
         else:
             return constant(value)
         return Node("input", (), {"leaf": number, "at": at if step >= 0 else at - self.length}, False, value)

@@ -80,6 +80,9 @@ class Recorder:
     ) -> None:
         self.function, self.args, self.kwargs, self.argnums = function, args, kwargs, argnums
         self.leaves: list[Leaf] = []
+        #: which leaves are sequences, where that is known; and why none is
+        self.times: Times | None = None
+        self.reasons: list[str] = []
         self.each_leaf(lambda value, differentiated: self.leaves.append(Leaf(len(self.leaves), value, differentiated)))
         for leaf in self.leaves:
             leaf.alone = any(leaf.value is args[i] for i in argnums)

@@ -16,7 +16,7 @@ from ..types.typed_document import TypedDocument
 from .unroll import Run, Unroller
 
 if TYPE_CHECKING:
-    from ...compiler.equation_files import CompiledModel
+    from .compiled_model import CompiledModel
 
 
 class Model(TypedDocument):
@@ -66,9 +66,9 @@ class Model(TypedDocument):
         >>> round(loss, 3), grads["W"].shape
         (95.679, (2, 2))
         """
-        from ...compiler.equation_files import compile_model  # who only judges needs none of it
+        from .compiled_model import CompiledModel  # who only judges needs none of it
 
-        return compile_model(self, executor, checkpoint)
+        return CompiledModel(self, executor, checkpoint)
 
 
 def load(source: str | Path | Source) -> Model:

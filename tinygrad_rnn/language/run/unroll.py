@@ -14,6 +14,7 @@ import numpy as np
 
 from ...core.errors import GraphError, LanguageError, ShapeError
 from ...core.graph import Graph
+from ...core.ops.identity import name as give_name
 from ...core.scope import entered
 from ...core.tensor import Tensor, plain, tensor
 from ..expressions import Equation
@@ -83,6 +84,11 @@ class Run:
         return {**found, **states}
 
 
+def _held(name: str, value: Any, learned: bool) -> Tensor:
+    """A leaf; a Tensor that is given in its place is used under its name."""
+    return give_name(name, value) if isinstance(value, Tensor) else tensor(value, name=name, requires_grad=learned)
+
+
 def _place(key: str | tuple[Any, ...]) -> Place:
     """`"W"`, `("h", 3)`, `("alpha", 3, 1)` or `("alpha", (3, 1))`."""
     if isinstance(key, str):
@@ -98,7 +104,10 @@ def _before(quantities: Quantities, place: Place) -> bool:
 
 
 class Unroller(Resolver):
-    """Builds a `Run`; with `checked`, given labels have to be what the file declares."""
+    """Builds a `Run`; with `checked`, given labels have to be what the file declares.
+
+    Without it Tensors that are given are used as they are, and no value is looked at: a function is being recorded.
+    """
 
     contract = False
 
@@ -189,14 +198,13 @@ class Unroller(Resolver):
         rows, columns = self.shapes.names[key]
         with entered(self.scope(place)):
             if key in self.model.quantities.classes:
-                labels = self._labels(place, rows * columns)
-                held = tensor(labels, name=name, requires_grad=False)
+                held = _held(name, self._labels(place, rows * columns), learned=False)
                 return Operand(held, rows, columns, self.batch, classes=rows * columns)
             batch = self.batch if step is not None or name in self.model.document.inputs else None
             if batch is not None and 1 not in (rows, columns) and batch > 1:
                 raise self.outside(place, reader, f"is a matrix for each of the {batch} samples: run with batch=1")
             value, learned = self._value(place, rows, columns, batch), name not in self.model.document.fixed
-            return Operand(tensor(value, name=name, requires_grad=learned), rows, columns, batch)
+            return Operand(_held(name, value, learned), rows, columns, batch)
 
     # -- values of leaves ---------------------------------------------------------------------------------------------
     def _random(self, place: Place) -> np.random.Generator:
@@ -206,10 +214,10 @@ class Unroller(Resolver):
         return np.random.default_rng((self.seed, zlib.crc32(name.encode()), *places))
 
     def _given(self, place: Place) -> Any:
+        """The value that is given at a place, None if there is none; a Tensor stays one where no value is checked."""
         name, step = place
-        if place in self.given:
-            return self.given[place]
-        if name in self.given:
+        given = self.given.get(place)
+        if given is None and name in self.given:
             given = self.given[name]
             firsts = [within.first.at(self.lengths) for within in self.model.quantities.ranges_of(name)]
             for at, first in zip(numbers(step), firsts, strict=False):
@@ -218,14 +226,16 @@ class Unroller(Resolver):
                 if at - first >= len(given):
                     raise ShapeError(f"values[{name!r}] holds {len(given)} steps, but {self.said()}")
                 given = given[at - first]
-            return given
-        return None
+        return plain(given) if self.checked else given
 
-    def _labels(self, place: Place, classes: int) -> np.ndarray:
+    def _labels(self, place: Place, classes: int) -> Any:
         given = self._given(place)
         if given is None:
             return self._random(place).integers(0, classes, self.samples)
-        labels = np.asarray(plain(given))
+        if isinstance(given, Tensor):
+            given = np.reshape(given, -1) if given.ndim != 1 else given
+            return given if len(given) == self.samples else np.broadcast_to(given, (self.samples,))
+        labels = np.asarray(given)
         if labels.dtype.kind not in "iu" or labels.size not in (1, self.samples):
             raise ShapeError(
                 f"{place[0]} takes {self.samples} class numbers (integers), not {labels.dtype} of shape {labels.shape}"
@@ -254,8 +264,6 @@ class Unroller(Resolver):
                 raise ShapeError(f"{place[0]} takes class numbers from 0 to {entries - 1}, or columns")
             made = np.eye(entries)[value.reshape(-1)]
             return made if columns > 1 else made.T
-        if not self.checked:
-            return value
         kind = self.model.quantities.labels[place[0], place[1] is not None]
         sums = value if value.ndim < 2 else value.T if columns > 1 else value
         sums = sums.sum(axis=0)
@@ -275,12 +283,18 @@ class Unroller(Resolver):
             size = 1.0 / np.sqrt(columns) if rows > 1 and columns > 1 else 1.0 if data else 0.5
             value = self._bounded(place[0], self._random(place).standard_normal(shape) * size * self.scale)
             return float(value[0, 0]) if batch is None and shape == (1, 1) else value
-        value = np.asarray(plain(given))
-        if (place[0], place[1] is not None) in self.model.quantities.labels:
+        return self._fitted(place, given if isinstance(given, Tensor) else np.asarray(given), (rows, columns), batch)
+
+    def _fitted(self, place: Place, value: Any, of: tuple[int, int], batch: int | None) -> Any:
+        """A given value in the shape of a quantity `of` rows and columns. Raises `ShapeError` where it has another."""
+        rows, columns = of
+        width = batch or 1 if columns == 1 else columns
+        shape = (rows, width) if columns == 1 or rows > 1 else (batch or 1, columns)
+        if (place[0], place[1] is not None) in self.model.quantities.labels and self.checked:
             value = self._checked_label(place, value, rows, columns)
         value = value if value.dtype.kind == "f" else value.astype(float)
         if batch is None and (rows, columns) == (1, 1) and value.size == 1:
-            return float(value.reshape(()))
+            return np.reshape(value, ()) if isinstance(value, Tensor) else float(value.reshape(()))
         if value.ndim < 2 and value.size == rows * columns:
             value = value.reshape(rows, columns)
         if value.ndim == 1 and (rows, columns) == (1, 1):
