@@ -59,6 +59,8 @@ class Tally:
     ending: str = ".rnn"
     #: numbers alone, without explanations, proofs and the certificate of the probe: several times as fast
     verdicts_only: bool = False
+    #: documents with answer sheets
+    notes: Path = Path()
 
     def verify(self, text: str) -> Any:
         """The package's report on a file."""

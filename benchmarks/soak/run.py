@@ -1,6 +1,6 @@
 """The soak: random files by the thousand, and what must never happen to one of them.
 
-python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--verdicts] [--save FOLDER] [PART ...]
+python -m benchmarks soak [--seed N] [--count N] [--minutes M] [--verdicts] [--save FOLDER] [--notes FOLDER] [PART ...]
 """
 
 from __future__ import annotations
@@ -11,7 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.soak import domains, faults, judging, laws, layers, loops, programs, threads
+from benchmarks.soak import (
+    documents,
+    domains,
+    faults,
+    judging,
+    laws,
+    layers,
+    loops,
+    note_answers,
+    note_damage,
+    note_slips,
+    programs,
+    threads,
+)
 from benchmarks.soak.judging import Tally
 
 Part = Callable[[Iterator[str], Tally], None]
@@ -42,9 +55,14 @@ PARTS: dict[str, tuple[Part, int]] = {
     "kills": (faults.kill_runs, 10),
     "bits": (faults.flip_bits, 4000),
     "laws": (laws.check, 1000),
+    "notes": (note_answers.compare_sheets, 100),
+    "slips": (note_slips.mutate_claims, 700),
+    "damage": (note_damage.damage_documents, 20000),
 }
 #: the parts whose files are Python
 SCRIPTS = ("programs", "loops", "jitted", "layers")
+#: the parts whose files are lecture notes
+DOCUMENTS = ("notes", "slips", "damage")
 
 
 def main(arguments: list[str]) -> None:
@@ -57,6 +75,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--minutes", type=float, default=None, help="end each part after so long, with what it has")
     parser.add_argument("--verdicts", action="store_true", help="numbers alone: no explanations, no proofs")
     parser.add_argument("--save", type=Path, default=None, help="a folder for the files that were judged wrongly")
+    parser.add_argument("--notes", type=Path, default=documents.FOLDER, help="documents with answer sheets")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
@@ -65,7 +84,7 @@ def main(arguments: list[str]) -> None:
         folder = options.save / part if options.save else None
         start = time.perf_counter()
         count = options.count or PARTS[part][1]
-        tally = soak(part, options.seed, count, folder, options.minutes, options.verdicts)
+        tally = soak(part, options.seed, count, folder, options.minutes, options.verdicts, options.notes)
         print(f"## {part}: {tally.files} files, seed {options.seed}, {time.perf_counter() - start:.0f} s\n")
         print(report(tally), flush=True)
 
@@ -77,9 +96,11 @@ def soak(
     folder: Path | None = None,
     minutes: float | None = None,
     verdicts_only: bool = False,
+    notes: Path = documents.FOLDER,
 ) -> Tally:
     """One part of it; the seeds of its files are `SEED-0`, `SEED-1`, …"""
-    tally = Tally(folder=folder, verdicts_only=verdicts_only, ending=".py" if part in SCRIPTS else ".rnn")
+    ending = ".py" if part in SCRIPTS else ".txt" if part in DOCUMENTS else ".rnn"
+    tally = Tally(folder=folder, verdicts_only=verdicts_only, ending=ending, notes=notes)
     seeds = _seeds(seed, count, tally, minutes)
     judge, _ = PARTS[part]
     judge(seeds, tally)
