@@ -163,7 +163,8 @@ def test_what_is_no_notebook_says_so(text: str) -> None:
     [
         (r"a = \foo b", r"\foo is no command"), ("a = (b", "not closed"),
         ("a = " + "{(" * 200 + "b" + ")}" * 200, "deep"),
-        ("a = b +", "nothing follows"), (r"a = \frac{b}", "argument is missing"), (r"\begin{pmatrix} a", "does not end"),
+        ("a = b +", "nothing follows"), (r"a = \frac{b}", "argument is missing"),
+        (r"\begin{pmatrix} a", "does not end"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_where_and_why(latex: str, reason: str) -> None:

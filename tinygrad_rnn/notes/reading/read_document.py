@@ -27,7 +27,7 @@ from .expression_parser import Expressions
 from .formula_rows import statements
 from .latex_tokens import LatexToken, Unread, tokens
 from .macros import Macro, definitions, written_out
-from .splitting import Stretch, stretches
+from .splitting import PageStretch, stretches
 
 SUFFIXES = {".md": "md", ".markdown": "md", ".txt": "md", ".tex": "tex", ".ltx": "tex", ".ipynb": "ipynb"}
 #: files that are \\input are followed so far, and no further
@@ -152,7 +152,7 @@ def _prose(text: str, start: int, end: int) -> Iterator[Prose]:
 
 
 def _item(
-    text: str, part: Stretch, kind: str, macros: Mapping[str, Macro], damaged: bool, repairs: list[Repair]
+    text: str, part: PageStretch, kind: str, macros: Mapping[str, Macro], damaged: bool, repairs: list[Repair]
 ) -> Item | None:
     extent = Extent(part.start, part.end)
     inner = text[part.inner : part.after]
@@ -195,7 +195,7 @@ def _setting(part: str) -> tuple[str, str]:
 
 
 def _formula(
-    text: str, part: Stretch, kind: str, macros: Mapping[str, Macro], damaged: bool, repairs: list[Repair]
+    text: str, part: PageStretch, kind: str, macros: Mapping[str, Macro], damaged: bool, repairs: list[Repair]
 ) -> Formula:
     extent = Extent(part.start, part.end)
     latex = text[part.inner : part.after]
@@ -211,7 +211,7 @@ def _formula(
     return Formula(extent, part.kind, latex, tuple(made), tuple(_unreadable(error, part) for error in unread))
 
 
-def _unreadable(error: Unread, part: Stretch) -> Unreadable:
+def _unreadable(error: Unread, part: PageStretch) -> Unreadable:
     start, end = (error.start, error.end) if part.inner <= error.start <= part.after else (part.inner, part.after)
     return Unreadable(Extent(start, end), error.reason)
 

@@ -30,7 +30,7 @@ LONGEST_INLINE = 2000
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PageStretch:
     """A part of a page: its content is `inner` to `after`.
 
     `kind` is title, fence, comment, front, preamble, inline or display.
@@ -45,14 +45,14 @@ class Stretch:
     word: str = ""
 
 
-def stretches(text: str, kind: str) -> list[Stretch]:
+def stretches(text: str, kind: str) -> list[PageStretch]:
     """The parts of a page that are not plain prose, in order.
 
     >>> [(s.kind, "# A\\nLet $h$ be".__getitem__(slice(s.inner, s.after))) for s in stretches("# A\\nLet $h$ be", "md")]
     [('title', 'A'), ('inline', 'h')]
     """
     fixed = sorted(_of_latex(text) if kind == "tex" else _of_markdown(text), key=lambda part: part.start)
-    made: list[Stretch] = []
+    made: list[PageStretch] = []
     at = 0
     for part in fixed:
         if part.start < at:
@@ -64,29 +64,29 @@ def stretches(text: str, kind: str) -> list[Stretch]:
     return _in_order(made)
 
 
-def _in_order(made: list[Stretch]) -> list[Stretch]:
-    kept: list[Stretch] = []
+def _in_order(made: list[PageStretch]) -> list[PageStretch]:
+    kept: list[PageStretch] = []
     for part in made:
         if not kept or part.start >= kept[-1].end:
             kept.append(part)
     return kept
 
 
-def _of_markdown(text: str) -> Iterator[Stretch]:
+def _of_markdown(text: str) -> Iterator[PageStretch]:
     front = _FRONT.match(text)
     if front:
-        yield Stretch("front", 0, front.end(), front.start("text"), front.end("text"))
+        yield PageStretch("front", 0, front.end(), front.start("text"), front.end("text"))
     fences = list(_fences(text, front.end() if front else 0))
     yield from fences
     inside = [(part.start, part.end) for part in fences]
     for comment in _COMMENT.finditer(text):
         if not _within(inside, comment.start()):
-            yield Stretch("comment", comment.start(), comment.end(), comment.start("text"), comment.end("text"))
+            yield PageStretch("comment", comment.start(), comment.end(), comment.start("text"), comment.end("text"))
     for pattern in (_HEADING, _HTML_HEADING):
         for title in pattern.finditer(text):
             if not _within(inside, title.start()) and (pattern is _HTML_HEADING or _begins_line(text, title.start())):
                 level = len(title["level"]) if pattern is _HEADING else int(title["level"])
-                yield Stretch("title", title.start(), title.end(), title.start("text"), title.end("text"), level)
+                yield PageStretch("title", title.start(), title.end(), title.start("text"), title.end("text"), level)
 
 
 def _begins_line(text: str, at: int) -> bool:
@@ -97,7 +97,7 @@ def _within(extents: list[tuple[int, int]], at: int) -> bool:
     return any(start <= at < end for start, end in extents)
 
 
-def _fences(text: str, start: int) -> Iterator[Stretch]:
+def _fences(text: str, start: int) -> Iterator[PageStretch]:
     at = start
     while opening := _FENCE.search(text, at):
         if not _begins_line(text, opening.start()):
@@ -109,30 +109,30 @@ def _fences(text: str, start: int) -> Iterator[Stretch]:
         closing = re.compile(rf"^[ \t]*{re.escape(marks[0])}{{{len(marks)},}}[ \t]*$", re.MULTILINE).search(text, inner)
         after, end = (closing.start(), closing.end()) if closing else (len(text), len(text))
         is_math = word == ["math"]
-        yield Stretch(
+        yield PageStretch(
             "display" if is_math else "fence", opening.start(), end, inner, after, word="" if is_math else "".join(word)
         )
         at = max(end, opening.end() + 1)
 
 
-def _of_latex(text: str) -> Iterator[Stretch]:
+def _of_latex(text: str) -> Iterator[PageStretch]:
     verbatim = [(found.start(), found.end()) for found in _VERBATIM.finditer(text)]
     for start, end in verbatim:
-        yield Stretch("fence", start, end, start, end)
+        yield PageStretch("fence", start, end, start, end)
     begins = re.search(r"\\begin\{document\}", text)
     if begins:
-        yield Stretch("preamble", 0, begins.end(), 0, begins.end())
+        yield PageStretch("preamble", 0, begins.end(), 0, begins.end())
     body = begins.end() if begins else 0
     for comment in _TEX_COMMENT.finditer(text):
         if not _within(verbatim, comment.start()) and (comment.start() >= body or "rnn:" in comment[0]):
-            yield Stretch("comment", comment.start(), comment.end(), comment.start() + 1, comment.end())
+            yield PageStretch("comment", comment.start(), comment.end(), comment.start() + 1, comment.end())
     for title in _SECTION.finditer(text, body):
         if not _within(verbatim, title.start()):
             level = _LEVELS[title["kind"]]
-            yield Stretch("title", title.start(), title.end(), title.start("text"), title.end("text"), level)
+            yield PageStretch("title", title.start(), title.end(), title.start("text"), title.end("text"), level)
 
 
-def _mathematics(text: str, start: int, end: int, kind: str) -> Iterator[Stretch]:
+def _mathematics(text: str, start: int, end: int, kind: str) -> Iterator[PageStretch]:
     """The formulas of a stretch of prose; a comment within a formula of LaTeX is left to its tokens."""
     at = start
     while opening := _OPENS.search(text, at, end):
@@ -153,7 +153,7 @@ def _mathematics(text: str, start: int, end: int, kind: str) -> Iterator[Stretch
             return
 
 
-def _formula(text: str, opening: re.Match[str], end: int) -> Stretch | None:
+def _formula(text: str, opening: re.Match[str], end: int) -> PageStretch | None:
     """The formula that a delimiter opens; None where it opens none, as a price does."""
     inner = opening.end()
     if opening["environment"]:
@@ -161,24 +161,24 @@ def _formula(text: str, opening: re.Match[str], end: int) -> Stretch | None:
         if name.rstrip("*") not in ALIGNED and name.rstrip("*") != "array":
             return None
         closes = _end_of(text, name, inner, end)
-        return None if closes is None else Stretch("display", opening.start(), closes, opening.start(), closes)
+        return None if closes is None else PageStretch("display", opening.start(), closes, opening.start(), closes)
     if opening["kramdown"] or opening["bracket"]:
         closing = _CLOSES[opening[0]]
         found = text.find(closing, inner, end)
         if found < 0:
             return None
         form = "inline" if closing.endswith(")") else "display"
-        return Stretch(form, opening.start(), found + len(closing), inner, found)
+        return PageStretch(form, opening.start(), found + len(closing), inner, found)
     after: int | None
     if opening["dollars"]:
         after = _unescaped(text, "$$", inner, end)
         if after is None or not text[inner:after].strip():
             return None
-        return Stretch("display", opening.start(), after + 2, inner, after)
+        return PageStretch("display", opening.start(), after + 2, inner, after)
     after = _unescaped(text, "$", inner, min(end, inner + LONGEST_INLINE))
     if after is None or "\n\n" in text[inner:after] or not _is_mathematics(text, inner, after):
         return None
-    return Stretch("inline", opening.start(), after + 1, inner, after)
+    return PageStretch("inline", opening.start(), after + 1, inner, after)
 
 
 def _is_mathematics(text: str, inner: int, after: int) -> bool:
