@@ -1,0 +1,639 @@
+"""Judge a document: find its sentences, conventions and models, and give a verdict on every claim in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import combinations, product
+
+from .arithmetic import Layout
+from .claim_values import (
+    CLASH,
+    DIFFERS,
+    HOLDS,
+    MISSING,
+    Alias,
+    ClaimValues,
+    Comparison,
+    Path,
+    compare,
+)
+from .document_verdict import (
+    CONDITIONAL,
+    NOTATION,
+    UNATTACHED,
+    ClaimVerdict,
+    DocumentVerdict,
+    FoundModel,
+    UnreadFormula,
+    VotedConvention,
+)
+from .meaning import (
+    Accumulated,
+    Continued,
+    Derivative,
+    FunctionOf,
+    GradientName,
+    Incomprehensible,
+    Known,
+    Meaning,
+    Named,
+    Said,
+    Transposed,
+    When,
+    shifted,
+    walk,
+)
+from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
+from .notation import BigOperator, Differentiation, Formula, Letters, Numeral, Pages, Prose, Statement, Title
+from .resolving import Resolver, Survey, Vocabulary, parts_of, spelled
+from .unrolled_model import Network, Unrolled, parameters
+
+PASS, FAIL, INCONCLUSIVE, ILL_TYPED, SCALAR = "PASS", "FAIL", "INCONCLUSIVE", "ILL-TYPED", "SCALAR"
+ADDING = frozenset({"+=", "\\leftarrow+", "\\xleftarrow{+}", "\\mathrel{+}="})
+EQUAL = DEFINING | ADDING | {"\\approx", "\\simeq", "\\leftarrow", "≈"}
+MODES = ("total", "step", "direct")
+_MODE_SAYS = {
+    "total": "",
+    "step": "derivatives between states are those within one step",
+    "direct": "derivatives between states are direct ones, other names held fixed",
+}
+STEPS = 4
+
+
+@dataclass
+class Claim:
+    """One link: its sides, the sides before them in the chain, and where it stands."""
+
+    sentence: Sentence
+    number: int
+    sides: list[Side]
+    sign: str
+
+    @property
+    def first(self) -> Side:
+        """The far left of the chain."""
+        return self.sides[0]
+
+    @property
+    def before(self) -> Side:
+        """The side left of the link."""
+        return self.sides[-2]
+
+    @property
+    def right(self) -> Side:
+        """The side that is judged."""
+        return self.sides[-1]
+
+    @property
+    def adds(self) -> bool:
+        """Whether the sign adds a share to its left side."""
+        return "+" in self.sign
+
+    def trees(self) -> list[Meaning]:
+        """The trees of the far left and the right side."""
+        return [side.meaning for side in (self.first, self.right) if side.meaning is not None]
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What a document leaves open and a vote of all its claims settles."""
+
+    rows: bool = False
+    layout: Layout = Layout()
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Judge:
+    """Everything known of a document while it is judged."""
+
+    pages: Pages
+    words: Vocabulary
+    sentences: list[Sentence]
+    networks: list[Network]
+    claims: list[Claim]
+    aliases: dict[str, Alias] = field(default_factory=dict)
+    signs: dict[str, str] = field(default_factory=dict)
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    named_at: set[int] = field(default_factory=set)
+    cache: dict[object, Unrolled] = field(default_factory=dict)
+    conventions: list[VotedConvention] = field(default_factory=list)
+
+    # -- evaluating -----------------------------------------------------------------------------------------------------
+    def unrolled(self, network: Network, assumptions: Assumptions, ones: bool = False, seed: int = 0) -> Unrolled:
+        """The network with values, made once."""
+        slot = (id(network), assumptions.rows, assumptions.choices, ones, seed)
+        if slot not in self.cache:
+            steps = self.words.final or STEPS
+            self.cache[slot] = Unrolled(network, steps, seed, dict(assumptions.choices), assumptions.rows, ones)
+        return self.cache[slot]
+
+    def values(self, claim: Claim, network: Network, assumptions: Assumptions, mode: str = "total", ones: bool = False, seed: int = 0) -> ClaimValues:
+        """The environment of a claim."""
+        made = ClaimValues(self.unrolled(network, assumptions, ones, seed), self.aliases, assumptions.layout, self.signs, mode)
+        made.step_share = self.is_step_share(claim)
+        return made
+
+    def is_step_share(self, claim: Claim) -> bool:
+        """Whether a parameter's gradient means the share of one step: `+=`, or dW with a free step on the right."""
+        left = claim.first.meaning
+        left = left.base if isinstance(left, Transposed) else left
+        if claim.adds:
+            return True
+        if not isinstance(left, GradientName) or left.when is not None:
+            return False
+        summed = any(isinstance(c.right.meaning, Accumulated) and c.first.meaning == left for c in self.claims)
+        free = any(isinstance(p, (Named, GradientName)) and p.when is not None and self.words.time in p.when.letters for p in walk(claim.right.meaning)) if claim.right.meaning is not None else False
+        if isinstance(claim.right.meaning, Accumulated) and claim.right.meaning.over == "time" or summed:
+            return False
+        alias = self.aliases.get(left.key)
+        timeless = alias is not None and isinstance(alias.meaning, Derivative) and isinstance(alias.meaning.by, Named) and alias.meaning.by.when is None
+        return timeless and (free or True)
+
+    def network_of(self, claim: Claim) -> list[Network]:
+        """The networks a claim may speak of, the nearest first."""
+        before = [n for n in self.networks if n.place <= claim.sentence.place]
+        after = [n for n in self.networks if n.place > claim.sentence.place]
+        return [*reversed(before), *after]
+
+    def compared(self, claim: Claim, assumptions: Assumptions, quick: bool = False) -> tuple[Comparison, str, Network]:
+        """The best a claim's side can do as a total derivative: the comparison, the mode and the network."""
+        worst: tuple[Comparison, str, Network] | None = None
+        rank = {HOLDS: 0, DIFFERS: 1, CLASH: 2, MISSING: 4}
+        for network in self.network_of(claim):
+            for mode in MODES:
+                left = self.values(claim, network, assumptions)
+                right = replace(left, mode=mode)
+                assert claim.first.meaning is not None and claim.right.meaning is not None
+                found = compare(claim.first.meaning, left, claim.right.meaning, right, quick=quick)
+                if found.result == HOLDS:
+                    return found, mode, network
+                if worst is None or rank.get(found.result, 3) < rank.get(worst[0].result, 3):
+                    worst = (found, mode, network)
+                if found.result in (MISSING, CLASH):
+                    break
+            if worst is not None and worst[0].result != MISSING:
+                break
+        assert worst is not None
+        return worst
+
+    # -- conventions ----------------------------------------------------------------------------------------------------
+    def judged(self) -> list[Claim]:
+        """Claims that can be evaluated."""
+        return [c for c in self.claims if c.first.meaning is not None and c.right.meaning is not None and not self.introduces(c)]
+
+    def score(self, assumptions: Assumptions) -> tuple[int, int]:
+        """How many claims hold, and how many have shapes that fit."""
+        holds = typed = 0
+        for claim in self.judged():
+            result = self.compared(claim, assumptions, quick=True)[0]
+            holds += result.result == HOLDS and not result.vanishes
+            typed += result.result != CLASH
+        unclear = sum(len(self.unrolled(n, assumptions).inconsistent) for n in self.networks[-1:])
+        return holds, typed - 3 * unclear
+
+    def settle(self) -> None:
+        """Choose what the document leaves open: each choice by the claims that hold under it."""
+        best, score = self.assumptions, self.score(self.assumptions)
+        for about, options in self.options():
+            votes = [(describe, self.score(option) if option != best else score, option) for describe, option in ((d, change(best)) for d, change in options)]
+            name, top, option = max(votes, key=lambda vote: vote[1])
+            if top > score:
+                best, score = option, top
+            else:
+                name = next((d for d, s, o in votes if o == best), name)
+            self.conventions.append(VotedConvention(about, name, tuple((d, s[0]) for d, s, _ in votes)))
+        self.assumptions = best
+
+    def options(self):  # type: ignore[no-untyped-def]
+        """What may be chosen: a subject and changes of the assumptions."""
+        yield "vectors", [("columns", lambda a: replace(a, rows=False)), ("rows", lambda a: replace(a, rows=True))]
+        functions = {p.function for s in self.sentences for side in s.sides if side.meaning for p in walk(side.meaning) if isinstance(p, FunctionOf)}
+        for letter in sorted(functions & {"sigma", "phi", "g", "f", "theta", "varphi"}):
+            known = ["sigmoid", "tanh"] if letter == "sigma" else ["tanh"]
+            yield (
+                f"function {letter}",
+                [("any smooth one", lambda a: a)]
+                + [(k, lambda a, k=k, letter=letter: replace(a, choices=_with(a.choices, f"function {letter}", k))) for k in known],
+            )
+        yield from self._loss_options()
+        yield (
+            "gradients",
+            [
+                ("shape of the quantity", lambda a: replace(a, layout=replace(a.layout, transposed=False))),
+                ("transposed", lambda a: replace(a, layout=replace(a.layout, transposed=True))),
+            ],
+        )
+        yield (
+            "Jacobians",
+            [
+                ("rows for what is differentiated", lambda a: replace(a, layout=replace(a.layout, denominator=False))),
+                ("columns for what is differentiated", lambda a: replace(a, layout=replace(a.layout, denominator=True))),
+            ],
+        )
+
+    def _loss_options(self):  # type: ignore[no-untyped-def]
+        """Losses in words: where a claim has output minus target for a gradient of a loss nobody defines."""
+        defined = {slot for n in self.networks for slot in n.definitions}
+        sinks = {sink for n in self.networks for sink in n.sinks()}
+        pairs: Counter[tuple[str, str]] = Counter()
+        for claim in self.claims:
+            for part in walk(claim.right.meaning) if claim.right.meaning is not None else ():
+                if hasattr(part, "terms") and len(part.terms) == 2 and all(isinstance(t, Named) for t in part.terms):
+                    one, two = part.terms
+                    if one.key in sinks and (two.key, True) not in defined and two.when is not None:
+                        pairs[one.key, two.key] += 1
+        for output, target in list(pairs)[:1]:
+
+            def change(a: Assumptions, kind: str) -> Assumptions:
+                choices = _with(a.choices, "loss", kind)
+                for key, value in (("output", output), ("target", target), ("targets", target)):
+                    choices = _with(choices, key, value)
+                return replace(a, choices=choices)
+
+            yield (
+                "loss",
+                [
+                    ("any smooth function of the outputs", lambda a: a),
+                    ("cross entropy of a softmax", lambda a: change(a, "cross entropy")),
+                    ("half the square", lambda a: change(a, "half the square")),
+                ],
+            )
+
+    # -- names of gradients -----------------------------------------------------------------------------------------------
+    def introduces(self, claim: Claim) -> bool:
+        """Whether a link only gives a name, or a value at the boundary."""
+        left, right = claim.first.meaning, claim.right.meaning
+        if claim.sentence.place in self.named_at and len(claim.sides) == 2:
+            return True
+        if isinstance(right, Said):
+            return True
+        if isinstance(left, GradientName) and isinstance(right, Known) and right.value == 0 and len(claim.sides) == 2:
+            return True
+        if isinstance(left, Named) and right is not None and not is_plain(right) and not claim.adds:
+            return (left.key, left.when is not None) not in {slot for n in self.networks for slot in n.definitions}
+        return False
+
+    def name_gradients(self) -> None:
+        """Settle what each gradient's name stands for: stated, read off the name, or voted."""
+        names = {p for c in self.claims for side in c.sides if side.meaning for p in walk(side.meaning) if isinstance(p, GradientName)}
+        for claim in self.claims:
+            self._stated(claim)
+        open_names = sorted({n.key for n in names} - set(self.aliases))
+        for key in open_names:
+            alias = self._spelled(key)
+            if alias is not None:
+                self.aliases[key] = alias
+        for key in open_names:
+            if key not in self.aliases or ":" in key:
+                self._voted(key)
+
+    def _stated(self, claim: Claim) -> None:
+        left, right = claim.first.meaning, claim.right.meaning
+        if len(claim.sides) != 2 or not isinstance(left, GradientName) or not isinstance(right, Derivative) or left.key in self.aliases or claim.adds:
+            return
+        by = right.by
+        if not isinstance(by, Named) or right.of is not None and not isinstance(right.of, (Named, FunctionOf)):
+            return
+        meaning: Meaning = right
+        if left.when is not None and len(left.when.terms) == 1:
+            letter = left.when.terms[0][0]
+            meaning = shifted(right, letter, When(((self.words.time, 1),)).plus(When((), left.when.offset), -1))
+        if by.index and left.index:
+            meaning = replace(meaning, by=replace(meaning.by, index=()))  # type: ignore[attr-defined]
+        self.aliases[left.key] = Alias(meaning)
+        self.named_at.add(claim.sentence.place)
+
+    def _quantities(self) -> dict[str, bool]:
+        """Names of the models' quantities: whether they have a time."""
+        found: dict[str, bool] = {}
+        for network in self.networks:
+            for key, timed in network.definitions:
+                if key not in network.losses:
+                    found[key] = timed
+            bodies = [d.body for d in network.definitions.values()]
+            for body in bodies:
+                for name in names_in(body):
+                    if name.key not in network.losses:
+                        found.setdefault(name.key, name.when is not None)
+        return found
+
+    def _spelled(self, key: str) -> Alias | None:
+        quantities = self._quantities()
+        base, _, label = key.removeprefix("d ").partition(":") if key.startswith("d ") else key.partition("_")
+        name = base if key.startswith("d ") else label
+        share = "handed" if key.startswith("d ") and label else "total"
+        if name in quantities:
+            return Alias(self._gradient_by(name, quantities[name]), share)
+        return None
+
+    def _gradient_by(self, name: str, timed: bool) -> Derivative:
+        return Derivative(None, Named(name, When(((self.words.time, 1),)) if timed else None))
+
+    def _voted(self, key: str) -> None:
+        quantities = self._quantities()
+        mine = [c for c in self.judged() if any(isinstance(p, GradientName) and p.key == key for t in c.trees() for p in walk(t))]
+        defining = [c for c in mine if isinstance(c.first.meaning, GradientName) and c.first.meaning.key == key]
+        if not defining and ":" not in key:
+            return
+        spelled_alias = self.aliases.get(key)
+        options = [spelled_alias, replace(spelled_alias, share="total")] if spelled_alias is not None else [Alias(self._gradient_by(n, True)) for n, timed in quantities.items() if timed]
+        best: tuple[int, int] = (0, 0)
+        chosen: Alias | None = spelled_alias
+        for rank, option in enumerate(options):
+            self.aliases[key] = option
+            count = sum(self.compared(c, self.assumptions, quick=True)[0].result == HOLDS for c in mine)
+            if (count, -rank) > best and count:
+                best, chosen = (count, -rank), option
+        if chosen is None and defining and defining[0].right.meaning is not None:
+            chosen = None
+        if chosen is None:
+            self.aliases.pop(key, None)
+        else:
+            self.aliases[key] = chosen
+
+    # -- signs ------------------------------------------------------------------------------------------------------------
+    def settle_signs(self) -> None:
+        """What each sign of multiplication means, by how it is used where shapes leave no doubt."""
+        votes: Counter[tuple[str, str]] = Counter()
+        for claim in self.judged():
+            for network in self.network_of(claim)[:1]:
+                values = self.values(claim, network, self.assumptions)
+                assert claim.first.meaning is not None and claim.right.meaning is not None
+                compare(claim.first.meaning, values, claim.right.meaning, values, quick=True)
+                votes.update({vote: 1 for vote in values.votes})
+        for network in self.networks:
+            votes.update({vote: 1 for vote in self.unrolled(network, self.assumptions).votes})
+        for sign in sorted({sign for sign, _ in votes}):
+            matrix, entrywise = votes[sign, "matrix"], votes[sign, "entrywise"]
+            choice = "by shapes" if min(matrix, entrywise) > 1 else "matrix" if matrix > entrywise else "entrywise"
+            if min(matrix, entrywise) == 1 and max(matrix, entrywise) < 3:
+                choice = "by shapes"
+            self.signs[sign] = "shapes" if choice == "by shapes" else choice
+            self.conventions.append(VotedConvention(f"product {sign or 'juxtaposition'}", choice, (("matrix", matrix), ("entrywise", entrywise))))
+
+    # -- verdicts ---------------------------------------------------------------------------------------------------------
+    def verdict(self, claim: Claim) -> ClaimVerdict:
+        """The verdict on one claim."""
+        for side in (claim.first, claim.right):
+            if side.meaning is None:
+                return self._told(claim, INCONCLUSIVE, None, explanation=side.why)
+        if self.introduces(claim):
+            return self._told(claim, NOTATION, None)
+        comparison, mode, network = self.compared(claim, self.assumptions)
+        if comparison.result == HOLDS:
+            if comparison.vanishes and not _is_zero(claim.right.meaning):
+                return self._told(claim, INCONCLUSIVE, network, explanation="both sides vanish in the model that was found")
+            if not self._holds_again(claim, network, mode):
+                return self._told(claim, FAIL, network, explanation="the sides differ at some values")
+            return self._told(claim, PASS, network, reading=_MODE_SAYS[mode])
+        if len(claim.sides) > 2 and claim.before.meaning is not None:
+            previous = self._as_before(claim, network)
+            if previous is not None:
+                return self._told(claim, PASS, network, reading=previous)
+        if comparison.result == MISSING:
+            return self._told(claim, UNATTACHED, None, explanation=f"{comparison.why} is not defined")
+        if comparison.result not in (DIFFERS, CLASH):
+            return self._told(claim, INCONCLUSIVE, network, explanation=comparison.why)
+        share = self._as_share(claim, network)
+        if share is not None:
+            return share
+        ones = self._with_ones(claim, network)
+        if comparison.result == CLASH:
+            return self._told(claim, SCALAR if ones else ILL_TYPED, network, explanation=comparison.why)
+        if ones:
+            return self._told(claim, SCALAR, network, explanation="it holds only where every size is 1")
+        return self._told(claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values")
+
+    def _holds_again(self, claim: Claim, network: Network, mode: str) -> bool:
+        left = self.values(claim, network, self.assumptions, seed=1)
+        assert claim.first.meaning is not None and claim.right.meaning is not None
+        return compare(claim.first.meaning, left, claim.right.meaning, replace(left, mode=mode)).result == HOLDS
+
+    def _as_before(self, claim: Claim, network: Network) -> str | None:
+        values = self.values(claim, network, self.assumptions)
+        assert claim.before.meaning is not None and claim.right.meaning is not None
+        for one, other in product(MODES, MODES):
+            found = compare(claim.before.meaning, replace(values, mode=one), claim.right.meaning, replace(values, mode=other))
+            if found.result == HOLDS and not (found.vanishes and not _is_zero(claim.right.meaning)):
+                return f"equal to the side before{': ' + _MODE_SAYS[one] if _MODE_SAYS[one] else ''}"
+        return None
+
+    def _with_ones(self, claim: Claim, network: Network) -> bool:
+        try:
+            values = self.values(claim, network, self.assumptions, ones=True)
+        except (ValueError, TypeError, Incomprehensible):
+            return False
+        assert claim.first.meaning is not None and claim.right.meaning is not None
+        return any(compare(claim.first.meaning, values, claim.right.meaning, replace(values, mode=mode)).result == HOLDS for mode in MODES)
+
+    def _as_share(self, claim: Claim, network: Network) -> ClaimVerdict | None:
+        """Whether a side is the derivative through some readers only: a share of one path."""
+        left, right = claim.first.meaning, claim.right.meaning
+        assert left is not None and right is not None
+        values = self.values(claim, network, self.assumptions)
+        jacobian = isinstance(left, Derivative) and left.of is not None
+        paths = "+" in claim.sign or self._speaks_of_paths(claim)
+        for mode in MODES:
+            other = replace(values, mode=mode)
+            if jacobian and mode != "total" and self._equal(left, other, right, other):
+                return self._told(claim, PASS if paths else CONDITIONAL, network, reading=_MODE_SAYS[mode], explanation="it holds if the other names are held fixed")
+            for path in self._paths(left, values):
+                if self._equal(left, replace(values, path=path), right, other):
+                    through = ", ".join(sorted(key.removeprefix("pre ") for key, _ in path))
+                    held = sorted({key.removeprefix("pre ") for full in [self._readers(left, values)] for key, _ in full - path})
+                    reading = f"the share through {through}"
+                    if paths:
+                        return self._told(claim, PASS, network, reading=reading)
+                    return self._told(claim, CONDITIONAL, network, reading=reading, explanation=f"it holds if {', '.join(held)} {'is' if len(held) == 1 else 'are'} held fixed")
+        return None
+
+    def _equal(self, left: Meaning, a: ClaimValues, right: Meaning, b: ClaimValues) -> bool:
+        found = compare(left, a, right, b)
+        return found.result == HOLDS and not found.vanishes
+
+    def _readers(self, left: Meaning, values: ClaimValues) -> Path:
+        """Who reads what is differentiated by, as names and steps from it."""
+        by = left
+        if isinstance(by, Transposed):
+            by = by.base
+        if isinstance(by, GradientName) and by.key in self.aliases:
+            by = self.aliases[by.key].meaning
+        if not isinstance(by, Derivative) or not isinstance(by.by, Named) or by.by.when is None:
+            return frozenset()
+        point = (by.by.key, 2)
+        return frozenset((key, at - 2) for key, at in values.unrolled.readers(point) if at is not None)
+
+    def _paths(self, left: Meaning, values: ClaimValues) -> Iterator[Path]:
+        readers = sorted(self._readers(left, values))
+        if len(readers) > 7:
+            steps = {at for _, at in readers}
+            yield from (frozenset(r for r in readers if r[1] == at) for at in steps if len(steps) > 1)
+            return
+        for count in range(len(readers) - 1, 0, -1):
+            yield from (frozenset(some) for some in combinations(readers, count))
+
+    def _speaks_of_paths(self, claim: Claim) -> bool:
+        left = claim.first.meaning
+        if isinstance(left, GradientName) and ":" in left.key:
+            return True
+        return isinstance(left, Derivative) and bool(left.note)
+
+    def _told(self, claim: Claim, verdict: str, network: Network | None, reading: str = "", explanation: str = "") -> ClaimVerdict:
+        page = claim.sentence.page
+        line, column = page.place(claim.sentence.row)
+        start = claim.before.notation.extent.start
+        end = claim.right.notation.extent.end
+        name = None if network is None else network.name
+        return ClaimVerdict(page.file, page.cell, line, column, start, end, page.text[start:end], verdict, name, reading, explanation)
+
+
+def _with(choices: tuple[tuple[str, str], ...], key: str, value: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((dict(choices) | {key: value}).items()))
+
+
+def _is_zero(node: Meaning | None) -> bool:
+    return isinstance(node, Known) and node.value == 0
+
+
+# -- reading a document -------------------------------------------------------------------------------------------------
+def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
+    """The statements of a document with their meaning, in order, and its vocabulary."""
+    raw: list[Sentence] = []
+    heading, words = 0, ""
+    last: Sentence | None = None
+    for page in pages.pages:
+        for item in page.items:
+            if isinstance(item, Title):
+                heading += 1
+            elif isinstance(item, Prose):
+                words = item.text
+            elif isinstance(item, Formula):
+                for statement in item.statements:
+                    continues = bool(statement.sides) and statement.sides[0] is None
+                    sides = [Side(node, None) for node in statement.sides if node is not None]
+                    shown = statement.sides[0] if statement.sides and statement.sides[0] is not None else None
+                    row = shown.extent.start if shown is not None else statement.links[0].extent.start if statement.links else statement.extent.start
+                    made = Sentence(page, statement, heading, len(raw), row, sides, statement.links, last if continues else None, words)
+                    raw.append(made)
+                    if statement.links:
+                        last = made
+    survey = Survey([node for s in raw for node in s.statement.sides if node is not None])
+    words_of = survey.vocabulary()
+    _prepare(raw, words_of)
+    resolver = Resolver(words_of)
+    for sentence in raw:
+        for side in sentence.sides:
+            try:
+                side.meaning = resolver.read(side.notation)
+            except Incomprehensible as why:
+                side.why = str(why)
+    return raw, words_of
+
+
+def _prepare(sentences: list[Sentence], words: Vocabulary) -> None:
+    """Which names the document defines, and which it gives to derivatives."""
+    plain = Resolver(words)
+    numerators: Counter[str] = Counter()
+    for sentence in sentences:
+        for side in sentence.sides:
+            for node in parts_of(side.notation):
+                if isinstance(node, Differentiation) and isinstance(node.of, Letters):
+                    numerators[spelled(node.of)] += 1
+                if isinstance(node, Letters):
+                    words.keys.add(spelled(node))
+        if not sentence.statement.sides or not isinstance(sentence.statement.sides[0], Letters) or not sentence.links:
+            continue
+        left = sentence.statement.sides[0]
+        if left.run and left.name not in words.timed and len(left.name) > 1 and left.name.startswith("d"):
+            continue
+        others = [side for side in sentence.sides[1:]]
+        derived = any(isinstance(node, Differentiation) for side in others for node in parts_of(side.notation))
+        prefixed = left.name == "delta"
+        uppers = [u for u in left.upper if isinstance(u, Numeral)]
+        if uppers and others and not derived:
+            words.layered.add(spelled(left))
+        try:
+            named = plain.named(left)
+        except Incomprehensible:
+            continue
+        key = getattr(named, "key", None)
+        if key is None or sentence.links[0].sign not in DEFINING:
+            continue
+        if others and isinstance(others[0].notation, Differentiation) and not prefixed:
+            words.gradients.add(key)
+        elif not derived and not prefixed and any(isinstance(node, Letters) for side in others for node in parts_of(side.notation)):
+            words.defined.add(key)
+    words.gradients -= words.defined
+    words.losses |= {name for name in numerators if name in LOSS_NAMES}
+
+
+def claims_of(sentences: list[Sentence], defining: set[int]) -> list[Claim]:
+    """The equality links that say something to be judged."""
+    claims: list[Claim] = []
+    chains: dict[int, list[Side]] = {}
+    for sentence in sentences:
+        sides = list(chains.get(sentence.before.place, [])) if sentence.before is not None else []
+        new = list(sentence.sides)
+        if not sides and new:
+            sides.append(new.pop(0))
+        for number, link in enumerate(sentence.links):
+            if number >= len(new):
+                break
+            sides.append(new[number])
+            if link.sign in EQUAL or "+" in link.sign:
+                claim = Claim(sentence, number, list(sides), link.sign)
+                if _says_something(claim, defining):
+                    claims.append(claim)
+        chains[sentence.place] = sides
+    return claims
+
+
+def _says_something(claim: Claim, defining: set[int]) -> bool:
+    trees = [side.meaning for side in (claim.first, claim.before, claim.right)]
+    noted = [side.notation for side in (claim.first, claim.right)]
+    if any(isinstance(node, Differentiation) for tree in noted for node in parts_of(tree)):
+        return True
+    if any(tree is not None and any(isinstance(p, (Derivative, GradientName)) for p in walk(tree)) for tree in trees):
+        return True
+    first = claim.first.meaning
+    slopes = first is not None and any(isinstance(p, FunctionOf) and p.slopes for p in walk(first))
+    return slopes and claim.sentence.place not in defining
+
+
+def judge_document(pages: Pages) -> DocumentVerdict:
+    """Everything found in a document.
+
+    The verdict on each claim, in the order of the text, the models and conventions it was judged by, and what could
+    not be read.
+    """
+    sentences, words = sentences_of(pages)
+    finder = ModelFinder(sentences, words.time)
+    networks = finder.find()
+    judge = Judge(pages, words, sentences, networks, claims_of(sentences, finder.defining))
+    judge.name_gradients()
+    judge.settle()
+    judge.name_gradients()
+    judge.settle_signs()
+    verdicts = tuple(judge.verdict(claim) for claim in judge.claims)
+    unread = tuple(
+        UnreadFormula(page.file, page.cell, *page.place(bad.extent.start), item.latex, bad.reason, "=" in item.latex)
+        for page in pages.pages
+        for item in page.items
+        if isinstance(item, Formula)
+        for bad in item.unread
+    )
+    repairs = tuple(f"{page.file}:{page.place(r.extent.start)[0]}: {r.seen} read as {r.taken_for}" for page in pages.pages for r in page.repairs)
+    models = tuple(_model(network, judge) for network in networks if network.definitions)
+    return DocumentVerdict(pages.file, tuple(judge.conventions), models, verdicts, unread, repairs)
+
+
+def _model(network: Network, judge: Judge) -> FoundModel:
+    names = [name for d in network.definitions.values() for name in names_in(d.body)]
+    loose, inputs = parameters(network, names)
+    sentence = judge.sentences[min(network.place, len(judge.sentences) - 1)]
+    states = tuple(key for key, timed in network.definitions if timed and not key.startswith("pre "))
+    loss = () if network.loss is not None and (network.loss, False) in network.definitions else ("a loss: a smooth function of " + ", ".join(network.sinks()),)
+    return FoundModel(network.name, sentence.page.place(sentence.row)[0], sentence.page.cell, states, tuple(loose), tuple(inputs), loss, "")
