@@ -32,6 +32,7 @@ from .meaning import (
     PartOf,
     Power,
     Quotient,
+    StepNumber,
     Summands,
     Transposed,
     When,
@@ -158,6 +159,11 @@ class Calculator:
 
     def _known(self, node: Known) -> Any:
         return float(node.value)
+
+    def _stepnumber(self, node: StepNumber) -> Any:
+        step = self.step(node.when)
+        assert step is not None
+        return float(step)
 
     def _named(self, node: Named) -> Any:
         return self.picked(self.env.look(node, self.step(node.when)), node.index)

@@ -130,7 +130,7 @@ class ClaimValues:
         index: tuple[str | int, ...] = ()
         chosen: Callable[[Reader], bool] = lambda reader: True
         if node.of is None or isinstance(node.of, Named) and node.of.when is None and node.of.key == network.loss:
-            target = self.unrolled.loss_node()
+            target = self._loss()
         elif isinstance(node.of, Named):
             at = calculator.step(node.of.when)
             of = self.point(node.of, at)
@@ -167,6 +167,11 @@ class ClaimValues:
         if index or by.index:
             return Amount(self._entry(chain, index, by.index, calculator))
         return Amount(None, chain)
+
+    def _loss(self) -> Any:
+        if ("the loss", None) not in self.unrolled.nodes:
+            raise Incomprehensible("the loss of the model cannot be computed")
+        return self.unrolled.nodes["the loss", None]
 
     def _entry(self, chain: LinearMap, of: tuple[str | int, ...], by: tuple[str | int, ...], calculator: Calculator) -> Any:
         entries = chain.entries

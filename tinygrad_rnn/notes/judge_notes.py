@@ -516,7 +516,9 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
                     sides = [Side(node, None) for node in statement.sides if node is not None]
                     shown = statement.sides[0] if statement.sides and statement.sides[0] is not None else None
                     row = shown.extent.start if shown is not None else statement.links[0].extent.start if statement.links else statement.extent.start
-                    made = Sentence(page, statement, heading, len(raw), row, sides, statement.links, last if continues else None, words)
+                    made = Sentence(page, statement, heading, len(raw), row, sides, statement.links, None, words)
+                    if continues:
+                        made.before = _continued(raw, made) or last
                     raw.append(made)
                     if statement.links:
                         last = made
@@ -531,6 +533,23 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
             except Incomprehensible as why:
                 side.why = str(why)
     return raw, words_of
+
+
+def _continued(raw: list[Sentence], row: Sentence) -> Sentence | None:
+    """What a row continues that has another equation beside it: the one in the same column of the row above."""
+    rows: list[list[Sentence]] = [[row]]
+    for other in reversed(raw):
+        if other.page is not row.page or len(rows) > 2:
+            break
+        between = row.page.text[other.statement.extent.end : rows[-1][0].statement.extent.start]
+        if "\\\\" in between or "$" in between or "\n\n" in between:
+            rows.append([other])
+        else:
+            rows[-1].insert(0, other)
+    if len(rows) < 2 or len(rows[1]) < 2:
+        return None
+    column = len(rows[0]) - 1
+    return rows[1][column] if column < len(rows[1]) else None
 
 
 def _prepare(sentences: list[Sentence], words: Vocabulary) -> None:

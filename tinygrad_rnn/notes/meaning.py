@@ -69,6 +69,13 @@ class Known(Meaning):
 
 
 @dataclass(frozen=True)
+class StepNumber(Meaning):
+    """A time as a number: T in `1/T`."""
+
+    when: When
+
+
+@dataclass(frozen=True)
 class Named(Meaning):
     """A name of the model, at a time or of no time, or one entry of it (`index`: letters and numbers, from 1)."""
 
@@ -252,6 +259,8 @@ def shifted(node: Meaning, letter: str, to: When) -> Meaning:
     def change(part: Meaning) -> Meaning | None:
         if isinstance(part, (Named, GradientName)) and part.when is not None:
             return replace(part, when=moved(part.when))
+        if isinstance(part, StepNumber):
+            return StepNumber(moved(part.when))
         if isinstance(part, Power) and isinstance(part.exponent, When):
             return Power(rebuilt(part.base, change), moved(part.exponent))
         if isinstance(part, Accumulated):

@@ -82,6 +82,7 @@ class ModelFinder:
         self.defining: set[int] = set()
         self.late: list[tuple[int, ModelDefinition]] = []
         self.timed = {n.key for s in sentences for side in s.sides if side.meaning for n in names_in(side.meaning) if n.when is not None}
+        self.headings: dict[tuple[str, bool], int] = {}
         self.functions: dict[str, str] = {}
 
     def find(self) -> list[Network]:
@@ -189,12 +190,13 @@ class ModelFinder:
             if twin is not None and not replacing:
                 del network.definitions[twin]
             network.definitions[slot] = definition
+            self.headings[slot] = sentence.heading
         elif known.body == definition.body:
             return
         elif self._expanded(known.body) == self._expanded(definition.body):
             if len(list(walk(definition.body))) < len(list(walk(known.body))) and not isinstance(known.body, PartOf):
                 network.definitions[slot] = definition
-        elif not definition.timed and sentence.heading == self.opened:
+        elif not definition.timed and self.headings.get(slot) == sentence.heading:
             return
         else:
             if sentence.heading != self.opened:
@@ -203,6 +205,7 @@ class ModelFinder:
                 self.opened = sentence.heading
                 network = fresh
             network.definitions[slot] = definition
+            self.headings[slot] = sentence.heading
 
     def _normal(self, left: Named, body: Meaning, place: int) -> ModelDefinition | None:
         index = tuple(i for i in left.index if isinstance(i, str))

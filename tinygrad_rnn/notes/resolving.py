@@ -28,6 +28,7 @@ from .meaning import (
     Power,
     Quotient,
     Said,
+    StepNumber,
     Summands,
     Transposed,
     When,
@@ -419,6 +420,8 @@ class Resolver:
             if taken_apart is not None:
                 return taken_apart
         name = spelled(node)
+        if name in self.words.last and not (node.lower or node.upper) and not self.words.timed[name]:
+            return StepNumber(When((("T", 1),)))
         if node.name in FUNCTIONS and name not in self.words.timed or node.primes and name not in self.words.timed:
             # a function that is not applied: tanh' = 1 - tanh^2
             base: Meaning = FunctionOf(_SAME.get(name, name), (), node.primes)
@@ -542,6 +545,9 @@ class Resolver:
         key = "_".join((base, *labels))
         if labels and key not in self.words.defined:
             singles = [label for label in labels if len(label.rstrip("'")) == 1 or label in _GREEK]
+            if base in _PREFIXES:
+                # delta^h is the gradient of h where h is a quantity, and the h-th entry of delta where h counts
+                singles = [label for label in singles if not self.words.timed[label]]
             rest = [label for label in labels if label not in singles]
             bare = "_".join((base, *rest))
             known = bare in self.words.defined or (is_timed and bare in self.words.keys)
@@ -549,13 +555,17 @@ class Resolver:
                 key, entries = bare, [*singles, *entries]
             elif singles and when is None and is_timed and len(singles) == 1 and (known or bare == base):
                 letter = singles[0]
+                slots = [place for place, scripts in (("_", node.lower), ("^", node.upper)) if any(_text(p) == letter for p in _flat(scripts))]
+                placed = any(self.words.places[place, base] for place in slots)  # type: ignore[index]
                 if letter in self.bound.entries:
                     key, entries = bare, [letter, *entries]
-                elif letter.islower() and bare in self.words.defined | self.words.keys:
+                elif letter.islower() and placed and not self.words.timed[letter] and bare in self.words.defined | self.words.keys:
                     key, when = bare, When(((letter, 1),))
             elif singles and all(single in self.bound.entries for single in singles):
                 key, entries = bare, [*singles, *entries]
         prefix = base in _PREFIXES or key in self.words.gradients or base in self.words.gradients
+        if base == "d" and not labels:
+            prefix = False
         if prefix:
             if base not in ("delta", "d", "Delta") and key not in self.words.gradients:
                 prefix = base in self.words.gradients
@@ -572,11 +582,18 @@ class Resolver:
         operators: list[str] = []
         position = 0
         while position < len(node.factors):
+            if self._is_word(node.factors[position]):
+                if operators and position == len(node.factors) - 1:
+                    operators.pop()
+                position += 1
+                continue
             meaning, used = self._factor(node, position)
             factors.append(meaning)
             position += used
             if position < len(node.factors):
                 operators.append(node.operators[position - 1])
+        if not factors:
+            return Said(_text(node))
         if len(factors) == 1:
             return factors[0]
         if "/" in operators:
@@ -586,6 +603,14 @@ class Resolver:
             rest, between = factors[at + 2 :], operators[at + 1 :]
             return _factors([over, *rest], between)
         return _factors(factors, operators)
+
+    def _is_word(self, factor: Notation) -> bool:
+        """Whether a factor is a word of the sentence around a formula: `\\text{Given }`."""
+        if isinstance(factor, Words):
+            return True
+        if not isinstance(factor, Letters) or not factor.upright or len(factor.name) < 3 or factor.lower or factor.upper:
+            return False
+        return factor.name not in FUNCTIONS | self.words.called and not self.words.timed[factor.name] and factor.name not in self.words.defined and factor.name != "prod" and factor.name not in _LOSS_LETTERS
 
     def _factor(self, node: Multiplied, at: int) -> tuple[Meaning, int]:
         head = node.factors[at]

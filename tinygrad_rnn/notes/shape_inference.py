@@ -21,6 +21,7 @@ from .meaning import (
     PartOf,
     Power,
     Quotient,
+    StepNumber,
     Summands,
     Transposed,
 )
@@ -112,7 +113,7 @@ class ShapeInference:
         """The shape of an expression, None where it fits anything. Raises `Inconsistent`."""
         if isinstance(node, Named):
             return (0, 0) if node.index else self.name(node)
-        if isinstance(node, (Known, Length, EntryOf)):
+        if isinstance(node, (Known, Length, EntryOf, StepNumber)):
             return (0, 0)
         if isinstance(node, Summands):
             return self._sum([self.of(term) for term in node.terms])

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.autodiff import gradients
 from ..core.tensor import Tensor, tensor
-from .arithmetic import Amount, Calculator, Layout, LinearMap, OutOfRange, Point
+from .arithmetic import Amount, Calculator, Layout, LinearMap, OutOfRange, Point, ShapesClash
 from .meaning import Accumulated, Derivative, FunctionOf, GradientName, Incomprehensible, Meaning, Named, When, walk
 from .shape_inference import Inconsistent, ShapeInference
 from .smooth_functions import KNOWN, generator, mixing, opaque
@@ -115,6 +115,12 @@ class Unrolled:
                     shapes.same(inner, outer)
             except Inconsistent as why:
                 self.inconsistent.append(f"{definition.key}: {why}")
+        if "target" in self.choices:
+            now = When(((self.network.time, 1),))
+            try:
+                shapes.same(shapes.name(Named(self.choices["output"], now)), shapes.name(Named(self.choices["target"], now)))
+            except Inconsistent as why:
+                self.inconsistent.append(f"the target {self.choices['target']}: {why}")
         self._inference = shapes
         return shapes.sizes(self.ones)
 
@@ -133,9 +139,12 @@ class Unrolled:
             for at in range(1, self.T + 1) if timed else (None,):
                 try:
                     self.node(key, at)
-                except (OutOfRange, Incomprehensible):
-                    continue
-        self.loss_node()
+                except (OutOfRange, Incomprehensible, ShapesClash) as why:
+                    self.inconsistent.append(f"{key}: {why}")
+        try:
+            self.loss_node()
+        except (OutOfRange, Incomprehensible, ShapesClash) as why:
+            self.inconsistent.append(f"the loss: {why}")
 
     def node(self, key: str, at: int | None) -> Tensor:
         """The Tensor of a name at a step."""
