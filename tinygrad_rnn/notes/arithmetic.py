@@ -176,7 +176,7 @@ class Calculator:
         for number in numbers:
             if isinstance(number, str):
                 raise Incomprehensible(f"no entry is given for the index {number}")
-        places = [n if isinstance(i, str) else n - 1 for i, n in zip(index, numbers, strict=True)]  # type: ignore[operator]
+        places = [int(n) - (not isinstance(i, str)) for i, n in zip(index, numbers, strict=True)]
         shape = np.shape(array)
         if len(places) == 1 and 1 in shape:
             at = (places[0], 0) if shape[1] == 1 else (0, places[0])
@@ -210,7 +210,11 @@ class Calculator:
             value = self.settled(amount)
             if sign == "-":
                 value = -value
-            if result is not None and np.shape(result) != np.shape(value) and () not in (np.shape(result), np.shape(value)):
+            if (
+                result is not None
+                and np.shape(result) != np.shape(value)
+                and () not in (np.shape(result), np.shape(value))
+            ):
                 raise ShapesClash(f"a sum of {_size(result)} and {_size(value)}")
             result = value if result is None else result + value
         return Amount(_number(result))
@@ -258,12 +262,16 @@ class Calculator:
         sign = self.env.signs.get(operator, "shapes")
         vectors = shapes[0] == shapes[1] and 1 in shapes[0]
         fits = shapes[0][1] == shapes[1][0]
-        entrywise = operator in ENTRYWISE_SIGNS or sign == "entrywise" or (vectors or shapes[0] == shapes[1] and not fits)
+        entrywise = (
+            operator in ENTRYWISE_SIGNS or sign == "entrywise" or (vectors or (shapes[0] == shapes[1] and not fits))
+        )
         if entrywise:
             if shapes[0] != shapes[1]:
                 raise ShapesClash(f"{_size(left)} entry by entry with {_size(right)}")
             if sign == "matrix" and operator not in ENTRYWISE_SIGNS:
-                raise ShapesClash(f"{_size(left)} times {_size(right)}; the sign is the product of matrices in this text")
+                raise ShapesClash(
+                    f"{_size(left)} times {_size(right)}; the sign is the product of matrices in this text"
+                )
             self.env.votes[operator, "entrywise"] += 1
             return Amount(left * right)
         if not fits:
@@ -282,7 +290,7 @@ class Calculator:
 
     def _power(self, node: Power) -> Any:
         base = self.array(node.base)
-        exponent = self.step(node.exponent) if isinstance(node.exponent, When) else node.exponent
+        exponent: object = self.step(node.exponent) if isinstance(node.exponent, When) else node.exponent
         if isinstance(exponent, Known):
             exponent = int(exponent.value) if exponent.value.denominator == 1 else float(exponent.value)
         if not isinstance(exponent, (int, float)):
@@ -347,17 +355,28 @@ class Calculator:
         if node.over == "time":
             first, last = self.step(node.lower), self.step(node.upper)
             assert first is not None and last is not None
-            amounts = [Calculator(self.env, self.steps | {node.letter: at}, self.entries).amount(node.body) for at in range(first, last + 1)]
+            amounts = [
+                Calculator(self.env, self.steps | {node.letter: at}, self.entries).amount(node.body)
+                for at in range(first, last + 1)
+            ]
         else:
             count = self.env.length(node.letter, node.body, node.above)
-            amounts = [Calculator(self.env, self.steps, self.entries | {node.letter: at}).amount(node.body) for at in range(count)]
+            amounts = [
+                Calculator(self.env, self.steps, self.entries | {node.letter: at}).amount(node.body)
+                for at in range(count)
+            ]
         if not amounts:
             return Amount(0.0 if node.kind == "sum" else 1.0)
         if node.kind == "prod":
             return self._chained(amounts)
         result = amounts[0]
         for amount in amounts[1:]:
-            if result.chain is not None and amount.chain is not None and result.chain.by == amount.chain.by and result.chain.of_shape == amount.chain.of_shape:
+            if (
+                result.chain is not None
+                and amount.chain is not None
+                and result.chain.by == amount.chain.by
+                and result.chain.of_shape == amount.chain.of_shape
+            ):
                 c = result.chain
                 of = c.of if c.of == amount.chain.of else "a sum"
                 result = Amount(None, LinearMap(of, c.by, c.entries + amount.chain.entries, c.of_shape, c.by_shape))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import ShapeError
 from .arithmetic import Amount, Calculator, Layout, LinearMap, OutOfRange, Point, ShapesClash, letters_of
 from .meaning import (
     Derivative,
@@ -128,8 +129,8 @@ class ClaimValues:
         network = self.unrolled.network
         of: Point | str | None = None
         index: tuple[str | int, ...] = ()
-        chosen: Callable[[Reader], bool] = lambda reader: True
-        if node.of is None or isinstance(node.of, Named) and node.of.when is None and node.of.key == network.loss:
+        conditions: list[Callable[[Reader], bool]] = []
+        if node.of is None or (isinstance(node.of, Named) and node.of.when is None and node.of.key == network.loss):
             target = self._loss()
         elif isinstance(node.of, Named):
             at = calculator.step(node.of.when)
@@ -137,7 +138,7 @@ class ClaimValues:
             target = self.unrolled.nodes[of]
             index = node.of.index
             if np.shape(target.value) != ():
-                chosen = _mode(self.mode, of)
+                conditions.append(_mode(self.mode, of))
         else:
             expression = node.of
             of = f"an expression {hash(expression)}"
@@ -145,8 +146,12 @@ class ClaimValues:
             target = self._tensors(lambda: inner.array(expression), expression)
             explicit = any(isinstance(n, Named) and n == by for n in walk(expression))
             if explicit and isinstance(expression, FunctionOf):
-                chosen = lambda reader: reader == FORMULA
-                owner = [d.key for d in network.definitions.values() if d.timed and isinstance(d.body, FunctionOf) and d.body.function == expression.function]
+                conditions.append(lambda reader: reader == FORMULA)
+                owner = [
+                    d.key
+                    for d in network.definitions.values()
+                    if d.timed and isinstance(d.body, FunctionOf) and d.body.function == expression.function
+                ]
                 times = [n.when for n in expression.arguments if isinstance(n, Named) and n.when is not None]
                 if owner and times:
                     of = (owner[0], max(calculator.step(when) or 0 for when in times))
@@ -155,15 +160,13 @@ class ClaimValues:
         if point[1] is None:
             if self.step_share and "t" in calculator.steps and np.shape(target.value) == ():
                 now = calculator.steps[network.time]
-                base = chosen
-                chosen = lambda reader: base(reader) and reader[1] == now
+                conditions.append(lambda reader: reader[1] == now)
         elif share != "total" and step is not None:
-            base = chosen
-            chosen = lambda reader: base(reader) and _shared(share, reader, step)
+            conditions.append(lambda reader: _shared(share, reader, step))
         if path is not None and point[1] is not None:
-            base2, at_step = chosen, point[1]
-            chosen = lambda reader: base2(reader) and reader[1] is not None and (reader[0], reader[1] - at_step) in path
-        chain = self.unrolled.map_of(target, of, point, chosen)
+            begins = point[1]
+            conditions.append(lambda reader: reader[1] is not None and (reader[0], reader[1] - begins) in path)
+        chain = self.unrolled.map_of(target, of, point, lambda reader: all(holds(reader) for holds in conditions))
         if index or by.index:
             return Amount(self._entry(chain, index, by.index, calculator))
         return Amount(None, chain)
@@ -173,12 +176,14 @@ class ClaimValues:
             raise Incomprehensible("the loss of the model cannot be computed")
         return self.unrolled.nodes["the loss", None]
 
-    def _entry(self, chain: LinearMap, of: tuple[str | int, ...], by: tuple[str | int, ...], calculator: Calculator) -> Any:
+    def _entry(
+        self, chain: LinearMap, of: tuple[str | int, ...], by: tuple[str | int, ...], calculator: Calculator
+    ) -> Any:
         entries = chain.entries
         if chain.of_shape:
             if not of:
                 raise ShapesClash("one entry below, all of them above")
-            flat = entries.reshape((max(chain.of_shape),) + chain.by_shape)
+            flat = entries.reshape((max(chain.of_shape), *chain.by_shape))
             entries = flat[self._number(of[0], calculator)]
         return calculator.picked(entries, by) if by else entries
 
@@ -217,7 +222,9 @@ class ClaimValues:
             inner = replace(self, step_share=True, path=None)
             at = calculator.step(node.when)
             assert at is not None
-            return inner._derived(meaning, Calculator(inner, calculator.steps | {time: at}, calculator.entries), "total", None)
+            return inner._derived(
+                meaning, Calculator(inner, calculator.steps | {time: at}, calculator.entries), "total", None
+            )
         return self._derived(meaning, calculator, alias.share, self.path if alias.share == "total" else None)
 
     def _alias(self, node: GradientName) -> Alias:
@@ -251,7 +258,9 @@ def _shared(share: str, reader: Reader, step: int) -> bool:
 
 
 # -- comparing --------------------------------------------------------------------------------------------------------
-def settings(sides: tuple[Meaning, ...], values: ClaimValues, skip_last: bool = False) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
+def settings(
+    sides: tuple[Meaning, ...], values: ClaimValues, skip_last: bool = False
+) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     """Steps and entries for the free letters of two sides."""
     times: set[str] = set()
     entries: set[str] = set()
@@ -281,7 +290,14 @@ def _with_letter(sides: tuple[Meaning, ...], letter: str) -> Meaning:
     return sides[0]
 
 
-def compare(left: Meaning, left_values: ClaimValues, right: Meaning, right_values: ClaimValues, skip_last: bool = False, quick: bool = False) -> Comparison:
+def compare(
+    left: Meaning,
+    left_values: ClaimValues,
+    right: Meaning,
+    right_values: ClaimValues,
+    skip_last: bool = False,
+    quick: bool = False,
+) -> Comparison:
     """Whether two sides are equal at every step; `quick` looks at the first few settings only."""
     worst, seen, vanishes = 0.0, 0, True
     try:
@@ -299,7 +315,7 @@ def compare(left: Meaning, left_values: ClaimValues, right: Meaning, right_value
             worst = max(worst, error)
             if worst > RELATIVE:
                 return Comparison(DIFFERS, worst)
-    except ShapesClash as why:
+    except (ShapesClash, ShapeError) as why:
         return Comparison(CLASH, why=str(why))
     except NotDefined as name:
         return Comparison(MISSING, why=str(name))
@@ -311,7 +327,12 @@ def compare(left: Meaning, left_values: ClaimValues, right: Meaning, right_value
 
 
 def _difference(a: Amount, b: Amount, left: ClaimValues, right: ClaimValues) -> tuple[float, bool]:
-    if a.chain is not None and b.chain is not None and a.chain.entries.shape == b.chain.entries.shape and a.chain.by == b.chain.by:
+    if (
+        a.chain is not None
+        and b.chain is not None
+        and a.chain.entries.shape == b.chain.entries.shape
+        and a.chain.by == b.chain.by
+    ):
         x, y = a.chain.entries, b.chain.entries
     else:
         x = np.asarray(Calculator(left, {}).settled(a))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
@@ -31,7 +31,6 @@ from .document_verdict import (
 )
 from .meaning import (
     Accumulated,
-    Continued,
     Derivative,
     FunctionOf,
     GradientName,
@@ -46,7 +45,7 @@ from .meaning import (
     walk,
 )
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
-from .notation import BigOperator, Differentiation, Formula, Letters, Numeral, Pages, Prose, Statement, Title
+from .notation import Differentiation, Formula, Letters, Numeral, Pages, Prose, Title
 from .resolving import Resolver, Survey, Vocabulary, parts_of, spelled
 from .unrolled_model import Network, Unrolled, parameters
 
@@ -101,8 +100,11 @@ class Assumptions:
     """What a document leaves open and a vote of all its claims settles."""
 
     rows: bool = False
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     choices: tuple[tuple[str, str], ...] = ()
+
+
+Change = Callable[[Assumptions], Assumptions]
 
 
 @dataclass
@@ -121,7 +123,7 @@ class Judge:
     cache: dict[object, Unrolled] = field(default_factory=dict)
     conventions: list[VotedConvention] = field(default_factory=list)
 
-    # -- evaluating -----------------------------------------------------------------------------------------------------
+    # -- evaluating ---------------------------------------------------------------------------------------------------
     def unrolled(self, network: Network, assumptions: Assumptions, ones: bool = False, seed: int = 0) -> Unrolled:
         """The network with values, made once."""
         slot = (id(network), assumptions.rows, assumptions.choices, ones, seed)
@@ -130,9 +132,19 @@ class Judge:
             self.cache[slot] = Unrolled(network, steps, seed, dict(assumptions.choices), assumptions.rows, ones)
         return self.cache[slot]
 
-    def values(self, claim: Claim, network: Network, assumptions: Assumptions, mode: str = "total", ones: bool = False, seed: int = 0) -> ClaimValues:
+    def values(
+        self,
+        claim: Claim,
+        network: Network,
+        assumptions: Assumptions,
+        mode: str = "total",
+        ones: bool = False,
+        seed: int = 0,
+    ) -> ClaimValues:
         """The environment of a claim."""
-        made = ClaimValues(self.unrolled(network, assumptions, ones, seed), self.aliases, assumptions.layout, self.signs, mode)
+        made = ClaimValues(
+            self.unrolled(network, assumptions, ones, seed), self.aliases, assumptions.layout, self.signs, mode
+        )
         made.step_share = self.is_step_share(claim)
         return made
 
@@ -145,11 +157,23 @@ class Judge:
         if not isinstance(left, GradientName) or left.when is not None:
             return False
         summed = any(isinstance(c.right.meaning, Accumulated) and c.first.meaning == left for c in self.claims)
-        free = any(isinstance(p, (Named, GradientName)) and p.when is not None and self.words.time in p.when.letters for p in walk(claim.right.meaning)) if claim.right.meaning is not None else False
-        if isinstance(claim.right.meaning, Accumulated) and claim.right.meaning.over == "time" or summed:
+        free = (
+            any(
+                isinstance(p, (Named, GradientName)) and p.when is not None and self.words.time in p.when.letters
+                for p in walk(claim.right.meaning)
+            )
+            if claim.right.meaning is not None
+            else False
+        )
+        if (isinstance(claim.right.meaning, Accumulated) and claim.right.meaning.over == "time") or summed:
             return False
         alias = self.aliases.get(left.key)
-        timeless = alias is not None and isinstance(alias.meaning, Derivative) and isinstance(alias.meaning.by, Named) and alias.meaning.by.when is None
+        timeless = (
+            alias is not None
+            and isinstance(alias.meaning, Derivative)
+            and isinstance(alias.meaning.by, Named)
+            and alias.meaning.by.when is None
+        )
         return timeless and (free or True)
 
     def network_of(self, claim: Claim) -> list[Network]:
@@ -179,10 +203,14 @@ class Judge:
         assert worst is not None
         return worst
 
-    # -- conventions ----------------------------------------------------------------------------------------------------
+    # -- conventions --------------------------------------------------------------------------------------------------
     def judged(self) -> list[Claim]:
         """Claims that can be evaluated."""
-        return [c for c in self.claims if c.first.meaning is not None and c.right.meaning is not None and not self.introduces(c)]
+        return [
+            c
+            for c in self.claims
+            if c.first.meaning is not None and c.right.meaning is not None and not self.introduces(c)
+        ]
 
     def score(self, assumptions: Assumptions) -> tuple[int, int]:
         """How many claims hold, and how many have shapes that fit."""
@@ -198,7 +226,10 @@ class Judge:
         """Choose what the document leaves open: each choice by the claims that hold under it."""
         best, score = self.assumptions, self.score(self.assumptions)
         for about, options in self.options():
-            votes = [(describe, self.score(option) if option != best else score, option) for describe, option in ((d, change(best)) for d, change in options)]
+            votes = [
+                (describe, self.score(option) if option != best else score, option)
+                for describe, option in ((d, change(best)) for d, change in options)
+            ]
             name, top, option = max(votes, key=lambda vote: vote[1])
             if top > score:
                 best, score = option, top
@@ -207,16 +238,22 @@ class Judge:
             self.conventions.append(VotedConvention(about, name, tuple((d, s[0]) for d, s, _ in votes)))
         self.assumptions = best
 
-    def options(self):  # type: ignore[no-untyped-def]
+    def options(self) -> Iterator[tuple[str, list[tuple[str, Change]]]]:
         """What may be chosen: a subject and changes of the assumptions."""
         yield "vectors", [("columns", lambda a: replace(a, rows=False)), ("rows", lambda a: replace(a, rows=True))]
-        functions = {p.function for s in self.sentences for side in s.sides if side.meaning for p in walk(side.meaning) if isinstance(p, FunctionOf)}
+        functions = {
+            p.function
+            for s in self.sentences
+            for side in s.sides
+            if side.meaning
+            for p in walk(side.meaning)
+            if isinstance(p, FunctionOf)
+        }
         for letter in sorted(functions & {"sigma", "phi", "g", "f", "theta", "varphi"}):
             known = ["sigmoid", "tanh"] if letter == "sigma" else ["tanh"]
             yield (
                 f"function {letter}",
-                [("any smooth one", lambda a: a)]
-                + [(k, lambda a, k=k, letter=letter: replace(a, choices=_with(a.choices, f"function {letter}", k))) for k in known],
+                [("any smooth one", lambda a: a), *((name, _chosen(f"function {letter}", name)) for name in known)],
             )
         yield from self._loss_options()
         yield (
@@ -230,11 +267,14 @@ class Judge:
             "Jacobians",
             [
                 ("rows for what is differentiated", lambda a: replace(a, layout=replace(a.layout, denominator=False))),
-                ("columns for what is differentiated", lambda a: replace(a, layout=replace(a.layout, denominator=True))),
+                (
+                    "columns for what is differentiated",
+                    lambda a: replace(a, layout=replace(a.layout, denominator=True)),
+                ),
             ],
         )
 
-    def _loss_options(self):  # type: ignore[no-untyped-def]
+    def _loss_options(self) -> Iterator[tuple[str, list[tuple[str, Change]]]]:
         """Losses in words: where a claim has output minus target for a gradient of a loss nobody defines."""
         defined = {slot for n in self.networks for slot in n.definitions}
         sinks = {sink for n in self.networks for sink in n.sinks()}
@@ -247,7 +287,7 @@ class Judge:
                         pairs[one.key, two.key] += 1
         for output, target in list(pairs)[:1]:
 
-            def change(a: Assumptions, kind: str) -> Assumptions:
+            def change(a: Assumptions, kind: str, output: str = output, target: str = target) -> Assumptions:
                 choices = _with(a.choices, "loss", kind)
                 for key, value in (("output", output), ("target", target), ("targets", target)):
                     choices = _with(choices, key, value)
@@ -262,7 +302,7 @@ class Judge:
                 ],
             )
 
-    # -- names of gradients -----------------------------------------------------------------------------------------------
+    # -- names of gradients -------------------------------------------------------------------------------------------
     def introduces(self, claim: Claim) -> bool:
         """Whether a link only gives a name, or a value at the boundary."""
         left, right = claim.first.meaning, claim.right.meaning
@@ -278,7 +318,14 @@ class Judge:
 
     def name_gradients(self) -> None:
         """Settle what each gradient's name stands for: stated, read off the name, or voted."""
-        names = {p for c in self.claims for side in c.sides if side.meaning for p in walk(side.meaning) if isinstance(p, GradientName)}
+        names = {
+            p
+            for c in self.claims
+            for side in c.sides
+            if side.meaning
+            for p in walk(side.meaning)
+            if isinstance(p, GradientName)
+        }
         for claim in self.claims:
             self._stated(claim)
         open_names = sorted({n.key for n in names} - set(self.aliases))
@@ -292,17 +339,23 @@ class Judge:
 
     def _stated(self, claim: Claim) -> None:
         left, right = claim.first.meaning, claim.right.meaning
-        if len(claim.sides) != 2 or not isinstance(left, GradientName) or not isinstance(right, Derivative) or left.key in self.aliases or claim.adds:
+        if (
+            len(claim.sides) != 2
+            or not isinstance(left, GradientName)
+            or not isinstance(right, Derivative)
+            or left.key in self.aliases
+            or claim.adds
+        ):
             return
         by = right.by
-        if not isinstance(by, Named) or right.of is not None and not isinstance(right.of, (Named, FunctionOf)):
+        if not isinstance(by, Named) or (right.of is not None and not isinstance(right.of, (Named, FunctionOf))):
             return
         meaning: Meaning = right
         if left.when is not None and len(left.when.terms) == 1:
             letter = left.when.terms[0][0]
             meaning = shifted(right, letter, When(((self.words.time, 1),)).plus(When((), left.when.offset), -1))
         if by.index and left.index:
-            meaning = replace(meaning, by=replace(meaning.by, index=()))  # type: ignore[attr-defined]
+            meaning = Derivative(right.of, replace(by, when=_when(meaning), index=()), right.note, right.sign)
         self.aliases[left.key] = Alias(meaning)
         self.named_at.add(claim.sentence.place)
 
@@ -334,12 +387,20 @@ class Judge:
 
     def _voted(self, key: str) -> None:
         quantities = self._quantities()
-        mine = [c for c in self.judged() if any(isinstance(p, GradientName) and p.key == key for t in c.trees() for p in walk(t))]
+        mine = [
+            c
+            for c in self.judged()
+            if any(isinstance(p, GradientName) and p.key == key for t in c.trees() for p in walk(t))
+        ]
         defining = [c for c in mine if isinstance(c.first.meaning, GradientName) and c.first.meaning.key == key]
         if not defining and ":" not in key:
             return
         spelled_alias = self.aliases.get(key)
-        options = [spelled_alias, replace(spelled_alias, share="total")] if spelled_alias is not None else [Alias(self._gradient_by(n, True)) for n, timed in quantities.items() if timed]
+        options = (
+            [spelled_alias, replace(spelled_alias, share="total")]
+            if spelled_alias is not None
+            else [Alias(self._gradient_by(n, True)) for n, timed in quantities.items() if timed]
+        )
         best: tuple[int, int] = (0, 0)
         chosen: Alias | None = spelled_alias
         for rank, option in enumerate(options):
@@ -354,7 +415,7 @@ class Judge:
         else:
             self.aliases[key] = chosen
 
-    # -- signs ------------------------------------------------------------------------------------------------------------
+    # -- signs --------------------------------------------------------------------------------------------------------
     def settle_signs(self) -> None:
         """What each sign of multiplication means, by how it is used where shapes leave no doubt."""
         votes: Counter[tuple[str, str]] = Counter()
@@ -363,18 +424,23 @@ class Judge:
                 values = self.values(claim, network, self.assumptions)
                 assert claim.first.meaning is not None and claim.right.meaning is not None
                 compare(claim.first.meaning, values, claim.right.meaning, values, quick=True)
-                votes.update({vote: 1 for vote in values.votes})
+                votes.update(dict.fromkeys(values.votes, 1))
         for network in self.networks:
-            votes.update({vote: 1 for vote in self.unrolled(network, self.assumptions).votes})
+            unrolled = self.unrolled(network, self.assumptions)
+            votes.update({vote: -(-count // unrolled.T) for vote, count in unrolled.votes.items()})
         for sign in sorted({sign for sign, _ in votes}):
             matrix, entrywise = votes[sign, "matrix"], votes[sign, "entrywise"]
             choice = "by shapes" if min(matrix, entrywise) > 1 else "matrix" if matrix > entrywise else "entrywise"
             if min(matrix, entrywise) == 1 and max(matrix, entrywise) < 3:
                 choice = "by shapes"
             self.signs[sign] = "shapes" if choice == "by shapes" else choice
-            self.conventions.append(VotedConvention(f"product {sign or 'juxtaposition'}", choice, (("matrix", matrix), ("entrywise", entrywise))))
+            self.conventions.append(
+                VotedConvention(
+                    f"product {sign or 'juxtaposition'}", choice, (("matrix", matrix), ("entrywise", entrywise))
+                )
+            )
 
-    # -- verdicts ---------------------------------------------------------------------------------------------------------
+    # -- verdicts -----------------------------------------------------------------------------------------------------
     def verdict(self, claim: Claim) -> ClaimVerdict:
         """The verdict on one claim."""
         for side in (claim.first, claim.right):
@@ -385,7 +451,9 @@ class Judge:
         comparison, mode, network = self.compared(claim, self.assumptions)
         if comparison.result == HOLDS:
             if comparison.vanishes and not _is_zero(claim.right.meaning):
-                return self._told(claim, INCONCLUSIVE, network, explanation="both sides vanish in the model that was found")
+                return self._told(
+                    claim, INCONCLUSIVE, network, explanation="both sides vanish in the model that was found"
+                )
             if not self._holds_again(claim, network, mode):
                 return self._told(claim, FAIL, network, explanation="the sides differ at some values")
             return self._told(claim, PASS, network, reading=_MODE_SAYS[mode])
@@ -405,7 +473,9 @@ class Judge:
             return self._told(claim, SCALAR if ones else ILL_TYPED, network, explanation=comparison.why)
         if ones:
             return self._told(claim, SCALAR, network, explanation="it holds only where every size is 1")
-        return self._told(claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values")
+        return self._told(
+            claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values"
+        )
 
     def _holds_again(self, claim: Claim, network: Network, mode: str) -> bool:
         left = self.values(claim, network, self.assumptions, seed=1)
@@ -416,7 +486,9 @@ class Judge:
         values = self.values(claim, network, self.assumptions)
         assert claim.before.meaning is not None and claim.right.meaning is not None
         for one, other in product(MODES, MODES):
-            found = compare(claim.before.meaning, replace(values, mode=one), claim.right.meaning, replace(values, mode=other))
+            found = compare(
+                claim.before.meaning, replace(values, mode=one), claim.right.meaning, replace(values, mode=other)
+            )
             if found.result == HOLDS and not (found.vanishes and not _is_zero(claim.right.meaning)):
                 return f"equal to the side before{': ' + _MODE_SAYS[one] if _MODE_SAYS[one] else ''}"
         return None
@@ -427,7 +499,10 @@ class Judge:
         except (ValueError, TypeError, Incomprehensible):
             return False
         assert claim.first.meaning is not None and claim.right.meaning is not None
-        return any(compare(claim.first.meaning, values, claim.right.meaning, replace(values, mode=mode)).result == HOLDS for mode in MODES)
+        return any(
+            compare(claim.first.meaning, values, claim.right.meaning, replace(values, mode=mode)).result == HOLDS
+            for mode in MODES
+        )
 
     def _as_share(self, claim: Claim, network: Network) -> ClaimVerdict | None:
         """Whether a side is the derivative through some readers only: a share of one path."""
@@ -439,15 +514,29 @@ class Judge:
         for mode in MODES:
             other = replace(values, mode=mode)
             if jacobian and mode != "total" and self._equal(left, other, right, other):
-                return self._told(claim, PASS if paths else CONDITIONAL, network, reading=_MODE_SAYS[mode], explanation="it holds if the other names are held fixed")
+                return self._told(
+                    claim,
+                    PASS if paths else CONDITIONAL,
+                    network,
+                    reading=_MODE_SAYS[mode],
+                    explanation="it holds if the other names are held fixed",
+                )
             for path in self._paths(left, values):
                 if self._equal(left, replace(values, path=path), right, other):
                     through = ", ".join(sorted(key.removeprefix("pre ") for key, _ in path))
-                    held = sorted({key.removeprefix("pre ") for full in [self._readers(left, values)] for key, _ in full - path})
+                    held = sorted(
+                        {key.removeprefix("pre ") for full in [self._readers(left, values)] for key, _ in full - path}
+                    )
                     reading = f"the share through {through}"
                     if paths:
                         return self._told(claim, PASS, network, reading=reading)
-                    return self._told(claim, CONDITIONAL, network, reading=reading, explanation=f"it holds if {', '.join(held)} {'is' if len(held) == 1 else 'are'} held fixed")
+                    return self._told(
+                        claim,
+                        CONDITIONAL,
+                        network,
+                        reading=reading,
+                        explanation=f"it holds if {', '.join(held)} {'is' if len(held) == 1 else 'are'} held fixed",
+                    )
         return None
 
     def _equal(self, left: Meaning, a: ClaimValues, right: Meaning, b: ClaimValues) -> bool:
@@ -481,24 +570,36 @@ class Judge:
             return True
         return isinstance(left, Derivative) and bool(left.note)
 
-    def _told(self, claim: Claim, verdict: str, network: Network | None, reading: str = "", explanation: str = "") -> ClaimVerdict:
+    def _told(
+        self, claim: Claim, verdict: str, network: Network | None, reading: str = "", explanation: str = ""
+    ) -> ClaimVerdict:
         page = claim.sentence.page
         line, column = page.place(claim.sentence.row)
         start = claim.before.notation.extent.start
         end = claim.right.notation.extent.end
         name = None if network is None else network.name
-        return ClaimVerdict(page.file, page.cell, line, column, start, end, page.text[start:end], verdict, name, reading, explanation)
+        return ClaimVerdict(
+            page.file, page.cell, line, column, start, end, page.text[start:end], verdict, name, reading, explanation
+        )
 
 
 def _with(choices: tuple[tuple[str, str], ...], key: str, value: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((dict(choices) | {key: value}).items()))
 
 
+def _chosen(about: str, choice: str) -> Change:
+    return lambda assumptions: replace(assumptions, choices=_with(assumptions.choices, about, choice))
+
+
+def _when(meaning: Meaning) -> When | None:
+    return meaning.by.when if isinstance(meaning, Derivative) and isinstance(meaning.by, Named) else None
+
+
 def _is_zero(node: Meaning | None) -> bool:
     return isinstance(node, Known) and node.value == 0
 
 
-# -- reading a document -------------------------------------------------------------------------------------------------
+# -- reading a document -----------------------------------------------------------------------------------------------
 def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
     """The statements of a document with their meaning, in order, and its vocabulary."""
     raw: list[Sentence] = []
@@ -515,7 +616,13 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
                     continues = bool(statement.sides) and statement.sides[0] is None
                     sides = [Side(node, None) for node in statement.sides if node is not None]
                     shown = statement.sides[0] if statement.sides and statement.sides[0] is not None else None
-                    row = shown.extent.start if shown is not None else statement.links[0].extent.start if statement.links else statement.extent.start
+                    row = (
+                        shown.extent.start
+                        if shown is not None
+                        else statement.links[0].extent.start
+                        if statement.links
+                        else statement.extent.start
+                    )
                     made = Sentence(page, statement, heading, len(raw), row, sides, statement.links, None, words)
                     if continues:
                         made.before = _continued(raw, made) or last
@@ -568,7 +675,7 @@ def _prepare(sentences: list[Sentence], words: Vocabulary) -> None:
         left = sentence.statement.sides[0]
         if left.run and left.name not in words.timed and len(left.name) > 1 and left.name.startswith("d"):
             continue
-        others = [side for side in sentence.sides[1:]]
+        others = list(sentence.sides[1:])
         derived = any(isinstance(node, Differentiation) for side in others for node in parts_of(side.notation))
         prefixed = left.name == "delta"
         uppers = [u for u in left.upper if isinstance(u, Numeral)]
@@ -583,7 +690,11 @@ def _prepare(sentences: list[Sentence], words: Vocabulary) -> None:
             continue
         if others and isinstance(others[0].notation, Differentiation) and not prefixed:
             words.gradients.add(key)
-        elif not derived and not prefixed and any(isinstance(node, Letters) for side in others for node in parts_of(side.notation)):
+        elif (
+            not derived
+            and not prefixed
+            and any(isinstance(node, Letters) for side in others for node in parts_of(side.notation))
+        ):
             words.defined.add(key)
     words.gradients -= words.defined
     words.losses |= {name for name in numerators if name in LOSS_NAMES}
@@ -644,7 +755,11 @@ def judge_document(pages: Pages) -> DocumentVerdict:
         if isinstance(item, Formula)
         for bad in item.unread
     )
-    repairs = tuple(f"{page.file}:{page.place(r.extent.start)[0]}: {r.seen} read as {r.taken_for}" for page in pages.pages for r in page.repairs)
+    repairs = tuple(
+        f"{page.file}:{page.place(r.extent.start)[0]}: {r.seen} read as {r.taken_for}"
+        for page in pages.pages
+        for r in page.repairs
+    )
     models = tuple(_model(network, judge) for network in networks if network.definitions)
     return DocumentVerdict(pages.file, tuple(judge.conventions), models, verdicts, unread, repairs)
 
@@ -654,5 +769,18 @@ def _model(network: Network, judge: Judge) -> FoundModel:
     loose, inputs = parameters(network, names)
     sentence = judge.sentences[min(network.place, len(judge.sentences) - 1)]
     states = tuple(key for key, timed in network.definitions if timed and not key.startswith("pre "))
-    loss = () if network.loss is not None and (network.loss, False) in network.definitions else ("a loss: a smooth function of " + ", ".join(network.sinks()),)
-    return FoundModel(network.name, sentence.page.place(sentence.row)[0], sentence.page.cell, states, tuple(loose), tuple(inputs), loss, "")
+    loss = (
+        ()
+        if network.loss is not None and (network.loss, False) in network.definitions
+        else ("a loss: a smooth function of " + ", ".join(network.sinks()),)
+    )
+    return FoundModel(
+        network.name,
+        sentence.page.place(sentence.row)[0],
+        sentence.page.cell,
+        states,
+        tuple(loose),
+        tuple(inputs),
+        loss,
+        "",
+    )

@@ -7,9 +7,10 @@ else is settled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from typing import Any
 
 
 class Incomprehensible(Exception):
@@ -228,7 +229,7 @@ def walk(node: Meaning) -> Iterator[Meaning]:
         yield from walk(child)
 
 
-def rebuilt(node: Meaning, change) -> Meaning:  # type: ignore[no-untyped-def]
+def rebuilt(node: Meaning, change: Callable[[Meaning], Meaning | None]) -> Meaning:
     """The node with `change` applied to each part; `change` returns None where it leaves a part as it is."""
     changed = change(node)
     if changed is not None:
@@ -237,7 +238,7 @@ def rebuilt(node: Meaning, change) -> Meaning:  # type: ignore[no-untyped-def]
     return replace(node, **parts)
 
 
-def _changed(value, change):  # type: ignore[no-untyped-def]
+def _changed(value: Any, change: Callable[[Meaning], Meaning | None]) -> Any:
     if isinstance(value, Meaning):
         return rebuilt(value, change)
     if isinstance(value, tuple):

@@ -30,7 +30,7 @@ from .smooth_functions import KNOWN
 from .unrolled_model import ModelDefinition, Network
 
 DEFINING = frozenset({"=", ":=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq", "≡", "\\stackrel{def}{=}"})
-LOSS_NAMES = frozenset("L ell l J E loss Loss cost Cost Err mathcalL".split())
+LOSS_NAMES = frozenset(["L", "ell", "l", "J", "E", "loss", "Loss", "cost", "Cost", "Err", "mathcalL"])
 
 
 @dataclass
@@ -81,7 +81,14 @@ class ModelFinder:
         self.opened = -1
         self.defining: set[int] = set()
         self.late: list[tuple[int, ModelDefinition]] = []
-        self.timed = {n.key for s in sentences for side in s.sides if side.meaning for n in names_in(side.meaning) if n.when is not None}
+        self.timed = {
+            n.key
+            for s in sentences
+            for side in s.sides
+            if side.meaning
+            for n in names_in(side.meaning)
+            if n.when is not None
+        }
         self.headings: dict[tuple[str, bool], int] = {}
         self.functions: dict[str, str] = {}
 
@@ -89,7 +96,7 @@ class ModelFinder:
         """The networks, in the order of the text. `defining` then holds the sentences that define something."""
         for sentence in self.sentences:
             self._sentence(sentence)
-        for at, definition in self.late:
+        for _at, definition in self.late:
             for network in self.networks:
                 if (definition.key, definition.timed) not in network.definitions:
                     network.definitions[definition.key, definition.timed] = definition
@@ -107,7 +114,12 @@ class ModelFinder:
         if left is None or not sentence.links or sentence.links[0].sign not in DEFINING:
             return
         bodies = [side.meaning for side in sentence.sides[1:] if side.meaning is not None and is_plain(side.meaning)]
-        bodies += [side.meaning for later in self._continuing(sentence) for side in later.sides if side.meaning is not None and is_plain(side.meaning)]
+        bodies += [
+            side.meaning
+            for later in self._continuing(sentence)
+            for side in later.sides
+            if side.meaning is not None and is_plain(side.meaning)
+        ]
         bodies = [body for body in bodies if any(names_in(body))]
         if not bodies:
             return
@@ -126,14 +138,18 @@ class ModelFinder:
             self._match(bodies[0], other, sentence)
 
     def _continuing(self, sentence: Sentence) -> list[Sentence]:
-        later = []
+        later: list[Sentence] = []
         for other in self.sentences[sentence.place + 1 : sentence.place + 6]:
-            if other.before is sentence or later and other.before is later[-1]:
+            if other.before is sentence or (later and other.before is later[-1]):
                 later.append(other)
         return later
 
     def _is_stack(self, body: Meaning) -> bool:
-        return isinstance(body, Blocks) and len(body.rows) > 1 and all(len(row) == 1 and isinstance(row[0], Named) and row[0].when is not None for row in body.rows)
+        return (
+            isinstance(body, Blocks)
+            and len(body.rows) > 1
+            and all(len(row) == 1 and isinstance(row[0], Named) and row[0].when is not None for row in body.rows)
+        )
 
     def _stacked(self, left: Named, stack: Meaning, bodies: list[Meaning], sentence: Sentence) -> None:
         """A name for names on top of each other which is also a product: they become its parts."""
@@ -161,7 +177,12 @@ class ModelFinder:
             for a, b in zip(one.factors, other.factors, strict=True):
                 self._match(a, b, sentence)
         # what is defined as another form's inside: h = s(Wx) = s(z) reads z from now on
-        if isinstance(one, FunctionOf) and isinstance(other, FunctionOf) and len(other.arguments) == 1 and isinstance(other.arguments[0], Named):
+        if (
+            isinstance(one, FunctionOf)
+            and isinstance(other, FunctionOf)
+            and len(other.arguments) == 1
+            and isinstance(other.arguments[0], Named)
+        ):
             self._refine(one, other)
 
     def _refine(self, one: Meaning, other: Meaning) -> None:
@@ -182,7 +203,10 @@ class ModelFinder:
             return
         network = self.networks[-1]
         slot = (definition.key, definition.timed)
-        if any(n.key == definition.key and (n.when or When()) == (When(((self.time, 1),)) if definition.timed else When()) for n in names_in(definition.body)):
+        if any(
+            n.key == definition.key and (n.when or When()) == (When(((self.time, 1),)) if definition.timed else When())
+            for n in names_in(definition.body)
+        ):
             return
         known = network.definitions.get(slot)
         if known is None or replacing:
@@ -213,7 +237,11 @@ class ModelFinder:
         if left.when is None:
             inside = {n.when.letters for n in names_in(body) if n.when is not None}
             timed = left.key in self.timed and (self.time,) in inside
-            if not timed and any(letters and letters != ("T",) for letters in inside) and not any(isinstance(p, Accumulated) for p in walk(body)):
+            if (
+                not timed
+                and any(letters and letters != ("T",) for letters in inside)
+                and not any(isinstance(p, Accumulated) for p in walk(body))
+            ):
                 timed = (self.time,) in inside
             return ModelDefinition(left.key, timed, body, index, place)
         if not left.when.terms:
@@ -238,7 +266,13 @@ class ModelFinder:
         def written(node: Meaning) -> Meaning | None:
             if isinstance(node, Named) and node.when is not None and not node.index:
                 inner = network.definitions.get((node.key, True))
-                if inner is not None and not inner.index and depth and not isinstance(inner.body, PartOf) and node.when == When(((self.time, 1),)):
+                if (
+                    inner is not None
+                    and not inner.index
+                    and depth
+                    and not isinstance(inner.body, PartOf)
+                    and node.when == When(((self.time, 1),))
+                ):
                     return self._expanded(inner.body, depth - 1)
             return None
 
@@ -248,7 +282,12 @@ class ModelFinder:
         """A definition of another name with the same meaning: the name was changed."""
         mine = self._expanded(definition.body)
         for slot, other in self.networks[-1].definitions.items():
-            same = slot[1] == definition.timed and definition.timed and isinstance(other.body, FunctionOf) and isinstance(definition.body, FunctionOf)
+            same = (
+                slot[1] == definition.timed
+                and definition.timed
+                and isinstance(other.body, FunctionOf)
+                and isinstance(definition.body, FunctionOf)
+            )
             if same and self._expanded(other.body) == mine and other.body != definition.body:
                 return slot
         return None
@@ -262,27 +301,40 @@ class ModelFinder:
                 for part in walk(side.meaning) if side.meaning is not None else ():
                     if isinstance(part, Derivative) and isinstance(part.of, Named) and not part.of.index:
                         base = part.of.key.split("_")[0]
-                        if part.of.when is None and part.of.key not in self.timed | {n for n, timed in self.networks[0].definitions if timed} or base in LOSS_NAMES:
+                        if (
+                            part.of.when is None
+                            and part.of.key
+                            not in self.timed | {n for n, timed in self.networks[0].definitions if timed}
+                        ) or base in LOSS_NAMES:
                             votes[part.of.key] += 1 + 10 * (part.of.when is None and base in LOSS_NAMES)
                             if part.of.when is not None or base in LOSS_NAMES:
                                 losses.add(part.of.key)
                     if isinstance(part, FunctionOf) and part.function.split("_")[0] in LOSS_NAMES:
                         losses.add(part.function)
-                    if isinstance(part, Named) and part.key.split("_")[0] in LOSS_NAMES and part.key not in ("l", "E", "C"):
+                    if (
+                        isinstance(part, Named)
+                        and part.key.split("_")[0] in LOSS_NAMES
+                        and part.key not in ("l", "E", "C")
+                    ):
                         losses.add(part.key)
         timeless = [key for key, _ in votes.most_common() if any((key, False) in n.definitions for n in self.networks)]
         named = [key for key, _ in votes.most_common()]
-        loss = (timeless or named or [None])[0]
+        loss = next(iter(timeless or named), None)
         if loss is None:
             defined = [key for n in self.networks for key, timed in n.definitions if not timed and key in losses]
-            loss = (defined or [None])[0]
+            loss = next(iter(defined), None)
         if loss is not None:
             losses.add(loss)
         return loss, losses
 
     def _complete(self, network: Network) -> None:
         """Calls of losses that the text gives one letter: `\\ell_t` for `\\ell(y_t, o_t)`."""
-        calls = [part for d in network.definitions.values() for part in walk(d.body) if isinstance(part, FunctionOf) and part.function in network.losses]
+        calls = [
+            part
+            for d in network.definitions.values()
+            for part in walk(d.body)
+            if isinstance(part, FunctionOf) and part.function in network.losses
+        ]
         for call in calls:
             times = {n.when.letters for a in call.arguments for n in names_in(a) if n.when is not None}
             if (call.function, True) not in network.definitions and len(times) == 1:
@@ -291,15 +343,28 @@ class ModelFinder:
                     body = shifted(call, letter[0], When(((self.time, 1),)))
                     network.definitions[call.function, True] = ModelDefinition(call.function, True, body, (), 10**6)
         for (key, timed), definition in list(network.definitions.items()):
-            if timed and isinstance(definition.body, FunctionOf) and len(definition.body.arguments) == 1 and definition.body.function != "diag":
+            if (
+                timed
+                and isinstance(definition.body, FunctionOf)
+                and len(definition.body.arguments) == 1
+                and definition.body.function != "diag"
+            ):
                 argument = definition.body.arguments[0]
                 inner = f"pre {key}"
-                if not isinstance(argument, Named) and key not in network.losses and (inner, True) not in network.definitions:
+                if (
+                    not isinstance(argument, Named)
+                    and key not in network.losses
+                    and (inner, True) not in network.definitions
+                ):
                     network.definitions[inner, True] = ModelDefinition(inner, True, argument, (), definition.place)
                     read = Named(inner, When(((self.time, 1),)), definition.index)
-                    network.definitions[key, True] = replace(definition, body=replace(definition.body, arguments=(read,)))
+                    network.definitions[key, True] = replace(
+                        definition, body=replace(definition.body, arguments=(read,))
+                    )
                     if definition.index:
-                        network.definitions[inner, True] = ModelDefinition(inner, True, argument, definition.index, definition.place)
+                        network.definitions[inner, True] = ModelDefinition(
+                            inner, True, argument, definition.index, definition.place
+                        )
 
 
 def _ordered(node: Meaning) -> Meaning:

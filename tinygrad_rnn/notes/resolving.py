@@ -54,15 +54,41 @@ from .notation import (
 
 #: functions that mean the same in every document
 FUNCTIONS = frozenset(
-    "tanh sin cos tan exp log ln sqrt sigmoid softmax relu diag ReLU Diag softplus logistic sech cosh sinh Sigmoid "
-    "Softmax Tanh lg sign".split()
+    [
+        "tanh",
+        "sin",
+        "cos",
+        "tan",
+        "exp",
+        "log",
+        "ln",
+        "sqrt",
+        "sigmoid",
+        "softmax",
+        "relu",
+        "diag",
+        "ReLU",
+        "Diag",
+        "softplus",
+        "logistic",
+        "sech",
+        "cosh",
+        "sinh",
+        "Sigmoid",
+        "Softmax",
+        "Tanh",
+        "lg",
+        "sign",
+    ]
 )
 _SAME = {"ln": "log", "Diag": "diag", "ReLU": "relu", "logistic": "sigmoid", "Sigmoid": "sigmoid", "Softmax": "softmax"}
 _SAME |= {"Tanh": "tanh", "lg": "log", "SoftMax": "softmax"}
 #: letters that are functions where something in brackets follows and no quantity has the name
-_FUNCTION_LETTERS = frozenset("f g phi varphi psi sigma theta F G Theta Phi rho varsigma".split())
+_FUNCTION_LETTERS = frozenset(
+    ["f", "g", "phi", "varphi", "psi", "sigma", "theta", "F", "G", "Theta", "Phi", "rho", "varsigma"]
+)
 _STEP_WORDS = {"prev": -1, "next": 0, "previous": -1}
-_LOSS_LETTERS = frozenset("L ell l E J C loss Loss cost Cost calL mathcalL Err".split())
+_LOSS_LETTERS = frozenset(["L", "ell", "l", "E", "J", "C", "loss", "Loss", "cost", "Cost", "calL", "mathcalL", "Err"])
 _PREFIXES = ("delta", "d", "partial", "Delta", "nabla")
 _TRANSPOSE = frozenset({"T", "top", "intercal", "mathsf", "prime"})
 TIME = "t"
@@ -188,7 +214,11 @@ class Survey:
 
     def _timely(self, part: Notation) -> bool:
         if isinstance(part, Letters):
-            return part.name == self.words.time or part.name in _STEP_WORDS or part.name.endswith(self.words.time) and part.run and len(part.name) <= 3
+            return (
+                part.name == self.words.time
+                or part.name in _STEP_WORDS
+                or (part.name.endswith(self.words.time) and part.run and len(part.name) <= 3)
+            )
         if isinstance(part, Added):
             return any(isinstance(term, Letters) and term.name == self.words.time for term in part.terms)
         if isinstance(part, Brackets) and part.opening in ("(", "<") and len(part.parts) == 1:
@@ -198,7 +228,8 @@ class Survey:
     def _calls(self, node: Multiplied) -> None:
         for head, operator, tail in zip(node.factors, node.operators, node.factors[1:], strict=False):
             if operator == "" and isinstance(head, Letters) and isinstance(tail, Brackets) and tail.opening == "(":
-                if len(tail.parts) > 1 or head.name in FUNCTIONS or head.primes or head.name in _FUNCTION_LETTERS:
+                known = head.name in FUNCTIONS or head.name in _FUNCTION_LETTERS
+                if len(tail.parts) > 1 or known or head.primes:
                     self.words.called.add(spelled(head))
 
 
@@ -217,12 +248,10 @@ class Resolver:
         self.words = words
         self.bound: Scope = Scope()
 
-    # -- times ------------------------------------------------------------------------------------------------------
+    # -- times --------------------------------------------------------------------------------------------------------
     def time_of(self, part: Notation, free: bool = False) -> When | None:
         """The time a script shows, None if it shows none; `free` lets any single letter be one."""
-        if isinstance(part, Brackets) and part.opening in ("(", "<", "[") and len(part.parts) == 1:
-            if part.opening == "[" :
-                return None
+        if isinstance(part, Brackets) and part.opening in ("(", "<") and len(part.parts) == 1:
             return self.time_of(part.parts[0], free)
         if isinstance(part, Numeral) and part.value.denominator == 1:
             return When((), int(part.value)) if free else None
@@ -254,7 +283,7 @@ class Resolver:
             return total
         return None
 
-    # -- formulas ---------------------------------------------------------------------------------------------------
+    # -- formulas -----------------------------------------------------------------------------------------------------
     def read(self, node: Notation | None) -> Meaning:
         """What a formula means. Raises `Incomprehensible` where nobody can say."""
         if node is None:
@@ -262,7 +291,8 @@ class Resolver:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
             raise Incomprehensible(f"{type(node).__name__} has no meaning here")
-        return method(node)  # type: ignore[no-any-return]
+        meaning: Meaning = method(node)
+        return meaning
 
     def _numeral(self, node: Numeral) -> Meaning:
         exact = "." not in node.text
@@ -306,6 +336,8 @@ class Resolver:
         return Blocks(tuple((self.read(part),) for part in node.parts))
 
     def _differentiation(self, node: Differentiation) -> Meaning:
+        if node.kind == "nabla" and not node.by and node.of is not None and node.order == 1:
+            return Derivative(None, self.read(node.of), "", node.kind)
         if node.order != 1 or len(node.by) != 1:
             raise Incomprehensible("a derivative of another order than the first")
         note = " ".join(_text(part) for part in node.note)
@@ -331,7 +363,9 @@ class Resolver:
                         last = When((("T", 1),))
                 else:
                     last = None
-                return Accumulated(node.kind, letter, over, first or When((), 1), last or When((("T", 1),)), self.read(node.body))
+                return Accumulated(
+                    node.kind, letter, over, first or When((), 1), last or When((("T", 1),)), self.read(node.body)
+                )
             if over == "examples":
                 return Accumulated(node.kind, letter, over, None, None, self.read(node.body))
             self.bound = Scope(before.times - {letter}, before.entries | {letter})
@@ -345,7 +379,12 @@ class Resolver:
             return "", None
         if isinstance(lower, Related) and isinstance(lower.sides[0], Letters):
             head = lower.sides[0]
-            return head.name + "'" * head.primes, lower.sides[1] if lower.relations[0] in ("=", "\\geq", "\\ge", ">=") else None
+            return head.name + "'" * head.primes, lower.sides[1] if lower.relations[0] in (
+                "=",
+                "\\geq",
+                "\\ge",
+                ">=",
+            ) else None
         if isinstance(lower, Letters):
             return lower.name + "'" * lower.primes, None
         return "", None
@@ -408,10 +447,7 @@ class Resolver:
                 when = self.time_of(upper, free=True)
                 if when is None:
                     raise Incomprehensible("an exponent that is no number")
-                if not when.terms:
-                    base = Power(base, Known(Fraction(when.offset)))
-                else:
-                    base = Power(base, when)
+                base = Power(base, Known(Fraction(when.offset))) if not when.terms else Power(base, when)
         return base
 
     def _letters(self, node: Letters) -> Meaning:
@@ -422,7 +458,7 @@ class Resolver:
         name = spelled(node)
         if name in self.words.last and not (node.lower or node.upper) and not self.words.timed[name]:
             return StepNumber(When((("T", 1),)))
-        if node.name in FUNCTIONS and name not in self.words.timed or node.primes and name not in self.words.timed:
+        if (node.name in FUNCTIONS and name not in self.words.timed) or (node.primes and name not in self.words.timed):
             # a function that is not applied: tanh' = 1 - tanh^2
             base: Meaning = FunctionOf(_SAME.get(name, name), (), node.primes)
             return self._raised(base, node.upper)
@@ -452,8 +488,7 @@ class Resolver:
         if not isinstance(inner, Named):
             raise Incomprehensible("a gradient's prefix in front of something else than a name")
         last = _flat(node.lower)[-1:]
-        handed = isinstance(last[0], Letters) and last[0].name in _STEP_WORDS if last else False
-        word = f":{last[0].name}" if handed else ""  # type: ignore[union-attr]
+        word = "".join(f":{part.name}" for part in last if isinstance(part, Letters) and part.name in _STEP_WORDS)
         made = GradientName(f"d {inner.key}{word}", inner.when, inner.index)
         return Transposed(made) if transposed else made
 
@@ -468,7 +503,12 @@ class Resolver:
         for place, scripts in (("_", node.lower), ("^", node.upper)):
             slot = self.words.places[place, base] > 0  # type: ignore[index]
             for part in _flat(scripts):
-                if place == "^" and isinstance(part, Letters) and part.name in _TRANSPOSE and not (part.lower or part.accents):
+                if (
+                    place == "^"
+                    and isinstance(part, Letters)
+                    and part.name in _TRANSPOSE
+                    and not (part.lower or part.accents)
+                ):
                     if part.name == "T" and slot and when is None and self.words.upper_is_time(base) and not outer:
                         outer.append(part)
                     else:
@@ -486,7 +526,15 @@ class Resolver:
                             continue
                     labels.append(_text(part))
                     continue
-                if isinstance(part, Letters) and part.run and part.name.endswith(self.words.time) and when is None and part.name not in _STEP_WORDS and len(part.name) <= 3 and not part.upright:
+                if (
+                    isinstance(part, Letters)
+                    and part.run
+                    and part.name.endswith(self.words.time)
+                    and when is None
+                    and part.name not in _STEP_WORDS
+                    and len(part.name) <= 3
+                    and not part.upright
+                ):
                     labels.append(part.name[:-1])
                     when = When(((self.words.time, 1),))
                     continue
@@ -526,7 +574,13 @@ class Resolver:
         for scripts in (part.lower, part.upper):
             for inner in _flat(scripts):
                 time = self.time_of(inner)
-                if time is None and isinstance(inner, Letters) and inner.run and inner.name.endswith(self.words.time) and len(inner.name) <= 3:
+                if (
+                    time is None
+                    and isinstance(inner, Letters)
+                    and inner.run
+                    and inner.name.endswith(self.words.time)
+                    and len(inner.name) <= 3
+                ):
                     rest = replace(part, lower=(Letters(inner.extent, inner.name[:-1]),), upper=())
                     return _text(rest), When(((self.words.time, 1),))
                 if time is None and isinstance(inner, Letters):
@@ -541,7 +595,16 @@ class Resolver:
                     return _text(replace(part, lower=kept_lower, upper=kept_upper)), time
         return None
 
-    def _settled(self, node: Letters, base: str, labels: list[str], when: When | None, entries: list[str | int], outer: list[Notation], is_timed: bool) -> Meaning:
+    def _settled(
+        self,
+        node: Letters,
+        base: str,
+        labels: list[str],
+        when: When | None,
+        entries: list[str | int],
+        outer: list[Notation],
+        is_timed: bool,
+    ) -> Meaning:
         key = "_".join((base, *labels))
         if labels and key not in self.words.defined:
             singles = [label for label in labels if len(label.rstrip("'")) == 1 or label in _GREEK]
@@ -555,28 +618,33 @@ class Resolver:
                 key, entries = bare, [*singles, *entries]
             elif singles and when is None and is_timed and len(singles) == 1 and (known or bare == base):
                 letter = singles[0]
-                slots = [place for place, scripts in (("_", node.lower), ("^", node.upper)) if any(_text(p) == letter for p in _flat(scripts))]
+                slots = [
+                    place
+                    for place, scripts in (("_", node.lower), ("^", node.upper))
+                    if any(_text(p) == letter for p in _flat(scripts))
+                ]
                 placed = any(self.words.places[place, base] for place in slots)  # type: ignore[index]
                 if letter in self.bound.entries:
                     key, entries = bare, [letter, *entries]
-                elif letter.islower() and placed and not self.words.timed[letter] and bare in self.words.defined | self.words.keys:
+                elif (
+                    letter.islower()
+                    and placed
+                    and not self.words.timed[letter]
+                    and bare in self.words.defined | self.words.keys
+                ):
                     key, when = bare, When(((letter, 1),))
             elif singles and all(single in self.bound.entries for single in singles):
                 key, entries = bare, [*singles, *entries]
         prefix = base in _PREFIXES or key in self.words.gradients or base in self.words.gradients
         if base == "d" and not labels:
             prefix = False
-        if prefix:
-            if base not in ("delta", "d", "Delta") and key not in self.words.gradients:
-                prefix = base in self.words.gradients
+        if prefix and base not in ("delta", "d", "Delta") and key not in self.words.gradients:
+            prefix = base in self.words.gradients
         made: Meaning
-        if prefix:
-            made = GradientName(key, when, tuple(entries))
-        else:
-            made = Named(key, when, tuple(entries))
+        made = GradientName(key, when, tuple(entries)) if prefix else Named(key, when, tuple(entries))
         return self._raised(made, tuple(outer))
 
-    # -- products and calls ---------------------------------------------------------------------------------------------
+    # -- products and calls -------------------------------------------------------------------------------------------
     def _multiplied(self, node: Multiplied) -> Meaning:
         factors: list[Meaning] = []
         operators: list[str] = []
@@ -608,15 +676,27 @@ class Resolver:
         """Whether a factor is a word of the sentence around a formula: `\\text{Given }`."""
         if isinstance(factor, Words):
             return True
-        if not isinstance(factor, Letters) or not factor.upright or len(factor.name) < 3 or factor.lower or factor.upper:
+        if (
+            not isinstance(factor, Letters)
+            or not factor.upright
+            or len(factor.name) < 3
+            or factor.lower
+            or factor.upper
+        ):
             return False
-        return factor.name not in FUNCTIONS | self.words.called and not self.words.timed[factor.name] and factor.name not in self.words.defined and factor.name != "prod" and factor.name not in _LOSS_LETTERS
+        return (
+            factor.name not in FUNCTIONS | self.words.called
+            and not self.words.timed[factor.name]
+            and factor.name not in self.words.defined
+            and factor.name != "prod"
+            and factor.name not in _LOSS_LETTERS
+        )
 
     def _factor(self, node: Multiplied, at: int) -> tuple[Meaning, int]:
         head = node.factors[at]
         follows = node.factors[at + 1] if at + 1 < len(node.factors) and node.operators[at] == "" else None
         if isinstance(head, Letters):
-            name = spelled(head)
+            spelled(head)
             if follows is not None and self._is_prefix(head) and isinstance(follows, Letters):
                 return self._gradient(follows), 2
             if follows is not None and self._is_call(head, follows):
@@ -629,7 +709,7 @@ class Resolver:
 
     def _is_prefix(self, head: Letters) -> bool:
         bare = not (head.lower or head.upper or head.accents or head.primes)
-        return bare and not head.run and (head.name == "delta" or head.name == "d" and "d" not in self.words.timed)
+        return bare and not head.run and (head.name == "delta" or (head.name == "d" and "d" not in self.words.timed))
 
     def _is_call(self, head: Letters, follows: Notation) -> bool:
         name = spelled(head)
@@ -645,7 +725,11 @@ class Resolver:
             return False
         if head.name in _LOSS_LETTERS and follows.opening == "(":
             return True
-        return (name in self.words.called or head.name in _FUNCTION_LETTERS) and follows.opening == "(" and name not in self.words.defined
+        return (
+            (name in self.words.called or head.name in _FUNCTION_LETTERS)
+            and follows.opening == "("
+            and name not in self.words.defined
+        )
 
     def _call(self, head: Letters, node: Multiplied, at: int) -> tuple[Meaning, int]:
         follows = node.factors[at + 1]
@@ -671,7 +755,7 @@ class Resolver:
         return meaning, used
 
 
-_GREEK = frozenset("iota phi omega kappa mu nu lambda".split())
+_GREEK = frozenset(["iota", "phi", "omega", "kappa", "mu", "nu", "lambda"])
 
 
 def _factors(factors: list[Meaning], operators: list[str]) -> Meaning:

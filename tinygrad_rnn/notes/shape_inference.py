@@ -47,7 +47,7 @@ class ShapeInference:
         self.sums: dict[int, tuple[int, ...]] = {}
         self.of_name: dict[tuple[str, bool], Shape] = {}
 
-    # -- dimensions: number 0 is the dimension 1 ------------------------------------------------------------------------
+    # -- dimensions: number 0 is the dimension 1 ----------------------------------------------------------------------
     def fresh(self, long: bool = False) -> int:
         """A new dimension; `long` ones are not 1."""
         self.parent.append(len(self.parent))
@@ -108,7 +108,7 @@ class ShapeInference:
             self.of_name[slot] = shape
         return self.of_name[slot]
 
-    # -- expressions ----------------------------------------------------------------------------------------------------
+    # -- expressions --------------------------------------------------------------------------------------------------
     def of(self, node: Meaning) -> Shape | None:
         """The shape of an expression, None where it fits anything. Raises `Inconsistent`."""
         if isinstance(node, Named):
@@ -212,7 +212,7 @@ class ShapeInference:
         self.sums[made] = tuple(dims)
         return made
 
-    # -- sizes ----------------------------------------------------------------------------------------------------------
+    # -- sizes --------------------------------------------------------------------------------------------------------
     def sizes(self, ones: bool = False) -> dict[tuple[str, bool], tuple[int, int]]:
         """A size for every name; all 1 with `ones`."""
         given: dict[int, int] = {0: 1}

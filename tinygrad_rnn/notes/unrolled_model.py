@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.autodiff import gradients
+from ..core.errors import ShapeError
 from ..core.tensor import Tensor, tensor
 from .arithmetic import Amount, Calculator, Layout, LinearMap, OutOfRange, Point, ShapesClash
 from .meaning import Accumulated, Derivative, FunctionOf, GradientName, Incomprehensible, Meaning, Named, When, walk
@@ -62,19 +63,31 @@ class Network:
 
     def loose(self) -> list[str]:
         """What is defined without a time and read by nothing."""
-        read = {p.key for d in self.definitions.values() for p in walk(d.body) if isinstance(p, Named) and p.when is None}
-        return [key for key, timed in self.definitions if not timed and key not in read | self.losses and key != self.loss]
+        read = {
+            p.key for d in self.definitions.values() for p in walk(d.body) if isinstance(p, Named) and p.when is None
+        }
+        return [
+            key for key, timed in self.definitions if not timed and key not in read | self.losses and key != self.loss
+        ]
 
 
 class Unrolled:
     """Values, gradients and Jacobians of a network of T steps with random parameters and inputs."""
 
-    def __init__(self, network: Network, steps: int, seed: int, choices: Mapping[str, str], rows: bool = False, ones: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        steps: int,
+        seed: int,
+        choices: Mapping[str, str],
+        rows: bool = False,
+        ones: bool = False,
+    ) -> None:
         self.network, self.T, self.seed, self.choices, self.rows, self.ones = network, steps, seed, choices, rows, ones
         self.nodes: dict[Point, Tensor] = {}
         self.copies: dict[Copy, Tensor] = {}
         self.layout = Layout()
-        self.signs: dict[str, str] = {}
+        self.signs: Mapping[str, str] = {}
         self.votes: Counter[tuple[str, str]] = Counter()
         self.inconsistent: list[str] = []
         self._running: set[Point] = set()
@@ -84,19 +97,26 @@ class Unrolled:
         self.sizes = self._infer()
         self._build()
 
-    # -- sizes ----------------------------------------------------------------------------------------------------------
+    # -- sizes --------------------------------------------------------------------------------------------------------
     def _kind(self, name: Named) -> str:
         key, base = name.key, name.key.split("_")[0].rstrip("~^-")
         if key in self.network.losses or key == self.network.loss:
             return "scalar"
         if (key, name.when is not None) in self.network.definitions:
             body = self.network.definitions[key, name.when is not None].body
-            if isinstance(body, Accumulated) and body.over == "time" or self.is_loss_call(body):
+            if (isinstance(body, Accumulated) and body.over == "time") or self.is_loss_call(body):
                 return "scalar"
         upper = base[:1].isupper() and base[0] != "L"
         if name.when is not None:
             latin = len(base) == 1
-            return "matrix" if upper and latin and (key, True) in self.network.definitions and _is_diagonal(self.network.definitions[key, True].body) else "vector"
+            return (
+                "matrix"
+                if upper
+                and latin
+                and (key, True) in self.network.definitions
+                and _is_diagonal(self.network.definitions[key, True].body)
+                else "vector"
+            )
         return "matrix" if upper else "open"
 
     def is_loss_call(self, body: Meaning) -> bool:
@@ -118,7 +138,9 @@ class Unrolled:
         if "target" in self.choices:
             now = When(((self.network.time, 1),))
             try:
-                shapes.same(shapes.name(Named(self.choices["output"], now)), shapes.name(Named(self.choices["target"], now)))
+                shapes.same(
+                    shapes.name(Named(self.choices["output"], now)), shapes.name(Named(self.choices["target"], now))
+                )
             except Inconsistent as why:
                 self.inconsistent.append(f"the target {self.choices['target']}: {why}")
         self._inference = shapes
@@ -133,17 +155,17 @@ class Unrolled:
         size = self.sizes[slot]
         return () if size == (1, 1) else size
 
-    # -- values ---------------------------------------------------------------------------------------------------------
+    # -- values -------------------------------------------------------------------------------------------------------
     def _build(self) -> None:
         for key, timed in list(self.network.definitions):
             for at in range(1, self.T + 1) if timed else (None,):
                 try:
                     self.node(key, at)
-                except (OutOfRange, Incomprehensible, ShapesClash) as why:
+                except (OutOfRange, Incomprehensible, ShapesClash, ShapeError) as why:
                     self.inconsistent.append(f"{key}: {why}")
         try:
             self.loss_node()
-        except (OutOfRange, Incomprehensible, ShapesClash) as why:
+        except (OutOfRange, Incomprehensible, ShapesClash, ShapeError) as why:
             self.inconsistent.append(f"the loss: {why}")
 
     def node(self, key: str, at: int | None) -> Tensor:
@@ -153,10 +175,14 @@ class Unrolled:
             return self.nodes[point]
         definition = self.network.definitions.get((key, at is not None))
         name = Named(key, None if at is None else When((), at))
-        if at is not None and (at > self.T and (definition is not None or at > self.T + 1) or at < 0):
+        if at is not None and ((at > self.T and (definition is not None or at > self.T + 1)) or at < 0):
             raise OutOfRange(f"{key} at step {at} of {self.T}")
         if definition is None or at == 0:
-            made = self._assumed_loss(key, at) if key in self.network.losses or key == self.network.loss else self._leaf(name)
+            made = (
+                self._assumed_loss(key, at)
+                if key in self.network.losses or key == self.network.loss
+                else self._leaf(name)
+            )
         else:
             if point in self._running:
                 raise Incomprehensible(f"{key} is defined by itself at the same step")
@@ -164,6 +190,8 @@ class Unrolled:
             before, self._reader = self._reader, point
             try:
                 made = self._defined(definition, at, name)
+            except ShapeError as why:
+                raise ShapesClash(str(why)) from None
             finally:
                 self._reader = before
                 self._running.discard(point)
@@ -241,8 +269,8 @@ class Unrolled:
         wanted = self.read(reader, (target, at))
         seen = self.read(reader, (output, at))
         if kind == "half the square":
-            return 0.5 * ((seen - wanted) ** 2).sum()
-        return -(wanted * np.log(seen)).sum()
+            return 0.5 * np.sum((seen - wanted) ** 2)
+        return -np.sum(wanted * np.log(seen))
 
     def read(self, reader: Reader, point: Point) -> Tensor:
         """A quantity as one reader sees it."""
@@ -255,7 +283,11 @@ class Unrolled:
     def call(self, node: FunctionOf, arguments: tuple[Any, ...]) -> Any:
         """A function of the table, or a smooth one that stands for a letter left open."""
         name = self.choices.get(f"function {node.function}", node.function)
-        if self._reader[0] == self.choices.get("output") and self.choices.get("loss") == "cross entropy" and len(arguments) == 1:
+        if (
+            self._reader[0] == self.choices.get("output")
+            and self.choices.get("loss") == "cross entropy"
+            and len(arguments) == 1
+        ):
             name = "softmax"
         if name in self.network.losses or node.function in self.network.losses:
             return mixing(name, self.seed, arguments, ())
@@ -274,7 +306,7 @@ class Unrolled:
             raise Incomprehensible(f"the slope of {node.function}")
         return slope(arguments[0])
 
-    # -- what definitions are evaluated in ---------------------------------------------------------------------------
+    # -- what definitions are evaluated in ----------------------------------------------------------------------------
     def look(self, name: Named, step: int | None) -> Any:
         """A name as the present reader sees it."""
         return self.read(self._reader, (name.key, step))
@@ -296,7 +328,13 @@ class Unrolled:
                     return 1
                 return max(shape) if len(part.index) == 1 else shape[part.index.index(letter)]
             if isinstance(part, Derivative):
-                found = [n for side in (part.of, part.by) if side is not None for n in walk(side) if isinstance(n, Named) and letter in n.index]
+                found = [
+                    n
+                    for side in (part.of, part.by)
+                    if side is not None
+                    for n in walk(side)
+                    if isinstance(n, Named) and letter in n.index
+                ]
                 if found:
                     return max(self.shape(replace(found[0], index=())) or (1,))
         raise Incomprehensible(f"nothing says how many {letter} there are")
@@ -307,7 +345,7 @@ class Unrolled:
 
     # -- derivatives --------------------------------------------------------------------------------------------------
     def shares(self, node: Tensor) -> dict[Copy, Any]:
-        """The derivative of a Tensor by every copy that was read: for a number its gradients, else with its axes first."""
+        """The derivative of a Tensor by every copy that was read, with the Tensor's axes first."""
         slot = (node.id, len(self.copies))
         if slot not in self._shares:
             copies = list(self.copies.items())
@@ -321,7 +359,10 @@ class Unrolled:
                     seed = np.zeros(shape)
                     seed.flat[entry] = 1.0
                     columns.append(gradients(node, targets, seed=seed))
-                found = [np.stack([np.asarray(c[i]) for c in columns]).reshape(shape + np.shape(targets[i].value)) for i in range(len(targets))]
+                found = [
+                    np.stack([np.asarray(c[i]) for c in columns]).reshape(shape + np.shape(targets[i].value))
+                    for i in range(len(targets))
+                ]
             self._shares[slot] = {name: np.asarray(value) for (name, _), value in zip(copies, found, strict=True)}
         return self._shares[slot]
 
