@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ShapeError
-from .arithmetic import Amount, Calculator, Layout, LinearMap, OutOfRange, Point, ShapesClash, letters_of
+from .formula_values import Amount, Calculator, DerivativeLayout, LinearMap, OutOfRange, Point, ShapesClash, letters_of
 from .meaning import (
     Derivative,
     FunctionOf,
@@ -45,7 +45,7 @@ class Alias:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SideComparison:
     """How two sides compare: a word, the largest difference as a share of the values, and what stood in the way."""
 
     result: str
@@ -60,7 +60,7 @@ class ClaimValues:
 
     unrolled: Unrolled
     aliases: Mapping[str, Alias]
-    layout: Layout = field(default_factory=Layout)
+    layout: DerivativeLayout = field(default_factory=DerivativeLayout)
     signs: Mapping[str, str] = field(default_factory=dict)
     mode: str = "total"
     step_share: bool = False
@@ -297,7 +297,7 @@ def compare(
     right_values: ClaimValues,
     skip_last: bool = False,
     quick: bool = False,
-) -> Comparison:
+) -> SideComparison:
     """Whether two sides are equal at every step; `quick` looks at the first few settings only."""
     worst, seen, vanishes = 0.0, 0, True
     try:
@@ -314,16 +314,16 @@ def compare(
             vanishes = vanishes and empty
             worst = max(worst, error)
             if worst > RELATIVE:
-                return Comparison(DIFFERS, worst)
+                return SideComparison(DIFFERS, worst)
     except (ShapesClash, ShapeError) as why:
-        return Comparison(CLASH, why=str(why))
+        return SideComparison(CLASH, why=str(why))
     except NotDefined as name:
-        return Comparison(MISSING, why=str(name))
+        return SideComparison(MISSING, why=str(name))
     except Incomprehensible as why:
-        return Comparison(UNKNOWN, why=str(why))
+        return SideComparison(UNKNOWN, why=str(why))
     if not seen:
-        return Comparison(UNKNOWN, why="it speaks of no step of the sequence")
-    return Comparison(HOLDS, worst, vanishes=vanishes)
+        return SideComparison(UNKNOWN, why="it speaks of no step of the sequence")
+    return SideComparison(HOLDS, worst, vanishes=vanishes)
 
 
 def _difference(a: Amount, b: Amount, left: ClaimValues, right: ClaimValues) -> tuple[float, bool]:

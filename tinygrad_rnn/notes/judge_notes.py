@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
-from .arithmetic import Layout
 from .claim_values import (
     CLASH,
     DIFFERS,
@@ -15,8 +14,8 @@ from .claim_values import (
     MISSING,
     Alias,
     ClaimValues,
-    Comparison,
     Path,
+    SideComparison,
     compare,
 )
 from .document_verdict import (
@@ -29,6 +28,7 @@ from .document_verdict import (
     UnreadFormula,
     VotedConvention,
 )
+from .formula_values import DerivativeLayout
 from .meaning import (
     Accumulated,
     Derivative,
@@ -46,7 +46,7 @@ from .meaning import (
 )
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
 from .notation import Differentiation, Formula, Letters, Numeral, Pages, Prose, Title
-from .resolving import Resolver, Survey, Vocabulary, parts_of, spelled
+from .resolving import DocumentVocabulary, NotationResolver, Survey, parts_of, spelled
 from .unrolled_model import Network, Unrolled, parameters
 
 PASS, FAIL, INCONCLUSIVE, ILL_TYPED, SCALAR = "PASS", "FAIL", "INCONCLUSIVE", "ILL-TYPED", "SCALAR"
@@ -100,7 +100,7 @@ class Assumptions:
     """What a document leaves open and a vote of all its claims settles."""
 
     rows: bool = False
-    layout: Layout = field(default_factory=Layout)
+    layout: DerivativeLayout = field(default_factory=DerivativeLayout)
     choices: tuple[tuple[str, str], ...] = ()
 
 
@@ -112,7 +112,7 @@ class Judge:
     """Everything known of a document while it is judged."""
 
     pages: Pages
-    words: Vocabulary
+    words: DocumentVocabulary
     sentences: list[Sentence]
     networks: list[Network]
     claims: list[Claim]
@@ -182,9 +182,11 @@ class Judge:
         after = [n for n in self.networks if n.place > claim.sentence.place]
         return [*reversed(before), *after]
 
-    def compared(self, claim: Claim, assumptions: Assumptions, quick: bool = False) -> tuple[Comparison, str, Network]:
+    def compared(
+        self, claim: Claim, assumptions: Assumptions, quick: bool = False
+    ) -> tuple[SideComparison, str, Network]:
         """The best a claim's side can do as a total derivative: the comparison, the mode and the network."""
-        worst: tuple[Comparison, str, Network] | None = None
+        worst: tuple[SideComparison, str, Network] | None = None
         rank = {HOLDS: 0, DIFFERS: 1, CLASH: 2, MISSING: 4}
         for network in self.network_of(claim):
             for mode in MODES:
@@ -600,7 +602,7 @@ def _is_zero(node: Meaning | None) -> bool:
 
 
 # -- reading a document -----------------------------------------------------------------------------------------------
-def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
+def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
     """The statements of a document with their meaning, in order, and its vocabulary."""
     raw: list[Sentence] = []
     heading, words = 0, ""
@@ -632,7 +634,7 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], Vocabulary]:
     survey = Survey([node for s in raw for node in s.statement.sides if node is not None])
     words_of = survey.vocabulary()
     _prepare(raw, words_of)
-    resolver = Resolver(words_of)
+    resolver = NotationResolver(words_of)
     for sentence in raw:
         for side in sentence.sides:
             try:
@@ -659,9 +661,9 @@ def _continued(raw: list[Sentence], row: Sentence) -> Sentence | None:
     return rows[1][column] if column < len(rows[1]) else None
 
 
-def _prepare(sentences: list[Sentence], words: Vocabulary) -> None:
+def _prepare(sentences: list[Sentence], words: DocumentVocabulary) -> None:
     """Which names the document defines, and which it gives to derivatives."""
-    plain = Resolver(words)
+    plain = NotationResolver(words)
     numerators: Counter[str] = Counter()
     for sentence in sentences:
         for side in sentence.sides:

@@ -248,27 +248,28 @@ def _changed(value: Any, change: Callable[[Meaning], Meaning | None]) -> Any:
 
 def shifted(node: Meaning, letter: str, to: When) -> Meaning:
     """The node with another time for a letter."""
+    return rebuilt(node, lambda part: _shifted_part(part, letter, to))
 
-    def moved(when: When) -> When:
-        result = When((), when.offset)
-        for name, coefficient in when.terms:
-            part = to if name == letter else When(((name, 1),))
-            for _ in range(abs(coefficient)):
-                result = result.plus(part, 1 if coefficient > 0 else -1)
-        return result
 
-    def change(part: Meaning) -> Meaning | None:
-        if isinstance(part, (Named, GradientName)) and part.when is not None:
-            return replace(part, when=moved(part.when))
-        if isinstance(part, StepNumber):
-            return StepNumber(moved(part.when))
-        if isinstance(part, Power) and isinstance(part.exponent, When):
-            return Power(rebuilt(part.base, change), moved(part.exponent))
-        if isinstance(part, Accumulated):
-            lower = None if part.lower is None else moved(part.lower)
-            upper = None if part.upper is None else moved(part.upper)
-            body = part.body if part.letter == letter else rebuilt(part.body, change)
-            return replace(part, lower=lower, upper=upper, body=body)
-        return None
+def _shifted_part(part: Meaning, letter: str, to: When) -> Meaning | None:
+    if isinstance(part, (Named, GradientName)) and part.when is not None:
+        return replace(part, when=_moved(part.when, letter, to))
+    if isinstance(part, StepNumber):
+        return StepNumber(_moved(part.when, letter, to))
+    if isinstance(part, Power) and isinstance(part.exponent, When):
+        return Power(shifted(part.base, letter, to), _moved(part.exponent, letter, to))
+    if isinstance(part, Accumulated):
+        lower = None if part.lower is None else _moved(part.lower, letter, to)
+        upper = None if part.upper is None else _moved(part.upper, letter, to)
+        body = part.body if part.letter == letter else shifted(part.body, letter, to)
+        return replace(part, lower=lower, upper=upper, body=body)
+    return None
 
-    return rebuilt(node, change)
+
+def _moved(when: When, letter: str, to: When) -> When:
+    result = When((), when.offset)
+    for name, coefficient in when.terms:
+        part = to if name == letter else When(((name, 1),))
+        for _ in range(abs(coefficient)):
+            result = result.plus(part, 1 if coefficient > 0 else -1)
+    return result

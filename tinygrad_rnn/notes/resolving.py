@@ -1,6 +1,6 @@
 """From what a page shows to what it means: where time stands, which scripts belong to a name, what is a call.
 
-`Vocabulary` is what the document as a whole says about its names; `Resolver` reads one formula with it. Nothing is
+`DocumentVocabulary` is what the document as a whole says about its names; `NotationResolver` reads one formula with it. Nothing is
 evaluated here, and no sign of multiplication is interpreted.
 """
 
@@ -107,7 +107,7 @@ def parts_of(node: object) -> Iterator[Notation]:
 
 
 @dataclass
-class Vocabulary:
+class DocumentVocabulary:
     """What the whole document says about its names.
 
     `time` is the letter of the steps, `last` the letters of the last one, `timed` the names that have a time,
@@ -158,13 +158,13 @@ def _flat(scripts: Iterable[Notation]) -> list[Notation]:
 
 
 class Survey:
-    """One walk over a document's trees that fills a `Vocabulary`."""
+    """One walk over a document's trees that fills a `DocumentVocabulary`."""
 
     def __init__(self, trees: Iterable[Notation]) -> None:
         self.trees = list(trees)
-        self.words = Vocabulary()
+        self.words = DocumentVocabulary()
 
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> DocumentVocabulary:
         """The vocabulary of these trees."""
         self._time_letter()
         for tree in self.trees:
@@ -234,19 +234,19 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Scope:
+class BoundLetters:
     """Letters bound around a part of a formula: those that are times and those that number entries."""
 
     times: frozenset[str] = frozenset()
     entries: frozenset[str] = frozenset()
 
 
-class Resolver:
+class NotationResolver:
     """Reads trees of notation with the vocabulary of their document."""
 
-    def __init__(self, words: Vocabulary) -> None:
+    def __init__(self, words: DocumentVocabulary) -> None:
         self.words = words
-        self.bound: Scope = Scope()
+        self.bound: BoundLetters = BoundLetters()
 
     # -- times --------------------------------------------------------------------------------------------------------
     def time_of(self, part: Notation, free: bool = False) -> When | None:
@@ -355,7 +355,7 @@ class Resolver:
         over = self._runs_over(letter, lower, node)
         try:
             if over == "time":
-                self.bound = Scope(before.times | {letter}, before.entries - {letter})
+                self.bound = BoundLetters(before.times | {letter}, before.entries - {letter})
                 first = None if lower is None else self.time_of(lower, free=True)
                 if node.upper is not None:
                     last = self.time_of(node.upper, free=True)
@@ -368,7 +368,7 @@ class Resolver:
                 )
             if over == "examples":
                 return Accumulated(node.kind, letter, over, None, None, self.read(node.body))
-            self.bound = Scope(before.times - {letter}, before.entries | {letter})
+            self.bound = BoundLetters(before.times - {letter}, before.entries | {letter})
             above = "" if node.upper is None else _text(node.upper)
             return Accumulated(node.kind, letter, over, None, None, self.read(node.body), above)
         finally:

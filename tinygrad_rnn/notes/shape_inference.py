@@ -6,7 +6,7 @@ the document has it. What cannot be one (a vector where a matrix of the same nam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .meaning import (
     Accumulated,
@@ -215,18 +215,19 @@ class ShapeInference:
     # -- sizes --------------------------------------------------------------------------------------------------------
     def sizes(self, ones: bool = False) -> dict[tuple[str, bool], tuple[int, int]]:
         """A size for every name; all 1 with `ones`."""
+        if ones:
+            return dict.fromkeys(self.of_name, (1, 1))
         given: dict[int, int] = {0: 1}
         unused = iter(SIZES)
+        return {
+            slot: (self._size(a, given, unused), self._size(b, given, unused)) for slot, (a, b) in self.of_name.items()
+        }
 
-        def size(dim: int) -> int:
-            dim = self.find(dim)
-            if ones:
-                return 1
-            if dim not in given:
-                if dim in self.sums:
-                    given[dim] = sum(size(part) for part in self.sums[dim])
-                else:
-                    given[dim] = next(unused, 51) if self.long[dim] else 1
-            return given[dim]
-
-        return {slot: (size(shape[0]), size(shape[1])) for slot, shape in self.of_name.items()}
+    def _size(self, dim: int, given: dict[int, int], unused: Iterator[int]) -> int:
+        dim = self.find(dim)
+        if dim not in given:
+            if dim in self.sums:
+                given[dim] = sum(self._size(part, given, unused) for part in self.sums[dim])
+            else:
+                given[dim] = next(unused, 51) if self.long[dim] else 1
+        return given[dim]

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.autodiff import gradients
 from ..core.errors import ShapeError
 from ..core.tensor import Tensor, tensor
-from .arithmetic import Amount, Calculator, Layout, LinearMap, OutOfRange, Point, ShapesClash
+from .formula_values import Amount, Calculator, DerivativeLayout, LinearMap, OutOfRange, Point, ShapesClash
 from .meaning import Accumulated, Derivative, FunctionOf, GradientName, Incomprehensible, Meaning, Named, When, walk
 from .shape_inference import Inconsistent, ShapeInference
 from .smooth_functions import KNOWN, generator, mixing, opaque
@@ -86,7 +86,7 @@ class Unrolled:
         self.network, self.T, self.seed, self.choices, self.rows, self.ones = network, steps, seed, choices, rows, ones
         self.nodes: dict[Point, Tensor] = {}
         self.copies: dict[Copy, Tensor] = {}
-        self.layout = Layout()
+        self.layout = DerivativeLayout()
         self.signs: Mapping[str, str] = {}
         self.votes: Counter[tuple[str, str]] = Counter()
         self.inconsistent: list[str] = []

@@ -63,7 +63,7 @@ class LinearMap:
 
 
 @dataclass(frozen=True)
-class Layout:
+class DerivativeLayout:
     """How derivatives are laid out as matrices.
 
     `transposed`: gradients have the transposed shape of what they belong to; `denominator`: a Jacobian has a row for
@@ -85,7 +85,7 @@ class Amount:
 class Environment(Protocol):
     """What a formula is evaluated in."""
 
-    layout: Layout
+    layout: DerivativeLayout
     signs: Mapping[str, str]
     votes: Counter[tuple[str, str]]
 
@@ -97,7 +97,7 @@ class Environment(Protocol):
     def extent(self, name: Named) -> int: ...
 
 
-def laid_out(chain: LinearMap, layout: Layout) -> Any:
+def laid_out(chain: LinearMap, layout: DerivativeLayout) -> Any:
     """A linear map as an array. Raises `ShapesClash` where it has more than two axes."""
     entries = chain.entries
     if chain.of_shape == ():
