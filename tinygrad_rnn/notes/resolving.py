@@ -1,7 +1,7 @@
 """From what a page shows to what it means: where time stands, which scripts belong to a name, what is a call.
 
-`DocumentVocabulary` is what the document as a whole says about its names; `NotationResolver` reads one formula with it. Nothing is
-evaluated here, and no sign of multiplication is interpreted.
+`DocumentVocabulary` is what the document as a whole says about its names; `NotationResolver` reads one formula with
+it. Nothing is evaluated here, and no sign of multiplication is interpreted.
 """
 
 from __future__ import annotations
