@@ -135,8 +135,10 @@ def _of_latex(text: str) -> Iterator[PageStretch]:
 def _mathematics(text: str, start: int, end: int, kind: str) -> Iterator[PageStretch]:
     """The formulas of a stretch of prose; a comment within a formula of LaTeX is left to its tokens."""
     at = start
+    code = _CODE.search(text, at, end) if kind != "tex" else None
     while opening := _OPENS.search(text, at, end):
-        code = _CODE.search(text, at, end) if kind != "tex" else None
+        if code and code.start() < at:  # only then: a page without code would be searched to its end at each formula
+            code = _CODE.search(text, at, end)
         if code and code.start() < opening.start() < code.end():
             at = code.end()
             continue
