@@ -22,7 +22,9 @@ from .core.errors import GraphError, TinygradError
 
 if TYPE_CHECKING:
     from .language.syntax.source import Source
+    from .notes.document_report import DocumentReport
     from .verification.report import Notes, Report
+    from .verification.results import Verdicts
 
 RIGHT, WRONG, UNUSABLE, UNDECIDED = 0, 1, 2, 3
 #: EX_SOFTWARE of sysexits.h
@@ -33,7 +35,12 @@ WORST_FIRST = (UNEXPECTED, WRONG, UNUSABLE, UNDECIDED, RIGHT)
 READER_GONE = 141
 #: and of one that was told to stop
 INTERRUPTED = 130
-_FILE = "equation file (.rnn, or Markdown with blocks marked rnn), or a shipped model's name (see: tinygrad-rnn models)"
+#: endings of documents, whose formulas are judged
+DOCUMENTS = (".md", ".markdown", ".tex", ".ltx", ".ipynb", ".txt")
+_FILE = (
+    "lecture notes (.md, .tex, .ipynb, .txt), an equation file (.rnn), "
+    "or a shipped model's name (see: tinygrad-rnn models)"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--html", metavar="OUT", help="also write the report as one self-contained page")
     verify.add_argument("--proof", action="store_true", help="show the proof of each equation that is proved")
     verify.add_argument("--latex", action="store_true", help="with --proof: in LaTeX")
+    verify.add_argument("--github", action="store_true", help="print what is not right as annotations for GitHub")
     verify.add_argument("--explain", type=_positive, metavar="LINE", help="show the equation on this line in full")
     verify.set_defaults(run=_verify)
 
@@ -164,7 +172,6 @@ def _lengths(text: str) -> dict[str, int]:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from .core.atomic_files import write_atomically
-    from .verification.report.terminal import show
 
     if len(arguments.files) > 1:
         return _verify_all(arguments)
@@ -172,26 +179,59 @@ def _verify(arguments: argparse.Namespace) -> int:
     report = _judged(arguments.files[0], arguments)
     if page is not None:
         write_atomically(page, report.to_html().encode())
-    if arguments.explain:
-        from .verification.explain import explained
-
-        print(explained(report, arguments.explain))
+    if arguments.github:
+        print("\n".join(_annotations(report)))
+    elif arguments.explain:
+        print(_explained(report, arguments.explain))
     elif arguments.proof:
         print(_proofs(report, arguments.latex))
     elif arguments.json:
         print(json.dumps(report.to_dict(), allow_nan=False))
     else:
-        show(report, sys.stdout)
+        _show(report)
         _wrote(arguments.html)
-    return _code(report.verdict)
+    return _code(report)
 
 
-def _proofs(report: Report | Notes, in_latex: bool) -> str:
+def _explained(report: Report | Notes | DocumentReport, line: int) -> str:
+    """Everything known of a line: how a formula was read and judged, or an equation of a block."""
+    from .notes.explain_line import explained_line
+    from .verification.explain import explained
+    from .verification.report import Notes, Report
+
+    if isinstance(report, (Report, Notes)):
+        return explained(report, line)
+    blocks = Notes(report.found.file, report.blocks, report.seeds)
+    return explained_line(report, line) or explained(blocks, line)
+
+
+def _show(report: Report | Notes | DocumentReport) -> None:
+    from .verification.report import Notes, Report
+    from .verification.report.terminal import show
+
+    if isinstance(report, (Report, Notes)):
+        show(report, sys.stdout)
+    else:
+        print(report)
+
+
+def _annotations(report: Report | Notes | DocumentReport) -> Iterable[str]:
+    from .notes.document_report import DocumentReport, workflow_commands
+
+    if not isinstance(report, DocumentReport):
+        raise GraphError("--github is for documents: .md, .tex, .ipynb or .txt")
+    return workflow_commands(report)
+
+
+def _proofs(report: Report | Notes | DocumentReport, in_latex: bool) -> str:
     """The proof of every equation, or why there is none."""
     from .derivation.prover.proof import latex, written
     from .verification.report import Report
 
-    reports = [report] if isinstance(report, Report) else [block.report for block in report.blocks if block.report]
+    if isinstance(report, Report):
+        reports: list[Verdicts] = [report]
+    else:
+        reports = [block.report for block in report.blocks if block.report]
     shown = []
     for row in (row for each in reports for row in each.rows):
         if row.proof is None:
@@ -211,25 +251,31 @@ def _source_of(file: str) -> Source:
     return from_stream(sys.stdin.buffer) if file == "-" else from_path(Path(file))
 
 
-def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes:
+def _judged(file: str, arguments: argparse.Namespace) -> Report | Notes | DocumentReport:
+    source = _source_of(file)
+    T, seeds, lengths = arguments.T, arguments.seeds, arguments.lengths
+    if Path(source.name).suffix.lower() in DOCUMENTS:
+        from .notes.verify_document import verify_document
+
+        return verify_document(source, T, seeds, lengths)
     from .verification.notes import judge_file
 
-    return judge_file(_source_of(file), T=arguments.T, seeds=arguments.seeds, lengths=arguments.lengths)
+    return judge_file(source, T, seeds, lengths)
 
 
-def _code(verdict: str) -> int:
+def _code(report: Report | Notes | DocumentReport) -> int:
+    from .verification.report import Notes, Report
     from .verification.results import EXIT
 
-    return EXIT.get(verdict, UNUSABLE)
+    return EXIT.get(report.verdict, UNUSABLE) if isinstance(report, (Report, Notes)) else report.code
 
 
 def _verify_all(arguments: argparse.Namespace) -> int:
     """Every file by itself, then one line for each; the worst of them is the exit code."""
-    from .verification.report.terminal import show
-
-    if arguments.html or arguments.explain or arguments.proof:
-        raise GraphError("--html, --explain and --proof are for one file, not for several")
+    if arguments.html or arguments.explain or arguments.proof or arguments.github:
+        raise GraphError("--html, --explain, --proof and --github are for one file, not for several")
     verdicts: list[tuple[str, str]] = []
+    codes: list[int] = []
     files: list[dict[str, Any]] = []
     for file in arguments.files:
         try:
@@ -237,16 +283,18 @@ def _verify_all(arguments: argparse.Namespace) -> int:
         except (TinygradError, OSError) as error:
             said = _one_screen(str(error))
             verdicts.append(("UNUSABLE", file))
+            codes.append(UNUSABLE)
             files.append({"file": printable(file), "ok": False, "verdict": "UNUSABLE", "error": said})
             if not arguments.json:
                 print(f"{said}\n")
         else:
             verdicts.append((report.verdict, file))
+            codes.append(_code(report))
             files.append({"file": printable(file), **report.to_dict()})
             if not arguments.json:
-                show(report, sys.stdout)
+                _show(report)
                 print()
-    code = min((_code(verdict) for verdict, _ in verdicts), key=WORST_FIRST.index)
+    code = min(codes, key=WORST_FIRST.index)
     if arguments.json:
         print(json.dumps({"ok": code == RIGHT, "files": files}, allow_nan=False))
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..verification.results import BlockVerdict
+from .notation import Pages
 
 CONDITIONAL = "CONDITIONAL"
 NOTATION = "NOTATION"
@@ -103,3 +104,5 @@ class DocumentVerdict:
     unread: tuple[UnreadFormula, ...]
     repairs: tuple[str, ...] = ()
     blocks: tuple[BlockVerdict, ...] = field(default=())
+    #: the document as read, for whoever shows it
+    pages: Pages | None = field(default=None, repr=False)

@@ -5,7 +5,7 @@ A block that cannot be read spoils nothing: the others are judged all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -47,11 +47,14 @@ def judge_file(
     if not marked:
         hint = "mark each block that holds equations as ```rnn"
         raise LanguageError("there is no block marked rnn in this file", source.name, hint=hint)
-    return Notes(
-        source.name,
-        [_judged(block.source(source.name), block, T, seeds, lengths) for block in marked],
-        seeds,
-    )
+    return Notes(source.name, judge_blocks(source, marked, T, seeds, lengths), seeds)
+
+
+def judge_blocks(
+    source: Source, marked: Sequence[Block], T: int | None, seeds: int, lengths: Mapping[str, int] | None
+) -> list[BlockVerdict]:
+    """The verdict on each block of a text, or why there is none."""
+    return [_judged(block.source(source.name), block, T, seeds, lengths) for block in marked]
 
 
 def _judged(source: Source, block: Block, T: int | None, seeds: int, lengths: Mapping[str, int] | None) -> BlockVerdict:

@@ -58,11 +58,12 @@ def notes_page(notes: FileVerdicts) -> str:
         f'<li>{_badge(block.verdict)} <a href="#block-{n}">{escape(block.title)}</a>, line {block.line}</li>'
         for n, block in enumerate(notes.blocks, start=1)
     )
-    sections = "".join(_block(n, block) for n, block in enumerate(notes.blocks, start=1))
+    sections = "".join(block_section(n, block) for n, block in enumerate(notes.blocks, start=1))
     return _document(f"{name}: {notes.verdict}", head, f'<ol class="contents">{entries}</ol>{sections}')
 
 
-def _block(number: int, block: BlockVerdict) -> str:
+def block_section(number: int, block: BlockVerdict) -> str:
+    """The section of one block of a file: its heading, and its report or why there is none."""
     title = f"{escape(block.title)} <small>line {block.line}</small> {_badge(block.verdict)}"
     body = f"<pre>{escape(block.message)}</pre>" if block.report is None else _section(block.report)
     return f'<section class="block"><h2 id="block-{number}">{title}</h2>{body}</section>'
