@@ -614,6 +614,7 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
             elif isinstance(item, Prose):
                 words = item.text
             elif isinstance(item, Formula):
+                above: dict[int, Sentence] = {}
                 for statement in item.statements:
                     continues = bool(statement.sides) and statement.sides[0] is None
                     sides = [Side(node, None) for node in statement.sides if node is not None]
@@ -627,10 +628,10 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
                     )
                     made = Sentence(page, statement, heading, len(raw), row, sides, statement.links, None, words)
                     if continues:
-                        made.before = _continued(raw, made) or last
+                        made.before = above.get(statement.column, last)
                     raw.append(made)
                     if statement.links:
-                        last = made
+                        above[statement.column] = last = made
     survey = Survey([node for s in raw for node in s.statement.sides if node is not None])
     words_of = survey.vocabulary()
     _prepare(raw, words_of)
@@ -642,23 +643,6 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
             except Incomprehensible as why:
                 side.why = str(why)
     return raw, words_of
-
-
-def _continued(raw: list[Sentence], row: Sentence) -> Sentence | None:
-    """What a row continues that has another equation beside it: the one in the same column of the row above."""
-    rows: list[list[Sentence]] = [[row]]
-    for other in reversed(raw):
-        if other.page is not row.page or len(rows) > 2:
-            break
-        between = row.page.text[other.statement.extent.end : rows[-1][0].statement.extent.start]
-        if "\\\\" in between or "$" in between or "\n\n" in between:
-            rows.append([other])
-        else:
-            rows[-1].insert(0, other)
-    if len(rows) < 2 or len(rows[1]) < 2:
-        return None
-    column = len(rows[0]) - 1
-    return rows[1][column] if column < len(rows[1]) else None
 
 
 def _prepare(sentences: list[Sentence], words: DocumentVocabulary) -> None:

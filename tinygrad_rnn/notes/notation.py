@@ -195,13 +195,15 @@ class Link:
 class Statement:
     """One row of a formula: sides with links between them; the first side is None where the row begins with its link.
 
-    Such a row continues the statement before it. `remarks` are conditions and words beside it: `t < T`, "for all j".
+    Such a row continues the statement above it in the same `column`: rows may hold several equations side by side.
+    `remarks` are conditions and words beside it: `t < T`, "for all j".
     """
 
     sides: tuple[Notation | None, ...]
     links: tuple[Link, ...]
     remarks: tuple[Notation, ...]
     extent: Extent
+    column: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..notation import Ellipsis, Extent, Letters, Link, Notation, Related, Statement, Words
 from .environments import rows, without_layout
@@ -31,10 +32,10 @@ def statements(source: Sequence[LatexToken], parser: Expressions) -> tuple[list[
     """
     made: list[Statement] = []
     unread: list[Unread] = []
-    for line in _lines(rows(_unbraced(without_layout(source)))):
+    for column, line in _lines(rows(_unbraced(without_layout(source)))):
         for part in _divided(line):
             try:
-                _add(made, part, parser)
+                _add(made, part, parser, column)
             except Unread as error:
                 unread.append(error)
     return made, unread
@@ -66,18 +67,18 @@ def _takes_argument(before: Sequence[LatexToken]) -> bool:
     return bool(before) and (before[-1].text in ("_", "^", "}", "]") or before[-1].kind == "command")
 
 
-def _lines(table: list[list[list[LatexToken]]]) -> list[list[LatexToken]]:
-    """Rows of columns as runs of tokens, each one equation or the part of one."""
-    lines: list[list[LatexToken]] = []
+def _lines(table: list[list[list[LatexToken]]]) -> list[tuple[int, list[LatexToken]]]:
+    """Rows of columns as runs of tokens, each one equation or the part of one, with the column it stands in."""
+    lines: list[tuple[int, list[LatexToken]]] = []
     opened: dict[int, int] = {}  # column -> the line that goes on there
     for row in table:
         for column, tokens_there in _equations(row):
             goes_on = opened.get(column)
-            if goes_on is not None and tokens_there and _continues(lines[goes_on], tokens_there):
-                lines[goes_on] = [*lines[goes_on], *tokens_there]
+            if goes_on is not None and tokens_there and _continues(lines[goes_on][1], tokens_there):
+                lines[goes_on] = (column, [*lines[goes_on][1], *tokens_there])
             elif tokens_there:
                 opened[column] = len(lines)
-                lines.append(tokens_there)
+                lines.append((column, tokens_there))
     return lines
 
 
@@ -172,7 +173,7 @@ def _script(line: Sequence[LatexToken], i: int) -> bool:
     return i > 0 and line[i - 1].text in ("_", "^")
 
 
-def _add(made: list[Statement], part: list[LatexToken], parser: Expressions) -> None:
+def _add(made: list[Statement], part: list[LatexToken], parser: Expressions, column: int) -> None:
     """Parse one part of a line: a statement, or a remark on the one before."""
     while part and part[-1].text in (".", "\\ ", "~", ":") and part[-1].kind != "text":
         part = part[:-1]
@@ -193,12 +194,12 @@ def _add(made: list[Statement], part: list[LatexToken], parser: Expressions) -> 
         if side is not None and made and made[-1].links and isinstance(side, (Letters, Ellipsis)):
             _remark(made, side)
         else:
-            made.append(Statement(sides, (), (), extent))
+            made.append(Statement(sides, (), (), extent, column))
         return
     if made and made[-1].links and sides[0] is not None and _is_condition(sides, links):
         _remark(made, Related(extent, sides, tuple(link.sign for link in links)))
         return
-    made.append(Statement(sides, links, (), extent))
+    made.append(Statement(sides, links, (), extent, column))
 
 
 def _is_condition(sides: Sequence[Notation | None], links: Sequence[Link]) -> bool:
@@ -213,7 +214,7 @@ def _is_condition(sides: Sequence[Notation | None], links: Sequence[Link]) -> bo
 def _remark(made: list[Statement], remark: Notation) -> None:
     if made:
         last = made[-1]
-        made[-1] = Statement(last.sides, last.links, (*last.remarks, remark), last.extent)
+        made[-1] = replace(last, remarks=(*last.remarks, remark))
     elif isinstance(remark, Words):
         made.append(Statement((None,), (), (remark,), remark.extent))
 
