@@ -178,7 +178,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     page = _destination(arguments.html, arguments.files[0]) if arguments.html else None
     report = _judged(arguments.files[0], arguments)
     if page is not None:
-        write_atomically(page, report.to_html().encode())
+        write_atomically(page, _page(report).encode())
     if arguments.github:
         print("\n".join(_annotations(report)))
     elif arguments.explain:
@@ -191,6 +191,13 @@ def _verify(arguments: argparse.Namespace) -> int:
         _show(report)
         _wrote(arguments.html)
     return _code(report)
+
+
+def _page(report: Report | Notes | DocumentReport) -> str:
+    from .notes.document_page import document_page
+    from .verification.report import Notes, Report
+
+    return report.to_html() if isinstance(report, (Report, Notes)) else document_page(report)
 
 
 def _explained(report: Report | Notes | DocumentReport, line: int) -> str:

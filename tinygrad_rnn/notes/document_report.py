@@ -95,12 +95,6 @@ class DocumentReport:
             "blocks": [block.to_dict() for block in found.blocks],
         }
 
-    def to_html(self) -> str:
-        """One page with the document and its verdicts in the margin: no network, no script."""
-        from .document_page import document_page  # only who writes a page typesets
-
-        return document_page(self)
-
     def __str__(self) -> str:
         return report_text(self)
 
