@@ -76,6 +76,8 @@ class ClaimValues:
         nodes = self.unrolled.nodes
         if (name.key, step) in nodes:
             return name.key, step
+        if name.key in self.unrolled.network.losses and ("the loss of a step", step) in nodes:
+            return "the loss of a step", step
         known = [at for key, at in nodes if key == name.key]
         if not known:
             raise NotDefined(name.key)

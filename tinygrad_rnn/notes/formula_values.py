@@ -266,6 +266,10 @@ class Calculator:
             operator in ENTRYWISE_SIGNS or sign == "entrywise" or (vectors or (shapes[0] == shapes[1] and not fits))
         )
         if entrywise:
+            if self.env.layout.transposed and 1 in shapes[0] and shapes[0] == shapes[1][::-1]:
+                # rows of gradients with columns of values: the result is a row as the gradient is
+                left, right = (v if np.shape(v)[0] == 1 else v.T for v in (left, right))
+                return Amount(left * right)
             if shapes[0] != shapes[1]:
                 raise ShapesClash(f"{_size(left)} entry by entry with {_size(right)}")
             if sign == "matrix" and operator not in ENTRYWISE_SIGNS:

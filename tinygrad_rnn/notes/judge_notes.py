@@ -45,7 +45,7 @@ from .meaning import (
     walk,
 )
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
-from .notation import Differentiation, Formula, Letters, Numeral, Pages, Prose, Title
+from .notation import BigOperator, Differentiation, Formula, Letters, Numeral, Pages, Prose, Title
 from .resolving import DocumentVocabulary, NotationResolver, Survey, parts_of, spelled
 from .unrolled_model import Network, Unrolled, parameters
 
@@ -227,6 +227,7 @@ class Judge:
     def settle(self) -> None:
         """Choose what the document leaves open: each choice by the claims that hold under it."""
         best, score = self.assumptions, self.score(self.assumptions)
+        self.conventions = []
         for about, options in self.options():
             votes = [
                 (describe, self.score(option) if option != best else score, option)
@@ -654,7 +655,7 @@ def _prepare(sentences: list[Sentence], words: DocumentVocabulary) -> None:
             for node in parts_of(side.notation):
                 if isinstance(node, Differentiation) and isinstance(node.of, Letters):
                     numerators[spelled(node.of)] += 1
-                if isinstance(node, Letters):
+                if isinstance(node, Letters) and not (node.run and len(node.name) == 2):
                     words.keys.add(spelled(node))
         if not sentence.statement.sides or not isinstance(sentence.statement.sides[0], Letters) or not sentence.links:
             continue
@@ -667,6 +668,8 @@ def _prepare(sentences: list[Sentence], words: DocumentVocabulary) -> None:
         uppers = [u for u in left.upper if isinstance(u, Numeral)]
         if uppers and others and not derived:
             words.layered.add(spelled(left))
+        summed = any(isinstance(node, BigOperator) for side in others for node in parts_of(side.notation))
+        plain.labels_only = not summed
         try:
             named = plain.named(left)
         except Incomprehensible:
@@ -729,8 +732,9 @@ def judge_document(pages: Pages) -> DocumentVerdict:
     finder = ModelFinder(sentences, words.time)
     networks = finder.find()
     judge = Judge(pages, words, sentences, networks, claims_of(sentences, finder.defining))
-    judge.name_gradients()
-    judge.settle()
+    for _ in range(2):  # what a name stands for is voted under conventions, and conventions by what holds
+        judge.name_gradients()
+        judge.settle()
     judge.name_gradients()
     judge.settle_signs()
     verdicts = tuple(judge.verdict(claim) for claim in judge.claims)

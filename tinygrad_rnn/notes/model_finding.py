@@ -327,6 +327,20 @@ class ModelFinder:
             losses.add(loss)
         return loss, losses
 
+    def _name_arguments(self, network: Network) -> None:
+        """What a function is applied to, where another definition gives that a name: h = s(Wx) with z = Wx reads z."""
+        named = {
+            _ordered(d.body): Named(key, When(((self.time, 1),)))
+            for (key, timed), d in network.definitions.items()
+            if timed and not d.index and not isinstance(d.body, Named)
+        }
+        for slot, definition in list(network.definitions.items()):
+            body = definition.body
+            if slot[1] and isinstance(body, FunctionOf) and len(body.arguments) == 1:
+                argument = named.get(_ordered(body.arguments[0]))
+                if argument is not None and argument.key != slot[0]:
+                    network.definitions[slot] = replace(definition, body=replace(body, arguments=(argument,)))
+
     def _complete(self, network: Network) -> None:
         """Calls of losses that the text gives one letter: `\\ell_t` for `\\ell(y_t, o_t)`."""
         calls = [
@@ -337,11 +351,12 @@ class ModelFinder:
         ]
         for call in calls:
             times = {n.when.letters for a in call.arguments for n in names_in(a) if n.when is not None}
-            if (call.function, True) not in network.definitions and len(times) == 1:
+            if len(times) == 1:
                 letter = next(iter(times))
                 if len(letter) == 1 and letter[0] != "T":
                     body = shifted(call, letter[0], When(((self.time, 1),)))
                     network.definitions[call.function, True] = ModelDefinition(call.function, True, body, (), 10**6)
+        self._name_arguments(network)
         for (key, timed), definition in list(network.definitions.items()):
             if (
                 timed

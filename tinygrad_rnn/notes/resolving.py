@@ -205,6 +205,8 @@ class Survey:
 
     def _scripts(self, node: Letters) -> None:
         base = spelled(node)
+        if node.run and not node.upright and len(node.name) == 2:
+            base = node.name[1]  # scripts stand at the last letter of W x, d c
         for place, scripts in (("_", node.lower), ("^", node.upper)):
             for part in _flat(scripts):
                 if self._timely(part):
@@ -247,6 +249,7 @@ class NotationResolver:
     def __init__(self, words: DocumentVocabulary) -> None:
         self.words = words
         self.bound: BoundLetters = BoundLetters()
+        self.labels_only = False
 
     # -- times --------------------------------------------------------------------------------------------------------
     def time_of(self, part: Notation, free: bool = False) -> When | None:
@@ -425,6 +428,9 @@ class NotationResolver:
     # -- names --------------------------------------------------------------------------------------------------------
     def _withscripts(self, node: WithScripts) -> Meaning:
         base = self.read(node.base)
+        if isinstance(base, Blocks) and isinstance(node.base, Brackets) and len(node.upper) == 1:
+            if isinstance(node.upper[0], Letters) and node.upper[0].name in _TRANSPOSE:
+                return base  # [a, b]^T: columns on top of each other
         if node.lower:
             index = tuple(self._entry(part) for part in _flat(node.lower))
             base = _entry_of(base, index)
@@ -606,7 +612,7 @@ class NotationResolver:
         is_timed: bool,
     ) -> Meaning:
         key = "_".join((base, *labels))
-        if labels and key not in self.words.defined:
+        if labels and key not in self.words.defined and not self.labels_only:
             singles = [label for label in labels if len(label.rstrip("'")) == 1 or label in _GREEK]
             if base in _PREFIXES:
                 # delta^h is the gradient of h where h is a quantity, and the h-th entry of delta where h counts

@@ -114,6 +114,8 @@ class ShapeInference:
         if isinstance(node, Named):
             return (0, 0) if node.index else self.name(node)
         if isinstance(node, (Known, Length, EntryOf, StepNumber)):
+            if isinstance(node, (Length, EntryOf)):
+                self.of(node.base)
             return (0, 0)
         if isinstance(node, Summands):
             return self._sum([self.of(term) for term in node.terms])
