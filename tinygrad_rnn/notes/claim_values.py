@@ -13,6 +13,7 @@ import numpy as np
 from ..core.errors import ShapeError
 from .formula_values import Amount, Calculator, DerivativeLayout, LinearMap, OutOfRange, Point, ShapesClash, letters_of
 from .meaning import (
+    Blocks,
     Derivative,
     FunctionOf,
     GradientName,
@@ -311,6 +312,7 @@ def compare(
                 b = Calculator(right_values, dict(steps), dict(entries)).amount(right)
             except OutOfRange:
                 continue
+            b = _part_of_stack(a, b, right_values)
             error, empty = _difference(a, b, left_values, right_values)
             seen += 1
             vanishes = vanishes and empty
@@ -349,6 +351,27 @@ def _difference(a: Amount, b: Amount, left: ClaimValues, right: ClaimValues) -> 
         return 0.0, True
     difference = float(np.max(np.abs(x - y), initial=0.0)) / scale
     return (difference if difference == difference else float("inf")), False
+
+
+def _part_of_stack(a: Amount, b: Amount, values: ClaimValues) -> Amount:
+    """The part of a stack's gradient that belongs to what is differentiated by, where all of it was written."""
+    if a.chain is None or a.chain.of_shape != () or b.chain is not None or 1 not in np.shape(b.array):
+        return b
+    size = max(np.shape(b.array))
+    if max(a.chain.by_shape, default=1) >= size:
+        return b
+    unrolled = values.unrolled
+    for definition in unrolled.network.definitions.values():
+        for node in walk(definition.body):
+            if isinstance(node, Blocks) and all(len(row) == 1 and isinstance(row[0], Named) for row in node.rows):
+                parts = [row[0] for row in node.rows]
+                ends = np.cumsum([unrolled.extent(part) for part in parts if isinstance(part, Named)])
+                keys = [part.key for part in parts if isinstance(part, Named)]
+                if int(ends[-1]) == size and a.chain.by[0] in keys:
+                    at = keys.index(a.chain.by[0])
+                    start = 0 if at == 0 else int(ends[at - 1])
+                    return Amount(np.ravel(b.array)[start : int(ends[at])].reshape(a.chain.by_shape))
+    return b
 
 
 def _shape(value: Any) -> str:

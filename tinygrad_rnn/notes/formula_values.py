@@ -194,8 +194,20 @@ class Calculator:
         return self.picked(self.array(node.base), node.index)
 
     def _summands(self, node: Summands) -> Amount:
-        amounts = [self.amount(term) for term in node.terms if not isinstance(term, Continued)]
-        signs = [sign for term, sign in zip(node.terms, node.signs, strict=True) if not isinstance(term, Continued)]
+        amounts, signs, ended = [], [], not any(isinstance(term, Continued) for term in node.terms)
+        dotted = not ended
+        for term, sign in zip(node.terms, node.signs, strict=True):
+            if isinstance(term, Continued):
+                continue
+            try:
+                amounts.append(self.amount(term))
+                signs.append(sign)
+            except OutOfRange:
+                if not dotted:
+                    raise
+                ended = True
+        if not ended or not amounts:
+            raise OutOfRange("dots that stand for more terms")
         chains = [amount.chain for amount in amounts]
         if all(chain is not None for chain in chains) and len({chain.by for chain in chains if chain}) == 1:
             shapes = {chain.of_shape for chain in chains if chain}

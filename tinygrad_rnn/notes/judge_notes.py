@@ -32,6 +32,7 @@ from .formula_values import DerivativeLayout
 from .meaning import (
     Accumulated,
     Derivative,
+    Factors,
     FunctionOf,
     GradientName,
     Incomprehensible,
@@ -102,6 +103,7 @@ class Assumptions:
     rows: bool = False
     layout: DerivativeLayout = field(default_factory=DerivativeLayout)
     choices: tuple[tuple[str, str], ...] = ()
+    signs: tuple[tuple[str, str], ...] = ()
 
 
 Change = Callable[[Assumptions], Assumptions]
@@ -143,7 +145,11 @@ class Judge:
     ) -> ClaimValues:
         """The environment of a claim."""
         made = ClaimValues(
-            self.unrolled(network, assumptions, ones, seed), self.aliases, assumptions.layout, self.signs, mode
+            self.unrolled(network, assumptions, ones, seed),
+            self.aliases,
+            assumptions.layout,
+            self.signs | dict(assumptions.signs),
+            mode,
         )
         made.step_share = self.is_step_share(claim)
         return made
@@ -259,6 +265,11 @@ class Judge:
                 [("any smooth one", lambda a: a), *((name, _chosen(f"function {letter}", name)) for name in known)],
             )
         yield from self._loss_options()
+        used = {
+            o for s in self.sentences for side in s.sides if side.meaning for p in walk(side.meaning) for o in _signs(p)
+        }
+        for sign in sorted(used & {"\\cdot", "*", "\\times"}):
+            yield f"sign {sign}", [("by shapes", lambda a: a), ("entrywise", _entrywise(sign))]
         yield (
             "gradients",
             [
@@ -337,7 +348,7 @@ class Judge:
             if alias is not None:
                 self.aliases[key] = alias
         for key in open_names:
-            if key not in self.aliases or ":" in key:
+            if key not in self.aliases or ":" in key or f"pre {key.removeprefix('d ')}" in self._quantities():
                 self._voted(key)
 
     def _stated(self, claim: Claim) -> None:
@@ -396,14 +407,18 @@ class Judge:
             if any(isinstance(p, GradientName) and p.key == key for t in c.trees() for p in walk(t))
         ]
         defining = [c for c in mine if isinstance(c.first.meaning, GradientName) and c.first.meaning.key == key]
-        if not defining and ":" not in key:
+        labelled = key.startswith("d ") or "_" in key
+        if not defining and ":" not in key and (labelled or len(mine) < 3):
             return
         spelled_alias = self.aliases.get(key)
-        options = (
-            [spelled_alias, replace(spelled_alias, share="total")]
-            if spelled_alias is not None
-            else [Alias(self._gradient_by(n, True)) for n, timed in quantities.items() if timed]
-        )
+        inside = f"pre {key.removeprefix('d ')}"
+        options = [Alias(self._gradient_by(n, True)) for n, timed in quantities.items() if timed]
+        if spelled_alias is not None:
+            options = [spelled_alias]
+            if ":" in key:
+                options += [replace(spelled_alias, share=share) for share in ("handed", "total")]
+            if inside in quantities:
+                options.append(Alias(self._gradient_by(inside, True)))
         best: tuple[int, int] = (0, 0)
         chosen: Alias | None = spelled_alias
         for rank, option in enumerate(options):
@@ -436,6 +451,8 @@ class Judge:
             choice = "by shapes" if min(matrix, entrywise) > 1 else "matrix" if matrix > entrywise else "entrywise"
             if min(matrix, entrywise) == 1 and max(matrix, entrywise) < 3:
                 choice = "by shapes"
+            if dict(self.assumptions.signs).get(sign) == "entrywise":
+                choice = "entrywise"
             self.signs[sign] = "shapes" if choice == "by shapes" else choice
             self.conventions.append(
                 VotedConvention(
@@ -590,6 +607,14 @@ def _with(choices: tuple[tuple[str, str], ...], key: str, value: str) -> tuple[t
     return tuple(sorted((dict(choices) | {key: value}).items()))
 
 
+def _signs(node: Meaning) -> tuple[str, ...]:
+    return node.operators if isinstance(node, Factors) else ()
+
+
+def _entrywise(sign: str) -> Change:
+    return lambda a: replace(a, signs=tuple(sorted((dict(a.signs) | {sign: "entrywise"}).items())))
+
+
 def _chosen(about: str, choice: str) -> Change:
     return lambda assumptions: replace(assumptions, choices=_with(assumptions.choices, about, choice))
 
@@ -655,7 +680,8 @@ def _prepare(sentences: list[Sentence], words: DocumentVocabulary) -> None:
             for node in parts_of(side.notation):
                 if isinstance(node, Differentiation) and isinstance(node.of, Letters):
                     numerators[spelled(node.of)] += 1
-                if isinstance(node, Letters) and not (node.run and len(node.name) == 2):
+                prefixed = isinstance(node, Letters) and node.run and (len(node.name) == 2 or node.name[0] == "d")
+                if isinstance(node, Letters) and not prefixed:
                     words.keys.add(spelled(node))
         if not sentence.statement.sides or not isinstance(sentence.statement.sides[0], Letters) or not sentence.links:
             continue

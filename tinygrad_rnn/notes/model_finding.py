@@ -89,6 +89,7 @@ class ModelFinder:
             for n in names_in(side.meaning)
             if n.when is not None
         }
+        self.overwritten: set[int] = set()
         self.headings: dict[tuple[str, bool], int] = {}
         self.functions: dict[str, str] = {}
 
@@ -203,7 +204,7 @@ class ModelFinder:
             return
         network = self.networks[-1]
         slot = (definition.key, definition.timed)
-        if any(
+        if not replacing and any(
             n.key == definition.key and (n.when or When()) == (When(((self.time, 1),)) if definition.timed else When())
             for n in names_in(definition.body)
         ):
@@ -219,17 +220,31 @@ class ModelFinder:
             return
         elif self._expanded(known.body) == self._expanded(definition.body):
             if len(list(walk(definition.body))) < len(list(walk(known.body))) and not isinstance(known.body, PartOf):
+                self.overwritten.add(definition.place)
                 network.definitions[slot] = definition
-        elif not definition.timed and self.headings.get(slot) == sentence.heading:
+        elif definition.key.split("_")[0] in LOSS_NAMES and self.headings.get(slot) == sentence.heading:
             return
         else:
-            if sentence.heading != self.opened:
-                fresh = Network(f"model {len(self.networks) + 1}", sentence.place, dict(network.definitions), self.time)
-                self.networks.append(fresh)
-                self.opened = sentence.heading
-                network = fresh
+            local = not definition.timed and self.headings.get(slot) == sentence.heading
+            if sentence.heading != self.opened or local:
+                network = self._open(sentence, local)
             network.definitions[slot] = definition
             self.headings[slot] = sentence.heading
+
+    def _open(self, sentence: Sentence, local: bool) -> Network:
+        """A variant of the last network; what this heading has defined before the conflict belongs to it alone."""
+        last = self.networks[-1]
+        place = sentence.place
+        fresh = Network(f"model {len(self.networks) + 1}", place, dict(last.definitions), self.time)
+        if not local:
+            for slot, definition in fresh.definitions.items():
+                if self.headings.get(slot) == sentence.heading:
+                    fresh.place = min(fresh.place, definition.place)
+                    if definition.place not in self.overwritten:
+                        last.definitions.pop(slot, None)
+        self.networks.append(fresh)
+        self.opened = sentence.heading
+        return fresh
 
     def _normal(self, left: Named, body: Meaning, place: int) -> ModelDefinition | None:
         index = tuple(i for i in left.index if isinstance(i, str))

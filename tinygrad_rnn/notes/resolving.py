@@ -428,9 +428,9 @@ class NotationResolver:
     # -- names --------------------------------------------------------------------------------------------------------
     def _withscripts(self, node: WithScripts) -> Meaning:
         base = self.read(node.base)
-        if isinstance(base, Blocks) and isinstance(node.base, Brackets) and len(node.upper) == 1:
-            if isinstance(node.upper[0], Letters) and node.upper[0].name in _TRANSPOSE:
-                return base  # [a, b]^T: columns on top of each other
+        stacked = isinstance(base, Blocks) and isinstance(node.base, Brackets) and len(node.upper) == 1
+        if stacked and isinstance(node.upper[0], Letters) and node.upper[0].name in _TRANSPOSE:
+            return base  # [a, b]^T: columns on top of each other
         if node.lower:
             index = tuple(self._entry(part) for part in _flat(node.lower))
             base = _entry_of(base, index)
@@ -612,7 +612,7 @@ class NotationResolver:
         is_timed: bool,
     ) -> Meaning:
         key = "_".join((base, *labels))
-        if labels and key not in self.words.defined and not self.labels_only:
+        if labels and key not in self.words.defined:
             singles = [label for label in labels if len(label.rstrip("'")) == 1 or label in _GREEK]
             if base in _PREFIXES:
                 # delta^h is the gradient of h where h is a quantity, and the h-th entry of delta where h counts
@@ -620,7 +620,7 @@ class NotationResolver:
             rest = [label for label in labels if label not in singles]
             bare = "_".join((base, *rest))
             known = bare in self.words.defined or (is_timed and bare in self.words.keys)
-            if singles and when is not None and known:
+            if singles and when is not None and known and not self.labels_only:
                 key, entries = bare, [*singles, *entries]
             elif singles and when is None and is_timed and len(singles) == 1 and (known or bare == base):
                 letter = singles[0]
@@ -639,7 +639,7 @@ class NotationResolver:
                     and bare in self.words.defined | self.words.keys
                 ):
                     key, when = bare, When(((letter, 1),))
-            elif singles and all(single in self.bound.entries for single in singles):
+            elif not self.labels_only and singles and all(single in self.bound.entries for single in singles):
                 key, entries = bare, [*singles, *entries]
         prefix = base in _PREFIXES or key in self.words.gradients or base in self.words.gradients
         if base == "d" and not labels:
@@ -705,6 +705,11 @@ class NotationResolver:
             spelled(head)
             if follows is not None and self._is_prefix(head) and isinstance(follows, Letters):
                 return self._gradient(follows), 2
+            name = spelled(head)
+            if head.run and len(name) == 2 and name[0] == "d" and isinstance(follows, Letters) and not head.lower:
+                inner = self.named(follows)
+                if isinstance(inner, Named) and name[1] not in self.words.keys | self.words.timed.keys():
+                    return GradientName(f"d {name[1]} {inner.key}", inner.when, inner.index), 2
             if follows is not None and self._is_call(head, follows):
                 return self._call(head, node, at)
         if isinstance(head, BigOperator) and follows is not None:

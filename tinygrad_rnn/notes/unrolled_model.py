@@ -117,7 +117,7 @@ class Unrolled:
                 and _is_diagonal(self.network.definitions[key, True].body)
                 else "vector"
             )
-        return "matrix" if upper else "open"
+        return "matrix" if upper and "_0" not in key else "open"
 
     def is_loss_call(self, body: Meaning) -> bool:
         """Whether a body is a call of a function that gives a number."""
@@ -237,8 +237,9 @@ class Unrolled:
                 if loss is not None:
                     self.nodes[loss, None] = _as_tensor(total)
             for key in self.network.loose():
-                seen = tuple(self.read(("the loss", None), (key, None)) for _ in (0,))
-                total = total + mixing("loose", self.seed, seen, ())
+                if (key, None) in self.nodes:
+                    seen = (self.read(("the loss", None), (key, None)),)
+                    total = total + mixing("loose", self.seed, seen, ())
             self.nodes[point] = _as_tensor(total)
         return self.nodes[point]
 
