@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..affine import affine
 from ..expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Transpose, Unary
 from ..functions import ALIASES, FUNCTIONS, REDUCTIONS
+from .commands import FUNCTION_SPELLINGS, OPERATOR_CALLS
 from .conditions import INDEX_HINT, lengths_of, parse_condition, read_affines
 from .indices import MAIN, Condition, Constraint, Range
 from .source import Source, Span, listed
@@ -82,7 +83,9 @@ class _Parser:
         while at < len(tokens):
             token = tokens[at]
             comma = _first_comma(tokens, at) if token.text in REDUCTIONS else None
-            if token.kind != "operator":
+            if token.kind == "attribute":
+                self.items.append(_Item(f".m{at}", token.span, token))
+            elif token.kind != "operator":
                 self.items.append(_Item(f"n{at}", token.span, token))
             else:
                 self.items.append(_Item("," if token.text == ";" else token.text, token.span, token))
@@ -132,8 +135,11 @@ class _Parser:
         brackets: list[str] = []
         for item in self.items:
             text = item.token.text if item.token else ""
-            operand = item.token is None or item.token.kind != "operator"
-            callable_ = before is not None and before.token is not None and before.token.kind == "name"
+            operand = item.token is None or item.token.kind in ("name", "number")
+            called = before is not None and before.token is not None and before.token.kind == "attribute"
+            callable_ = called or (before is not None and before.token is not None and before.token.kind == "name")
+            if before is not None and called and text != "(":
+                raise self._uncalled(before)
             if expects and operand:
                 expects = False
             elif expects and text in ("(", "["):
@@ -143,23 +149,35 @@ class _Parser:
             elif not expects and text in OPERATORS:
                 expects = True
             elif not expects and text in ("(", "[") and callable_:
-                brackets.append("call" if text == "(" else "index")
+                brackets.append("method" if called else "call" if text == "(" else "index")
                 expects = True
             elif not expects and text in (")", "]") and brackets:
                 brackets.pop()
+            elif text == ")" and brackets[-1:] == ["method"]:
+                brackets.pop()
+                expects = False
             elif not expects and (text, brackets[-1:]) in (
                 (",", ["call"]),
+                (",", ["method"]),
                 (",", ["list"]),
                 (";", ["list"]),
                 (",", ["index"]),
             ):
                 expects = True
-            elif expects or text != ".T":
+            elif expects or not (text == ".T" or (item.token is not None and item.token.kind == "attribute")):
                 raise self._unexpected(item, expects)
             before = item
+        if before is not None and before.token is not None and before.token.kind == "attribute":
+            raise self._uncalled(before)
         if expects:
             last = self.items[-1].span if self.items else where
             raise self.source.error("the formula stops too early", last, hint=f"expected {_OPERAND} after this")
+
+    def _uncalled(self, item: _Item) -> Exception:
+        assert item.token is not None
+        name = FUNCTION_SPELLINGS.get(item.token.text[1:], item.token.text[1:])
+        hint = f"write W {OPERATOR_CALLS[name]} h" if name in OPERATOR_CALLS else f"write {name}(…)"
+        return self.source.error(f"unexpected {item.token.text}", item.span, hint=hint)
 
     def _unexpected(self, item: _Item, expects: bool) -> Exception:
         text = self.source.quote(item.span) or item.text
@@ -210,6 +228,8 @@ class _Parser:
             case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
                 sign = "-" if isinstance(node.op, ast.USub) else "+"
                 return Unary(span, sign, self._convert(node.operand, bound, depth))
+            case ast.Call(func=ast.Attribute()):
+                return self._method(node, span, bound, depth)
             case ast.Attribute():
                 return Transpose(span, self._convert(node.value, bound, depth))
             case ast.Subscript(value=ast.Name()):
@@ -281,6 +301,8 @@ class _Parser:
                 )
             inner = bound | {first.condition.variable}
             return Sum(span, name, first.condition, self._convert(node.args[1], inner, depth))
+        if name in OPERATOR_CALLS and name not in FUNCTIONS:
+            return self._operator(name, node.args, span, token.span, bound, depth)
         if name not in FUNCTIONS:
             raise self._unknown(token, name)
         function = FUNCTIONS[name]
@@ -288,6 +310,36 @@ class _Parser:
             hint = f"expected {name}({', '.join(function.arguments)})"
             raise self.source.error(f"{name} does not take {len(node.args)} arguments", span, hint=hint)
         return Call(span, name, tuple(self._convert(arg, bound, depth) for arg in node.args))
+
+    def _method(self, node: ast.Call, span: Span, bound: frozenset[str], depth: int) -> Expr:
+        """`W.dot(h)` is W @ h, `x.tanh()` is tanh(x)."""
+        assert isinstance(node.func, ast.Attribute)
+        at = self.ends[node.func.end_col_offset or 0]
+        token = self.items[at].token
+        assert token is not None
+        name = FUNCTION_SPELLINGS.get(token.text[1:], "")
+        args = [node.func.value, *node.args]
+        if name in OPERATOR_CALLS:
+            return self._operator(name, args, span, token.span, bound, depth)
+        if name not in FUNCTIONS:
+            raise self.source.error(
+                f"unexpected {token.text}", token.span, hint="the only attribute is .T, the transpose"
+            )
+        function = FUNCTIONS[name]
+        if not function.takes(len(args)):
+            hint = f"write {name}({', '.join(function.arguments)})"
+            raise self.source.error(f"{name} does not take {len(args)} arguments", span, hint=hint)
+        return Call(span, name, tuple(self._convert(arg, bound, depth) for arg in args))
+
+    def _operator(
+        self, name: str, args: Sequence[ast.expr], span: Span, sign: Span, bound: frozenset[str], depth: int
+    ) -> Expr:
+        """A call that is an operator: `np.dot(W, h)`, a fraction."""
+        op = OPERATOR_CALLS[name]
+        if len(args) != 2:
+            raise self.source.error(f"{name} takes two operands", span, hint=f"write a {op} b")
+        left, right = (self._convert(arg, bound, depth) for arg in args)
+        return Binary(span, op, left, right, sign)
 
     def _unknown(self, token: Token, name: str) -> Exception:
         close = get_close_matches(name[:40], [*FUNCTIONS, *REDUCTIONS], 3)

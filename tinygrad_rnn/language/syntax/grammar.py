@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from ...core.errors import LanguageError
@@ -10,6 +10,7 @@ from ..expressions import Bounds, Document, Equation, Expr, Label, NoQuantity, R
 from ..functions import FUNCTIONS, REDUCTIONS
 from ..types.conventions import VECTORS
 from .conditions import clauses, lengths_of, parse_condition, read_affines
+from .desugar import desugared
 from .formula import parse_formula
 from .headers import read_bounds, read_indices, read_labels, read_names, read_sizes
 from .indices import MAIN, Condition, Range
@@ -62,11 +63,7 @@ class _Reader:
         self.sections: dict[str, list[Equation]] = {"forward": [], "gradients": []}
         self.no_quantities: list[NoQuantity] = []
         self.section = "forward"
-        tokens = 0
-        for line in lines(source):
-            tokens += len(line.tokens)
-            if tokens > MOST_TOKENS or len(self.sections[self.section]) >= MOST_EQUATIONS:
-                raise source.error("this file is too long", line.span, hint="a model is a page of equations")
+        for line in desugared(source, _not_too_many(source, lines(source))):
             self._read(line)
         if not self.sections["forward"]:
             where = source.span(0, 0)
@@ -228,6 +225,16 @@ class _Reader:
             for name in bound
             if name in parts
         )
+
+
+def _not_too_many(source: Source, lines: Iterable[TokenLine]) -> Iterator[TokenLine]:
+    tokens = equations = 0
+    for line in lines:
+        tokens += len(line.tokens)
+        equations = 0 if line.key == "gradients" else equations + (not line.key)
+        if tokens > MOST_TOKENS or equations > MOST_EQUATIONS:
+            raise source.error("this file is too long", line.span, hint="a model is a page of equations")
+        yield line
 
 
 def _at_top(tokens: Sequence[Token], texts: Sequence[str]) -> int | None:

@@ -1,5 +1,7 @@
 """Characters to tokens: Greek letters, ⊙, ᵀ, ∇, superscripts and primes become the ASCII spelling they stand for.
 
+So do commands of LaTeX that stand for one sign, by the tables of `commands`.
+
 Nothing here knows what an equation is, beyond where one ends: lines join while a bracket is open, before a line that
 begins with an operator, and after one that ends with an operator. Python never sees the text, so neither its keywords
 nor its silent normalisation of letters (`Wᵀ` would become the name `WT`) can reach a user's names.
@@ -10,9 +12,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from ...core.errors import LanguageError
+from .commands import ACCENT_COMMANDS, ATTRIBUTES, COMMANDS, FONTS, SPACES, STRUCTURES
 from .source import Source, Span
 
 MOST_TOKENS = 2000
@@ -34,28 +38,39 @@ _SPELLINGS = {
     "≠": "!=",
     "ᵀ": ".T",
     "…": "..",
+    "...": "..",
+    ":=": "=",
+    "≔": "=",
+    "←": "=",
 }
+_SIGNS = {"∑": "sum", "∏": "prod", "∂": "partial", "∇": "nabla", "⊤": "top"}
 _SUPERSCRIPT = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵀ", "0123456789+-[]tT", strict=True))
 _RAISED = "".join(_SUPERSCRIPT)
 _PATTERN = re.compile(
     rf"""
-      (?P<blank>\s+|\#[^\n]*)
+      (?P<blank>\s+|\#[^\n]*|\\[,;:!>]|&(?==)|\\\\(?=[^\S\n]*(?:\n|$)))
     | (?P<number>(?:[0-9]+\.[0-9]+|[0-9]+\.(?![.\w])|[0-9]+|(?<!\.)\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
-    | (?P<name>∇?(?![{_RAISED}])[^\W0-9](?:(?![{_RAISED}])\w|[\u0300-\u036f])*['′’]*)
+    | (?P<name>[∇∂]?(?![{_RAISED}])(?!_[{{\\])[^\W0-9](?:(?![{_RAISED}])(?!_[{{\\])\w|[\u0300-\u036f])*['′’]*)
+    | (?P<command>\\[A-Za-z]+'*|[∑∏∂∇⊤])
+    | (?P<attribute>\.(?!T\b)[A-Za-z]\w*)
     | (?P<step>⁽[^⁾\n]{{0,20}}⁾)
     | (?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
-    | (?P<operator>\.T(?!\w)|\.\.|\*\*|<=|>=|!=|[-+*/@%()\[\],;:=<>]|[⊙∘×·⋅−–^≤≥≠ᵀ…])
+    | (?P<operator>\.T(?!\w)|\.\.\.?|\*\*|<=|>=|!=|:=|[-+*/@%()\[\],;:=<>{{}}_]|[⊙∘×·⋅−–^≤≥≠ᵀ…≔←])
     | (?P<wrong>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
 #: headers whose value is read token by token, over as many lines as it takes
 READ = ("sizes", "indices", "inputs", "fixed", "bounds", "labels", "given")
-_HEADER = re.compile(r"[^\S\n]*(?P<key>[A-Za-z]\w*)[^\S\n]*:(?P<value>[^\n]*)")
+_HEADER = re.compile(r"[^\S\n]*(?P<key>[A-Za-z]\w*)[^\S\n]*:(?!=)(?P<value>[^\n]*)")
 
 
 class Token(NamedTuple):
-    """`kind` is name, number or operator; `text` is the ASCII spelling, `span` where the user wrote it."""
+    """`kind` is name, number or operator; `text` is the ASCII spelling, `span` where the user wrote it.
+
+    A command of LaTeX that is read together with what follows it (`frac`), and an attribute (`.dot`), are kinds of
+    their own; `desugar` puts names and operators in their place.
+    """
 
     kind: str
     text: str
@@ -91,7 +106,11 @@ def _token(source: Source, kind: str, text: str, span: Span) -> Iterator[Token]:
         yield Token("number", "".join(_SUPERSCRIPT[c] for c in text), span)
     elif kind == "step":
         yield from _raised(source, text, span)
-    elif kind == "wrong":
+    elif kind == "command":
+        yield from _command(source, text, span)
+    elif kind == "attribute" and text[1:] in ATTRIBUTES:
+        yield Token(kind, text, span)
+    elif kind in ("wrong", "attribute"):
         raise _unreadable(source, text, span)
     else:
         yield Token(kind, _SPELLINGS.get(text, text), span)
@@ -101,14 +120,30 @@ def _name(source: Source, text: str, span: Span) -> str:
     name = unicodedata.normalize("NFC", re.sub("[′’]", "'", text))
     if len(name) > LONGEST_NAME:
         raise source.error(f"a name of {len(name):,} characters", span, hint=f"names have at most {LONGEST_NAME}")
-    if name.startswith("∇"):
+    if name[0] in "∇∂":
         name = "d" + name[1:]
-    first = text.removeprefix("∇")[0]
+    first = text.lstrip("∇∂")[0]
     if first != "_" and not unicodedata.category(first).startswith("L"):
         raise _unreadable(source, first, span)
     if "ₜ" in name:
         raise source.error("a time index goes in brackets", span, hint=f"write {name[: name.index('ₜ')]}[t]")
     return name
+
+
+def _command(source: Source, text: str, span: Span) -> Iterator[Token]:
+    """A command of LaTeX, or a sign that stands for one."""
+    plain = text.lstrip("\\").rstrip("'")
+    name = _SIGNS.get(plain, plain)
+    if name in COMMANDS:
+        kind, said = COMMANDS[name]
+        yield Token(kind, said + text[len(text.rstrip("'")) :], span)
+    elif name in FONTS or name in STRUCTURES or name in ACCENT_COMMANDS:
+        yield Token("command", name, span)
+    elif name not in SPACES:
+        known = [*COMMANDS, *FONTS, *STRUCTURES, *ACCENT_COMMANDS]
+        close = get_close_matches(name[:40], known, 1)
+        hint = f"did you mean \\{close[0]} ?" if close else "write it as it is called here, as in tanh, sum or W.T"
+        raise source.error(f"the command \\{name[:40]} has no meaning in an equation", span, hint=hint)
 
 
 def _raised(source: Source, text: str, span: Span) -> Iterator[Token]:
@@ -122,10 +157,14 @@ def _raised(source: Source, text: str, span: Span) -> Iterator[Token]:
 
 
 def _unreadable(source: Source, text: str, span: Span) -> LanguageError:
-    if text == ".":
+    if text[0] == ".":
         rest = re.match(r"\.[^\S\n]*\w{0,30}", source.text[span.start : span.start + 40])
         found = rest[0] if rest else text
-        return source.error(f"unexpected {found}", span, hint="the only attribute is .T, the transpose")
+        return source.error(
+            f"unexpected {found}",
+            span,
+            hint="the only attribute is .T, the transpose; a function is written before its argument, as in tanh(a[t])",
+        )
     if text in "'\"`":
         return source.error(
             "text in quotes has no meaning in an equation", span, hint="expected names, numbers and operators"
@@ -200,19 +239,20 @@ class _Collector:
             )
 
     def _match(self, token: Token) -> None:
-        if token.text in "([":
+        if token.text in ("(", "[", "{"):
             self.open.append(token)
             if len(self.open) > DEEPEST:
                 raise self.source.error(
                     f"brackets are nested more than {DEEPEST} deep", token.span, hint="name the inner parts"
                 )
-        elif token.text in ")]":
+        elif token.text in (")", "]", "}"):
             if not self.open:
+                opening = {")": "(", "]": "[", "}": "{"}[token.text]
                 raise self.source.error(
-                    f"{token.text!r} closes nothing", token.span, hint="remove it, or open a bracket before it"
+                    f"{token.text!r} closes nothing", token.span, hint=f"write the {opening!r} that it closes before it"
                 )
             opened = self.open.pop()
-            wanted = {"(": ")", "[": "]"}[opened.text]
+            wanted = {"(": ")", "[": "]", "{": "}"}[opened.text]
             if token.text != wanted:
                 hint = (
                     f"expected {wanted!r}, which closes the {opened.text!r} at {opened.span.line}:{opened.span.column}"
