@@ -33,6 +33,7 @@ from .subscripts import (
 )
 from .tokens import Token, TokenLine
 
+_STARTS = ("for", "if", "where")
 _WORDS = {"all", "each", "every"}
 _EXPECTED = "expected a step, as in h_{t-1}, or a name, as in W_{hh}"
 
@@ -49,7 +50,7 @@ def desugared(source: Source, lines: Iterable[TokenLine]) -> Iterator[TokenLine]
     read, failed = [], None
     try:
         for line in lines:
-            read.append(line._replace(tokens=tuple(_dots_joined(line.tokens))))
+            read.append(line._replace(tokens=tuple(_dots_joined(_words_bare(line.tokens)))))
     except LanguageError as error:
         failed = error
     names = Subscripts(source, read)
@@ -60,6 +61,16 @@ def desugared(source: Source, lines: Iterable[TokenLine]) -> Iterator[TokenLine]
             yield line._replace(tokens=tuple(_Rewriter(source, names, line.tokens).equation()))
     if failed is not None:
         raise failed
+
+
+def _words_bare(tokens: Sequence[Token]) -> Sequence[Token]:
+    r"""`\text{for all}` as the words alone."""
+    pairs = pair_brackets(tokens)
+    gone: set[int] = set()
+    for at, (font, brace, word) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        if font.kind == "command" and font.text in FONTS and brace.text == "{" and word.text in (*_STARTS, "and"):
+            gone |= {at, at + 1, pairs[at + 1]}
+    return [token for at, token in enumerate(tokens) if at not in gone] if gone else tokens
 
 
 def _dots_joined(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -141,11 +152,11 @@ class _Rewriter:
         tokens, comma = self.tokens, None
         for at in self._top(first):
             token, before = tokens[at], tokens[at - 1]
-            if token.kind == "name" and token.text in ("for", "if", "where") and at > first and self._ends(before):
+            if token.kind == "name" and token.text in _STARTS and at > first and self._ends(before):
                 return self._without(at, at + 1, token)
             if token.text == ",":
                 following = tokens[at + 1].text if at + 1 < len(tokens) else ""
-                if following in ("for", "if", "where"):
+                if following in _STARTS:
                     return self._without(at, at + 2, tokens[at + 1])
                 comma = at if comma is None else comma
             elif token.text in MIRRORED or (token.kind == "name" and token.text == "in"):
@@ -625,7 +636,7 @@ class _Rewriter:
         if above:
             sign = ".." if "=" in texts else "<="
             below = [*below, Token("operator", sign, above[0].span), *above]
-        elif "=" in texts and ".." not in texts:
+        elif "=" in texts and ".." not in texts and "%" not in texts:
             said = " ".join(texts)
             hint = f"write {kind.text}({said}..T, …), or {kind.text}_{{{said}}}^T …"
             raise self.source.error("this sum has no last step", below[0].span, hint=hint)

@@ -59,8 +59,8 @@ def adjacent(tokens: Sequence[Token], at: int) -> bool:
 
 
 def are_digits(tokens: Sequence[Token]) -> bool:
-    """Whether tokens are whole numbers and nothing else."""
-    return bool(tokens) and all(token.kind == "number" and token.text.isdigit() for token in tokens)
+    """Whether tokens are whole numbers, with commas between them."""
+    return bool(tokens) and all(token.text.isdigit() or token.text == "," for token in tokens)
 
 
 def is_function(name: str) -> bool:
