@@ -14,6 +14,15 @@ INDEX_HINT = "an index is t, T or a whole number, or a sum of these, as in h[t-1
 LARGEST_SCALE = 100
 _CONDITION_HINT = "expected a condition such as t < T, t > 1, 1 < t < T, t = T, t = 1..T-1 or t % 2 = 0"
 
+#: words of Python, and the last step of some books: what is written for them
+_MEANT = {
+    "range": "range ends one before its end; write {0} = 1..T-1",
+    "reversed": "equations hold in any order; write {0} = 1..T-1",
+    "else": "write two equations, one for {0} > 1 and one for {0} = 1, each with its condition",
+    "τ": "the last step is T; write {0} < T",
+    "tau": "the last step is T; write {0} < T",
+}
+
 
 def read_affine(source: Source, tokens: Sequence[Token], where: Span, hint: str = INDEX_HINT) -> Affine:
     """Read `t`, `t-1`, `T`, `3`, `2*n+1`, `T+1-t`, …; raises `LanguageError` for anything else."""
@@ -70,7 +79,8 @@ def parse_condition(
         )
     for token in named:
         if token.text != variable and token.text not in known:
-            raise source.error(f"{token.text} is not a time here", token.span, hint=_CONDITION_HINT)
+            hint = _MEANT.get(token.text, _CONDITION_HINT).format(variable)
+            raise source.error(f"{token.text} is not a time here", token.span, hint=hint)
     tests: list[Comparison] = []
     for clause in clauses(tokens) if len(tokens) > 1 else []:
         tests += _clause(source, clause, where, variable)

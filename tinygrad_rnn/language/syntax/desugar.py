@@ -349,12 +349,13 @@ class _Rewriter:
             scripted.index = self._index(script, inside)
             return
         plain = [token for token in inside if token.kind != "command" and token.text not in ("{", "}", ",")]
-        if plain and not scripted.index and all(token.text.isalnum() for token in plain):
+        known = self.letters | self.names.lengths
+        word = not any(token.text in known for token in plain) or len(plain) == 1
+        if plain and word and not scripted.index and all(token.text.isalnum() for token in plain):
             text = "".join(token.text for token in plain)
             scripted.name = Token("name", f"{name.text}_{text}", name.span.to(script.end))
             return
         hint = _EXPECTED
-        known = self.letters | self.names.lengths
         unknown = [token for token in inside if token.kind == "name" and token.text not in known]
         if unknown:
             said = unknown[0].text
@@ -435,9 +436,10 @@ class _Rewriter:
             return at + 1
         if token.text in ("top", "intercal"):
             raise self.source.error("the sign of a transpose is raised", token.span, hint="write W^\\top, or W.T")
-        raise self.source.error(
-            f"\\{token.text} cannot stand here", token.span, hint="write what it stands for, as in tanh(a[t]) or h[t-1]"
-        )
+        hint = "write what it stands for, as in tanh(a[t]) or h[t-1]"
+        if token.text == "partial":
+            hint = "write the gradient of a quantity with a name: a[t] = W @ h[t-1], and dL/da[t]"
+        raise self.source.error(f"\\{token.text} cannot stand here", token.span, hint=hint)
 
     def _name_from(self, name: Token, at: int, last: int, made: list[Token]) -> int:
         if name.kind == "number":
@@ -465,6 +467,8 @@ class _Rewriter:
                 return None
             end = close
         name = tokens[at]
+        if name.kind == "number" and any(accents):
+            return None
         text = unicodedata.normalize("NFC", name.text + "".join(reversed(accents)))
         return Token(name.kind, text, tokens[begin].span.to(tokens[end].span)), end
 

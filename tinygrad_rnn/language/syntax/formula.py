@@ -17,8 +17,9 @@ from ..expressions import Binary, Call, Concat, Expr, Number, Ref, Sum, Time, Tr
 from ..functions import ALIASES, FUNCTIONS, REDUCTIONS
 from .commands import FUNCTION_SPELLINGS, OPERATOR_CALLS
 from .conditions import INDEX_HINT, lengths_of, parse_condition, read_affines
-from .indices import MAIN, Condition, Constraint, Range
+from .indices import MAIN, MIRRORED, Condition, Constraint, Range
 from .source import Source, Span, listed
+from .subscripts import TAU
 from .tokens import OPERATORS, Token
 
 DEEPEST = 120
@@ -94,6 +95,10 @@ class _Parser:
                     enclosing.pop()
             if comma is not None:
                 depth += 1
+                after = tokens[comma + 1 : comma + 3]
+                if [inner.text for inner in after] in (["axis", "="], ["dim", "="]):
+                    hint = "write row_sums(A) or column_sums(A), or sum(v) for all entries of a column"
+                    raise self.source.error(f"{token.text} takes no axis", after[0].span, hint=hint)
                 condition = self._condition(tokens[at + 2 : comma], token.span, variables, enclosing)
                 enclosing.append((depth, condition))
                 self.items.append(_Item("(", tokens[at + 1].span, tokens[at + 1]))
@@ -185,10 +190,43 @@ class _Parser:
             return self.source.error(f"unexpected {text!r}", item.span, hint=f"expected {_OPERAND}")
         hint = f"expected {_AFTER}"
         if item.token is None or item.token.kind != "operator" or text in "([":
-            hint += "; products are written out: W @ h for a matrix product, f * c entry by entry"
+            hint += f"; {self._written_out(item)}"
         elif text in ("<", ">", "<=", ">=", "!=", "="):
             hint += "; a condition stands at the end, as in: for t < T"
         return self.source.error(f"unexpected {text!r}", item.span, hint=hint)
+
+    def _written_out(self, item: _Item) -> str:
+        """What is meant where two operands follow each other: a condition, a call, a power, or a product."""
+        at = next(place for place, other in enumerate(self.items) if other is item)
+        before, after = self.items[at - 1], self.items[at + 1].text if at + 1 < len(self.items) else ""
+        if item.token is not None and item.token.text in self.ranges and after in MIRRORED:
+            return f"a condition stands at the end, as in: for {item.token.text} < T"
+        if before.token is not None and before.token.text in FUNCTIONS:
+            return f"write {before.token.text}({self._operand(at)})"
+        if at > 2 and self.items[at - 2].text == "**":
+            name = self.items[at - 3].token
+            if name is not None and name.text in FUNCTIONS:
+                return f"write {name.text}(…)**{self.source.quote(before.span)}"
+        left = self.source.quote(before.span)
+        if before.text == "]":
+            left = self.source.quote(self.items[self._opening(at - 1) - 1].span.to(before.span))
+        right = self._operand(at)
+        if before.text in (")", ".T"):
+            left = "(…)" if before.text == ")" else "W.T"
+        return f"products are written out: {left} @ {right} for a matrix product, {left} * {right} entry by entry"
+
+    def _operand(self, at: int) -> str:
+        """The operand that begins at a place, as written; `(…)` for one in brackets."""
+        if self.items[at].text in ("(", "["):
+            return "(…)"
+        end = at
+        if at + 1 < len(self.items) and self.items[at + 1].text == "[":
+            end = next((place for place in range(at, len(self.items)) if self.items[place].text == "]"), at)
+        return self.source.quote(self.items[at].span.to(self.items[end].span))
+
+    def _opening(self, at: int) -> int:
+        """Where the bracket opens that closes at a place."""
+        return next((place for place in range(at, 0, -1) if self.items[place].text == "["), at)
 
     # -- from `ast` to our expressions --------------------------------------------------------------------------------
     def _span(self, node: ast.expr) -> Span:
@@ -283,7 +321,9 @@ class _Parser:
         return Ref(span, item.token.text, indices[0], indices[1:])
 
     def _unbound(self, variable: str, at: Span, bound: frozenset[str]) -> Exception:
-        if variable in self.ranges or variable == "t":
+        if variable in TAU:
+            hint = f"the last step is T; write [T], not [{variable}]"
+        elif variable in self.ranges or variable == "t":
             hint = f"expected a target with [{variable}], or sum({variable}, …) around this"
         else:
             hint = f"known here: {listed(sorted(bound | {*self.lengths}), 'and')}. {INDEX_HINT}"

@@ -137,9 +137,11 @@ class _Reader:
     def _read_equation(self, line: TokenLine) -> None:
         equals = _at_top(line.tokens, ("=",))
         if equals is None:
-            raise self.source.error(
-                "this is not an equation", line.span, hint="expected name = formula, or a header such as sizes:"
-            )
+            arrow = next((token for token in line.tokens if token.text in ("<", "-")), None)
+            hint = "expected name = formula, or a header such as sizes:"
+            if arrow is not None and self.source.text[arrow.span.start : arrow.span.start + 2] in ("<-", "->"):
+                hint = f"write {self.source.quote(line.tokens[0].span.to(arrow.span))[:-1].strip()} = …"
+            raise self.source.error("this is not an equation", line.span, hint=hint)
         left = line.tokens[:equals]
         try:
             target = self._target(left, line.span)
@@ -174,7 +176,12 @@ class _Reader:
         if len(tokens) == 1:
             return Ref(span, name)
         if tokens[1].text != "[" or tokens[-1].text != "]" or len(tokens) < 4:
-            raise self.source.error("this cannot stand on the left", tokens[1].span, hint=_TARGET)
+            hint, place = _TARGET, tokens[1].span
+            if tokens[-1].text in ("+", "-", "*", "/"):
+                place = tokens[-1].span
+                left = self.source.quote(tokens[0].span.to(tokens[-2].span))
+                hint = f"write all of it on the right: {left} = … {tokens[-1].text} …"
+            raise self.source.error("this cannot stand on the left", place, hint=hint)
         index, *more = read_affines(self.source, tokens[2:-1], span)
         target = Ref(span, name, index, tuple(more))
         self._check_target(target)
@@ -203,7 +210,10 @@ class _Reader:
         """One condition for each index that is limited, in the order of the target's indices."""
         word = tokens[0].span
         if not bound:
-            hint = "remove it" if target.index is None else f"{target} is one step already: remove it"
+            said = self.source.quote(tokens[0].span.to(tokens[-1].span))
+            hint = f"write {target.name}[t] = … {said} for a quantity of each step"
+            if target.index is not None:
+                hint = f"{target} is one step already; write {target.name}[t] = … {said} for several"
             raise self.source.error(f"{target} has no time that a condition could limit", word, hint=hint)
         if len(bound) == 1:
             parts = {bound[0]: list(tokens[1:])}

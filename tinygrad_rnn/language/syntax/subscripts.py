@@ -47,7 +47,7 @@ def cut(tokens: Sequence[Token], at: int, pairs: Mapping[int, int]) -> tuple[int
     """The script or argument that begins at a place: where its content begins and ends, and the place behind it."""
     while at < len(tokens) and tokens[at].kind == "command" and tokens[at].text in FONTS:
         at += 1
-    if at < len(tokens) and tokens[at].text == "{":
+    if at < len(tokens) and tokens[at].text == "{" and at in pairs:
         return at + 1, pairs[at], pairs[at] + 1
     return at, at + 1, at + 1
 

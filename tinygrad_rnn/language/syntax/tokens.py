@@ -43,14 +43,32 @@ _SPELLINGS = {
     "≔": "=",
     "←": "=",
 }
+#: signs that cannot be read, and what is written for them
+_MEANT = {
+    "$": "write the formula without dollar signs",
+    "|": "write norm(v) for the length of a column, abs(x) entry by entry",
+    "‖": "write norm(v) for the length of a column",
+    "½": "write 0.5",
+    "¼": "write 0.25",
+    "→": "write an equation, as in h[t] = tanh(a[t])",
+    "√": "write sqrt(x)",
+    "⊗": "write outer(v, w)",
+    "∫": "write sum(t, …)",
+    "!": "write != for unequal",
+    "&": "write and between two conditions",
+    "~": "write = for an equation",
+    "≈": "write = for an equation",
+}
 _SIGNS = {"∑": "sum", "∏": "prod", "∂": "partial", "∇": "nabla", "⊤": "top"}
 _SUPERSCRIPT = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵀ", "0123456789+-[]tT", strict=True))
 _RAISED = "".join(_SUPERSCRIPT)
+#: a raised sign, or the underscore of a subscript that is more than letters
+_NO_LETTER = rf"[{_RAISED}]|_\s{{0,3}}[{{\\]"
 _PATTERN = re.compile(
     rf"""
       (?P<blank>\s+|\#[^\n]*|\\[,;:!>]|&(?==)|\\\\(?=[^\S\n]*(?:\n|$)))
     | (?P<number>(?:[0-9]+\.[0-9]+|[0-9]+\.(?![.\w])|[0-9]+|(?<!\.)\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
-    | (?P<name>[∇∂]?(?![{_RAISED}])(?!_\s{{0,3}}[{{\\])[^\W0-9](?:(?![{_RAISED}])(?!_\s{{0,3}}[{{\\])\w|[\u0300-\u036f])*['′’]*)
+    | (?P<name>[∇∂]?(?!{_NO_LETTER})[^\W0-9](?:(?!{_NO_LETTER})\w|[\u0300-\u036f])*['′’]*)
     | (?P<command>\\[A-Za-z]+'*|[∑∏∂∇⊤])
     | (?P<attribute>\.(?!T\b)[A-Za-z]\w*)
     | (?P<step>⁽[^⁾\n]{{0,20}}⁾)
@@ -142,7 +160,11 @@ def _command(source: Source, text: str, span: Span) -> Iterator[Token]:
     elif name not in SPACES:
         known = [*COMMANDS, *FONTS, *STRUCTURES, *ACCENT_COMMANDS]
         close = get_close_matches(name[:40], known, 1)
-        hint = f"did you mean \\{close[0]} ?" if close else "write it as it is called here, as in tanh, sum or W.T"
+        hint = "write it as it is called here, as in tanh, sum or W.T"
+        if name in ("begin", "end"):
+            hint = "write each equation on a line of its own"
+        elif close:
+            hint = f"did you mean \\{close[0]} ?"
         raise source.error(f"the command \\{name[:40]} has no meaning in an equation", span, hint=hint)
 
 
@@ -164,6 +186,13 @@ def _unreadable(source: Source, text: str, span: Span) -> LanguageError:
             f"unexpected {found}",
             span,
             hint="the only attribute is .T, the transpose; a function is written before its argument, as in tanh(a[t])",
+        )
+    if text in _MEANT:
+        return source.error(f"unexpected character: {text} ({unicodedata.name(text).lower()})", span, hint=_MEANT[text])
+    if text == "'":
+        hint = "write .T for the transpose"
+        return source.error(
+            "text in quotes has no meaning in an equation", span, hint=f"expected names, numbers and operators; {hint}"
         )
     if text in "'\"`":
         return source.error(
@@ -260,7 +289,9 @@ class _Collector:
                 raise self.source.error(f"unexpected {token.text!r}", token.span, hint=hint, marks=[opened.span])
 
     def _unclosed(self) -> LanguageError:
-        return self.source.error(f"{self.open[-1].text!r} is never closed", self.open[-1].span)
+        closes = {"(": ")", "[": "]", "{": "}"}[self.open[-1].text]
+        said = f"{self.open[-1].text!r} is never closed"
+        return self.source.error(said, self.open[-1].span, hint=f"write the {closes!r} that closes it")
 
     def finish(self) -> Iterator[TokenLine]:
         if self.open:

@@ -246,7 +246,11 @@ class Quantities:
         for name, span in {**spans, **document.given_at}.items():
             if name not in names:
                 close = get_close_matches(name, names, 1)
-                hint = f"did you mean {close[0]}?" if close else "remove it, or use the name in an equation"
+                hint = (
+                    f"did you mean {close[0]}?"
+                    if close
+                    else f"write {name} in an equation, as in h[t] = tanh({name} + x[t])"
+                )
                 raise self.source.error(f"no equation uses {name}", span or self.source.span(0, 0), hint=hint)
 
     def _check_given(self) -> None:
