@@ -134,7 +134,7 @@ def test_declared_matrices_times_columns_entry_by_entry_hint_at_the_product():
         ),
         ("sizes: h = 3\nL = cross_entropy(V @ h[T], y[T])", "the number of classes of y is not known", "y = 4"),
         ("sizes: x = 3\nL = sum(t, x[t])", "the loss L is 3 x 1", "a sum"),
-        ("sizes: x = 3, q = 2\nL = sum(t, sum(x[t]))", "no equation uses q", "remove it"),
+        ("sizes: x = 3, q = 2\nL = sum(t, sum(x[t]))", "no equation uses q", "write q in an equation"),
         (
             "sizes: x = 3, y = 3\nL = sum(t, sum(x[t] * y[t]) + sum(onehot(y[t])))",
             "y[t] is a class number",
