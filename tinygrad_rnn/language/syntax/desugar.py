@@ -344,7 +344,8 @@ class _Rewriter:
         if name is None:
             hint = "write the step at each name in it, as in h[t-1]"
             raise self.source.error("a subscript belongs to a name", script.sign, hint=hint)
-        step = self.names.is_time(inside, self.letters) or (are_digits(inside) and self.names.has_time(name.text))
+        numbered = self.names.has_time(name.text) or self.names.is_scripted(name.text)
+        step = self.names.is_time(inside, self.letters) or (are_digits(inside) and numbered)
         if step and not scripted.index:
             scripted.index = self._index(script, inside)
             return

@@ -140,6 +140,10 @@ class Subscripts:
         """Whether a quantity, or what it is the gradient of, is written with a time somewhere."""
         return bool({base, base.removeprefix("d"), "d" + base} & self.timed)
 
+    def is_scripted(self, base: str) -> bool:
+        """Whether the steps of a quantity are written in scripts, be it `a_t` alone."""
+        return bool({base, base.removeprefix("d"), "d" + base} & self.scripted)
+
     def is_raised(self, base: str) -> bool:
         """Whether the steps of a quantity are written as superscripts."""
         return bool({base, base.removeprefix("d"), "d" + base} & self.raised)
@@ -153,9 +157,9 @@ class Subscripts:
         if not below or base in REDUCTIONS:
             return False
         if below.isdigit():
-            return token.text not in self.declared and bool({base, base.removeprefix("d")} & self.scripted)
+            return token.text not in self.declared and self.is_scripted(base)
         if below in self.lengths or (below in TAU and self.tau):
-            return self.has_time(base) and token.text not in self.declared
+            return token.text not in self.declared and (self.has_time(base) or self.is_scripted(base))
         if below not in letters:
             return False
         plain = self.declared.get(token.text) or self._plain.get(token.text)
