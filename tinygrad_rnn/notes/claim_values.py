@@ -260,6 +260,41 @@ def _shared(share: str, reader: Reader, step: int) -> bool:
     return reader[0].removeprefix("pre ").rstrip("~") == via.rstrip("~")
 
 
+@dataclass
+class FreeNames:
+    """An environment for identities of functions: every name is a given number."""
+
+    unrolled: Unrolled
+    numbers: Mapping[str, float]
+    layout: DerivativeLayout = field(default_factory=DerivativeLayout)
+    signs: Mapping[str, str] = field(default_factory=dict)
+    votes: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def look(self, name: Named, step: int | None) -> Any:
+        """The number of a name."""
+        return self.numbers[name.key]
+
+    def call(self, node: FunctionOf, arguments: tuple[Any, ...]) -> Any:
+        """A function of numbers."""
+        return self.unrolled.call(node, arguments)
+
+    def derivative(self, node: Derivative, calculator: Calculator) -> Amount:
+        """Identities of functions have no other derivatives."""
+        raise Incomprehensible("a derivative in an identity")
+
+    def gradient(self, node: GradientName, calculator: Calculator) -> Amount:
+        """Identities of functions have no gradients."""
+        raise Incomprehensible("a gradient in an identity")
+
+    def length(self, letter: str, body: Meaning, above: str) -> int:
+        """Numbers have no entries."""
+        raise Incomprehensible(f"nothing says how many {letter} there are")
+
+    def extent(self, name: Named) -> int:
+        """Numbers have one entry."""
+        return 1
+
+
 # -- comparing --------------------------------------------------------------------------------------------------------
 def settings(
     sides: tuple[Meaning, ...], values: ClaimValues, skip_last: bool = False
@@ -275,7 +310,8 @@ def settings(
     if values.step_share:
         times.add(time)
     others = sorted(times - {time})
-    steps_of_time = range(1, last + 1 - skip_last) if time in times else (None,)
+    first = 2 if any(_looks_back(side, time) for side in sides) else 1
+    steps_of_time = range(first, last + 1 - skip_last) if time in times else (None,)
     lengths = [values.length(letter, side, "") for letter in sorted(entries) for side in [_with_letter(sides, letter)]]
     for now in steps_of_time:
         for rest in product(range(1, last + 1), repeat=len(others)):
@@ -284,6 +320,12 @@ def settings(
             steps = {"T": last} | dict(zip(others, rest, strict=True)) | ({} if now is None else {time: now})
             for numbers in product(*(range(min(n, 2)) for n in lengths)):
                 yield steps, dict(zip(sorted(entries), numbers, strict=True))
+
+
+def _looks_back(side: Meaning, time: str) -> bool:
+    """Whether a side reads the step before, which for the first step is a beginning and no step."""
+    whens = [n.when for n in walk(side) if isinstance(n, (Named, GradientName)) and n.when is not None]
+    return any(when.terms == ((time, 1),) and when.offset < 0 for when in whens)
 
 
 def _with_letter(sides: tuple[Meaning, ...], letter: str) -> Meaning:
@@ -323,8 +365,8 @@ def compare(
         return SideComparison(CLASH, why=str(why))
     except NotDefined as name:
         return SideComparison(MISSING, why=str(name))
-    except Incomprehensible as why:
-        return SideComparison(UNKNOWN, why=str(why))
+    except (Incomprehensible, ArithmeticError, ValueError, TypeError, IndexError, KeyError, AttributeError) as why:
+        return SideComparison(UNKNOWN, why=str(why))  # one formula that cannot be evaluated is no reason to stop
     if not seen:
         return SideComparison(UNKNOWN, why="it speaks of no step of the sequence")
     return SideComparison(HOLDS, worst, vanishes=vanishes)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
+import numpy as np
+
 from .claim_values import (
     CLASH,
     DIFFERS,
@@ -14,6 +16,8 @@ from .claim_values import (
     MISSING,
     Alias,
     ClaimValues,
+    FreeNames,
+    NotDefined,
     Path,
     SideComparison,
     compare,
@@ -28,7 +32,7 @@ from .document_verdict import (
     UnreadFormula,
     VotedConvention,
 )
-from .formula_values import DerivativeLayout
+from .formula_values import Calculator, DerivativeLayout, OutOfRange, ShapesClash
 from .meaning import (
     Accumulated,
     Derivative,
@@ -48,6 +52,7 @@ from .meaning import (
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
 from .notation import BigOperator, Differentiation, Formula, Letters, Numeral, Pages, Prose, Title
 from .resolving import DocumentVocabulary, NotationResolver, Survey, parts_of, spelled
+from .smooth_functions import KNOWN
 from .unrolled_model import Network, Unrolled, parameters
 
 PASS, FAIL, INCONCLUSIVE, ILL_TYPED, SCALAR = "PASS", "FAIL", "INCONCLUSIVE", "ILL-TYPED", "SCALAR"
@@ -468,6 +473,10 @@ class Judge:
                 return self._told(claim, INCONCLUSIVE, None, explanation=side.why)
         if self.introduces(claim):
             return self._told(claim, NOTATION, None)
+        if any(_is_printed(tree) for tree in claim.trees()):
+            return self._told(claim, INCONCLUSIVE, None, explanation="printed numbers are not judged here")
+        if self._is_identity(claim):
+            return self._identity(claim)
         comparison, mode, network = self.compared(claim, self.assumptions)
         if comparison.result == HOLDS:
             if comparison.vanishes and not _is_zero(claim.right.meaning):
@@ -489,6 +498,9 @@ class Judge:
         if share is not None:
             return share
         ones = self._with_ones(claim, network)
+        doubt = self.unrolled(network, self.assumptions).inconsistent
+        if doubt and not ones:
+            return self._told(claim, INCONCLUSIVE, network, explanation=f"the model is not understood: {doubt[0]}")
         if comparison.result == CLASH:
             return self._told(claim, SCALAR if ones else ILL_TYPED, network, explanation=comparison.why)
         if ones:
@@ -496,6 +508,48 @@ class Judge:
         return self._told(
             claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values"
         )
+
+    def _is_identity(self, claim: Claim) -> bool:
+        """Whether a claim is about functions alone: tanh'(x) = 1 - tanh(x)^2 for whatever x is."""
+        trees = claim.trees()
+        calls = [p for tree in trees for p in walk(tree) if isinstance(p, FunctionOf)]
+        about = [p for p in calls if p.slopes or not p.arguments]
+        slope = (
+            isinstance(trees[0], Derivative) and isinstance(trees[0].of, FunctionOf) and trees[0].of.function in KNOWN
+        )
+        names = [n for tree in trees for n in names_in(tree)]
+        return bool(about or slope) and all(n.when is None and not n.index for n in names)
+
+    def _identity(self, claim: Claim) -> ClaimVerdict:
+        """The verdict on an identity of functions, at some numbers."""
+        left, right = claim.trees()
+        network = self.network_of(claim)[0]
+        unrolled = self.unrolled(network, self.assumptions)
+        if isinstance(left, Derivative) and isinstance(left.of, FunctionOf) and left.of.arguments == (left.by,):
+            left = replace(left.of, slopes=left.of.slopes + 1)
+        names = sorted({n.key for tree in (left, right) for n in names_in(tree)})
+        output = isinstance(left, FunctionOf) and len(names) == 1
+        kept: str | None = None
+        try:
+            for by_output in (False, True) if output else (False,):
+                errors = []
+                for x in (-0.7, 0.3, 0.9):
+                    values = dict.fromkeys(names, x)
+                    seen = values
+                    if by_output and isinstance(left, FunctionOf):
+                        seen = dict.fromkeys(names, float(unrolled.call(replace(left, slopes=0), (x,))))
+                    a = float(Calculator(FreeNames(unrolled, values), {}).array(left))
+                    b = float(Calculator(FreeNames(unrolled, seen), {}).array(right))
+                    errors.append(abs(a - b) / max(abs(a), abs(b), 1e-300))
+                if max(errors) < 1e-9:
+                    kept = "the slope as a function of the output" if by_output else ""
+                    break
+        except (Incomprehensible, ShapesClash, OutOfRange, NotDefined) as why:
+            return self._told(claim, INCONCLUSIVE, network, explanation=str(why))
+        if kept is None:
+            differs = f"the sides differ by {max(errors):.0%} of their values"
+            return self._told(claim, FAIL, network, explanation=differs)
+        return self._told(claim, PASS, network, reading=kept)
 
     def _holds_again(self, claim: Claim, network: Network, mode: str) -> bool:
         left = self.values(claim, network, self.assumptions, seed=1)
@@ -621,6 +675,12 @@ def _chosen(about: str, choice: str) -> Change:
 
 def _when(meaning: Meaning) -> When | None:
     return meaning.by.when if isinstance(meaning, Derivative) and isinstance(meaning.by, Named) else None
+
+
+def _is_printed(tree: Meaning) -> bool:
+    """Whether a side holds decimals, or is a number other than 0 and 1: a worked example."""
+    decimals = any(isinstance(p, Known) and p.digits is not None for p in walk(tree))
+    return decimals or (isinstance(tree, Known) and tree.value not in (0, 1))
 
 
 def _is_zero(node: Meaning | None) -> bool:
@@ -754,6 +814,11 @@ def judge_document(pages: Pages) -> DocumentVerdict:
     The verdict on each claim, in the order of the text, the models and conventions it was judged by, and what could
     not be read.
     """
+    with np.errstate(all="ignore"):
+        return _judged(pages)
+
+
+def _judged(pages: Pages) -> DocumentVerdict:
     sentences, words = sentences_of(pages)
     finder = ModelFinder(sentences, words.time)
     networks = finder.find()

@@ -102,8 +102,9 @@ class ModelFinder:
                 if (definition.key, definition.timed) not in network.definitions:
                     network.definitions[definition.key, definition.timed] = definition
         loss, losses = self._losses()
+        numbers = frozenset(self._numbers())
         for network in self.networks:
-            network.loss, network.losses = loss, frozenset(losses)
+            network.loss, network.losses, network.numbers = loss, frozenset(losses), numbers
             self._complete(network)
         return self.networks
 
@@ -225,7 +226,7 @@ class ModelFinder:
         elif definition.key.split("_")[0] in LOSS_NAMES and self.headings.get(slot) == sentence.heading:
             return
         else:
-            local = not definition.timed and self.headings.get(slot) == sentence.heading
+            local = self.headings.get(slot) == sentence.heading
             if sentence.heading != self.opened or local:
                 network = self._open(sentence, local)
             network.definitions[slot] = definition
@@ -306,6 +307,14 @@ class ModelFinder:
             if same and self._expanded(other.body) == mine and other.body != definition.body:
                 return slot
         return None
+
+    def _numbers(self) -> Iterator[str]:
+        """Names without a time that the text gives a number."""
+        for sentence in self.sentences:
+            for left, right in zip(sentence.sides, sentence.sides[1:], strict=False):
+                known = right.meaning is not None and all(isinstance(p, (Known, Summands)) for p in walk(right.meaning))
+                if known and isinstance(left.meaning, Named) and left.meaning.when is None and not left.meaning.index:
+                    yield left.meaning.key
 
     # -- losses -------------------------------------------------------------------------------------------------------
     def _losses(self) -> tuple[str | None, set[str]]:

@@ -82,6 +82,7 @@ FUNCTIONS = frozenset(
     ]
 )
 _SAME = {"ln": "log", "Diag": "diag", "ReLU": "relu", "logistic": "sigmoid", "Sigmoid": "sigmoid", "Softmax": "softmax"}
+_SAME |= {"sigm": "sigmoid", "logsig": "sigmoid", "expit": "sigmoid", "sgm": "sigmoid", "Softmax": "softmax"}
 _SAME |= {"Tanh": "tanh", "lg": "log", "SoftMax": "softmax"}
 #: letters that are functions where something in brackets follows and no quantity has the name
 _FUNCTION_LETTERS = frozenset(
@@ -213,6 +214,8 @@ class Survey:
                     self.words.timed[base] += 1
                     self.words.places[place, base] += 1  # type: ignore[index]
                     self.words.places[place] += 1
+                elif place == "^" and isinstance(part, Numeral) and part.value == 1:
+                    self.words.layered.add(base)  # nobody writes a first power
 
     def _timely(self, part: Notation) -> bool:
         if isinstance(part, Letters):
@@ -420,7 +423,7 @@ class NotationResolver:
                 flat = _flat(scripts)
                 mine = any(isinstance(p, Letters) and p.name == letter for s in flat for p in parts_of(s))
                 if mine and self.words.places[place, spelled(part)]:  # type: ignore[index]
-                    others = _flat(part.lower if place == "^" else part.upper)
+                    others = [p for p in _flat((*part.lower, *part.upper)) if not _shows(p, letter)]
                     if not any(self.time_of(other) for other in others):
                         return True
         return False
@@ -712,8 +715,6 @@ class NotationResolver:
                     return GradientName(f"d {name[1]} {inner.key}", inner.when, inner.index), 2
             if follows is not None and self._is_call(head, follows):
                 return self._call(head, node, at)
-        if isinstance(head, BigOperator) and follows is not None:
-            pass
         if isinstance(head, Numeral) or not isinstance(head, Letters):
             return self.read(head), 1
         return self.read(head), 1
@@ -730,7 +731,7 @@ class NotationResolver:
             return False
         if name == "prod" or name in self.words.losses:
             return True
-        if head.primes:
+        if head.primes or name in _SAME or (head.upright and len(name) > 1 and not self.words.timed[name]):
             return True
         if self.words.timed[name] and name not in self.words.called:
             return False
@@ -767,6 +768,10 @@ class NotationResolver:
 
 
 _GREEK = frozenset(["iota", "phi", "omega", "kappa", "mu", "nu", "lambda"])
+
+
+def _shows(part: Notation, letter: str) -> bool:
+    return any(isinstance(p, Letters) and p.name == letter for p in parts_of(part))
 
 
 def _factors(factors: list[Meaning], operators: list[str]) -> Meaning:

@@ -7,6 +7,7 @@ the document has it. What cannot be one (a vector where a matrix of the same nam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from .meaning import (
     Accumulated,
@@ -24,6 +25,7 @@ from .meaning import (
     StepNumber,
     Summands,
     Transposed,
+    walk,
 )
 
 Shape = tuple[int, int]
@@ -134,6 +136,8 @@ class ShapeInference:
                 return top
             return bottom if self.scalar(top) else self._sum([top, bottom])
         if isinstance(node, Accumulated):
+            if node.over == "entries":
+                self._same_length(node)
             return self.of(node.body)
         if isinstance(node, Blocks):
             return self._blocks(node)
@@ -143,6 +147,12 @@ class ShapeInference:
                 self.same(whole, stack)
             return self.name(node.parts[node.number])
         return None
+
+    def _same_length(self, node: Accumulated) -> None:
+        """Vectors that one letter counts the entries of have one length."""
+        counted = [n for n in walk(node.body) if isinstance(n, Named) and n.index == (node.letter,)]
+        for other in counted[1:]:
+            self.same(self.name(replace(counted[0], index=())), self.name(replace(other, index=())))
 
     def _sum(self, shapes: list[Shape | None]) -> Shape | None:
         result: Shape | None = None

@@ -8,7 +8,7 @@ of one backward pass.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,18 @@ from ..core.autodiff import gradients
 from ..core.errors import ShapeError
 from ..core.tensor import Tensor, tensor
 from .formula_values import Amount, Calculator, DerivativeLayout, LinearMap, OutOfRange, Point, ShapesClash
-from .meaning import Accumulated, Derivative, FunctionOf, GradientName, Incomprehensible, Meaning, Named, When, walk
+from .meaning import (
+    Accumulated,
+    Derivative,
+    Factors,
+    FunctionOf,
+    GradientName,
+    Incomprehensible,
+    Meaning,
+    Named,
+    When,
+    walk,
+)
 from .shape_inference import Inconsistent, ShapeInference
 from .smooth_functions import KNOWN, generator, mixing, opaque
 
@@ -26,6 +37,8 @@ from .smooth_functions import KNOWN, generator, mixing, opaque
 Reader = tuple[str, int | None]
 Copy = tuple[Reader, Point]
 FORMULA: Reader = ("the formula", None)
+#: what may stand in the way of evaluating a definition that was misunderstood
+FAILURES = (OutOfRange, Incomprehensible, ShapesClash, ArithmeticError, ValueError, TypeError, IndexError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class Network:
     time: str = "t"
     loss: str | None = None
     losses: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
     assumed: list[str] = field(default_factory=list)
 
     def sinks(self) -> list[str]:
@@ -94,6 +108,8 @@ class Unrolled:
         self._shares: dict[tuple[int, int], dict[Copy, Any]] = {}
         self._reader: Reader = FORMULA
         self._shape: tuple[int, ...] = ()
+        self.scalars = self._is_scalar()
+        self.targets = set(self._targets())
         self.sizes = self._infer()
         self._build()
 
@@ -106,6 +122,8 @@ class Unrolled:
             body = self.network.definitions[key, name.when is not None].body
             if (isinstance(body, Accumulated) and body.over == "time") or self.is_loss_call(body):
                 return "scalar"
+        if key in self.network.numbers or self.scalars:
+            return "scalar"
         upper = base[:1].isupper() and base[0] != "L"
         if name.when is not None:
             latin = len(base) == 1
@@ -118,6 +136,23 @@ class Unrolled:
                 else "vector"
             )
         return "matrix" if upper and "_0" not in key else "open"
+
+    def _is_scalar(self) -> bool:
+        """Whether every parameter has a number in the text: then states are numbers too."""
+        bodies = [d.body for d in self.network.definitions.values() if d.timed]
+        loose = {n.key for body in bodies for n in walk(body) if isinstance(n, Named) and n.when is None}
+        loose -= {key for key, timed in self.network.definitions if not timed}
+        return bool(loose) and loose <= self.network.numbers
+
+    def _targets(self) -> Iterator[str]:
+        """What a cross entropy compares with: numbers that add up to 1."""
+        for definition in self.network.definitions.values():
+            for part in walk(definition.body):
+                factors = part.factors if isinstance(part, Factors) else ()
+                if any(isinstance(f, FunctionOf) and f.function == "log" for f in factors):
+                    for factor in factors:
+                        if isinstance(factor, Named) and (factor.key, True) not in self.network.definitions:
+                            yield factor.key
 
     def is_loss_call(self, body: Meaning) -> bool:
         """Whether a body is a call of a function that gives a number."""
@@ -161,11 +196,11 @@ class Unrolled:
             for at in range(1, self.T + 1) if timed else (None,):
                 try:
                     self.node(key, at)
-                except (OutOfRange, Incomprehensible, ShapesClash, ShapeError) as why:
+                except FAILURES as why:
                     self.inconsistent.append(f"{key}: {why}")
         try:
             self.loss_node()
-        except (OutOfRange, Incomprehensible, ShapesClash, ShapeError) as why:
+        except FAILURES as why:
             self.inconsistent.append(f"the loss: {why}")
 
     def node(self, key: str, at: int | None) -> Tensor:
@@ -174,6 +209,8 @@ class Unrolled:
         if point in self.nodes:
             return self.nodes[point]
         definition = self.network.definitions.get((key, at is not None))
+        if at == self.T + 1 and definition is not None and self._reads_next(definition):
+            definition = None  # what a sequence read backwards begins with
         name = Named(key, None if at is None else When((), at))
         if at is not None and ((at > self.T and (definition is not None or at > self.T + 1)) or at < 0):
             raise OutOfRange(f"{key} at step {at} of {self.T}")
@@ -198,6 +235,12 @@ class Unrolled:
         self.nodes[point] = made
         return made
 
+    def _reads_next(self, definition: ModelDefinition) -> bool:
+        names = [n for n in walk(definition.body) if isinstance(n, Named) and n.when is not None]
+        inner = self.network.definitions.get((f"pre {definition.key}", True))
+        names += [n for n in walk(inner.body) if isinstance(n, Named) and n.when is not None] if inner else []
+        return any(n.key == definition.key and n.when is not None and n.when.offset > 0 for n in names)
+
     def _defined(self, definition: ModelDefinition, at: int | None, name: Named) -> Tensor:
         steps = {"T": self.T} | ({} if at is None else {self.network.time: at})
         shape = self.shape(name)
@@ -217,7 +260,7 @@ class Unrolled:
         shape = self.shape(name)
         at = None if name.when is None else name.when.offset
         random = generator(self.seed, name.key, at, shape)
-        if name.key in self.choices.get("targets", "").split("\n"):
+        if name.key in self.targets or name.key == self.choices.get("target"):
             values = random.uniform(0.2, 1.0, size=shape)
             values = values / values.sum() if shape else values
         else:
