@@ -185,6 +185,7 @@ def test_a_spelling_is_read_as_the_plain_one(written, plain):
         ("h_t = x[τ]", 9, "the last step is T"),
         ("h_t = \\partial h_t/\\partial W", 7, "write dL/dh[t]"),
         ("\\frac{\\partial L}{\\partial (W h)} = 1", 19, "dL/da[t]"),
+        ("do_t = dL_t/do_t", 8, "write dL/dh[t]"),
         ("h_t = \\tanj(x_t)", 7, "did you mean \\tanh ?"),
         ("h_t = |x_t|", 7, "write norm(v)"),
         ("h_t <- x_t", 1, "write h_t ="),

@@ -539,7 +539,8 @@ class _Rewriter:
         if lower is None:
             return None
         if upper[0].text != "dL":
-            if self.source.text[upper[0].span.start] in "∂\\":
+            step = split(upper[0])[0] == "dL" and self.names.is_step(upper[0], self.letters, self.scripted)
+            if step or self.source.text[upper[0].span.start] in "∂\\":
                 raise self._no_gradient(upper[0], upper[0].span.to(lower[0].span))
             return None
         return lower[0]._replace(span=upper[0].span.to(lower[0].span)), lower[1]
