@@ -22,8 +22,10 @@ TAU = ("τ", "tau")
 
 def split(token: Token) -> tuple[str, str]:
     """`h_t` as h and t; a name without an underscore has no second part."""
-    base, line, below = token.text.rpartition("_")
-    return (base, below) if token.kind == "name" and line and base and below else (token.text, "")
+    if "_" not in token.text or token.kind != "name":
+        return token.text, ""
+    base, _, below = token.text.rpartition("_")
+    return (base, below) if base and below else (token.text, "")
 
 
 def is_caret(source: Source, token: Token) -> bool:
@@ -107,10 +109,9 @@ class Subscripts:
 
     def scripted_sums(self, tokens: Sequence[Token]) -> set[str]:
         """The letters of sums that have their limits in scripts."""
-        pairs, letters = pair_brackets(tokens), set()
-        for at, token in enumerate(tokens[:-1]):
-            if split(token)[0] not in REDUCTIONS:
-                continue
+        heads = [(at, token) for at, token in enumerate(tokens[:-1]) if split(token)[0] in REDUCTIONS]
+        pairs, letters = pair_brackets(tokens) if heads else {}, set()
+        for at, token in heads:
             first, last = at + 1, at + 1
             if split(token)[1]:
                 letters.add(split(token)[1])
@@ -122,9 +123,10 @@ class Subscripts:
         return letters - self.lengths - {"in", "and"}
 
     def _plain_sums(self, tokens: Sequence[Token]) -> set[str]:
-        pairs, letters = pair_brackets(tokens), set()
-        for at, token in enumerate(tokens[:-1]):
-            inside = tokens[at + 2 : pairs.get(at + 1, 0)] if token.text in REDUCTIONS else ()
+        heads = [at for at, token in enumerate(tokens[:-1]) if token.text in REDUCTIONS]
+        pairs, letters = pair_brackets(tokens) if heads else {}, set()
+        for at in heads:
+            inside = tokens[at + 2 : pairs.get(at + 1, 0)]
             comma = next((i for i, inner in enumerate(inside) if inner.text == ","), 0)
             letters |= {inner.text for inner in inside[:comma] if inner.kind == "name"}
         return letters
