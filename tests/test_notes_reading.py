@@ -196,3 +196,9 @@ PIECES = (
 def test_any_text_is_read_or_says_why_not(pieces: list[str]) -> None:
     for name in ("a.md", "a.tex"):
         read_document(Source("".join(pieces), name))
+
+
+def test_underlined_headings_are_titles_and_rows_of_tables_are_none() -> None:
+    text = "Notes\n=====\n\nText.\n\nPart two\n--------\n\n| a | b |\n|---|---|\n\n- item\n---\n\n$x$\n---\n"
+    found = [(item.level, item.text) for item in page(text).items if isinstance(item, Title)]
+    assert found == [(1, "Notes"), (2, "Part two")]

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from benchmarks.soak import documents, note_damage, note_slips
-from benchmarks.soak.note_answers import weighed
+from benchmarks.soak.note_answers import judged, weighed
 
 DOCUMENTS = dict(documents.sheets(documents.FOLDER))
 WORDS = {"PASS", "FAIL", "SCALAR", "CONDITIONAL", "UNATTACHED", "DISAGREE", "NOTATION", "ANY"}
@@ -29,6 +29,15 @@ def test_the_sheets_hold_what_an_empty_pass_would_show():
     guarded = [claim for claim in claims if claim["expected"] in ("CONDITIONAL", "UNATTACHED")]
     extended = [claim for claim in claims if "once the recurrence is extended" in claim.get("why", "")]
     assert len(guarded) >= 30 and len(extended) >= 10
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_nothing_passes_that_is_wrong_or_holds_under_a_condition_only(path):
+    answer = judged(path)
+    assert not answer.broken and answer.report, (answer.broken, answer.said)
+    pairs = documents.paired(DOCUMENTS[path], answer.report["claims"])
+    empty = [claim for claim, found in pairs if found and weighed(claim, found["verdict"]) == "empty PASS"]
+    assert not empty
 
 
 @pytest.mark.parametrize("name", note_slips.SLIPS)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_rnn import cli
+from tinygrad_rnn.notes import verify_document  # noqa: F401 - the command imports it late; each child would anew
 
 if sys.platform != "win32":
     import resource

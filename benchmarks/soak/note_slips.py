@@ -29,6 +29,7 @@ _SLOPE = re.compile(r"\(1\s*-\s*((?:[^()]|\([^()]*\))+?)\)")
 _SUM = re.compile(r"\\sum(?:\\limits)?_\{[^{}]*\}(?:\^\{[^{}]*\}|\^\w)?")
 _SCRIPT = re.compile(r"_\{[^{}]*\}")
 _LINK = re.compile(r"(?<![\\<>!:+])=|\\approx\b")
+_ROW_END = re.compile(r"\\\\(?=\s|\[|$)|\$\$|\\\]|\\end\{|\n\s*\n|```")
 _END = re.compile(r"\\\\(?=\s|\[|$)|\$|\\\]|\\\)|\\end\{|\\qquad|\\quad|`|,\s*$", re.MULTILINE)
 
 
@@ -139,15 +140,12 @@ def right_side(source: str, claim: dict[str, Any]) -> tuple[int, int] | None:
     """Where in the source (of the cell) the right side of a claim begins and ends; None where it cannot be told."""
     source = _SCRIPT.sub(lambda script: script[0].replace("=", "~"), source)
     start = sum(map(len, source.splitlines(keepends=True)[: claim["line"] - 1]))
-    best, span = ALIKE, None
-    at = start
-    while at < len(source) and (at == start or "\n" not in source[start:at] or _same_row(source, start, at)):
-        link = _LINK.search(source, at)
-        if link is None:
-            break
-        ahead = _LINK.search(source, link.end())
-        end = _END.search(source, link.end())
-        stop = min((m.start() for m in (ahead, end) if m), default=len(source))
+    limit = _row_end(source, start)
+    best, span, at = ALIKE, None, start
+    while link := _LINK.search(source, at, limit):
+        ahead = _LINK.search(source, link.end(), limit)
+        end = _END.search(source, link.end(), limit)
+        stop = min((m.start() for m in (ahead, end) if m), default=limit)
         before = max([start, *(m.end() for m in _END.finditer(source, start, link.start()))])
         for left in (before, link.start()):
             alike = likeness(claim["latex"], source[left:stop])
@@ -157,8 +155,12 @@ def right_side(source: str, claim: dict[str, Any]) -> tuple[int, int] | None:
     return span
 
 
-def _same_row(source: str, start: int, at: int) -> bool:
-    return r"\\" not in source[start:at] and "$$" not in source[start:at].strip("$ ")
+def _row_end(source: str, start: int) -> int:
+    """Where the row that begins on a line ends: with the line, or later where its formula does."""
+    opened = re.compile(r"[\s>]*(?:\$\$|\\\[|\\begin\{\w+\*?\})?").match(source, start)
+    closed = _ROW_END.search(source, opened.end() if opened else start)
+    line = source.find("\n", start)
+    return max(closed.start() if closed else len(source), line if line >= 0 else len(source))
 
 
 # -- the part ---------------------------------------------------------------------------------------------------------
@@ -201,7 +203,7 @@ def _mutate(path: Path, claim: dict[str, Any], rng: Random, seed: str, tally: Ta
         mutant = Path(folder) / path.name
         mutant.write_text(whole(source[: span[0]] + changed + source[span[1] :]), encoding="utf-8")
         answer = ask(mutant, 120.0)
-    verdict = _verdict(claim, rhs, changed, answer.report.get("claims", []))
+    verdict = _verdict(path, claim, answer.report.get("claims", []))
     tally.count(name, answer.broken or verdict)
     if answer.broken or verdict in HOLDS:
         what = answer.broken or ("equal by proof" if verdict == "PROVED" else "a wrong claim passes")
@@ -210,14 +212,14 @@ def _mutate(path: Path, claim: dict[str, Any], rng: Random, seed: str, tally: Ta
         )
 
 
-def _verdict(claim: dict[str, Any], rhs: str, changed: str, found: list[dict[str, Any]]) -> str:
-    """What is said of the changed claim; the worst of what stands in its row."""
-    row = [c for c in found if (c.get("cell"), c["line"]) == (claim.get("cell"), claim["line"])]
-    if not row:
-        return "no claim"
-    verdicts = [c["verdict"] for c in row]
-    wrong = [verdict for verdict in verdicts if verdict in WRONG]
-    return wrong[0] if wrong else max(row, key=lambda c: likeness(c["latex"], changed))["verdict"]
+def _verdict(path: Path, claim: dict[str, Any], found: list[dict[str, Any]]) -> str:
+    """What is said of the changed claim; the worst of what stands in its row, for a chain blames the later side."""
+    place = (claim.get("cell"), claim["line"])
+    row = [c["verdict"] for c in found if (c.get("cell"), c["line"]) == place]
+    asked = [c for c in dict(sheets(path.parent))[path] if (c.get("cell"), c["line"]) == place]
+    mine = [other for c, other in paired(asked, found) if c == claim]
+    wrong = [verdict for verdict in row if verdict in WRONG]
+    return wrong[0] if wrong else mine[0]["verdict"] if mine and mine[0] else "no claim"
 
 
 def source_of(path: Path, claim: dict[str, Any]) -> tuple[str, Callable[[str], str]]:

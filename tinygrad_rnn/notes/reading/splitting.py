@@ -11,6 +11,10 @@ from .environments import ALIGNED
 _FENCE = re.compile(r"[ \t]{0,12}(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$", re.MULTILINE)
 _HEADING = re.compile(r"[ ]{0,3}(?P<level>#{1,6})[ \t]+(?P<text>[^\n]*?)[ \t]*#*[ \t]*$", re.MULTILINE)
 _HTML_HEADING = re.compile(r"<h(?P<level>[1-6])\b[^>\n]*>(?P<text>[^\n]*?)</h[1-6]>", re.IGNORECASE)
+#: a line of words alone between blank lines, underlined; a formula or a row of a table is none
+_UNDERLINED = re.compile(
+    r"(?:\A|(?<=\n\n))(?P<text>[^\n$\\|&=<>#-][^\n$\\|&=]*)\n(?P<level>={3,}|-{3,})[ \t]*$", re.MULTILINE
+)
 _SECTION = re.compile(
     r"\\(?P<kind>part|chapter|section|subsection|subsubsection|paragraph|frametitle)\*?\s*(?:\[[^\]\n]*\])?\{(?P<text>[^}\n]*)\}"
 )
@@ -82,10 +86,12 @@ def _of_markdown(text: str) -> Iterator[PageStretch]:
     for comment in _COMMENT.finditer(text):
         if not _within(inside, comment.start()):
             yield PageStretch("comment", comment.start(), comment.end(), comment.start("text"), comment.end("text"))
-    for pattern in (_HEADING, _HTML_HEADING):
+    inside += [(0, front.end())] if front else []
+    for pattern in (_HEADING, _HTML_HEADING, _UNDERLINED):
         for title in pattern.finditer(text):
-            if not _within(inside, title.start()) and (pattern is _HTML_HEADING or _begins_line(text, title.start())):
-                level = len(title["level"]) if pattern is _HEADING else int(title["level"])
+            if not _within(inside, title.start()) and (pattern is not _HEADING or _begins_line(text, title.start())):
+                sign = title["level"]
+                level = int(sign) if sign.isdigit() else len(sign) if sign[0] == "#" else 1 + (sign[0] == "-")
                 yield PageStretch("title", title.start(), title.end(), title.start("text"), title.end("text"), level)
 
 
