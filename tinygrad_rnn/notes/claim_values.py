@@ -84,6 +84,9 @@ class ClaimValues:
             raise NotDefined(name.key)
         if step is None:
             raise Incomprehensible(f"{name.key} has no time here, but one in the model")
+        if step == 0 and (name.key, True) not in self.unrolled.network.definitions:  # an input before the first step
+            self.unrolled.node(name.key, 0)
+            return name.key, 0
         raise OutOfRange(f"{name.key} at {step}")
 
     def call(self, node: FunctionOf, arguments: tuple[Any, ...]) -> Any:

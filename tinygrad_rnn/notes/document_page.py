@@ -13,7 +13,7 @@ from html import escape
 from ..core.version import VERSION
 from ..verification.report.html import block_section
 from .document_report import OPEN_CLAIMS, RIGHT_CLAIMS, WRONG_CLAIMS, DocumentReport, title_of
-from .document_verdict import ClaimVerdict, DocumentVerdict
+from .document_verdict import ClaimVerdict, DocumentVerdict, FoundModel
 from .notation import Directive, Fence, Formula, Page, Prose, Title
 from .notation_mathml import statement_mathml
 
@@ -26,7 +26,8 @@ CSS = """
   --right: #6fcf97; --wrong: #ff8a80; --open: #f0c674; --tint: #3a1f1e; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1180px; padding: 1.5rem 1.5rem 4rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 Charter, "Bitstream Charter", Georgia, "DejaVu Serif", serif; }
+  font: 16px/1.55 Charter, "Bitstream Charter", Georgia, "DejaVu Serif",
+  "Noto Serif CJK SC", "Songti SC", SimSun, serif; }
 h1, h2, h3, h4, h5, h6 { font-weight: 600; line-height: 1.25; overflow-wrap: anywhere; margin: 1.6rem 0 .5rem; }
 header h1 { margin: 0 0 .3rem; font-size: 1.6rem; }
 header { border-bottom: 2px solid var(--ink); padding-bottom: .7rem; margin-bottom: 1rem; }
@@ -87,9 +88,13 @@ def _settled(found: DocumentVerdict) -> Iterator[str]:
         votes = ", ".join(f"{choice}: {count}" for choice, count in vote.votes)
         yield f"{vote.about}: {vote.choice}" + (f" ({votes})" if votes else f" ({vote.origin})")
     for model in found.models:
-        yield f"model {model.name or 'without name'} (line {model.line}): {', '.join(model.states)}"
+        yield f"{_name_of(model)}, line {model.line}: {', '.join(model.states)}"
         if model.assumed:
             yield f"assumed for it: {', '.join(model.assumed)}"
+
+
+def _name_of(model: FoundModel) -> str:
+    return model.name if model.name.startswith("model") else f"model {model.name}"
 
 
 def _pages(found: DocumentVerdict) -> Iterator[str]:
@@ -106,7 +111,7 @@ def _items(page: Page, claims: Sequence[ClaimVerdict]) -> Iterator[str]:
     for item in page.items:
         if isinstance(item, Prose):
             running.append(escape(_plain(page.text[item.extent.start : item.extent.end])))
-        elif isinstance(item, Formula) and item.form == "inline" and not _at(item, claims):
+        elif isinstance(item, Formula) and item.form == "inline" and not _at(page, item, claims):
             running.append(_inline(item))
         elif not isinstance(item, Directive):
             yield from _paragraphs(running)
@@ -143,17 +148,20 @@ def _block(page: Page, item: Title | Fence | Formula, claims: Sequence[ClaimVerd
         yield from _rows(page, item, claims)
 
 
-def _at(formula: Formula, claims: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
-    return [claim for claim in claims if formula.extent.start <= claim.start < formula.extent.end]
+def _at(page: Page, formula: Formula, claims: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
+    first, last = page.place(formula.extent.start), page.place(formula.extent.end)
+    return [claim for claim in claims if first <= (claim.line, claim.column) <= last]
 
 
 def _rows(page: Page, formula: Formula, claims: Sequence[ClaimVerdict]) -> Iterator[str]:
-    here = _at(formula, claims)
-    starts = [statement.extent.start for statement in formula.statements]
-    for number, statement in enumerate(formula.statements):
-        end = starts[number + 1] if number + 1 < len(starts) else formula.extent.end
-        own = [claim for claim in here if statement.extent.start <= claim.start < end]
-        yield _line(statement_mathml(statement), own, page.place(statement.extent.start)[0])
+    here = _at(page, formula, claims)
+    places = [page.place(statement.extent.start) for statement in formula.statements]
+    own: list[list[ClaimVerdict]] = [[] for _ in places]
+    for claim in here:
+        before = [n for n, place in enumerate(places) if place <= (claim.line, claim.column)]
+        own[before[-1] if before else 0].append(claim)
+    for statement, mine, place in zip(formula.statements, own, places, strict=True):
+        yield _line(statement_mathml(statement), mine, place[0])
     if formula.unread:
         yield f'<div class="line open"><div class="shown"><code>{escape(formula.latex.strip())}</code></div></div>'
 

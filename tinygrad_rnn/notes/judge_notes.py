@@ -54,6 +54,7 @@ from .notation import BigOperator, Differentiation, Formula, Letters, Numeral, P
 from .resolving import DocumentVocabulary, NotationResolver, Survey, parts_of, spelled
 from .smooth_functions import KNOWN
 from .unrolled_model import Network, Unrolled, parameters
+from .worked_numbers import RIGHT, WRONG, GivenValues, NumberJudge, NumberVerdict, given_values, is_number, literal
 
 PASS, FAIL, INCONCLUSIVE, ILL_TYPED, SCALAR = "PASS", "FAIL", "INCONCLUSIVE", "ILL-TYPED", "SCALAR"
 ADDING = frozenset({"+=", "\\leftarrow+", "\\xleftarrow{+}", "\\mathrel{+}="})
@@ -129,6 +130,8 @@ class Judge:
     named_at: set[int] = field(default_factory=set)
     cache: dict[object, Unrolled] = field(default_factory=dict)
     conventions: list[VotedConvention] = field(default_factory=list)
+    given: dict[int, GivenValues] = field(default_factory=dict)
+    number_judges: dict[tuple[int, int], NumberJudge] = field(default_factory=dict)
 
     # -- evaluating ---------------------------------------------------------------------------------------------------
     def unrolled(self, network: Network, assumptions: Assumptions, ones: bool = False, seed: int = 0) -> Unrolled:
@@ -149,6 +152,7 @@ class Judge:
         seed: int = 0,
     ) -> ClaimValues:
         """The environment of a claim."""
+        ones = ones or self.speaks_of_numbers(claim)
         made = ClaimValues(
             self.unrolled(network, assumptions, ones, seed),
             self.aliases,
@@ -158,6 +162,11 @@ class Judge:
         )
         made.step_share = self.is_step_share(claim)
         return made
+
+    def speaks_of_numbers(self, claim: Claim) -> bool:
+        """Whether the text gives a parameter a single number under this heading: its letters are numbers there."""
+        given = self.given.get(claim.sentence.heading)
+        return given is not None and any(at is None for _, at in given.values)
 
     def is_step_share(self, claim: Claim) -> bool:
         """Whether a parameter's gradient means the share of one step: `+=`, or dW with a free step on the right."""
@@ -473,8 +482,8 @@ class Judge:
                 return self._told(claim, INCONCLUSIVE, None, explanation=side.why)
         if self.introduces(claim):
             return self._told(claim, NOTATION, None)
-        if any(_is_printed(tree) for tree in claim.trees()):
-            return self._told(claim, INCONCLUSIVE, None, explanation="printed numbers are not judged here")
+        if is_number(claim.right.meaning) or is_number(claim.first.meaning):
+            return self._number(claim)
         if self._is_identity(claim):
             return self._identity(claim)
         comparison, mode, network = self.compared(claim, self.assumptions)
@@ -508,6 +517,24 @@ class Judge:
         return self._told(
             claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values"
         )
+
+    def _number(self, claim: Claim) -> ClaimVerdict:
+        """The verdict on a printed number."""
+        assert claim.first.meaning is not None and claim.right.meaning is not None
+        given = self.given.get(claim.sentence.heading, GivenValues())
+        before = claim.before.meaning or claim.first.meaning
+        wrong: NumberVerdict | None = None
+        for network in self.network_of(claim):
+            slot = (id(network), claim.sentence.heading)
+            if slot not in self.number_judges:
+                self.number_judges[slot] = NumberJudge(network, given, self.aliases, dict(self.assumptions.choices))
+            found = self.number_judges[slot].judged(claim.first.meaning, before, claim.right.meaning)
+            if found.result == RIGHT:
+                return self._told(claim, PASS, network)
+            wrong = wrong or (found if found.result == WRONG else None)
+        if wrong is not None:
+            return self._told(claim, FAIL, None, explanation=wrong.said)
+        return self._told(claim, INCONCLUSIVE, None, explanation="the text does not give the values that it needs")
 
     def _is_identity(self, claim: Claim) -> bool:
         """Whether a claim is about functions alone: tanh'(x) = 1 - tanh(x)^2 for whatever x is."""
@@ -677,12 +704,6 @@ def _when(meaning: Meaning) -> When | None:
     return meaning.by.when if isinstance(meaning, Derivative) and isinstance(meaning.by, Named) else None
 
 
-def _is_printed(tree: Meaning) -> bool:
-    """Whether a side holds decimals, or is a number other than 0 and 1: a worked example."""
-    decimals = any(isinstance(p, Known) and p.digits is not None for p in walk(tree))
-    return decimals or (isinstance(tree, Known) and tree.value not in (0, 1))
-
-
 def _is_zero(node: Meaning | None) -> bool:
     return isinstance(node, Known) and node.value == 0
 
@@ -804,6 +825,10 @@ def _says_something(claim: Claim, defining: set[int]) -> bool:
     if any(tree is not None and any(isinstance(p, (Derivative, GradientName)) for p in walk(tree)) for tree in trees):
         return True
     first = claim.first.meaning
+    if is_number(claim.right.meaning) and not (
+        len(claim.sides) == 2 and literal(claim.right.meaning) is not None and isinstance(first, Named)
+    ):
+        return True  # what the text gives, as x_1 = 0.5, is no claim
     slopes = first is not None and any(isinstance(p, FunctionOf) and p.slopes for p in walk(first))
     return slopes and claim.sentence.place not in defining
 
@@ -823,6 +848,7 @@ def _judged(pages: Pages) -> DocumentVerdict:
     finder = ModelFinder(sentences, words.time)
     networks = finder.find()
     judge = Judge(pages, words, sentences, networks, claims_of(sentences, finder.defining))
+    judge.given = given_values(sentences)
     for _ in range(2):  # what a name stands for is voted under conventions, and conventions by what holds
         judge.name_gradients()
         judge.settle()

@@ -96,7 +96,10 @@ class Unrolled:
         choices: Mapping[str, str],
         rows: bool = False,
         ones: bool = False,
+        given: Mapping[Point, float] | None = None,
     ) -> None:
+        self.given = given or {}
+        self.drawn: set[Point] = set()
         self.network, self.T, self.seed, self.choices, self.rows, self.ones = network, steps, seed, choices, rows, ones
         self.nodes: dict[Point, Tensor] = {}
         self.copies: dict[Copy, Tensor] = {}
@@ -214,7 +217,7 @@ class Unrolled:
         name = Named(key, None if at is None else When((), at))
         if at is not None and ((at > self.T and (definition is not None or at > self.T + 1)) or at < 0):
             raise OutOfRange(f"{key} at step {at} of {self.T}")
-        if definition is None or at == 0:
+        if definition is None or at == 0 or point in self.given:
             made = (
                 self._assumed_loss(key, at)
                 if key in self.network.losses or key == self.network.loss
@@ -259,6 +262,9 @@ class Unrolled:
     def _leaf(self, name: Named) -> Tensor:
         shape = self.shape(name)
         at = None if name.when is None else name.when.offset
+        if (name.key, at) in self.given and self.ones:
+            return tensor(np.full(shape, self.given[name.key, at], dtype=np.float64))
+        self.drawn.add((name.key, at))
         random = generator(self.seed, name.key, at, shape)
         if name.key in self.targets or name.key == self.choices.get("target"):
             values = random.uniform(0.2, 1.0, size=shape)
