@@ -80,6 +80,9 @@ class ClaimValues:
         if name.key in self.unrolled.network.losses and ("the loss of a step", step) in nodes:
             return "the loss of a step", step
         known = [at for key, at in nodes if key == name.key]
+        if step == 0 and any(at is not None for at in known):
+            self.unrolled.node(name.key, 0)
+            return name.key, 0
         if not known:
             raise NotDefined(name.key)
         if step is None:
@@ -207,7 +210,8 @@ class ClaimValues:
             if word in note:
                 return "handed"
         if note.startswith(("from", "via", "through")):
-            return "via " + note.split(" ", 1)[-1] if " " in note else "own"
+            via = note.removeprefix("from").removeprefix("via").removeprefix("through").strip()
+            return f"via {via}" if via else "own"
         return "own"
 
     def gradient(self, node: GradientName, calculator: Calculator) -> Amount:

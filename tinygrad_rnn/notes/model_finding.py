@@ -226,26 +226,49 @@ class ModelFinder:
         elif definition.key.split("_")[0] in LOSS_NAMES and self.headings.get(slot) == sentence.heading:
             return
         else:
-            local = self.headings.get(slot) == sentence.heading
-            if sentence.heading != self.opened or local:
-                network = self._open(sentence, local)
+            if sentence.heading != self.opened or self.headings.get(slot) == sentence.heading:
+                network = self._open(sentence, definition, known)
             network.definitions[slot] = definition
             self.headings[slot] = sentence.heading
 
-    def _open(self, sentence: Sentence, local: bool) -> Network:
-        """A variant of the last network; what this heading has defined before the conflict belongs to it alone."""
+    def _open(self, sentence: Sentence, definition: ModelDefinition, known: ModelDefinition) -> Network:
+        """A variant of the last network; what was defined for the new form of a name belongs to it alone.
+
+        Where an earlier network has the same form already, the text has gone back to it.
+        """
+        slot = (definition.key, definition.timed)
+        for earlier in self.networks[:-1]:
+            if slot in earlier.definitions and self._expanded(earlier.definitions[slot].body) == self._expanded(
+                definition.body
+            ):
+                again = Network(f"model {len(self.networks) + 1}", sentence.place, dict(earlier.definitions), self.time)
+                self.networks.append(again)
+                self.opened = sentence.heading
+                return again
         last = self.networks[-1]
-        place = sentence.place
-        fresh = Network(f"model {len(self.networks) + 1}", place, dict(last.definitions), self.time)
-        if not local:
-            for slot, definition in fresh.definitions.items():
-                if self.headings.get(slot) == sentence.heading:
-                    fresh.place = min(fresh.place, definition.place)
-                    if definition.place not in self.overwritten:
-                        last.definitions.pop(slot, None)
+        fresh = Network(f"model {len(self.networks) + 1}", sentence.place, dict(last.definitions), self.time)
+        moved = self._reads(definition.body) - self._reads(known.body) - {slot}
+        for other in moved:
+            below = fresh.definitions[other]
+            if below.place > known.place and below.place not in self.overwritten:
+                fresh.place = min(fresh.place, below.place)
+                last.definitions.pop(other, None)
         self.networks.append(fresh)
         self.opened = sentence.heading
         return fresh
+
+    def _reads(self, body: Meaning) -> set[tuple[str, bool]]:
+        """The definitions of the last network that a body reads, and those they read."""
+        definitions = self.networks[-1].definitions
+        seen: set[tuple[str, bool]] = set()
+        waiting = [body]
+        while waiting:
+            for name in names_in(waiting.pop()):
+                slot = (name.key, name.when is not None)
+                if slot in definitions and slot not in seen:
+                    seen.add(slot)
+                    waiting.append(definitions[slot].body)
+        return seen
 
     def _normal(self, left: Named, body: Meaning, place: int) -> ModelDefinition | None:
         index = tuple(i for i in left.index if isinstance(i, str))

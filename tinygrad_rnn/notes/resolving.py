@@ -128,6 +128,7 @@ class DocumentVocabulary:
     prefixes: set[str] = field(default_factory=set)
     gradients: set[str] = field(default_factory=set)
     final: int | None = None
+    bare: set[str] = field(default_factory=set)
 
     def upper_is_time(self, base: str) -> bool:
         """Whether a name has its time above."""
@@ -208,6 +209,9 @@ class Survey:
         base = spelled(node)
         if node.run and not node.upright and len(node.name) == 2:
             base = node.name[1]  # scripts stand at the last letter of W x, d c
+        scripted = _flat((*node.lower, *node.upper))
+        if scripted and all(self._timely(part) for part in scripted):
+            self.words.bare.add(base)
         for place, scripts in (("_", node.lower), ("^", node.upper)):
             for part in _flat(scripts):
                 if self._timely(part):
@@ -622,7 +626,7 @@ class NotationResolver:
                 singles = [label for label in singles if not self.words.timed[label]]
             rest = [label for label in labels if label not in singles]
             bare = "_".join((base, *rest))
-            known = bare in self.words.defined or (is_timed and bare in self.words.keys)
+            known = bare in self.words.defined or bare in self.words.bare
             if singles and when is not None and known and not self.labels_only:
                 key, entries = bare, [*singles, *entries]
             elif singles and when is None and is_timed and len(singles) == 1 and (known or bare == base):
@@ -659,7 +663,8 @@ class NotationResolver:
         operators: list[str] = []
         position = 0
         while position < len(node.factors):
-            if self._is_word(node.factors[position]):
+            after = node.factors[position + 1] if position + 1 < len(node.factors) else None
+            if not isinstance(after, Brackets) and self._is_word(node.factors[position]):
                 if operators and position == len(node.factors) - 1:
                     operators.pop()
                 position += 1

@@ -249,7 +249,12 @@ class Unrolled:
         shape = self.shape(name)
         self._shape = shape
         if not definition.index:
-            return _as_tensor(Calculator(self, steps).array(definition.body))
+            value = Calculator(self, steps).array(definition.body)
+            if np.shape(value) != shape and () in (shape, np.shape(value)) and not self.ones:
+                if shape == ():
+                    raise ShapesClash(f"{definition.key} should be a number")
+                value = value * np.ones(shape)
+            return _as_tensor(value)
         size = max(shape) if shape else 1
         total: Any = 0.0
         for entry in range(size):
