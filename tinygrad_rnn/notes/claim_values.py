@@ -127,6 +127,9 @@ class ClaimValues:
     # -- derivatives --------------------------------------------------------------------------------------------------
     def derivative(self, node: Derivative, calculator: Calculator) -> Amount:
         """The derivative of a number, a vector or an expression by a point of the model."""
+        if node.note == self.unrolled.network.time:  # the share of one step
+            inner = replace(self, step_share=True)
+            return inner._derived(node, calculator, "total", None)
         return self._derived(node, calculator, self._noted(node.note), self.path)
 
     def _derived(self, node: Derivative, calculator: Calculator, share: str, path: Path | None) -> Amount:

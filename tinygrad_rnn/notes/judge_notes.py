@@ -50,7 +50,20 @@ from .meaning import (
     walk,
 )
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
-from .notation import BigOperator, Differentiation, Formula, Letters, Numeral, Pages, Prose, Title
+from .notation import (
+    Added,
+    BigOperator,
+    Differentiation,
+    Extent,
+    Formula,
+    Letters,
+    Notation,
+    Numeral,
+    Pages,
+    Prose,
+    Statement,
+    Title,
+)
 from .resolving import DocumentVocabulary, NotationResolver, Survey, parts_of, spelled
 from .smooth_functions import KNOWN
 from .unrolled_model import Network, Unrolled, parameters
@@ -176,16 +189,8 @@ class Judge:
             return True
         if not isinstance(left, GradientName) or left.when is not None:
             return False
-        summed = any(isinstance(c.right.meaning, Accumulated) and c.first.meaning == left for c in self.claims)
-        free = (
-            any(
-                isinstance(p, (Named, GradientName)) and p.when is not None and self.words.time in p.when.letters
-                for p in walk(claim.right.meaning)
-            )
-            if claim.right.meaning is not None
-            else False
-        )
-        if (isinstance(claim.right.meaning, Accumulated) and claim.right.meaning.over == "time") or summed:
+        summed = any(_sums_over_time(c.right.meaning) and c.first.meaning == left for c in self.claims)
+        if summed or _sums_over_time(claim.right.meaning):
             return False
         alias = self.aliases.get(left.key)
         timeless = (
@@ -194,7 +199,7 @@ class Judge:
             and isinstance(alias.meaning.by, Named)
             and alias.meaning.by.when is None
         )
-        return timeless and (free or True)
+        return timeless
 
     def network_of(self, claim: Claim) -> list[Network]:
         """The networks a claim may speak of, the nearest first."""
@@ -704,6 +709,10 @@ def _when(meaning: Meaning) -> When | None:
     return meaning.by.when if isinstance(meaning, Derivative) and isinstance(meaning.by, Named) else None
 
 
+def _sums_over_time(tree: Meaning | None) -> bool:
+    return isinstance(tree, Accumulated) and tree.over == "time"
+
+
 def _is_zero(node: Meaning | None) -> bool:
     return isinstance(node, Known) and node.value == 0
 
@@ -725,6 +734,9 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
                 for statement in item.statements:
                     continues = bool(statement.sides) and statement.sides[0] is None
                     sides = [Side(node, None) for node in statement.sides if node is not None]
+                    if _adds_to_row_above(statement, page.text) and above.get(statement.column, last) is not None:
+                        _extend(above.get(statement.column, last), sides[0])
+                        continue
                     shown = statement.sides[0] if statement.sides and statement.sides[0] is not None else None
                     row = (
                         shown.extent.start
@@ -750,6 +762,25 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
             except Incomprehensible as why:
                 side.why = str(why)
     return raw, words_of
+
+
+def _adds_to_row_above(statement: Statement, text: str) -> bool:
+    """Whether a row goes on with the sum of the row above: it has no equality and begins with a sign."""
+    return not statement.links and len(statement.sides) == 1 and text[statement.extent.start] in "+-"
+
+
+def _extend(sentence: Sentence | None, more: Side) -> None:
+    if sentence is None or not sentence.links:
+        return
+    last = sentence.sides[-1]
+    terms = [part for side in (last, more) for part in _terms(side.notation)]
+    extent = Extent(last.notation.extent.start, more.notation.extent.end)
+    joined = Added(extent, tuple(term for term, _ in terms), tuple(sign for _, sign in terms))
+    sentence.sides[-1] = Side(joined, None)
+
+
+def _terms(node: Notation) -> list[tuple[Notation, str]]:
+    return list(zip(node.terms, node.signs, strict=True)) if isinstance(node, Added) else [(node, "+")]
 
 
 def _prepare(sentences: list[Sentence], words: DocumentVocabulary) -> None:
