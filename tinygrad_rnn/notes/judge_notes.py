@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import combinations, product
 
 import numpy as np
@@ -79,6 +81,9 @@ _MODE_SAYS = {
     "direct": "derivatives between states are direct ones, other names held fixed",
 }
 STEPS = 4
+#: conventions are voted by at most this many claims, and claims are judged for at most this many seconds
+SAMPLE = 60
+PATIENCE = 7.0
 
 
 @dataclass
@@ -141,6 +146,7 @@ class Judge:
     signs: dict[str, str] = field(default_factory=dict)
     assumptions: Assumptions = field(default_factory=Assumptions)
     named_at: set[int] = field(default_factory=set)
+    begun: float = field(default_factory=time.monotonic)
     cache: dict[object, Unrolled] = field(default_factory=dict)
     conventions: list[VotedConvention] = field(default_factory=list)
     given: dict[int, GivenValues] = field(default_factory=dict)
@@ -242,7 +248,8 @@ class Judge:
     def score(self, assumptions: Assumptions) -> tuple[int, int]:
         """How many claims hold, and how many have shapes that fit."""
         holds = typed = 0
-        for claim in self.judged():
+        claims = self.judged()
+        for claim in claims[:: -(-len(claims) // SAMPLE) or 1]:
             result = self.compared(claim, assumptions, quick=True)[0]
             holds += result.result == HOLDS and not result.vanishes
             typed += result.result != CLASH
@@ -480,6 +487,25 @@ class Judge:
             )
 
     # -- verdicts -----------------------------------------------------------------------------------------------------
+    def patient(self, claim: Claim) -> ClaimVerdict:
+        """The verdict on one claim, as long as there is time."""
+        if time.monotonic() - self.begun > PATIENCE:
+            return self._told(claim, INCONCLUSIVE, None, explanation="not reached: the document has too many claims")
+        return self.verdict(claim)
+
+    def trusted(self, verdicts: list[ClaimVerdict]) -> list[ClaimVerdict]:
+        """The verdicts, without blame by a variant of which most claims differ: it was hardly understood."""
+        right = Counter(v.model for v in verdicts if v.verdict == PASS)
+        wrong = Counter(v.model for v in verdicts if v.verdict in (FAIL, ILL_TYPED, SCALAR))
+        first = self.networks[0].name
+        doubtful = {model for model, count in wrong.items() if count > 2 and count > right[model] and model != first}
+        return [
+            replace(v, verdict=INCONCLUSIVE, explanation=f"most claims of this model differ: {v.explanation}")
+            if v.model in doubtful and v.verdict in (FAIL, ILL_TYPED, SCALAR)
+            else v
+            for v in verdicts
+        ]
+
     def verdict(self, claim: Claim) -> ClaimVerdict:
         """The verdict on one claim."""
         for side in (claim.first, claim.right):
@@ -511,6 +537,8 @@ class Judge:
         share = self._as_share(claim, network)
         if share is not None:
             return share
+        if self._unreached(claim, network):
+            return self._told(claim, INCONCLUSIVE, network, explanation="the left side vanishes in the model found")
         ones = self._with_ones(claim, network)
         doubt = self.unrolled(network, self.assumptions).inconsistent
         if doubt and not ones:
@@ -582,6 +610,13 @@ class Judge:
             differs = f"the sides differ by {max(errors):.0%} of their values"
             return self._told(claim, FAIL, network, explanation=differs)
         return self._told(claim, PASS, network, reading=kept)
+
+    def _unreached(self, claim: Claim, network: Network) -> bool:
+        """Whether the left side is 0 everywhere: what it is about does not reach the loss of this model."""
+        values = self.values(claim, network, self.assumptions)
+        assert claim.first.meaning is not None
+        found = compare(claim.first.meaning, values, Known(Fraction(0)), values)
+        return found.result == HOLDS and found.vanishes
 
     def _holds_again(self, claim: Claim, network: Network, mode: str) -> bool:
         left = self.values(claim, network, self.assumptions, seed=1)
@@ -734,8 +769,9 @@ def sentences_of(pages: Pages) -> tuple[list[Sentence], DocumentVocabulary]:
                 for statement in item.statements:
                     continues = bool(statement.sides) and statement.sides[0] is None
                     sides = [Side(node, None) for node in statement.sides if node is not None]
-                    if _adds_to_row_above(statement, page.text) and above.get(statement.column, last) is not None:
-                        _extend(above.get(statement.column, last), sides[0])
+                    row_above = above.get(statement.column, last)
+                    if sides and row_above is not None and _adds_to_row_above(statement, page.text):
+                        _extend(row_above, sides[0])
                         continue
                     shown = statement.sides[0] if statement.sides and statement.sides[0] is not None else None
                     row = (
@@ -769,8 +805,8 @@ def _adds_to_row_above(statement: Statement, text: str) -> bool:
     return not statement.links and len(statement.sides) == 1 and text[statement.extent.start] in "+-"
 
 
-def _extend(sentence: Sentence | None, more: Side) -> None:
-    if sentence is None or not sentence.links:
+def _extend(sentence: Sentence, more: Side) -> None:
+    if not sentence.links:
         return
     last = sentence.sides[-1]
     terms = [part for side in (last, more) for part in _terms(side.notation)]
@@ -885,7 +921,7 @@ def _judged(pages: Pages) -> DocumentVerdict:
         judge.settle()
     judge.name_gradients()
     judge.settle_signs()
-    verdicts = tuple(judge.verdict(claim) for claim in judge.claims)
+    verdicts = tuple(judge.trusted([judge.patient(claim) for claim in judge.claims]))
     unread = tuple(
         UnreadFormula(page.file, page.cell, *page.place(bad.extent.start), item.latex, bad.reason, "=" in item.latex)
         for page in pages.pages

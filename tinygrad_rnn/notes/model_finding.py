@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from .formula_values import letters_of
 from .meaning import (
-    Accumulated,
     Blocks,
     Continued,
     Derivative,
@@ -274,14 +274,7 @@ class ModelFinder:
         index = tuple(i for i in left.index if isinstance(i, str))
         now = When(((self.time, 1),))
         if left.when is None:
-            inside = {n.when.letters for n in names_in(body) if n.when is not None}
-            timed = left.key in self.timed and (self.time,) in inside
-            if (
-                not timed
-                and any(letters and letters != ("T",) for letters in inside)
-                and not any(isinstance(p, Accumulated) for p in walk(body))
-            ):
-                timed = (self.time,) in inside
+            timed = self.time in letters_of(body)[0]
             return ModelDefinition(left.key, timed, body, index, place)
         if not left.when.terms:
             offset = left.when.offset

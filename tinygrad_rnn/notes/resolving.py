@@ -738,14 +738,14 @@ class NotationResolver:
             return True
         if head.primes or name in _SAME or (head.upright and len(name) > 1 and not self.words.timed[name]):
             return True
-        if self.words.timed[name] and name not in self.words.called:
+        if self.words.timed[name] and (head.lower or head.upper) and name not in self.words.called:
             return False
         if head.name in _LOSS_LETTERS and follows.opening == "(":
             return True
         return (
             (name in self.words.called or head.name in _FUNCTION_LETTERS)
             and follows.opening == "("
-            and name not in self.words.defined
+            and (name not in self.words.defined or self.words.timed[name] > 0)
         )
 
     def _call(self, head: Letters, node: Multiplied, at: int) -> tuple[Meaning, int]:
