@@ -81,3 +81,19 @@ def test_rows_are_voted_for_by_the_whole_document() -> None:
     found = judged("\n".join((rows, *backward)))
     assert [claim.verdict for claim in found.claims] == ["PASS", "PASS", "SCALAR"]
     assert next(c.choice for c in found.conventions if c.about == "vectors") == "rows"
+
+
+def test_a_wrong_claim_is_told_with_its_right_form() -> None:
+    wrong = r"\frac{\partial L}{\partial W} = \sum_{t=1}^T \frac{\partial L}{\partial a_t} h_t^T"
+    claim = judged(f"{COLUMNS}\n$${wrong}$$\n").claims[-1]
+    assert claim.right_form == r"\sum_{t=1}^T \frac{\partial L}{\partial a_t} h_{t-1}^T"
+    assert "it holds with" in claim.explanation
+
+
+def test_a_variant_inherits_and_a_claim_goes_to_the_nearest() -> None:
+    gated = r"""## Leaky
+$$h_t = \tfrac{1}{2} h_{t-1} + \tfrac{1}{2} \tanh(a_t)$$
+"""
+    simple = r"$$\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1 - h_t^2) W$$"
+    assert verdicts(f"{COLUMNS}\n{simple}\n{gated}\n{simple}\n")[0] == "PASS"
+    assert verdicts(f"{COLUMNS}\n{simple}\n{gated}\n{simple}\n")[1] != "PASS"

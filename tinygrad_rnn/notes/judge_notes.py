@@ -11,6 +11,7 @@ from itertools import combinations, product
 
 import numpy as np
 
+from ..language.syntax.source import Source
 from .claim_values import (
     CLASH,
     DIFFERS,
@@ -51,6 +52,7 @@ from .meaning import (
     shifted,
     walk,
 )
+from .mending_edits import mending_edits
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
 from .notation import (
     Added,
@@ -66,6 +68,7 @@ from .notation import (
     Statement,
     Title,
 )
+from .reading.read_document import read_document
 from .resolving import DocumentVocabulary, NotationResolver, Survey, parts_of, spelled
 from .smooth_functions import KNOWN
 from .unrolled_model import Network, Unrolled, parameters
@@ -547,9 +550,44 @@ class Judge:
             return self._told(claim, SCALAR if ones else ILL_TYPED, network, explanation=comparison.why)
         if ones:
             return self._told(claim, SCALAR, network, explanation="it holds only where every size is 1")
-        return self._told(
+        told = self._told(
             claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values"
         )
+        return self._mended(claim, network, told)
+
+    def _mended(self, claim: Claim, network: Network, told: ClaimVerdict) -> ClaimVerdict:
+        """The verdict with the right form, where one change of the author's own formula makes it right."""
+        text = claim.sentence.page.text
+        values = self.values(claim, network, self.assumptions)
+        resolver = NotationResolver(self.words)
+        names = Counter(
+            text[node.extent.start : node.extent.end]
+            for sentence in self.sentences
+            if sentence.page is claim.sentence.page
+            for side in sentence.sides
+            for node in parts_of(side.notation)
+            if isinstance(node, Letters) and (node.lower or node.upper) and not node.run
+        )
+        common = [name for name, _ in names.most_common(120)]
+        for edit in mending_edits(claim.right.notation, text, self.words.time, common):
+            if time.monotonic() - self.begun > PATIENCE / 2:
+                return told
+            pages = read_document(Source(f"$${edit.latex}$$", "candidate.md"))
+            sides = [s for item in pages.pages[0].items if isinstance(item, Formula) for s in item.statements]
+            if len(sides) != 1 or len(sides[0].sides) != 1 or sides[0].sides[0] is None or claim.first.meaning is None:
+                continue
+            try:
+                meaning = resolver.read(sides[0].sides[0])
+            except Incomprehensible:
+                continue
+            found = compare(claim.first.meaning, values, meaning, values, quick=True)
+            if found.result != HOLDS or found.vanishes:
+                continue
+            found = compare(claim.first.meaning, values, meaning, values)
+            if found.result == HOLDS:
+                change = f"{edit.after} for {edit.before}" if edit.after else f"without {edit.before}"
+                return replace(told, explanation=f"{told.explanation}; it holds with {change}", right_form=edit.latex)
+        return told
 
     def _number(self, claim: Claim) -> ClaimVerdict:
         """The verdict on a printed number."""
