@@ -194,7 +194,7 @@ class ClaimValues:
         entries = chain.entries
         if chain.of_shape:
             if not of:
-                raise ShapesClash("one entry below, all of them above")
+                raise Incomprehensible("one entry below, all of them above")
             flat = entries.reshape((max(chain.of_shape), *chain.by_shape))
             entries = flat[self._number(of[0], calculator)]
         return calculator.picked(entries, by) if by else entries

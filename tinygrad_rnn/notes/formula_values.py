@@ -185,7 +185,7 @@ class Calculator:
         elif shape == () and all(p == 0 for p in places):
             return array
         else:
-            raise ShapesClash(f"an entry with {len(places)} indices of something of shape {shape}")
+            raise Incomprehensible(f"an entry with {len(places)} indices of something of shape {shape}")
         if at[0] >= shape[0] or at[1] >= shape[1]:
             raise OutOfRange("an entry there is not")
         return array[at]

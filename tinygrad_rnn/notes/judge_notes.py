@@ -261,6 +261,8 @@ class Judge:
 
     def settle(self) -> None:
         """Choose what the document leaves open: each choice by the claims that hold under it."""
+        if "function sigma" not in dict(self.assumptions.choices):
+            self.assumptions = _chosen("function sigma", "sigmoid")(self.assumptions)
         best, score = self.assumptions, self.score(self.assumptions)
         self.conventions = []
         for about, options in self.options():
@@ -288,10 +290,11 @@ class Judge:
             if isinstance(p, FunctionOf)
         }
         for letter in sorted(functions & {"sigma", "phi", "g", "f", "theta", "varphi"}):
-            known = ["sigmoid", "tanh"] if letter == "sigma" else ["tanh"]
+            known = ["sigmoid", "tanh"] if letter == "sigma" else ["", "tanh"]
+            known += [""] if letter == "sigma" else []  # sigma is a sigmoid unless the claims say otherwise
             yield (
                 f"function {letter}",
-                [("any smooth one", lambda a: a), *((name, _chosen(f"function {letter}", name)) for name in known)],
+                [(name or "any smooth one", _chosen(f"function {letter}", name)) for name in known],
             )
         yield from self._loss_options()
         used = {
@@ -560,16 +563,15 @@ class Judge:
         text = claim.sentence.page.text
         values = self.values(claim, network, self.assumptions)
         resolver = NotationResolver(self.words)
-        names = Counter(
-            text[node.extent.start : node.extent.end]
+        names = {
+            text[node.extent.start : node.extent.end]: node.name
             for sentence in self.sentences
             if sentence.page is claim.sentence.page
             for side in sentence.sides
             for node in parts_of(side.notation)
             if isinstance(node, Letters) and (node.lower or node.upper) and not node.run
-        )
-        common = [name for name, _ in names.most_common(120)]
-        for edit in mending_edits(claim.right.notation, text, self.words.time, common):
+        }
+        for edit in mending_edits(claim.right.notation, text, self.words.time, names):
             if time.monotonic() - self.begun > PATIENCE / 2:
                 return told
             pages = read_document(Source(f"$${edit.latex}$$", "candidate.md"))

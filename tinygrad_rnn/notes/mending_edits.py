@@ -6,7 +6,7 @@ thing changed. Whether a candidate is right is for the judge to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .notation import Added, Letters, Multiplied, Notation, Numeral
@@ -22,10 +22,12 @@ class MendingEdit:
     after: str
 
 
-def mending_edits(side: Notation, text: str, time: str, names: Iterable[str]) -> Iterator[MendingEdit]:
-    """Candidates for a side that stands in a text: times shifted, transposes, signs, factors and names changed."""
+def mending_edits(side: Notation, text: str, time: str, names: Mapping[str, str]) -> Iterator[MendingEdit]:
+    """Candidates for a side that stands in a text: times shifted, transposes, signs, factors and names changed.
+
+    `names` are those of the document as they are written, with the letter of each.
+    """
     start, end = side.extent.start, side.extent.end
-    names = tuple(names)
 
     def edit(first: int, last: int, new: str) -> MendingEdit:
         return MendingEdit(text[start:first] + new + text[last:end], text[first:last].strip(), new.strip())
@@ -51,7 +53,7 @@ def mending_edits(side: Notation, text: str, time: str, names: Iterable[str]) ->
 
 
 def _of_name(
-    node: Letters, text: str, time: str, names: tuple[str, ...], edit: Callable[[int, int, str], MendingEdit]
+    node: Letters, text: str, time: str, names: Mapping[str, str], edit: Callable[[int, int, str], MendingEdit]
 ) -> Iterator[MendingEdit]:
     shown = text[node.extent.start : node.extent.end]
     for script in (*node.lower, *node.upper):
@@ -73,6 +75,7 @@ def _of_name(
     if not squares and not node.upper and node.lower:
         yield edit(node.extent.start, node.extent.end, shown + "^2")
     # names of the same letter first: an accent, a label or a step is what is mistaken most often
-    for name in sorted(names, key=lambda name: node.name not in name)[:25]:
+    alike = sorted(names, key=lambda name: names[name] != node.name) if node.lower or node.upper else []
+    for name in alike[:40]:
         if name != shown:
             yield edit(node.extent.start, node.extent.end, name)

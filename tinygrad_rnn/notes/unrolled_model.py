@@ -337,7 +337,7 @@ class Unrolled:
 
     def call(self, node: FunctionOf, arguments: tuple[Any, ...]) -> Any:
         """A function of the table, or a smooth one that stands for a letter left open."""
-        name = self.choices.get(f"function {node.function}", node.function)
+        name = self.choices.get(f"function {node.function}") or node.function
         if (
             self._reader[0] == self.choices.get("output")
             and self.choices.get("loss") == "cross entropy"
