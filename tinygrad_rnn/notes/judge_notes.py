@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import combinations, product
@@ -52,6 +52,7 @@ from .meaning import (
     shifted,
     walk,
 )
+from .mending import mended
 from .mending_edits import mending_edits
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
 from .notation import (
@@ -87,6 +88,8 @@ STEPS = 4
 #: conventions are voted by at most this many claims, and claims are judged for at most this many seconds
 SAMPLE = 60
 PATIENCE = 7.0
+#: so many claims of a model hold for each that fails without a mend, or the model is not understood
+TRUSTED = 2
 
 
 @dataclass
@@ -153,6 +156,7 @@ class Judge:
     cache: dict[object, Unrolled] = field(default_factory=dict)
     conventions: list[VotedConvention] = field(default_factory=list)
     given: dict[int, GivenValues] = field(default_factory=dict)
+    mended_claims: set[int] = field(default_factory=set)
     number_judges: dict[tuple[int, int], NumberJudge] = field(default_factory=dict)
 
     # -- evaluating ---------------------------------------------------------------------------------------------------
@@ -499,19 +503,6 @@ class Judge:
             return self._told(claim, INCONCLUSIVE, None, explanation="not reached: the document has too many claims")
         return self.verdict(claim)
 
-    def trusted(self, verdicts: list[ClaimVerdict]) -> list[ClaimVerdict]:
-        """The verdicts, without blame by a variant of which most claims differ: it was hardly understood."""
-        right = Counter(v.model for v in verdicts if v.verdict == PASS)
-        wrong = Counter(v.model for v in verdicts if v.verdict in (FAIL, ILL_TYPED, SCALAR))
-        first = self.networks[0].name
-        doubtful = {model for model, count in wrong.items() if count > 2 and count > right[model] and model != first}
-        return [
-            replace(v, verdict=INCONCLUSIVE, explanation=f"most claims of this model differ: {v.explanation}")
-            if v.model in doubtful and v.verdict in (FAIL, ILL_TYPED, SCALAR)
-            else v
-            for v in verdicts
-        ]
-
     def verdict(self, claim: Claim) -> ClaimVerdict:
         """The verdict on one claim."""
         for side in (claim.first, claim.right):
@@ -550,13 +541,10 @@ class Judge:
         if doubt and not ones:
             return self._told(claim, INCONCLUSIVE, network, explanation=f"the model is not understood: {doubt[0]}")
         if comparison.result == CLASH:
-            return self._told(claim, SCALAR if ones else ILL_TYPED, network, explanation=comparison.why)
+            return self._wrong(claim, network, SCALAR if ones else ILL_TYPED, comparison.why)
         if ones:
-            return self._told(claim, SCALAR, network, explanation="it holds only where every size is 1")
-        told = self._told(
-            claim, FAIL, network, explanation=f"the sides differ by {comparison.error:.0%} of their values"
-        )
-        return self._mended(claim, network, told)
+            return self._wrong(claim, network, SCALAR, "it holds only where every size is 1")
+        return self._wrong(claim, network, FAIL, f"the sides differ by {comparison.error:.0%} of their values")
 
     def _mended(self, claim: Claim, network: Network, told: ClaimVerdict) -> ClaimVerdict:
         """The verdict with the right form, where one change of the author's own formula makes it right."""
@@ -582,6 +570,8 @@ class Judge:
                 meaning = resolver.read(sides[0].sides[0])
             except Incomprehensible:
                 continue
+            if meaning == claim.first.meaning:
+                continue  # it says nothing any more
             found = compare(claim.first.meaning, values, meaning, values, quick=True)
             if found.result != HOLDS or found.vanishes:
                 continue
@@ -590,6 +580,58 @@ class Judge:
                 change = f"{edit.after} for {edit.before}" if edit.after else f"without {edit.before}"
                 return replace(told, explanation=f"{told.explanation}; it holds with {change}", right_form=edit.latex)
         return told
+
+    def _wrong(self, claim: Claim, network: Network, verdict: str, why: str) -> ClaimVerdict:
+        """A claim that does not hold, with the change that makes it right, if one change does."""
+        first, right = claim.first.meaning, claim.right.meaning
+        assert first is not None and right is not None
+
+        def holds(changed: Meaning) -> bool:
+            if changed == first:
+                return False  # it says nothing any more
+            for seed in (0, 1):
+                values = self.values(claim, network, self.assumptions, seed=seed)
+                found = compare(first, values, changed, values, quick=seed == 0)
+                if found.result != HOLDS or found.vanishes:
+                    return False
+            return True
+
+        told = self._mended(claim, network, self._told(claim, verdict, network, explanation=why))
+        mend = None if told.right_form else mended(right, self._names_of(network), holds)
+        if mend is not None:
+            told = replace(told, explanation=f"{why}; it is right with {mend[0]}")
+        if mend is not None or told.right_form:
+            self.mended_claims.add(id(claim))
+        return told
+
+    def _names_of(self, network: Network) -> list[Named]:
+        now = When(((self.words.time, 1),))
+        defined = [Named(key, now if timed else None) for key, timed in network.definitions]
+        read = {name.key: name for d in network.definitions.values() for name in names_in(d.body)}
+        others = [Named(key, None if name.when is None else now) for key, name in read.items()]
+        return list({(name.key, name.when): name for name in [*defined, *others]}.values())
+
+    def without_false_alarms(self, verdicts: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
+        """Verdicts with a wrong one taken back where nothing speaks for it but the numbers.
+
+        A claim is wrong where one change makes it right, or where most of what the text says of its model holds, so
+        that the model was understood, or where nothing else is said of it; else it is undecided.
+        """
+        unmended = [
+            v.verdict in (FAIL, ILL_TYPED, SCALAR) and id(c) not in self.mended_claims
+            for c, v in zip(self.claims, verdicts, strict=True)
+        ]
+        holds, fails = Counter[str | None](), Counter[str | None]()
+        for doubtful, verdict in zip(unmended, verdicts, strict=True):
+            holds[verdict.model] += verdict.verdict == PASS
+            fails[verdict.model] += doubtful
+        why = "it does not follow in the model as it was understood, of which too little else holds to be sure"
+        return [
+            replace(v, verdict=INCONCLUSIVE, explanation=f"{why}: {v.explanation}")
+            if doubtful and v.model is not None and 1 < holds[v.model] + fails[v.model] < (1 + TRUSTED) * fails[v.model]
+            else v
+            for doubtful, v in zip(unmended, verdicts, strict=True)
+        ]
 
     def _number(self, claim: Claim) -> ClaimVerdict:
         """The verdict on a printed number."""
@@ -961,7 +1003,7 @@ def _judged(pages: Pages) -> DocumentVerdict:
         judge.settle()
     judge.name_gradients()
     judge.settle_signs()
-    verdicts = tuple(judge.trusted([judge.patient(claim) for claim in judge.claims]))
+    verdicts = tuple(judge.without_false_alarms([judge.patient(claim) for claim in judge.claims]))
     unread = tuple(
         UnreadFormula(page.file, page.cell, *page.place(bad.extent.start), item.latex, bad.reason, "=" in item.latex)
         for page in pages.pages

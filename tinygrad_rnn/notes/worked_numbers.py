@@ -21,8 +21,10 @@ from .model_finding import Sentence
 from .unrolled_model import Network, Unrolled
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
-#: further roundings on the way, by hand, that a chain does not print
+#: further roundings of a decimal by hand, that a chain does not print
 BY_HAND = 3.0
+#: how far numbers rounded on the way may take a right result, as a share of it
+ON_THE_WAY = 0.02
 _STOPS = (NotDefined, Incomprehensible, OutOfRange, ShapesClash, ShapeError, ValueError, TypeError, KeyError)
 
 
@@ -88,7 +90,7 @@ class NumberJudge:
     ) -> None:
         self.printed = given.values
         self.steps = {"T": max(given.steps, 1)}
-        inputs = {point: value for point, value in given.values.items() if not _computed(point, network)}
+        self.inputs = inputs = {point: value for point, value in given.values.items() if not _computed(point, network)}
 
         def at_values(values: Mapping[Point, float]) -> ClaimValues:
             return ClaimValues(Unrolled(network, self.steps["T"], 0, choices, ones=True, given=values), aliases)
@@ -103,15 +105,18 @@ class NumberJudge:
         value, slack = self._value(right, self.known if self.complete else self.as_printed)
         if value is None:
             return NumberVerdict(UNKNOWN)
-        if self.complete:
-            truth, further = self._value(first, self.known)
-            if truth is not None and not (truth == 0.0 and _is_derived(first)):
-                return self._compared(truth, value, slack + further, "the true value is")
+        if literal(right) is None:
+            slack *= BY_HAND
+        near: NumberVerdict | None = None
         if before is not first or is_number(before) or self._is_printed(before):
             other, further = self._value(before, self.as_printed)
             if other is not None:
-                return self._compared(other, value, slack + further, "the side before is")
-        return NumberVerdict(UNKNOWN)
+                near = _compared(other, value, slack + BY_HAND * further, "the side before is")
+        truth = self._value(first, self.known)[0] if self.complete else None
+        if truth is None or (truth == 0.0 and value != 0.0):  # it does not reach what it should: another model is meant
+            return near or NumberVerdict(UNKNOWN)
+        rounded = near is not None and near.result == RIGHT and abs(truth - value) <= ON_THE_WAY * abs(truth)
+        return near if near is not None and rounded else _compared(truth, value, slack, "the true value is")
 
     def _is_printed(self, meaning: Meaning) -> bool:
         """Whether every name of an expression has a printed value."""
@@ -119,22 +124,23 @@ class NumberJudge:
         points = {(name.key, None if name.when is None else name.when.offset) for name in names}
         return bool(names) and not _is_derived(meaning) and points <= self.printed.keys()
 
-    @staticmethod
-    def _compared(truth: float, value: float, slack: float, said: str) -> NumberVerdict:
-        near = abs(truth - value) <= BY_HAND * slack + 1e-9 * abs(truth)
-        return NumberVerdict(RIGHT if near else WRONG, f"{said} {truth:.4g}")
-
     def _value(self, meaning: Meaning, values: ClaimValues) -> tuple[float | None, float]:
         """A side as a number, and how far its decimals let it lie from there."""
         value = self._plain(meaning, values)
         if value is None:
             return None, 0.0
         slack = 0.0
-        for decimal in [part for part in walk(meaning) if isinstance(part, Known) and part.digits]:
+        printed = [part for part in walk(meaning) if isinstance(part, Known) and part.digits]
+        for decimal in printed if len(printed) == 1 and literal(meaning) is not None else self._rounded(printed):
             moved = Known(decimal.value + Fraction(1, 2 * 10 ** (decimal.digits or 0)), decimal.digits)
             other = self._plain(_with(meaning, decimal, moved), values)
             slack += abs((other if other is not None else value) - value)
         return value, slack
+
+    def _rounded(self, printed: list[Known]) -> list[Known]:
+        """Decimals that are no values the text gives: those are exact."""
+        exact = {abs(value) for value in self.inputs.values()}
+        return [part for part in printed if abs(float(part.value)) not in exact]
 
     def _plain(self, meaning: Meaning, values: ClaimValues) -> float | None:
         try:
@@ -142,6 +148,11 @@ class NumberJudge:
         except _STOPS:
             return None
         return float(found.reshape(-1)[0]) if found.size == 1 and np.isfinite(found).all() else None
+
+
+def _compared(truth: float, value: float, slack: float, said: str) -> NumberVerdict:
+    near = abs(truth - value) <= (1 + 1e-9) * slack + 1e-9 * abs(truth)
+    return NumberVerdict(RIGHT if near else WRONG, f"{said} {truth:.4g}")
 
 
 def _with(meaning: Meaning, old: Known, new: Known) -> Meaning:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from ..notation import (
@@ -213,7 +214,7 @@ class _Side:
         factors = [self.factor()]
         operators: list[str] = []
         while self.at < len(self.source) and self.peek() not in ("+", "-", "\\pm", "\\mp", ",", ";", "&", ":"):
-            if self.peek() in RELATIONS or self.peek() in CLOSING or self._evaluation_bar():
+            if self.peek() in RELATIONS or self.peek() in CLOSING:
                 break
             operator = self._operator()
             if self.at >= len(self.source):
@@ -234,20 +235,23 @@ class _Side:
         self.at += 1
         return operator
 
-    def _evaluation_bar(self) -> bool:
-        """`|_{h = 0}` behind an expression: where its value is taken."""
-        if self.peek() in BARS and self.peek(1) == "_":
-            self.at += 2
-            _, self.at = group(self.source, self.at)
-            return self._evaluation_bar() or self.at >= len(self.source)
-        return False
+    def _evaluated(self, base: Notation, start: int) -> Notation:
+        """`|_{h = 0}` behind an expression says where its value is taken, behind a derivative by which way it goes."""
+        while self.peek() in BARS and self.peek(1) == "_":
+            held, self.at = group(self.source, self.at + 2)
+            note = _remark(self.parser, held)
+            if isinstance(base, Differentiation):
+                base = replace(base, extent=self.extent(start), note=(*base.note, note))
+            else:
+                base = Braced(self.extent(start), base, note)
+        return base
 
     # -- factors -------------------------------------------------------------------------------------------------------
     def factor(self) -> Notation:
         start = self.at
         sign = self._sign() if self.peek() in ("+", "-") else ""
         base = self._slashed() or self._atom()
-        base = self._scripts(base, start)
+        base = self._evaluated(self._scripts(base, start), start)
         return Added(self.extent(start), (base,), (sign,)) if sign == "-" else base
 
     def _atom(self) -> Notation:

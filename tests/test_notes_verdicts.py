@@ -1,0 +1,60 @@
+"""What is said of a wrong claim: the change that makes it right; and when a claim that differs is not called wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinygrad_rnn.language.syntax.source import Source
+from tinygrad_rnn.notes.verify_document import verify_document
+
+MODEL = r"""The state is $h_t = \tanh(a_t)$ with $a_t = W h_{t-1} + U x_t$, the loss $L = \sum_{t=1}^T \ell(h_t, y_t)$.
+$$\frac{\partial L}{\partial a_t} = \frac{\partial L}{\partial h_t} \odot (1 - h_t^2)$$
+$$\frac{\partial L}{\partial U} = \sum_{t=1}^T \frac{\partial L}{\partial a_t} x_t^\top$$
+"""
+
+
+def told(text: str) -> tuple[str, str]:
+    """The verdict on the last claim, and the right form it is given: as LaTeX, or in words."""
+    claim = verify_document(Source(text, "n.md")).found.claims[-1]
+    return claim.verdict, claim.right_form or claim.explanation.partition("it is right with")[2]
+
+
+def verdicts(text: str) -> list[tuple[str, str]]:
+    return [(claim.verdict, claim.explanation) for claim in verify_document(Source(text, "n.md")).found.claims]
+
+
+@pytest.mark.parametrize(
+    ("claim", "mend"),
+    [
+        (r"\frac{\partial L}{\partial W} = \sum_{t=1}^T \frac{\partial L}{\partial a_t} h_t^\top", r"h_{t-1}^\top"),
+        (r"\frac{\partial L}{\partial W} = \frac{\partial L}{\partial a_t} h_{t-1}^\top", "the sum over t"),
+        (r"\frac{\partial L}{\partial W} = \sum_{t=1}^T \frac{\partial L}{\partial h_t} h_{t-1}^\top", r"\partial a_t} h_{t-1}"),
+        (r"\frac{\partial L}{\partial W} = -\sum_{t=1}^T \frac{\partial L}{\partial a_t} h_{t-1}^\top", "other sign"),
+        (r"\frac{\partial L}{\partial a_t} = \frac{\partial L}{\partial h_t} \odot (1 - h_t)", "(1 - h_t^2)"),
+        (r"\frac{\partial L}{\partial a_t} = \frac{\partial L}{\partial h_t}", "times the slope 1 - h_{t}^2"),
+    ],
+)  # fmt: skip
+def test_a_wrong_claim_is_told_with_the_change_that_makes_it_right(claim: str, mend: str) -> None:
+    verdict, right = told(f"{MODEL}$${claim}$$\n")
+    assert verdict == "FAIL"
+    assert mend in right
+
+
+def test_where_little_else_holds_a_difference_is_no_mistake() -> None:
+    """Three claims fail and one change mends none of them: more likely the model was misunderstood."""
+    strange = r"$$\frac{\partial L}{\partial W} = W^3 U U^\top$$" + "\n"
+    found = verdicts(MODEL.split("$$")[0] + strange * 3)
+    assert {verdict for verdict, _ in found} == {"INCONCLUSIVE"}
+    assert verdicts(MODEL + strange)[-1][0] == "FAIL"
+
+
+NUMBERS = r"""One number a step: $h_t = w h_{t-1} + x_t$, $L = \frac{1}{2} h_2^2$.
+
+Take $w = 0.5$, $x_1 = 1$, $x_2 = 2$, $h_0 = 0$. Then
+$$h_2 = 0.5 \cdot 1 + 2 = 2.5$$
+"""
+
+
+@pytest.mark.parametrize(("number", "verdict"), [("2.50", "PASS"), ("2.49", "FAIL"), ("2.5001", "FAIL")])
+def test_a_number_is_right_within_its_digits(number: str, verdict: str) -> None:
+    assert [word for word, _ in verdicts(NUMBERS.replace("2.5$", f"{number}$"))][-1] == verdict
