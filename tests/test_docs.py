@@ -73,19 +73,23 @@ def test_derivations_are_right_unless_marked_wrong(block: Block) -> None:
         assert report.ok, str(report)
 
 
+#: what a file in a command holds: the block of this kind above it
+EXAMPLES = {"mine.rnn": "rnn", "mine.md": "markdown"}
+
+
 @pytest.mark.slow
 @each("console")
 def test_commands_print_what_is_shown(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    examples = tmp_path / "mine.rnn"
     for command, shown in _commands(block.text):
         words = shlex.split(command)
         assert words[0] == "tinygrad-rnn", f"{block.place}: only commands of ours can be checked"
-        if "mine.rnn" in words:
-            examples.write_text(_equations_before(block), encoding="utf-8")
-        main([str(examples) if word == "mine.rnn" else word for word in words[1:]])
+        for name, kind in EXAMPLES.items():
+            if name in words:
+                (tmp_path / name).write_text(_before(block, kind), encoding="utf-8")
+        main([str(tmp_path / word) if word in EXAMPLES else word for word in words[1:]])
         printed = capsys.readouterr()
         if shown:
-            text = (printed.out + printed.err).replace(str(examples), "mine.rnn")
+            text = (printed.out + printed.err).replace(f"{tmp_path}/", "")
             assert _without_rounding(text) == _without_rounding(shown), f"{block.place} printed\n{text}"
 
 
@@ -113,9 +117,9 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
         yield command, shown
 
 
-def _equations_before(block: Block) -> str:
-    """`mine.rnn` in a command is the equation block that stands above it on the page."""
+def _before(block: Block, kind: str) -> str:
+    """`mine.rnn` in a command is the equation block that stands above it on the page, `mine.md` the Markdown."""
     page = next(page for page in PAGES if page.name == block.place.partition(":")[0])
     line = int(block.place.partition(":")[2])
-    above = [b for b in _blocks_of(page) if b.marks[:1] == ("rnn",) and int(b.place.partition(":")[2]) < line]
+    above = [b for b in _blocks_of(page) if b.marks[:1] == (kind,) and int(b.place.partition(":")[2]) < line]
     return above[-1].text

@@ -28,7 +28,7 @@ def verdicts(text: str) -> list[tuple[str, str]]:
     [
         (r"\frac{\partial L}{\partial W} = \sum_{t=1}^T \frac{\partial L}{\partial a_t} h_t^\top", r"h_{t-1}^\top"),
         (r"\frac{\partial L}{\partial W} = \frac{\partial L}{\partial a_t} h_{t-1}^\top", "the sum over t"),
-        (r"\frac{\partial L}{\partial W} = \sum_{t=1}^T \frac{\partial L}{\partial h_t} h_{t-1}^\top", r"\partial a_t} h_{t-1}"),
+        (r"\frac{\partial L}{\partial W} = \sum_{t=1}^T \frac{\partial L}{\partial h_t} h_{t-1}^\top", r"a_t} h_{t-1}"),
         (r"\frac{\partial L}{\partial W} = -\sum_{t=1}^T \frac{\partial L}{\partial a_t} h_{t-1}^\top", "other sign"),
         (r"\frac{\partial L}{\partial a_t} = \frac{\partial L}{\partial h_t} \odot (1 - h_t)", "(1 - h_t^2)"),
         (r"\frac{\partial L}{\partial a_t} = \frac{\partial L}{\partial h_t}", "times the slope 1 - h_{t}^2"),
