@@ -370,10 +370,12 @@ class Calculator:
             return self.amount(node.body)
         if node.over == "time":
             first, last = self.step(node.lower), self.step(node.upper)
-            assert first is not None and last is not None
+            assert first is not None and last is not None and node.lower is not None and node.upper is not None
+            run = range(first, last + 1)
+            if node.kind == "prod" and first > last and node.lower.offset <= 0 < node.upper.offset:
+                run = range(first, last - 1, -1)  # a product from t down to k+1, in the order of its factors
             amounts = [
-                Calculator(self.env, self.steps | {node.letter: at}, self.entries).amount(node.body)
-                for at in range(first, last + 1)
+                Calculator(self.env, self.steps | {node.letter: at}, self.entries).amount(node.body) for at in run
             ]
         else:
             count = self.env.length(node.letter, node.body, node.above)

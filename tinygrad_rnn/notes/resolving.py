@@ -620,7 +620,8 @@ class NotationResolver:
     ) -> Meaning:
         key = "_".join((base, *labels))
         if labels and key not in self.words.defined:
-            singles = [label for label in labels if len(label.rstrip("'")) == 1 or label in _GREEK]
+            letters = [label for label in labels if not label.isdigit()]
+            singles = [label for label in letters if len(label.rstrip("'")) == 1 or label in _GREEK]
             if base in _PREFIXES:
                 # delta^h is the gradient of h where h is a quantity, and the h-th entry of delta where h counts
                 singles = [label for label in singles if not self.words.timed[label]]
@@ -642,7 +643,7 @@ class NotationResolver:
                 elif (
                     letter.islower()
                     and placed
-                    and not self.words.timed[letter]
+                    and not (letter in self.words.defined or self.words.timed[letter] > 2)
                     and bare in self.words.defined | self.words.keys
                 ):
                     key, when = bare, When(((letter, 1),))
