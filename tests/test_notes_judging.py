@@ -97,3 +97,14 @@ $$h_t = \tfrac{1}{2} h_{t-1} + \tfrac{1}{2} \tanh(a_t)$$
     simple = r"$$\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1 - h_t^2) W$$"
     assert verdicts(f"{COLUMNS}\n{simple}\n{gated}\n{simple}\n")[0] == "PASS"
     assert verdicts(f"{COLUMNS}\n{simple}\n{gated}\n{simple}\n")[1] != "PASS"
+
+
+def test_a_prime_is_at_the_argument_or_of_the_output_by_the_claims_of_the_document() -> None:
+    model = r"""$$h_t = f(W h_{t-1} + U x_t)$$
+$$L = \sum_{t=1}^T \ell(h_t, y_t)$$
+"""
+    output = r"$$\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(f'(h_t)) W$$"
+    argument = r"$$\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(f'(W h_{t-1} + U x_t)) W$$"
+    for claim in (output, argument):
+        assert verdicts(f"{model}\n{claim}") == ["PASS"]
+    assert sorted(verdicts(f"{model}\n{output}\n{argument}"))[0] != "PASS"

@@ -300,6 +300,19 @@ class Judge:
                 f"function {letter}",
                 [(name or "any smooth one", _chosen(f"function {letter}", name)) for name in known],
             )
+        sloped = {
+            p.function
+            for c in self.judged()
+            for tree in c.trees()
+            for p in walk(tree)
+            if isinstance(p, FunctionOf) and p.slopes and p.arguments
+        }
+        for letter in sorted(sloped):
+            yield (
+                f"prime of {letter}",
+                [("at the argument", lambda a: a)]
+                + [(f"of the output, {name}", _of_output(f"function {letter}", name)) for name in ("tanh", "sigmoid")],
+            )
         yield from self._loss_options()
         used = {
             o for s in self.sentences for side in s.sides if side.meaning for p in walk(side.meaning) for o in _signs(p)
@@ -820,6 +833,10 @@ def _entrywise(sign: str) -> Change:
 
 def _chosen(about: str, choice: str) -> Change:
     return lambda assumptions: replace(assumptions, choices=_with(assumptions.choices, about, choice))
+
+
+def _of_output(about: str, choice: str) -> Change:
+    return lambda a: replace(a, choices=_with(_with(a.choices, about, choice), "prime", "output"))
 
 
 def _when(meaning: Meaning) -> When | None:

@@ -214,7 +214,7 @@ class Survey:
             self.words.bare.add(base)
         for place, scripts in (("_", node.lower), ("^", node.upper)):
             for part in _flat(scripts):
-                if self._timely(part):
+                if self._timely(part) and not (place == "^" and _is_exponent(base, part)):
                     self.words.timed[base] += 1
                     self.words.places[place, base] += 1  # type: ignore[index]
                     self.words.places[place] += 1
@@ -527,6 +527,9 @@ class NotationResolver:
                     else:
                         outer.append(part)
                     continue
+                if place == "^" and _is_exponent(base, part):
+                    outer.append(part)
+                    continue
                 time = self.time_of(part) if when is None else None
                 if time is not None and (is_timed or time.letters != ("T",)):
                     when = time
@@ -774,6 +777,12 @@ class NotationResolver:
 
 
 _GREEK = frozenset(["iota", "phi", "omega", "kappa", "mu", "nu", "lambda"])
+
+
+def _is_exponent(base: str, part: Notation) -> bool:
+    """Whether an upper script is the exponent of a matrix: the difference of two steps, W^{t-k}."""
+    letters = [term for term in part.terms if isinstance(term, Letters)] if isinstance(part, Added) else []
+    return base[:1].isupper() and len(letters) > 1
 
 
 def _shows(part: Notation, letter: str) -> bool:
