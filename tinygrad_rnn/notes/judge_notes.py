@@ -49,6 +49,7 @@ from .meaning import (
     Said,
     Transposed,
     When,
+    rebuilt,
     shifted,
     walk,
 )
@@ -481,6 +482,44 @@ class Judge:
             self.aliases.pop(key, None)
         else:
             self.aliases[key] = chosen
+
+    # -- slopes -------------------------------------------------------------------------------------------------------
+    def settle_slopes(self) -> None:
+        """Whether f'(h) is the slope at h, or that of f where its value is h: voted once, by the claims that hold."""
+        mine = [c for c in self.judged() if self._at_argument(c.right.meaning) != c.right.meaning]
+        if not mine:
+            return
+        at_argument = self._holding(mine)
+        before = [(side, side.meaning) for s in self.sentences for side in s.sides]
+        for side, meaning in before:
+            side.meaning = self._at_argument(meaning)
+        by_output = self._holding(mine)
+        if by_output <= at_argument:
+            for side, meaning in before:
+                side.meaning = meaning
+        choice = "the output" if by_output > at_argument else "the argument"
+        votes = (("the argument", at_argument), ("the output", by_output))
+        self.conventions.append(VotedConvention("f' is written with", choice, votes))
+
+    def _holding(self, claims: Sequence[Claim]) -> int:
+        return sum(self.compared(claim, self.assumptions, quick=True)[0].result == HOLDS for claim in claims)
+
+    def _at_argument(self, meaning: Meaning | None) -> Meaning | None:
+        """A side with each slope at an output of its function taken at the argument of that output."""
+        return None if meaning is None else rebuilt(meaning, self._slope_at_argument)
+
+    def _slope_at_argument(self, part: Meaning) -> Meaning | None:
+        if not isinstance(part, FunctionOf) or not part.slopes or len(part.arguments) != 1:
+            return None
+        (output,) = part.arguments
+        if not isinstance(output, Named) or output.when is None:
+            return None
+        for network in self.networks:
+            definition = network.definitions.get((output.key, True))
+            body = definition.body if definition is not None else None
+            if isinstance(body, FunctionOf) and body.function == part.function and len(body.arguments) == 1:
+                return replace(part, arguments=(shifted(body.arguments[0], network.time, output.when),))
+        return None
 
     # -- signs --------------------------------------------------------------------------------------------------------
     def settle_signs(self) -> None:
@@ -1019,7 +1058,9 @@ def _judged(pages: Pages) -> DocumentVerdict:
         judge.name_gradients()
         judge.settle()
     judge.name_gradients()
+    judge.settle_slopes()
     judge.settle_signs()
+    judge.begun = time.monotonic()
     verdicts = tuple(judge.without_false_alarms([judge.patient(claim) for claim in judge.claims]))
     unread = tuple(
         UnreadFormula(page.file, page.cell, *page.place(bad.extent.start), item.latex, bad.reason, "=" in item.latex)
