@@ -301,19 +301,6 @@ class Judge:
                 f"function {letter}",
                 [(name or "any smooth one", _chosen(f"function {letter}", name)) for name in known],
             )
-        sloped = {
-            p.function
-            for c in self.judged()
-            for tree in c.trees()
-            for p in walk(tree)
-            if isinstance(p, FunctionOf) and p.slopes and p.arguments
-        }
-        for letter in sorted(sloped):
-            yield (
-                f"prime of {letter}",
-                [("at the argument", lambda a: a)]
-                + [(f"of the output, {name}", _of_output(f"function {letter}", name)) for name in ("tanh", "sigmoid")],
-            )
         yield from self._loss_options()
         used = {
             o for s in self.sentences for side in s.sides if side.meaning for p in walk(side.meaning) for o in _signs(p)
@@ -486,10 +473,13 @@ class Judge:
     # -- slopes -------------------------------------------------------------------------------------------------------
     def settle_slopes(self) -> None:
         """Whether f'(h) is the slope at h, or that of f where its value is h: voted once, by the claims that hold."""
-        mine = [c for c in self.judged() if self._at_argument(c.right.meaning) != c.right.meaning]
+        sloped = [
+            c for c in self.judged() if any(isinstance(p, FunctionOf) and p.slopes for t in c.trees() for p in walk(t))
+        ]
+        mine = [c for c in sloped if self._at_argument(c.right.meaning) != c.right.meaning]
         if not mine:
             return
-        at_argument = self._holding(mine)
+        at_argument = self._holding(sloped)  # also those that cannot be meant otherwise
         before = [(side, side.meaning) for s in self.sentences for side in s.sides]
         for side, meaning in before:
             side.meaning = self._at_argument(meaning)
@@ -872,10 +862,6 @@ def _entrywise(sign: str) -> Change:
 
 def _chosen(about: str, choice: str) -> Change:
     return lambda assumptions: replace(assumptions, choices=_with(assumptions.choices, about, choice))
-
-
-def _of_output(about: str, choice: str) -> Change:
-    return lambda a: replace(a, choices=_with(_with(a.choices, about, choice), "prime", "output"))
 
 
 def _when(meaning: Meaning) -> When | None:

@@ -42,10 +42,6 @@ KNOWN: dict[str, tuple[Function, Function | None]] = {
 }
 
 
-#: slopes as functions of the output, as some texts write f'(v)
-OF_OUTPUT: dict[str, Function] = {"tanh": lambda y: 1.0 - y**2, "sigmoid": lambda y: y * (1.0 - y)}
-
-
 def generator(seed: int, *names: object) -> np.random.Generator:
     """Random numbers that depend on these names and nothing else."""
     return np.random.default_rng([seed, zlib.crc32(repr(names).encode())])

@@ -31,7 +31,7 @@ from .meaning import (
     walk,
 )
 from .shape_inference import Inconsistent, ShapeInference
-from .smooth_functions import KNOWN, OF_OUTPUT, generator, mixing, opaque
+from .smooth_functions import KNOWN, generator, mixing, opaque
 
 #: who reads: a definition's name and step, or a formula of the text
 Reader = tuple[str, int | None]
@@ -357,8 +357,6 @@ class Unrolled:
         value, slope = KNOWN.get(name) or opaque(name, self.seed)
         if node.slopes == 0:
             return value(arguments[0])
-        if node.slopes == 1 and name in OF_OUTPUT and self.choices.get("prime") == "output":
-            return OF_OUTPUT[name](arguments[0])
         if node.slopes > 1 or slope is None:
             raise Incomprehensible(f"the slope of {node.function}")
         return slope(arguments[0])
