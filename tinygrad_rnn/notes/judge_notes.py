@@ -53,7 +53,6 @@ from .meaning import (
     shifted,
     walk,
 )
-from .mending import mended
 from .mending_edits import mending_edits
 from .model_finding import DEFINING, LOSS_NAMES, ModelFinder, Sentence, Side, is_plain, names_in
 from .notation import (
@@ -157,7 +156,6 @@ class Judge:
     cache: dict[object, Unrolled] = field(default_factory=dict)
     conventions: list[VotedConvention] = field(default_factory=list)
     given: dict[int, GivenValues] = field(default_factory=dict)
-    mended_claims: set[int] = field(default_factory=set)
     number_judges: dict[tuple[int, int], NumberJudge] = field(default_factory=dict)
 
     # -- evaluating ---------------------------------------------------------------------------------------------------
@@ -617,41 +615,15 @@ class Judge:
             found = compare(claim.first.meaning, values, meaning, values, quick=True)
             if found.result != HOLDS or found.vanishes:
                 continue
-            found = compare(claim.first.meaning, values, meaning, values)
-            if found.result == HOLDS:
+            again = self.values(claim, network, self.assumptions, seed=1)
+            if compare(claim.first.meaning, again, meaning, again).result == HOLDS:
                 change = f"{edit.after} for {edit.before}" if edit.after else f"without {edit.before}"
                 return replace(told, explanation=f"{told.explanation}; it holds with {change}", right_form=edit.latex)
         return told
 
     def _wrong(self, claim: Claim, network: Network, verdict: str, why: str) -> ClaimVerdict:
         """A claim that does not hold, with the change that makes it right, if one change does."""
-        first, right = claim.first.meaning, claim.right.meaning
-        assert first is not None and right is not None
-
-        def holds(changed: Meaning) -> bool:
-            if changed == first:
-                return False  # it says nothing any more
-            for seed in (0, 1):
-                values = self.values(claim, network, self.assumptions, seed=seed)
-                found = compare(first, values, changed, values, quick=seed == 0)
-                if found.result != HOLDS or found.vanishes:
-                    return False
-            return True
-
-        told = self._mended(claim, network, self._told(claim, verdict, network, explanation=why))
-        mend = None if told.right_form else mended(right, self._names_of(network), holds)
-        if mend is not None:
-            told = replace(told, explanation=f"{why}; it is right with {mend[0]}")
-        if mend is not None or told.right_form:
-            self.mended_claims.add(id(claim))
-        return told
-
-    def _names_of(self, network: Network) -> list[Named]:
-        now = When(((self.words.time, 1),))
-        defined = [Named(key, now if timed else None) for key, timed in network.definitions]
-        read = {name.key: name for d in network.definitions.values() for name in names_in(d.body)}
-        others = [Named(key, None if name.when is None else now) for key, name in read.items()]
-        return list({(name.key, name.when): name for name in [*defined, *others]}.values())
+        return self._mended(claim, network, self._told(claim, verdict, network, explanation=why))
 
     def without_false_alarms(self, verdicts: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
         """Verdicts with a wrong one taken back where nothing speaks for it but the numbers.
@@ -659,10 +631,7 @@ class Judge:
         A claim is wrong where one change makes it right, or where most of what the text says of its model holds, so
         that the model was understood, or where nothing else is said of it; else it is undecided.
         """
-        unmended = [
-            v.verdict in (FAIL, ILL_TYPED, SCALAR) and id(c) not in self.mended_claims
-            for c, v in zip(self.claims, verdicts, strict=True)
-        ]
+        unmended = [v.verdict in (FAIL, ILL_TYPED, SCALAR) and not v.right_form for v in verdicts]
         holds, fails = Counter[str | None](), Counter[str | None]()
         for doubtful, verdict in zip(unmended, verdicts, strict=True):
             holds[verdict.model] += verdict.verdict == PASS

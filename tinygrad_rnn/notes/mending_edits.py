@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from .notation import Added, Letters, Multiplied, Notation, Numeral
+from .notation import Added, BigOperator, Differentiation, Letters, Multiplied, Notation, Numeral
 from .resolving import parts_of
 
 
@@ -32,12 +32,15 @@ def mending_edits(side: Notation, text: str, time: str, names: Mapping[str, str]
     def edit(first: int, last: int, new: str) -> MendingEdit:
         return MendingEdit(text[start:first] + new + text[last:end], text[first:last].strip(), new.strip())
 
+    yield from _in_front(side, text, time, edit)
     for node in parts_of(side):
         if not start <= node.extent.start <= node.extent.end <= end:
             continue
         if isinstance(node, Letters):
             yield from _of_name(node, text, time, names, edit)
         elif isinstance(node, Added):
+            for previous, term in zip(node.terms, node.terms[1:], strict=False):
+                yield edit(previous.extent.end, term.extent.end, "")
             for before, after in zip(node.terms, node.terms[1:], strict=False):
                 between = text[before.extent.end : after.extent.start]
                 for old, new in (("+", "-"), ("-", "+")):
@@ -50,6 +53,41 @@ def mending_edits(side: Notation, text: str, time: str, names: Mapping[str, str]
                     yield edit(factor.extent.start, following.extent.start, "")
                 else:
                     yield edit(node.factors[number - 1].extent.end, factor.extent.end, "")
+    for node in parts_of(side):
+        if not start <= node.extent.start <= node.extent.end <= end:
+            continue
+        is_name = isinstance(node, Letters) and (node.name == "delta" or (node.run and node.name[0] == "d"))
+        if isinstance(node, Differentiation) or is_name:
+            shown = text[node.extent.start : node.extent.end]
+            step = next((s for s in (f"{time}+1", f"{time}-1") if s in shown.replace(" ", "")), time)
+            for slope in _slopes(time, step, names):
+                yield edit(node.extent.start, node.extent.end, f"({shown} \\odot {slope})")
+
+
+def _in_front(
+    side: Notation, text: str, time: str, edit: Callable[[int, int, str], MendingEdit]
+) -> Iterator[MendingEdit]:
+    """Another sign, and the sum over all steps, in front of the whole side."""
+    start = side.extent.start
+    if text[start] == "-":
+        yield edit(start, start + 1, "")
+    elif isinstance(side, Added):
+        yield MendingEdit(f"-\\left({text[start : side.extent.end]}\\right)", "the sign", "-")
+    else:
+        yield edit(start, start, "-")
+    if not isinstance(side, BigOperator):
+        yield edit(start, start, f"\\sum_{{{time}=1}}^T ")
+
+
+def _slopes(time: str, step: str, names: Mapping[str, str]) -> Iterator[str]:
+    """Slopes of the usual functions at what has this step: forgotten more often than anything else."""
+    scripts = [f"{sign}{time}" for sign in "_^"] + [f"{sign}{{{time}}}" for sign in "_^"]
+    written = [(name, script) for name in names for script in scripts if name.endswith(script)]
+    for name in [name.replace(script, f"{script[0]}{{{step}}}") if step != time else name for name, script in written][
+        :12
+    ]:
+        yield f"(1 - {name}^2)" if "^" not in name else f"(1 - ({name})^2)"
+        yield f"{name} \\odot (1 - {name})"
 
 
 def _of_name(
