@@ -98,7 +98,13 @@ def test_a_link_is_followed(folder: Path, capsys: Any) -> None:
 @posix
 def test_control_c_says_one_line_and_exits_130(folder: Path) -> None:
     os.mkfifo("slow.rnn")
-    child = subprocess.Popen([*COMMAND, "verify", "slow.rnn"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [*COMMAND, "verify", "slow.rnn"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # whoever runs the tests in the background of a shell has it ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     writing = os.open("slow.rnn", os.O_WRONLY)  # returns when the child has opened it to read
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
