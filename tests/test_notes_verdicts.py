@@ -48,6 +48,19 @@ def test_where_little_else_holds_a_difference_is_no_mistake() -> None:
     assert verdicts(MODEL + strange)[-1][0] == "FAIL"
 
 
+def test_a_step_that_is_counted_makes_no_number_of_a_matrix() -> None:
+    """`t = 1` is no value of a parameter: V stays a matrix, and its transpose is missed."""
+    text = (
+        r"For $t = 1, \dots, T$, $h_t = \tanh(W h_{t-1} + U x_t)$, $y_t = V h_t$, $L = \sum_t \ell(y_t, z_t)$." + "\n"
+    )
+    text += r"$$\frac{\partial L}{\partial V} = \sum_{t=1}^T \frac{\partial L}{\partial y_t} h_t^\top$$" + "\n"
+    assert (
+        verdicts(text + r"$$\frac{\partial L}{\partial h_T} = V^\top \frac{\partial L}{\partial y_T}$$")[-1][0]
+        == "PASS"
+    )
+    assert verdicts(text + r"$$\frac{\partial L}{\partial h_T} = V \frac{\partial L}{\partial y_T}$$")[-1][0] != "PASS"
+
+
 NUMBERS = r"""One number a step: $h_t = w h_{t-1} + x_t$, $L = \frac{1}{2} h_2^2$.
 
 Take $w = 0.5$, $x_1 = 1$, $x_2 = 2$, $h_0 = 0$. Then

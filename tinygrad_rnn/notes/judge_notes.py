@@ -190,8 +190,10 @@ class Judge:
 
     def speaks_of_numbers(self, claim: Claim) -> bool:
         """Whether the text gives a parameter a single number under this heading: its letters are numbers there."""
-        given = self.given.get(claim.sentence.heading)
-        return given is not None and any(at is None for _, at in given.values)
+        given = self.given.get(claim.sentence.heading, GivenValues())
+        numbers = {key for key, at in given.values if at is None}  # t = 1 is among them where a text counts from there
+        bodies = [d.body for network in self.networks for d in network.definitions.values()] if numbers else []
+        return any(name.when is None and name.key in numbers for body in bodies for name in names_in(body))
 
     def is_step_share(self, claim: Claim) -> bool:
         """Whether a parameter's gradient means the share of one step: `+=`, or dW with a free step on the right."""
