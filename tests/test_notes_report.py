@@ -65,6 +65,14 @@ def test_exit_codes(capsys: Any, tmp_path: Path, text: str, code: int) -> None:
     assert run(capsys, tmp_path, text)[0] == code
 
 
+def test_a_line_that_states_a_convention_is_refused_not_read_past(capsys: Any, tmp_path: Path) -> None:
+    file = tmp_path / "notes.md"
+    for stated in ("<!-- rnn: rows -->\n", "---\nrnn: loss = E\n---\n"):
+        file.write_text(stated + FORWARD + RIGHT, encoding="utf-8")
+        assert cli.main(["verify", str(file)]) == 2
+        assert re.search(r"notes\.md:\d+:1: conventions cannot be stated yet", capsys.readouterr().err)
+
+
 def test_annotations_and_explanations(capsys: Any, tmp_path: Path) -> None:
     code, said = run(capsys, tmp_path, FORWARD + WRONG, "--github")
     assert code == 1

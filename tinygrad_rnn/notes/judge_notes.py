@@ -203,7 +203,13 @@ class Judge:
             return True
         if not isinstance(left, GradientName) or left.when is not None:
             return False
-        summed = any(_sums_over_time(c.right.meaning) and c.first.meaning == left for c in self.claims)
+        # one gradient that is summed under a heading says that the others there are no shares either
+        summed = any(
+            _sums_over_time(c.right.meaning)
+            and isinstance(c.first.meaning, GradientName)
+            and (c.first.meaning == left or c.sentence.heading == claim.sentence.heading)
+            for c in self.claims
+        )
         if summed or _sums_over_time(claim.right.meaning):
             return False
         alias = self.aliases.get(left.key)

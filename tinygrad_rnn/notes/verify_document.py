@@ -13,7 +13,7 @@ from ..verification.notes import judge_blocks
 from .document_report import DocumentReport
 from .document_verdict import DocumentVerdict
 from .judge_notes import judge_document
-from .notation import Formula
+from .notation import Directive, Formula, Pages
 from .reading.read_document import SUFFIXES, read_document
 
 
@@ -38,6 +38,7 @@ def verify_document(
     if not isinstance(source, Source):
         source = Source.from_path(Path(source), "expected a document: .md, .tex, .ipynb or .txt")
     pages = read_document(source)
+    _refuse_settings(pages)
     marked = blocks(source) if Path(source.name).suffix.lower() != ".ipynb" else []
     judged = judge_blocks(source, marked, T, seeds, lengths)
     has_formulas = any(isinstance(item, Formula) for page in pages.pages for item in page.items)
@@ -46,3 +47,14 @@ def verify_document(
         raise LanguageError("there is neither a formula nor a block marked rnn in this file", source.name, hint=hint)
     found = judge_document(pages) if has_formulas else DocumentVerdict(source.name, (), (), (), ())
     return DocumentReport(replace(found, blocks=tuple(judged), pages=pages), seeds)
+
+
+def _refuse_settings(pages: Pages) -> None:
+    """Raise `LanguageError` for a line that is meant to steer the judge: to read past it would be worse."""
+    for page in pages.pages:
+        for item in page.items:
+            if isinstance(item, Directive):
+                line, column = page.place(item.extent.start)
+                said = "; ".join(f"{key}: {value}" if value else key for key, value in item.settings)
+                told = f"conventions cannot be stated yet, they are voted: take out `rnn: {said}`"
+                raise LanguageError(f"{page.file}:{line}:{column}: {told}")
