@@ -49,7 +49,8 @@ def test_where_little_else_holds_a_difference_is_no_mistake() -> None:
 
 
 def test_a_gradient_without_its_sum_beside_others_with_theirs_is_wrong() -> None:
-    text = r"$h_t = \tanh(a_t)$, $a_t = W h_{t-1} + U x_t$, $L = \sum_t \ell(h_t, z_t)$. $da_t = \frac{\partial L}{\partial a_t}$."
+    text = r"$h_t = \tanh(a_t)$, $a_t = W h_{t-1} + U x_t$, $L = \sum_t \ell(h_t, z_t)$. "
+    text += r"$da_t = \frac{\partial L}{\partial a_t}$."
     text += "\n" + r"$$dU = \sum_{t=1}^T da_t x_t^\top$$" + "\n"
     summed = r"$$dW = \sum_{t=1}^T da_t h_{t-1}^\top$$"
     assert [verdict for verdict, _ in verdicts(text + summed)][-2:] == ["PASS", "PASS"]
