@@ -13,11 +13,14 @@ _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>.*?)[ \t]*#*$")
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its text, the number of its first line in the file, the heading it stands under."""
+    """One fenced block: its text, the number of its first line in the file, the heading it stands under, and whether it
+    is marked wrong (```rnn wrong), as an example of a mistake is.
+    """
 
     text: str
     first_line: int
     heading: str
+    wrong: bool = False
 
     def source(self, name: str) -> Source:
         """The block as a text of its own, with the line numbers of the file."""
@@ -31,21 +34,22 @@ def blocks(source: Source) -> list[Block]:
     [3]
     """
     found: list[Block] = []
-    heading, marks, wanted, first = "", "", False, 0
+    heading, marks, first = "", "", 0
+    info: list[str] = []
     inside: list[str] = []
     for number, line in enumerate([*source.text.split("\n"), None], start=source.first_line):
         fence = _FENCE.match(line) if line is not None else None
         if marks:
             closes = fence is not None and fence["marks"].startswith(marks) and not fence["info"].strip()
             if line is None or closes:
-                if wanted:
-                    found.append(Block("\n".join(inside), first, heading))
+                if info[:1] == ["rnn"]:
+                    found.append(Block("\n".join(inside), first, heading, "wrong" in info))
                 marks = ""
             else:
                 inside.append(line)
         elif fence is not None:
             marks, inside, first = fence["marks"], [], number + 1
-            wanted = fence["info"].split()[:1] == ["rnn"]
+            info = fence["info"].split()
         elif line is not None and (title := _HEADING.match(line)):
             heading = title["text"]
     return found
