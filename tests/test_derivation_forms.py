@@ -55,6 +55,10 @@ ONCE_REFUSED = {
         STATE + "L = sum(t, sum(rows(h[t], 1, 2)**2))",
         f"dh[t] = {BACK} + [2 * rows(h[t], 1, 2); 0; 0]    for t < T",
     ),
+    "rows of a state of several columns": (
+        "sizes: h = 5 x 3\nh[t] = tanh(W @ h[t-1])\nL = sum(t, sum(rows(h[t], 2, 3)**2))",
+        "dh[T] = [{0}; 2 * rows(h[T], 2, 3); {0}; {0}]".format("0 * rows(2 * rows(h[T], 2, 3), 1, 1)"),
+    ),
     "a masked mean": (
         STATE.replace("x = 3", "x = 3, m = 2")
         + "L = sum(t, m[t] * squared_error(h[t], y[t])) / sum(t, m[t])".replace("m[t]", "(m[t].T @ v)"),
