@@ -156,6 +156,7 @@ class Judge:
     cache: dict[object, Unrolled] = field(default_factory=dict)
     conventions: list[VotedConvention] = field(default_factory=list)
     given: dict[int, GivenValues] = field(default_factory=dict)
+    of_numbers: dict[int, bool] = field(default_factory=dict)
     number_judges: dict[tuple[int, int], NumberJudge] = field(default_factory=dict)
 
     # -- evaluating ---------------------------------------------------------------------------------------------------
@@ -190,10 +191,14 @@ class Judge:
 
     def speaks_of_numbers(self, claim: Claim) -> bool:
         """Whether the text gives a parameter a single number under this heading: its letters are numbers there."""
-        given = self.given.get(claim.sentence.heading, GivenValues())
-        numbers = {key for key, at in given.values if at is None}  # t = 1 is among them where a text counts from there
-        bodies = [d.body for network in self.networks for d in network.definitions.values()] if numbers else []
-        return any(name.when is None and name.key in numbers for body in bodies for name in names_in(body))
+        heading = claim.sentence.heading
+        if heading not in self.of_numbers:
+            given = self.given.get(heading, GivenValues())
+            numbers = {key for key, at in given.values if at is None}  # t = 1 is among them where a text counts on
+            bodies = [d.body for network in self.networks for d in network.definitions.values()] if numbers else []
+            read = (name.key for body in bodies for name in names_in(body) if name.when is None)
+            self.of_numbers[heading] = any(key in numbers for key in read)
+        return self.of_numbers[heading]
 
     def is_step_share(self, claim: Claim) -> bool:
         """Whether a parameter's gradient means the share of one step: `+=`, or dW with a free step on the right."""
@@ -277,6 +282,8 @@ class Judge:
         best, score = self.assumptions, self.score(self.assumptions)
         self.conventions = []
         for about, options in self.options():
+            if self.late():
+                break  # what is left keeps its default, and the report shows no vote on it
             votes = [
                 (describe, self.score(option) if option != best else score, option)
                 for describe, option in ((d, change(best)) for d, change in options)
@@ -391,7 +398,9 @@ class Judge:
             if alias is not None:
                 self.aliases[key] = alias
         for key in open_names:
-            if key not in self.aliases or ":" in key or f"pre {key.removeprefix('d ')}" in self._quantities():
+            if not self.late() and (
+                key not in self.aliases or ":" in key or f"pre {key.removeprefix('d ')}" in self._quantities()
+            ):
                 self._voted(key)
 
     def _stated(self, claim: Claim) -> None:
@@ -545,9 +554,13 @@ class Judge:
             )
 
     # -- verdicts -----------------------------------------------------------------------------------------------------
+    def late(self) -> bool:
+        """Whether voting has taken as long as it may: a long document is judged by the votes there are."""
+        return time.monotonic() - self.begun > PATIENCE
+
     def patient(self, claim: Claim) -> ClaimVerdict:
         """The verdict on one claim, as long as there is time."""
-        if time.monotonic() - self.begun > PATIENCE:
+        if self.late():
             return self._told(claim, INCONCLUSIVE, None, explanation="not reached: the document has too many claims")
         return self.verdict(claim)
 
