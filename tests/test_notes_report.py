@@ -83,7 +83,13 @@ def test_annotations_and_explanations(capsys: Any, tmp_path: Path) -> None:
 
 def test_the_page_shows_every_formula_and_runs_nothing(capsys: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    run(capsys, tmp_path, FORWARD + RIGHT + WRONG + "$$a = \\foo$$ ]]>&lt;b onload=x&gt;\n", "--html", str(page))
+    run(
+        capsys,
+        tmp_path,
+        FORWARD + RIGHT + WRONG + "here $\\odot$ is $$a = \\foo$$ ]]>&lt;b onload=x&gt;\n",
+        "--html",
+        str(page),
+    )
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?!#)\w", text)
@@ -92,7 +98,8 @@ def test_the_page_shows_every_formula_and_runs_nothing(capsys: Any, tmp_path: Pa
     assert "\\foo is no command" in unescape(text)
     for tag in ("math", "mrow", "mfrac", "msub", "div", "p", "li"):
         assert len(re.findall(rf"<{tag}\b", text)) == text.count(f"</{tag}>"), tag
-    assert text.count("<math") >= 6
+    assert text.count("<math") >= 7
+    assert "<mo>⊙</mo>" in text
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

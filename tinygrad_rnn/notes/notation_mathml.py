@@ -130,6 +130,9 @@ def _row(body: str) -> str:
 
 
 def _letters(node: Letters) -> str:
+    command = f"\\{node.name}"
+    if command in _SIGNS and not node.run:
+        return f"<mo>{_sign(command)}</mo>"  # a sign that is spoken of
     name = _GREEK.get(node.name) if not node.run else None
     upright = ' mathvariant="normal"' if node.upright and len(node.name) == 1 else ""
     base = f"<mi{upright}>{escape(name or node.name)}</mi>"
